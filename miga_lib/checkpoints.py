@@ -1,0 +1,192 @@
+"""Weights of others' networks into ours, and ours back: PoseC3D as PySkl stores it, ST-GCN as its authors do.
+
+The networks are equal weight for weight, so names are all there is to translate: PySkl's heads are called ``cls_head.…``, ST-GCN's
+files fit as they are. Files are opened by PyTorch's weights-only loader, which runs no code.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import layouts
+from .posec3d import PoseC3D
+from .readers import DataError
+from .stgcn import STGCN
+
+HEAD = "cls_head."
+STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}
+"""ST-GCN's ways to split a neighbourhood, by their number of partitions."""
+
+MOST_JOINTS = 1000
+
+Weights = dict[str, Tensor]
+
+
+def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: int | None = None) -> PoseC3D:
+    """The PoseC3D of a PySkl checkpoint, whatever its width and depth, in evaluation mode.
+
+    Args:
+        path: a checkpoint, wrapped (``state_dict``, with or without ``module.``) or bare, of PySkl or of ``save_pyskl``.
+        num_classes: where given and other than in the file, the classification head starts anew, with a warning.
+        in_channels: number of joints or limbs; where given and other than in the file, the stem's convolution starts anew.
+
+    Raises:
+        DataError: no checkpoint, or tensors that do not fit a PoseC3D; the first of them are named.
+    """
+    weights = {name.removeprefix(HEAD): tensor for name, tensor in read(path).items()}
+    stem, head = "backbone.conv1.conv.weight", "fc_cls.weight"
+    _require(path, weights, "a PoseC3D", {stem: 5, head: 2})
+    blocks = [
+        len(_numbers(weights, rf"backbone\.layer{stage}\.(\d{{1,4}})\.")) for stage in _numbers(weights, r"backbone\.layer(\d{1,4})\.")
+    ]
+
+    def build(channels: int, classes: int) -> PoseC3D:
+        embedding = _rows(weights, "emb_fc.weight")
+        return PoseC3D(channels, classes, base_channels=len(weights[stem]), stage_blocks=blocks, embedding_size=embedding)
+
+    held = weights[stem].shape[1], len(weights[head])
+    _check(path, weights, lambda: build(*held))
+    channels, classes = in_channels or held[0], num_classes or held[1]
+    anew = [stem] * (channels != held[0]) + [head, "fc_cls.bias"] * (classes != held[1])
+    return _fill(path, build(channels, classes), weights, anew)
+
+
+def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", num_classes: int | None = None) -> STGCN:
+    """The ST-GCN of a checkpoint of its authors, whatever its blocks and partitions, in evaluation mode.
+
+    The file brings its own graph. A layout of another number of joints brings the layout's graph instead, and what was learned for
+    each joint (the batch norm of the input, the importance of edges) starts anew, with a warning.
+
+    Args:
+        path: a checkpoint, wrapped (``state_dict``, with or without ``module.``) or bare.
+        layout: the skeleton that the network will be fed with; the published ones are of ``openpose18``.
+        num_classes: where given and other than in the file, the classification head starts anew.
+
+    Raises:
+        DataError: no checkpoint, or tensors that do not fit an ST-GCN; the first of them are named.
+    """
+    layout = layouts.get(layout) if isinstance(layout, str) else layout
+    weights = read(path)
+    head, graph, norm = "fcn.weight", "A", "data_bn.weight"
+    _require(path, weights, "an ST-GCN", {head: 4, graph: 3, norm: 1, "st_gcn_networks.0.gcn.conv.weight": 4})
+    partitions, joints, _ = weights[graph].shape
+    if partitions not in STRATEGIES or len(weights[norm]) % joints or not 2 <= joints <= MOST_JOINTS:
+        raise DataError(f"{path}: a graph of shape {tuple(weights[graph].shape)} and {len(weights[norm])} input values is no ST-GCN's")
+    blocks = _numbers(weights, r"st_gcn_networks\.(\d{1,4})\.")
+    channels = [_rows(weights, f"st_gcn_networks.{block}.tcn.2.weight") for block in blocks]
+
+    def build(skeleton: layouts.Layout, classes: int) -> STGCN:
+        return STGCN(
+            skeleton,
+            classes,
+            strategy=STRATEGIES[partitions],
+            in_channels=len(weights[norm]) // joints,
+            edge_importance="edge_importance.0" in weights,
+            embedding_size=_rows(weights, "emb_fc.weight"),
+            channels=channels,
+        )
+
+    same = len(layout.joints) == joints
+    chain = layout if same else layouts.make("chain", [f"joint {v}" for v in range(joints)], [(0, 1)], 0)
+    _check(path, weights, lambda: build(chain, len(weights[head])))
+    classes = num_classes or len(weights[head])
+    anew = [head, "fcn.bias"] * (classes != len(weights[head]))
+    if same and not torch.allclose(weights[graph].float(), torch.from_numpy(layouts.partitions(layout, STRATEGIES[partitions])), atol=1e-3):
+        warnings.warn(
+            f"{Path(path).name}: its graph differs from that of layout {layout.name!r} and was kept: is the order of joints the same?",
+            stacklevel=2,
+        )
+    if not same:
+        anew += [name for name in weights if name == graph or name.startswith(("data_bn.", "edge_importance."))]
+    return _fill(path, build(layout, classes), weights, anew)
+
+
+def save_pyskl(model: PoseC3D, path: str | Path) -> None:
+    """Write a PoseC3D as a checkpoint that PySkl loads; it appears under its name once it is whole."""
+    path = Path(path)
+    weights = {name if name.startswith("backbone.") else HEAD + name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    torch.save({"meta": {}, "state_dict": weights}, unfinished)
+    os.replace(unfinished, path)
+
+
+def read(path: str | Path) -> Weights:
+    """The tensors of a checkpoint by name, without what they are wrapped in.
+
+    Raises:
+        DataError: the file is none, asks for code to be run, or holds something else than tensors under names.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except Exception as error:  # torch raises half a dozen kinds for a file that is none of its own
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise DataError(
+                f"{path}: the checkpoint asks for {asked[1]}: refused, and nothing was run; save its state dict alone"
+            ) from None
+        raise DataError(f"{path}: not a checkpoint of PyTorch ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
+    for key in ("state_dict", "model_state_dict", "model"):
+        held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
+    if not isinstance(held, Mapping) or not held:
+        raise DataError(f"{path}: expected tensors by name, found {type(held).__name__}")
+    for name, tensor in held.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise DataError(f"{path}: expected tensors by name, found {type(tensor).__name__} under {str(name)[:60]!r}")
+        if (
+            tensor.layout is not torch.strided
+            or tensor.is_meta
+            or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+        ):
+            raise DataError(f"{path}: {name[:60]!r} claims shape {tuple(tensor.shape)} and holds less")
+    wrapped = all(name.startswith("module.") for name in held)
+    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in held.items()}
+
+
+def _numbers(weights: Weights, pattern: str) -> list[int]:
+    """The different numbers that a pattern finds at the beginning of the names."""
+    return sorted({int(found[1]) for name in weights if (found := re.match(pattern, name))})
+
+
+def _rows(weights: Weights, name: str) -> int:
+    """What a layer gives; 0 where it is not there."""
+    return weights[name].shape[0] if name in weights and weights[name].ndim else 0
+
+
+def _require(path: str | Path, weights: Weights, network: str, dimensions: Mapping[str, int]) -> None:
+    """The tensors from which the size of a network is read."""
+    for name, count in dimensions.items():
+        if name not in weights or weights[name].ndim != count or not all(weights[name].shape):
+            found = f"it is {tuple(weights[name].shape)}" if name in weights else f"it holds {', '.join(list(weights)[:3])}, …"
+            raise DataError(f"{path}: not {network}: it needs a tensor {name!r} of {count} dimensions, {found}")
+
+
+def _check(path: str | Path, weights: Weights, build: Callable[[], nn.Module]) -> None:
+    """Hold the file against a network of its own size, which takes no memory. Raises DataError naming what differs first."""
+    try:
+        with torch.device("meta"):
+            expected = build().state_dict()
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise DataError(f"{path}: no network can be made of the sizes in it ({' '.join(str(error).split())[:200]})") from None
+    differing = [
+        f"{name} is {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}" if name in weights else f"{name} is missing"
+        for name, tensor in expected.items()
+        if (weights[name].shape != tensor.shape if name in weights else not name.endswith("num_batches_tracked"))
+    ]
+    differing += [f"{name} has no place" for name in weights if name not in expected]
+    if differing:
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise DataError(f"{path}: tensors do not fit the network that the others tell of: {'; '.join(differing[:3])}{more}")
+
+
+def _fill(path: str | Path, model: nn.Module, weights: Weights, anew: list[str]) -> nn.Module:
+    """The network with the weights of the file, but for those that start anew, of which a warning tells."""
+    if anew:
+        warnings.warn(f"{Path(path).name}: not taken from the file, starting anew: {', '.join(anew)}", stacklevel=3)
+    model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in anew}, strict=False)
+    return model.eval()

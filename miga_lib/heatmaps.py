@@ -1,0 +1,167 @@
+"""Joints and limbs → Gaussian pseudo-heatmaps, on whole batches, on the device of the keypoints.
+
+Coordinates are in heatmap pixels: the centre of pixel (y, x) lies at the whole numbers (x, y). Where windows and lines run is
+computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. Nothing is differentiated.
+
+Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and thresholds as in PySkl.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+LEAST_SCORE = 1e-3
+"""A joint or limb with a lower score is not drawn."""
+REACH = 5.3
+"""A limb is drawn at least this many sigmas to each side; what lies further out is below 8e-7 of its score and left 0."""
+PIECE = 10
+"""Rows of pixels drawn at a time of one limb."""
+CHUNK = {"cpu": 100_000, "cuda": 4_000_000}
+"""Pixels drawn at a time: few enough for the cache of a core, enough to keep a GPU busy with about 120 MB."""
+
+
+def joints(
+    keypoints: Float[Tensor, "*batch V 2"],
+    scores: Float[Tensor, "*batch V"],
+    size: tuple[int, int],
+    sigma: float = 0.6,
+    persons: bool = False,
+) -> Float[Tensor, "*maps V {size[0]} {size[1]}"]:
+    """One map for each joint: at pixel (y, x) ``score · exp(−((x − μx)² + (y − μy)²) / 2σ²)`` in a window around it, 0 elsewhere.
+
+    The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() cuts towards 0.
+
+    Args:
+        keypoints: x and y in heatmap pixels; a joint is not drawn where one of them is not finite.
+        scores: the heights of the peaks; a joint is not drawn below 1e-3.
+        size: (H, W) of a map.
+        sigma: in heatmap pixels.
+        persons: whether the first axis of the batch counts persons M, whose maps are merged by maximum.
+
+    Raises:
+        ValueError: a size below 1, or a sigma that is not above 0.
+    """
+    # A joint is a segment without length.
+    maps = segments(keypoints, keypoints, scores, scores, size, sigma)
+    return maps.amax(0) if persons else maps
+
+
+def limbs(
+    keypoints: Float[Tensor, "*batch V 2"],
+    scores: Float[Tensor, "*batch V"],
+    limbs: Sequence[tuple[int, int]] | Int[Tensor, "L 2"],
+    size: tuple[int, int],
+    sigma: float = 0.6,
+    persons: bool = False,
+) -> Float[Tensor, "*maps L {size[0]} {size[1]}"]:
+    """One map for each limb (a, b): the ``segments`` from joint a to joint b, with the other arguments and errors of ``joints``."""
+    a, b = torch.as_tensor(limbs, dtype=torch.long, device=keypoints.device).reshape(-1, 2).T
+    maps = segments(keypoints[..., a, :], keypoints[..., b, :], scores[..., a], scores[..., b], size, sigma)
+    return maps.amax(0) if persons else maps
+
+
+@torch.no_grad()
+def segments(
+    starts: Float[Tensor, "*batch 2"],
+    ends: Float[Tensor, "*batch 2"],
+    start_scores: Float[Tensor, "*batch"],
+    end_scores: Float[Tensor, "*batch"],
+    size: tuple[int, int],
+    sigma: float = 0.6,
+) -> Float[Tensor, "*batch {size[0]} {size[1]}"]:
+    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, d being the distance of a pixel to the segment.
+
+    Drawn in the segment's box grown by 3σ, cut to ints as in ``joints``. Where the lower score is below 1e-3 nothing is drawn; a
+    segment shorter than 1 px is drawn as a joint at its start with the start's score. Values below 8e-7 of the score may be left 0,
+    since only a band around the segment is computed. Waits for the device once, to learn how long the bands are.
+
+    Raises:
+        ValueError: a size below 1, or a sigma that is not above 0.
+    """
+    if min(size) < 1:
+        raise ValueError(f"size must be (H, W) of at least 1 pixel each, got {size}")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
+    maps = _zeros((*start_scores.shape, *size), starts)
+    if not start_scores.numel():
+        return maps
+    a, b = (of.reshape(-1, 2).T.double().contiguous() for of in (starts, ends))
+    bands = _bands(a, b, start_scores.double().flatten(), end_scores.double().flatten(), size, sigma)
+    # Long and short bands fit in one tensor once cut into pieces; taken in the order of the maps, a chunk finds its maps in the cache.
+    pieces = (bands[0] / PIECE).ceil().long()
+    rows, count, total = torch.stack([*bands[:2].amax(1), pieces.sum()]).int().tolist()
+    rows = min(rows, PIECE)
+    owner = torch.arange(len(pieces), device=maps.device).repeat_interleave(pieces, output_size=total)
+    begin = (torch.arange(total, device=maps.device) - (pieces.cumsum(0) - pieces)[owner]) * PIECE
+    chunk = CHUNK.get(maps.device.type, CHUNK["cpu"]) // (rows * count) + 1
+    for of_chunk, from_row in zip(owner.split(chunk), begin.split(chunk), strict=True):
+        _draw(maps.view(-1), bands[:, of_chunk], from_row, rows, count)
+    return maps
+
+
+def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """How to draw G segments from a to b, (2, G): walk along the longer axis, and at each step set a row of pixels across.
+
+    A row holds the pixels next to the line, and is moved into the window where it sticks out.
+
+    Returns (14, G) float64, in the order in which ``_draw`` names them.
+    """
+    height, width = size
+    lower = a_scores.minimum(b_scores)
+    short = (b - a).square().sum(0) < 1
+    peak, b = torch.where(short, a_scores, lower), torch.where(short, a, b)
+    low = (a.minimum(b) - 3 * sigma).trunc().clamp(min=0)
+    high = ((a.maximum(b) + 3 * sigma).trunc() + 1).minimum(a.new_tensor([[width], [height]]))
+    drawn = (lower >= LEAST_SCORE) & peak.isfinite() & (a + b).isfinite().all(0) & (low < high).all(0)
+    # What is not drawn sets one pixel, to exp(−∞).
+    a, b, low, high = (of.where(drawn, empty) for of, empty in ((a, 0), (b, 0), (low, 0), (high, 1)))
+    peak = peak.log().where(drawn, -math.inf)
+
+    # From here on x is the axis walked along.
+    steep = torch.greater(*(b - a).abs().flip(0))
+    (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (torch.where(steep, of.flip(0), of) for of in (a, b, low, high))
+    row_stride, stride = (torch.where(steep, *of).double() for of in ((width, 1), (1, width)))
+    first = torch.arange(len(peak), device=a.device) * (height * width) + low_x * row_stride
+    length = torch.hypot(bx - ax, by - ay)
+    cosine = ((bx - ax) / length).where(length > 0, 1)
+    slope = ((by - ay) / (bx - ax)).where(length > 0, 0)
+    count = (2 * REACH * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
+    unit = 1 / (sigma * math.sqrt(2))
+    line = [ay + (low_x - ax) * slope - count / 2, slope, low_y, high_y - count]
+    place = [unit * (low_x - ax) / cosine, unit / cosine, unit * length, unit * cosine]
+    return torch.stack([high_x - low_x, count, *line, *place, peak, first, row_stride, stride])
+
+
+def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> None:
+    """Set, in the flat maps, ``rows`` rows of ``count`` pixels of each of P bands, from the band's row ``begin`` (P,) on.
+
+    Pixels are (count, rows, P). Past the end of a band its last row is set again, past the end of a row its last pixel.
+    """
+    own_rows, own_count, line, slope, least, most, place, step, length, cosine, peak, first, row_stride, stride = bands
+    row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(own_rows - 1)
+    nth = torch.arange(count, device=maps.device)[:, None].minimum(own_count - 1)
+    line = torch.addcmul(line, row, slope)
+    start = line.ceil().clamp_(least, most)
+    pixel = torch.addcmul(first, row, row_stride).addcmul_(start, stride).long() + (nth * stride).long()[:, None]
+    # In units of σ√2: `place` along the line, `beyond` the nearer of its ends, `aside` of it.
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    place = torch.addcmul(place, row, step)
+    before, after = (-place).to(dtype), place.sub_(length).to(dtype)
+    aside = start.sub_(line).mul_(cosine).to(dtype) + ((nth - own_count / 2) * cosine).to(dtype)[:, None]
+    slope, peak = slope.to(dtype), peak.to(dtype)
+    beyond = torch.addcmul(before, aside, slope, value=-1)
+    beyond = torch.maximum(beyond, torch.addcmul(after, aside, slope), out=beyond).clamp_(min=0)
+    heights = torch.addcmul(peak, aside, aside, value=-1).addcmul_(beyond, beyond, value=-1).exp_()
+    maps.scatter_(0, pixel.view(-1), heights.view(-1).to(maps.dtype))
+
+
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    # NumPy asks Linux for zeroed huge pages; the many small pages of torch.zeros would cost more time than the drawing.
+    numpy_dtype = {torch.float32: np.float32, torch.float64: np.float64}.get(like.dtype)
+    if like.device.type == "cpu" and numpy_dtype is not None:
+        return torch.from_numpy(np.zeros(shape, numpy_dtype))
+    return like.new_zeros(shape)

@@ -1,0 +1,64 @@
+"""What a run came to: learning curves, scores, predictions clip by clip."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ..clips import Clips
+from ..predictions import Predictions
+from .skeletons import SIDES, frames
+
+
+def learning_curves(rows: pd.DataFrame) -> np.ndarray:
+    """The parts of the loss and the validation scores over the epochs of ``metrics.csv``: an array of two Axes."""
+    axes = plt.subplots(1, 2, figsize=(10, 3.4))[1]
+    for part, label in {"cross_entropy": "cross-entropy", "semantic": "semantic (unweighted)"}.items():
+        if rows[part].any():
+            axes[0].plot(rows["epoch"], rows[part], label=label)
+    axes[0].set(xlabel="epoch", ylabel="training loss", yscale="log", title="Loss, part by part")
+    for score, label in {"val_top1": "top-1", "val_mean_class": "mean class", "val_macro_f1": "macro-F1"}.items():
+        axes[1].plot(rows["epoch"], 100 * rows[score], label=label)
+    axes[1].set(xlabel="epoch", ylabel="validation score (%)", title="Validation")
+    for ax in axes:
+        ax.legend(frameon=False)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return axes
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
+    """The scores of each split, as ``metrics.scores`` gives them, as a table to show."""
+    table = pd.DataFrame(scores).T
+    counts = [name for name in ("classes_present", "clips") if name in table]
+    names = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "macro_f1": "macro-F1", "classes_present": "classes present"}
+    shown = table.rename(columns=names)
+    return shown.style.format("{:.1%}").format("{:.0f}", subset=[names.get(name, name) for name in counts])
+
+
+def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[int]) -> np.ndarray:
+    """Clips beside the five most probable classes of each, the true one set off: rows of frames and a bar chart, as an array of Axes.
+
+    Args:
+        clips: hold the predictions' ids.
+        chosen: rows of ``predictions``.
+    """
+    rows = {id: row for row, id in enumerate(clips.table["id"])}
+    shape = {"figsize": (10, 1.9 * len(chosen)), "width_ratios": [1, 1, 1, 1, 1.9], "squeeze": False}
+    axes = plt.subplots(len(chosen), 5, **shape)[1]
+    for line, row in zip(axes, chosen, strict=True):
+        frames(clips[rows[predictions.ids[row]]], clips.layout, 4, line[:4])
+        for ax in line[1:4]:
+            ax.sharex(line[0])
+            ax.sharey(line[0])
+        top = predictions.probabilities[row].argsort()[::-1][:5]
+        truth = predictions.labels[row]
+        colours = [SIDES["left"] if k == truth else "#b0b0b0" for k in top]
+        line[4].barh([str(predictions.classes[k]) for k in top], 100 * predictions.probabilities[row][top], color=colours)
+        line[4].invert_yaxis()
+        line[4].set(xlim=(0, 100), title=f"{predictions.ids[row]}: {predictions.classes[truth] if truth >= 0 else 'class unknown'}")
+        line[4].title.set_fontsize(9)
+        line[4].tick_params(labelsize=8)
+    axes[-1, 4].set_xlabel("probability (%)", fontsize=8)
+    return axes

@@ -1,0 +1,126 @@
+"""PoseC3D: a 3D ResNet over joint or limb heatmaps, whole in this file.
+
+The slim SlowOnly network of Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022 (arXiv 2104.13586), equal weight
+for weight to the one published in PySkl: a state dict of theirs fits once ``cls_head.`` is taken off its keys.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+EXPANSION = 4
+"""A bottleneck gives this many times the channels that it works with inside."""
+
+
+class PoseC3D(nn.Module):
+    """Heatmaps to class logits and a label embedding.
+
+    A stem of 1×7×7 without stride; then stages of bottlenecks. Each stage halves H and W and works with twice the channels of the
+    one before; every stage but the first also looks at neighbouring frames; the last halves T. With the defaults the pooled
+    feature has 512 values and the network, for 17 joints and 60 classes, 2.0 million parameters.
+
+    Args:
+        in_channels: joints or limbs, one heatmap each.
+        num_classes: K.
+        base_channels: channels of the stem.
+        stage_blocks: number of bottlenecks in each stage; fewer or shorter stages make a smaller network.
+        stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of half the published size.
+        dropout: share of the feature that is dropped before the classes are told apart; the embedding sees all of it.
+        embedding_size: E; 0 leaves the embedding head out.
+
+    Raises:
+        ValueError: no stage, or one without a block.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        base_channels: int = 32,
+        stage_blocks: Sequence[int] = (4, 6, 3),
+        stem_kernel: int = 7,
+        dropout: float = 0.5,
+        embedding_size: int = 0,
+    ) -> None:
+        super().__init__()
+        if not stage_blocks or min(stage_blocks) < 1:
+            raise ValueError(f"stage_blocks must name at least one stage, each of one block or more, got {tuple(stage_blocks)}")
+        # The published stem ends in a max pool of stride 1: it has no weights and shrinks nothing, but it does change the values.
+        self.backbone = nn.Sequential(
+            OrderedDict(
+                conv1=_convolution(in_channels, base_channels, (1, stem_kernel, stem_kernel), relu=True),
+                maxpool=nn.MaxPool3d((1, 3, 3), stride=1, padding=(0, 1, 1)),
+            )
+        )
+        channels = base_channels
+        for stage, blocks in enumerate(stage_blocks):
+            width = base_channels * 2**stage
+            stride = (2 if stage == len(stage_blocks) - 1 else 1, 2, 2)
+            frames = 3 if stage > 0 else 1
+            first = Bottleneck(channels, width, frames, stride)
+            channels = width * EXPANSION
+            self.backbone.add_module(
+                f"layer{stage + 1}", nn.Sequential(first, *(Bottleneck(channels, width, frames) for _ in range(blocks - 1)))
+            )
+        self.dropout = nn.Dropout(dropout)
+        self.fc_cls = nn.Linear(channels, num_classes)
+        self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
+        self._initialise()
+
+    def features(self, heatmaps: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N F"]:
+        """The last stage averaged over time and space: one feature vector a clip."""
+        return self.backbone(heatmaps).mean((2, 3, 4))
+
+    def forward(self, heatmaps: Float[Tensor, "N C T H W"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
+        """Class logits, and the embedding of the label (E = 0 where the network has no such head)."""
+        feature = self.features(heatmaps)
+        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        return self.fc_cls(self.dropout(feature)), embedding
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, Bottleneck):
+                # Each block starts as the identity (Goyal et al., arXiv 1706.02677, section 5.1).
+                nn.init.zeros_(module.conv3.bn.weight)
+
+
+class Bottleneck(nn.Module):
+    """1×1 down, 3×3 in space, 1×1 up, added to the input; ``frames`` is how many frames the first of them sees.
+
+    A stride, or a change of channels, is carried over to the input by a convolution of its own.
+    """
+
+    def __init__(self, in_channels: int, width: int, frames: int, stride: tuple[int, int, int] = (1, 1, 1)) -> None:
+        super().__init__()
+        out_channels = width * EXPANSION
+        self.conv1 = _convolution(in_channels, width, (frames, 1, 1), relu=True)
+        self.conv2 = _convolution(width, width, (1, 3, 3), stride, relu=True)
+        self.conv3 = _convolution(width, out_channels, (1, 1, 1))
+        carried = in_channels == out_channels and stride == (1, 1, 1)
+        self.downsample = nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
+
+    def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N D t h w"]:
+        return torch.relu(self.conv3(self.conv2(self.conv1(x))) + self.downsample(x))
+
+
+def _convolution(
+    in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1), relu: bool = False
+) -> nn.Sequential:
+    """A convolution that keeps the size up to its stride, batch norm in place of a bias, and a ReLU where asked for."""
+    padding = tuple(size // 2 for size in kernel)
+    parts = OrderedDict(
+        conv=nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False),
+        bn=nn.BatchNorm3d(out_channels),
+    )
+    if relu:
+        parts["relu"] = nn.ReLU(inplace=True)
+    return nn.Sequential(parts)

@@ -1,0 +1,135 @@
+"""What every reader gives: clips one by one, and a report of whatever it had to skip, clamp or repair on the way.
+
+A reader is a module with a ``VERSION`` and two functions: ``find(source)`` says whether the folder or file is in its format, and
+``read(source, layout, report, progress)`` yields the clips, selected to the joints of ``layout``, in the order of the source.
+"""
+
+import reprlib
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import labels, layouts
+from ..layouts import Layout
+
+UNKNOWN = -1
+"""The label of a clip whose class nobody has told."""
+
+
+class DataError(ValueError):
+    """A file or folder that cannot be read, with the file, the rule, the value found and the way out in one line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One annotated micro-gesture, as a reader gives it.
+
+    ``keypoints`` is (T, V, 3) float32: x and y in pixels of the ``width`` × ``height`` video, and the detector's score. A joint
+    whose score is 0 is missing. ``subject`` is empty where the source does not tell it.
+    """
+
+    id: str
+    label: int
+    split: str
+    video: str
+    subject: str
+    width: int
+    height: int
+    keypoints: np.ndarray
+
+
+@dataclass
+class Report:
+    """What a reader tells beside the clips: for each kind of event, where it happened; and the names of the classes.
+
+    ``errors`` is a list where all that is wrong with a source is wanted, and not just the first of it; ``earlier`` is what was told
+    when the source was read for another layout.
+    """
+
+    events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    classes: tuple[str, ...] = labels.CLASSES
+    errors: list[str] | None = None
+    earlier: str = ""
+
+    def note(self, event: str, where: str) -> None:
+        """Count one event, such as ``"segment clamped to the video's last frame"``, at a clip, video or file."""
+        self.events[event].append(where)
+
+    def wrong(self, message: str) -> None:
+        """A clip or video that cannot be read: raises DataError, or goes without it where errors are collected."""
+        if self.errors is None:
+            raise DataError(message)
+        self.errors.append(message)
+
+    def __str__(self) -> str:
+        if self.earlier:
+            return self.earlier
+        if not self.events:
+            return "Nothing was skipped, clamped or repaired."
+        return "\n".join(
+            f"{len(where):6d} × {event}: {', '.join(where[:4])}{', …' if len(where) > 4 else ''}" for event, where in self.events.items()
+        )
+
+
+def in_parallel(function: Callable[..., Any], calls: Iterable[tuple]) -> Iterator[Any]:
+    """What a function gives for each tuple of arguments, in their order, from as many processes as there are cores.
+
+    Only a few results are ever held, and whoever stops listening ends the work.
+    """
+    import joblib
+
+    results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(*arguments) for arguments in calls)
+    try:
+        for result in results:
+            yield result  # noqa: UP028 — `yield from` would end the results before their warning can be caught
+    finally:
+        with warnings.catch_warnings():  # joblib warns of the tasks that are called off
+            warnings.simplefilter("ignore")
+            results.close()
+
+
+def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
+    """What matches a pattern in a folder or up to that many levels below it: archives are unpacked in many ways."""
+    return sorted(path for level in range(depth + 1) for path in source.glob("*/" * level + pattern))
+
+
+def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
+    """The same (T, V, 3) joints as float32; one with a value that is not finite, or with a negative score, becomes a missing one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        keypoints = np.array(keypoints, dtype=np.float32)
+    if (broken := ~np.isfinite(keypoints).all(-1)).any():
+        report.note("joints with an empty or infinite value taken as missing", where)
+        keypoints[broken] = 0
+    if (negative := keypoints[..., 2] < 0).any():
+        report.note("joints with a negative score taken as missing", where)
+        keypoints[negative] = 0
+    return keypoints
+
+
+def select(held: Layout, wanted: Layout, where: str) -> np.ndarray:
+    """Where the joints of the layout that is ``wanted`` stand among those that are ``held``.
+
+    Raises:
+        DataError: some are not there; the message lists the layouts that would do.
+    """
+    try:
+        return layouts.selection(held, wanted)
+    except ValueError as error:
+        fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(held.joints)]
+        raise DataError(f"{where}: {error}; choose layout {' or '.join(fitting)}") from None
+
+
+def shown(value: object) -> str:
+    """A short form of whatever a file held, for an error message: one line, never long, however deep or large the value is."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = "a huge number"
+    return text if len(text) <= 80 else f"{text[:77]}…"

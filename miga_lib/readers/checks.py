@@ -1,0 +1,63 @@
+"""What stands out in clips that can be read but may not be what they seem: said in words, clip by clip, by the validator."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from . import UNKNOWN, Clip, Report
+
+HIGHEST_SCORE = 1.1
+"""OpenPose's own scores go a little beyond 1."""
+MARGIN = 0.02
+"""A joint may lie so far outside the frame, in shares of it, before it is worth a word."""
+
+
+def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
+    """The same clips, while what stands out in them is noted in the report; an id that is there twice is an error."""
+    ids: set[str] = set()
+    contents: dict[bytes, str] = {}
+    subjects: dict[str, set[str]] = {"train": set(), "test": set()}
+    for clip in clips:
+        if clip.id in ids:
+            report.errors.append(f"ids of clips must differ, {clip.id!r} is there twice")
+        ids.add(clip.id)
+        same = contents.setdefault(hashlib.sha256(clip.keypoints.tobytes()).digest(), clip.id)
+        if same != clip.id and clip.keypoints[..., 2].any():
+            report.note("clips with the very keypoints of another", f"{clip.id} (of {same})")
+        if clip.label == UNKNOWN and clip.split != "test":
+            report.note(f"clips of unknown class in the {clip.split} split: not trained on", clip.id)
+        if clip.subject and clip.split in subjects:
+            subjects[clip.split].add(clip.subject)
+        _look_at_joints(clip, report)
+        yield clip
+    for subject in sorted(subjects["train"] & subjects["test"]):
+        report.note("subjects in the train and in the test split", subject)
+
+
+def _look_at_joints(clip: Clip, report: Report) -> None:
+    """Frames, scores and places of a clip's joints."""
+    present = clip.keypoints[..., 2] > 0
+    frames = len(present)
+    if frames == 1:
+        report.note("clips of a single frame", clip.id)
+    if (empty := frames - np.count_nonzero(present.any(1))) and empty < frames:
+        report.note("clips with frames without a person", f"{clip.id} ({empty} of {frames})")
+    if not present.any():
+        return
+    x, y, scores = clip.keypoints[present].T
+    if scores.max() > HIGHEST_SCORE:
+        report.note(f"scores above {HIGHEST_SCORE}, where 1 is certain: divide them", f"{clip.id} ({scores.max():g})")
+    if max(x.max(), y.max()) <= 2 < min(clip.width, clip.height):
+        report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
+    elif not _inside(x, y, clip.width, clip.height):
+        if _inside(x, y, clip.height, clip.width):
+            given = f"{clip.id} (width {clip.width}, height {clip.height})"
+            report.note("the frame size seems transposed: joints fit a frame of height × width", given)
+        else:
+            reach = f"x {x.min():.0f} to {x.max():.0f} of {clip.width}, y {y.min():.0f} to {y.max():.0f} of {clip.height}"
+            report.note("joints outside the frame", f"{clip.id} ({reach})")
+
+
+def _inside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> bool:
+    return all(-MARGIN * side <= values.min() and values.max() <= (1 + MARGIN) * side for values, side in ((x, width), (y, height)))

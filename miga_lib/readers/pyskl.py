@@ -1,0 +1,241 @@
+"""The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written.
+
+A dict of ``split``, {name: [ids]}, and ``annotations``, a list of dicts with ``frame_dir`` (the id), ``total_frames``, ``img_shape``
+(height, width), ``label``, ``keypoint`` (M, T, V, 2) and ``keypoint_score`` (M, T, V). The order of the joints is not in the file:
+the layout that is asked for tells it. Ours also hold ``classes`` and, in each annotation, ``video`` and ``subject``, which PySkl ignores.
+"""
+
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import labels, layouts
+from ..layouts import Layout
+from . import UNKNOWN, Clip, DataError, Report, repair, shown, unpickling
+
+VERSION = 1
+SUFFIXES = (".pkl", ".pickle")
+LABEL_MAP = "label_map.txt"
+"""Names of the classes, one a line, beside a pickle that does not tell them itself."""
+MOST_CLASSES = 10_000
+SPLIT = re.compile("train(ing)?|valid(ation|ate)?|val|test(ing)?")
+KINDS = {"tr": "train", "va": "val", "te": "test"}
+HIGHEST_SCORE = 1.5
+"""OpenPose goes a little beyond 1. A third coordinate that does so further is a depth."""
+
+
+def find(source: Path) -> bool:
+    """Whether the file, or one directly in the folder, is a pickle."""
+    return bool(_pickles(source))
+
+
+def _pickles(source: Path) -> list[Path]:
+    paths = sorted(source.iterdir()) if source.is_dir() else [source]
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label")]
+
+
+def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+    """The clips of a pickle, in its order. Of several persons the one with the highest total score is taken, and counted.
+
+    Raises:
+        DataError: naming the file, the annotation, what was expected of it and what was found.
+    """
+    paths = _pickles(source)
+    if len(paths) > 1:
+        raise DataError(f"{source}: holds {len(paths)} pickles; name one of them: {', '.join(path.name for path in paths)}")
+    path = paths[0]
+    annotations, splits, names = _open(path, report)
+    held = _held(path, annotations, layout, report)
+    joints = layouts.selection(held, layout)
+    largest = max((label for a in annotations if (label := a.get("label", UNKNOWN)) in range(MOST_CLASSES)), default=0)
+    report.classes = names or _classes(path, largest + 1, held, report)
+    for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
+        clip = _clip(annotation, held, report)
+        if isinstance(clip, str):
+            report.wrong(f"{path}: {clip}")
+        elif clip["id"] not in splits:
+            report.note("annotations in no split left out", clip["id"])
+        else:
+            clip["split"] = splits[clip["id"]]
+            yield Clip(**clip | {"keypoints": clip["keypoints"][:, joints]})
+
+
+def _open(path: Path, report: Report) -> tuple[list[dict], dict[str, str], tuple[str, ...]]:
+    """The annotations, the split of each id, and the names of the classes if the file has them."""
+    held = unpickling.load(path)
+    held = {"annotations": held} if isinstance(held, list) else held
+    if not isinstance(held, dict) or not isinstance(annotations := held.get("annotations"), list) or not annotations:
+        raise DataError(f"{path}: expected a dict with `split` and a list `annotations` of at least one clip, found {shown(held)}")
+    if (row := next((row for row, a in enumerate(annotations) if not isinstance(a, dict)), None)) is not None:
+        raise DataError(f"{path}: annotation {row} is {shown(annotations[row])}; expected a dict")
+    claimed = sum(a[key].nbytes for a in annotations for key in ("keypoint", "keypoint_score") if isinstance(a.get(key), np.ndarray))
+    if claimed > 8 * path.stat().st_size:
+        raise DataError(f"{path}: its annotations share the same few arrays: {claimed:,} bytes from {path.stat().st_size:,}")
+    names = held.get("classes", ())
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names) or len(names) > MOST_CLASSES:
+        raise DataError(f"{path}: `classes` must be a list of names, found {shown(names)}")
+    return annotations, _splits(path, held.get("split"), annotations, report), tuple(names)
+
+
+def _splits(path: Path, split: Any, annotations: list[dict], report: Report) -> dict[str, str]:
+    """The split of each id. A file with several protocols (xsub_train, xview_train) is read by its first."""
+    ids = [a["frame_dir"] for a in annotations if isinstance(a.get("frame_dir"), str)]
+    if split is None:
+        found = SPLIT.search(path.stem.lower())
+        name = KINDS[found[0][:2]] if found else "train"
+        report.note(f"no `split` in the file: all clips taken as the {name} split", path.name)
+        return dict.fromkeys(ids, name)
+    if not isinstance(split, dict) or not all(
+        isinstance(k, str) and isinstance(v, list | tuple | set | np.ndarray) for k, v in split.items()
+    ):
+        raise DataError(f"{path}: `split` must be a dict of lists of ids, found {shown(split)}")
+    protocols: dict[str, dict[str, str]] = {}
+    for name in split:
+        if not (found := SPLIT.search(name.lower())):
+            raise DataError(f"{path}: split {shown(name)} is none of train, val and test; rename it or take it out of `split`")
+        protocols.setdefault(name.lower().replace(found[0], "").strip("_-"), {})[name] = KINDS[found[0][:2]]
+    first, *others = protocols or [""]
+    if others:
+        report.note(f"several protocols in `split`: {first!r} was taken (for another, take the first out of the file)", path.name)
+    of: dict[str, str] = {}
+    for name, kind in sorted(protocols.get(first, {}).items(), key=lambda item: item[1] != "train"):
+        for id in split[name]:
+            if not isinstance(id, str):
+                raise DataError(f"{path}: split {shown(name)} holds {shown(id)}; expected ids, as in `frame_dir`")
+            if of.get(id, kind) != kind:
+                report.note(f"ids in several splits taken from {of[id]} for {kind}", id)
+            of[id] = kind
+    known = set(ids)
+    for id in [id for id in of if id not in known]:
+        report.note("ids in `split` without an annotation", id)
+    return of
+
+
+def _held(path: Path, annotations: list[dict], wanted: Layout, report: Report) -> Layout:
+    """The layout of the file's joints: the wanted one if it has as many, else one known with as many that holds the wanted ones."""
+    arrays = [a["keypoint"] for a in annotations if isinstance(a.get("keypoint"), np.ndarray) and a["keypoint"].ndim == 4]
+    if not arrays:
+        raise DataError(f"{path}: no annotation has a `keypoint` array of shape (persons, frames, joints, 2)")
+    count = arrays[0].shape[2]
+    if count == len(wanted.joints):
+        return wanted
+    alike = [layout for layout in map(layouts.get, layouts.names()) if len(layout.joints) == count]
+    for layout in alike:
+        if set(wanted.joints) <= set(layout.joints):
+            report.note(f"the {count} joints of the file taken in the order of layout {layout.name!r}", path.name)
+            return layout
+    choose = f"choose layout {' or '.join(layout.name for layout in alike)}" if alike else "`layouts.register` one that has"
+    raise DataError(f"{path}: has {count} joints and layout {wanted.name!r} has {len(wanted.joints)}; {choose}")
+
+
+def _classes(path: Path, count: int, held: Layout, report: Report) -> tuple[str, ...]:
+    """Names of at least ``count`` classes, from the file beside the pickle, else those of iMiGUE for its joints, else numbers."""
+    beside = path.with_name(LABEL_MAP)
+    if beside.is_file():
+        if beside.stat().st_size > 2**20:
+            raise DataError(f"{beside}: has more than a megabyte; expected the name of a class on each line")
+        return tuple(line.strip() for line in beside.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip())
+    if held.name.startswith("imigue") and count <= len(labels.CLASSES):
+        report.note("no names of classes: labels taken as those of iMiGUE", path.name)
+        return labels.CLASSES
+    report.note(f"no names of classes: they are numbered (write them to {LABEL_MAP} beside the pickle, one a line)", path.name)
+    return tuple(f"class {label}" for label in range(count))
+
+
+def _clip(annotation: Mapping, held: Layout, report: Report) -> dict[str, Any] | str:
+    """What makes a Clip beside its split, in the joints of the file; or, in words, why there is none."""
+    id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
+    if not isinstance(id, str) or not id:
+        return f"an annotation has frame_dir {shown(id)}; expected the id of its clip"
+    if not isinstance(label, int | np.integer) or not UNKNOWN <= label < len(report.classes):
+        return f"annotation {shown(id)} has label {shown(label)}; expected a whole number from 0 to {len(report.classes) - 1}"
+    persons = _persons(annotation, id, len(held.joints), report)
+    if isinstance(persons, str):
+        return f"annotation {shown(id)}: {persons}"
+    if len(persons) > 1 and np.count_nonzero(persons[..., 2].any((1, 2))) > 1:
+        report.note("clips of several persons: the one with the highest total score was taken", id)
+    keypoints = persons[persons[..., 2].sum((1, 2), dtype=np.float64).argmax()]
+    if not keypoints[..., 2].any():
+        report.note("no joint was found in any frame", id)
+    if (total := annotation.get("total_frames", len(keypoints))) != len(keypoints):
+        report.note("`total_frames` differs from the frames there are, which were taken", f"{id} ({shown(total)} for {len(keypoints)})")
+    width, height = _frame_size(annotation, keypoints, id, report)
+    video, subject = annotation.get("video"), annotation.get("subject")
+    video = video if isinstance(video, str) and video else id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
+    return {
+        "id": id, "label": int(label), "video": video, "subject": subject if isinstance(subject, str) else "",
+        "width": width, "height": height, "keypoints": keypoints,
+    }  # fmt: skip
+
+
+def _persons(annotation: Mapping, id: str, joints: int, report: Report) -> np.ndarray | str:
+    """Joints of all persons, (M, T, V, 3); or, in words, why there are none."""
+    points, scores = annotation.get("keypoint"), annotation.get("keypoint_score")
+    if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
+        return f"keypoint is {shown(points)}; expected an array of numbers"
+    if points.ndim != 4 or points.shape[2] != joints or points.shape[3] not in (2, 3) or not all(points.shape):
+        return f"keypoint has shape {points.shape}; expected (persons, frames, {joints} joints, 2 or 3)"
+    if scores is None and points.shape[3] == 3:
+        if not (np.nan_to_num(points[..., 2], nan=0).max() <= HIGHEST_SCORE and np.nan_to_num(points[..., 2], nan=0).min() >= 0):
+            return "keypoint has three values a joint, of which the last is no score (0 to 1): 3D joints are not read; give x, y, score"
+        report.note("the third value of `keypoint` taken as the score", id)
+        scores = points[..., 2]
+    elif scores is None:
+        report.note("no `keypoint_score`: joints at (0, 0) taken as missing, all others as certain", id)
+        scores = points.any(-1).astype(np.float32)
+    elif points.shape[3] == 3:
+        report.note("the third value of `keypoint` left out", id)
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiub" or scores.shape != points.shape[:3]:
+        return f"keypoint_score is {shown(scores)}; expected one of shape {points.shape[:3]}, as of keypoint {points.shape}"
+    return repair(np.concatenate([points[..., :2].astype(np.float32), scores[..., None].astype(np.float32)], -1), id, report)
+
+
+def _frame_size(annotation: Mapping, keypoints: np.ndarray, id: str, report: Report) -> tuple[int, int]:
+    """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width)."""
+    for key in ("img_shape", "original_shape"):
+        shape = annotation.get(key)
+        shape = shape.tolist() if isinstance(shape, np.ndarray) and shape.size == 2 else shape
+        if (
+            isinstance(shape, list | tuple)
+            and len(shape) == 2
+            and all(isinstance(side, int | np.integer) and 0 < side < 2**16 for side in shape)
+        ):
+            return int(shape[1]), int(shape[0])
+    report.note("no usable `img_shape`: the frame taken as large as the joints reach", id)
+    right, bottom = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, 2**16).astype(int).tolist()
+    return right, bottom
+
+
+def write(path: str | Path, clips: Any) -> None:
+    """Write ``clips.Clips`` as a pickle that this module and PySkl read; it appears under its name once it is whole.
+
+    Joints are (1, T, V, 2) and (1, T, V), both float32. The arrays are pickled in a form that every version of numpy can load.
+    """
+    path = Path(path)
+    annotations = [
+        {
+            "frame_dir": row.id, "label": int(row.label), "total_frames": int(row.frames), "img_shape": (int(row.height), int(row.width)),
+            "original_shape": (int(row.height), int(row.width)), "video": row.video, "subject": row.subject,
+            "keypoint": np.array(clips[i][None, :, :, :2]), "keypoint_score": np.array(clips[i][None, :, :, 2]),
+        }
+        for i, row in enumerate(clips.table.itertuples())
+    ]  # fmt: skip
+    split = {name: rows["id"].tolist() for name, rows in clips.table.groupby("split", sort=False)}
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        _Pickler(file, protocol=4).dump({"split": split, "annotations": annotations, "classes": list(clips.classes)})
+    os.replace(unfinished, path)
+
+
+class _Pickler(pickle.Pickler):
+    """Numpy 2 names functions that numpy 1 does not have; ``ndarray`` itself is called the same in both."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, np.ndarray):
+            return np.ndarray, (obj.shape, obj.dtype.str, bytearray(obj.tobytes()))
+        return NotImplemented

@@ -1,0 +1,260 @@
+"""Pickles of others, read without running anything: numbers, strings, plain containers and numpy arrays, and nothing else.
+
+A pickle is a program that may call whatever it names. Here a name is only ever looked up in ``CALLS``: what it stands for is made by
+the functions below, which check every claim, and no other code can be reached. Files of Python 2 and of any numpy are read.
+"""
+
+import math
+import os
+import pickle
+import pickletools
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from . import DataError, shown
+
+PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
+"""What a set or the keys of a dict may be made of; a tuple of tuples could take for ever to hash."""
+
+TYPES = re.compile(r"[<>|=]?(\?|[biuf](1|2|4|8)|[SU]\d{1,5})")
+"""Types of arrays by their short names: truth values, whole numbers, floating point numbers, strings. Objects are none of them."""
+
+
+def load(path: Path) -> Any:
+    """The content of a pickle.
+
+    Raises:
+        DataError: naming what the pickle asks for beyond plain content, or what is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            return _Unpickler(_Bounded(file), encoding="latin1").load()
+    except _Refused as error:
+        raise DataError(
+            f"{path}: the pickle asks for {error}: refused, and nothing was run; write it again from numpy arrays of numbers or strings "
+            "in plain lists, tuples and dicts"
+        ) from None
+    except Exception as error:  # whatever a broken program of opcodes can bring about
+        text = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not a whole pickle of arrays and plain containers ({text or type(error).__name__})") from None
+
+
+class _Refused(pickle.UnpicklingError):
+    """Something was asked for that could run code."""
+
+
+class _Bounded:
+    """A file that refuses to be asked for more bytes than it has left, before room is made for them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.size = file, os.fstat(file.fileno()).st_size
+        self.readline = file.readline
+
+    def read(self, count: int) -> bytes:
+        if count > (left := self.size - self.file.tell()):
+            raise pickle.UnpicklingError(f"it claims {count:,} bytes where {left:,} are left")
+        return self.file.read(count)
+
+
+@dataclass
+class _Type:
+    """The type of an array, as far as it has been told."""
+
+    name: str
+    order: str = "="
+
+    def numpy(self) -> np.dtype:
+        if self.name.lstrip("<>|=").startswith("O"):
+            raise _Refused("a numpy array of objects")
+        if not TYPES.fullmatch(self.name):
+            raise _Refused(f"a numpy array of type {shown(self.name)}")
+        kind = np.dtype(self.name)
+        return kind if self.order in "=|" else kind.newbyteorder(self.order)
+
+
+class _Name(str):
+    """A name that the pickle asked for and that ``CALLS`` knows."""
+
+
+def _bytes(data: Any) -> Any:
+    """Python 2 wrote bytes as strings."""
+    return data.encode("latin1") if isinstance(data, str) else data
+
+
+def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
+    """An empty array: its content is told later, whatever shape is claimed here."""
+    if kind != "numpy.ndarray":
+        raise _Refused(f"an array of the kind {shown(kind)}")
+    return np.zeros(0, np.uint8)
+
+
+def _array(data: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
+    """Bytes as an array, if there are just as many of them as the shape needs."""
+    data, kind = _bytes(data), kind if isinstance(kind, _Type) else _Type(kind)
+    itemsize, shape = kind.numpy().itemsize, (shape,) if isinstance(shape, int) else tuple(shape)
+    claimed = math.prod(int(side) for side in shape) * itemsize
+    if len(data) != claimed or min(shape, default=0) < 0:
+        raise pickle.UnpicklingError(f"an array of shape {shown(shape)} claims {claimed:,} bytes and holds {len(data):,}")
+    return np.frombuffer(data, kind.numpy()).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _scalar(kind: Any, data: Any) -> np.generic:
+    return _array(data, kind, (1,))[0]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    return text.encode("ascii" if encoding == "ascii" else "latin1")
+
+
+def _pairs(pairs: Iterable = ()) -> dict:
+    return {_plain(key): value for key, value in pairs}
+
+
+def _plain(key: Any) -> Any:
+    members = key if isinstance(key, tuple) else (key,)
+    if not all(isinstance(member, PLAIN) for member in members):
+        raise pickle.UnpicklingError(f"a {type(key).__name__} as a key")
+    return key
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "numpy.core.multiarray._reconstruct": _reconstruct,
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy.core.numeric._frombuffer": _array,
+    "numpy.dtype": lambda name, align=False, copy=False: _Type(name),
+    "numpy.ndarray": lambda shape, kind, data: _array(data, kind, shape),
+    "_codecs.encode": _encode,
+    "builtins.bytes": lambda: b"",
+    "builtins.bytearray": lambda data=b"", encoding="": bytearray(memoryview(_bytes(data))),  # a number would make that many bytes
+    "builtins.set": lambda members=(): {_plain(member) for member in members},
+    "builtins.frozenset": lambda members=(): frozenset(_plain(member) for member in members),
+    "builtins.list": lambda: [],
+    "builtins.dict": lambda: {},
+    "builtins.int": lambda: 0,
+    "collections.OrderedDict": _pairs,
+    "collections.defaultdict": lambda factory=None: {},
+}
+
+
+class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be chosen
+    def __init__(self, file: _Bounded, **options: Any) -> None:
+        super().__init__(file, **options)
+        self.room = 16 * file.size + 2**22
+
+    def spend(self, count: int) -> None:
+        """Keep account of memory: a few bytes can ask for the same megabyte again and again."""
+        self.room -= count
+        if self.room < 0:
+            raise pickle.UnpicklingError("it unfolds into far more than it holds")
+
+    def find_class(self, module: str, name: str) -> _Name:
+        known = f"{module}.{name}".replace("__builtin__.", "builtins.").replace("numpy._core.", "numpy.core.")
+        if known not in CALLS:
+            raise _Refused(shown(f"{module}.{name}").strip("'"))
+        return _Name(known)
+
+    def call(self) -> None:
+        arguments, name = self.stack.pop(), self.stack[-1]
+        if not isinstance(name, _Name) or not isinstance(arguments, tuple):
+            raise pickle.UnpicklingError(f"a call of {shown(name)}")
+        self.spend(sum(len(a) for a in arguments if isinstance(a, str | bytes | bytearray)))
+        self.spend(64 * sum(len(a) for a in arguments if isinstance(a, list | tuple | set | dict)))
+        self.stack[-1] = CALLS[name](*arguments)
+
+    def build(self) -> None:
+        """The content of an array, or the byte order of its type."""
+        state, thing = self.stack.pop(), self.stack[-1]
+        if isinstance(thing, _Type):
+            thing.order = state[1]
+        elif type(thing) is np.ndarray:
+            shape, kind, fortran, data = state[-4:]
+            if not isinstance(data, str | bytes | bytearray):
+                raise _Refused("a numpy array of objects")
+            self.spend(len(data))
+            array = _array(data, kind, shape)
+            thing.__setstate__((1, array.shape, array.dtype, bool(fortran), bytes(_bytes(data))))
+        else:
+            raise _Refused(f"the state of {shown(thing)}")
+
+    def instance(self) -> None:
+        name = self.find_class(*(self.readline()[:-1].decode("ascii", "replace") for _ in range(2)))
+        raise _Refused(f"an instance of {name}")
+
+    def set_items(self) -> None:
+        items = self.pop_mark()
+        self._put(zip(items[::2], items[1::2], strict=True))
+
+    def set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put([(key, value)])
+
+    def _put(self, items: Iterable) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise pickle.UnpicklingError(f"items of {shown(self.stack[-1])}")
+        self.stack[-1].update(_pairs(items))
+
+    def new_dict(self) -> None:
+        items = self.pop_mark()
+        self.append(_pairs(zip(items[::2], items[1::2], strict=True)))
+
+    def add_items(self) -> None:
+        items = self.pop_mark()
+        if not isinstance(self.stack[-1], set):
+            raise pickle.UnpicklingError(f"members of {shown(self.stack[-1])}")
+        self.stack[-1].update(_plain(item) for item in items)
+
+    def frozen_set(self) -> None:
+        items = self.pop_mark()
+        self.append(frozenset(_plain(item) for item in items))
+
+    def byte_array(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+
+def _at_cost(step: Callable, cost: int) -> Callable:
+    def counted(self):
+        if cost > self.room:
+            self.spend(cost)
+        self.room -= cost
+        step(self)
+
+    return counted
+
+
+def _raising(error: pickle.UnpicklingError) -> Callable:
+    def refuse(self):
+        raise error
+
+    return refuse
+
+
+OPCODES = """
+    PROTO FRAME STOP POP POP_MARK DUP GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT
+    BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
+    APPEND APPENDS EMPTY_TUPLE GLOBAL STACK_GLOBAL
+""".split()
+"""What is done as usual."""
+
+COSTS = {"MARK": 128, "PUT": 128, "BINPUT": 128, "LONG_BINPUT": 128, "MEMOIZE": 128, "EMPTY_LIST": 64, "EMPTY_DICT": 64, "EMPTY_SET": 224}
+COSTS |= {"LIST": 64, "TUPLE": 64, "TUPLE1": 64, "TUPLE2": 64, "TUPLE3": 64}
+"""What is done as usual, and takes that many bytes of memory for a byte or two of the file."""
+
+STEPS = {"REDUCE": _Unpickler.call, "BUILD": _Unpickler.build, "INST": _Unpickler.instance, "SETITEM": _Unpickler.set_item}
+STEPS |= {"SETITEMS": _Unpickler.set_items, "DICT": _Unpickler.new_dict, "ADDITEMS": _Unpickler.add_items}
+STEPS |= {"FROZENSET": _Unpickler.frozen_set, "BYTEARRAY8": _Unpickler.byte_array}
+"""What is done in ways of our own; any other opcode is refused."""
+
+_CODES = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+_Unpickler.dispatch = (
+    {code: _raising(pickle.UnpicklingError(f"byte {code} is no opcode")) for code in range(256)}
+    | {code: _raising(_Refused(f"the opcode {name}")) for name, code in _CODES.items()}
+    | {_CODES[name]: pickle._Unpickler.dispatch[_CODES[name]] for name in OPCODES}
+    | {_CODES[name]: _at_cost(pickle._Unpickler.dispatch[_CODES[name]], cost) for name, cost in COSTS.items()}
+    | {_CODES[name]: step for name, step in STEPS.items()}
+)

@@ -1,0 +1,135 @@
+"""ST-GCN: graph convolutions over joints between convolutions over time, whole in this file.
+
+The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018
+(arXiv 1801.07455), equal weight for weight to the published code, whose state dicts fit as they are. They bring their own graph
+``A``, which then takes the place of the layout's.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from . import layouts
+
+CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
+"""Channels that each block of the published network gives."""
+
+FRAMES = 9
+"""How many frames the convolution over time sees."""
+
+
+class STGCN(nn.Module):
+    """Joint coordinates over time to class logits and a label embedding.
+
+    Batch norm of each joint's values, blocks, the mean over frames, joints and persons. A block that widens its input halves T.
+    With the defaults the network has, for 17 joints and 60 classes, 3.1 million parameters.
+
+    Args:
+        layout: the skeleton, whose V joints the input has.
+        num_classes: K.
+        strategy: how a neighbourhood is split into P partitions, as of ``layouts.partitions``.
+        in_channels: C, values of each joint.
+        edge_importance: learn in each block a factor for each limb and partition, from 1 on.
+        dropout: share of the values dropped after each convolution over time; the paper's 0.5 (its Kinetics settings have 0).
+        embedding_size: E; 0 leaves the embedding head out.
+        channels: what each block gives; fewer or smaller numbers make a smaller network.
+
+    Raises:
+        ValueError: a strategy that there is not, or no blocks.
+    """
+
+    def __init__(
+        self,
+        layout: layouts.Layout,
+        num_classes: int,
+        *,
+        strategy: str = "spatial",
+        in_channels: int = 3,
+        edge_importance: bool = True,
+        dropout: float = 0.5,
+        embedding_size: int = 0,
+        channels: Sequence[int] = CHANNELS,
+    ) -> None:
+        super().__init__()
+        if not channels:
+            raise ValueError("channels must name the channels of at least one block, got none")
+        self.layout = layout
+        self.register_buffer("A", torch.tensor(layouts.partitions(layout, strategy)))
+        partitions, joints, _ = self.A.shape
+        self.data_bn = nn.BatchNorm1d(joints * in_channels)
+        first = Block(in_channels, channels[0], partitions, dropout, residual=False)
+        rest = (Block(wide, wider, partitions, dropout) for wide, wider in itertools.pairwise(channels))
+        self.st_gcn_networks = nn.ModuleList([first, *rest])
+        self.edge_importance = nn.ParameterList(torch.ones_like(self.A) for _ in channels) if edge_importance else [1.0] * len(channels)
+        self.fcn = nn.Conv2d(channels[-1], num_classes, 1)
+        self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
+        self._initialise()
+
+    def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N F"]:
+        """The last block averaged over frames, joints and persons: one feature vector a clip.
+
+        Raises ValueError where V is not that of the layout.
+        """
+        clips, channels, frames, joints, persons = poses.shape
+        if joints != len(self.layout.joints):
+            raise ValueError(f"layout {self.layout.name!r} has {len(self.layout.joints)} joints, found {joints} in the batch")
+        x = self.data_bn(poses.permute(0, 4, 3, 1, 2).reshape(clips * persons, joints * channels, frames))
+        x = x.unflatten(1, (joints, channels)).permute(0, 2, 3, 1)
+        for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
+            x = block(x, self.A * importance)
+        return x.mean((2, 3)).unflatten(0, (clips, persons)).mean(1)
+
+    def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
+        """Class logits, and the embedding of the label (E = 0 where the network has no such head)."""
+        feature = self.features(poses)
+        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        return self.fcn(feature[:, :, None, None]).flatten(1), embedding
+
+    def _initialise(self) -> None:
+        """As the published training code does."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                nn.init.normal_(module.weight, mean=1.0, std=0.02)
+
+
+class Block(nn.Module):
+    """A graph convolution, then a convolution over time, added to the input."""
+
+    def __init__(self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool = True) -> None:
+        super().__init__()
+        widens = in_channels != out_channels
+        stride = (2, 1) if residual and widens else (1, 1)
+        self.gcn = GraphConvolution(in_channels, out_channels, partitions)
+        self.tcn = nn.Sequential(
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, (FRAMES, 1), stride, (FRAMES // 2, 0)),
+            nn.BatchNorm2d(out_channels),
+            nn.Dropout(dropout, inplace=True),
+        )
+        if residual and widens:
+            self.residual = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+        else:
+            self.residual = nn.Identity() if residual else None
+
+    def forward(self, x: Float[Tensor, "B C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "B D t V"]:
+        y = self.tcn(self.gcn(x, weights))
+        return torch.relu(y if self.residual is None else y + self.residual(x))
+
+
+class GraphConvolution(nn.Module):
+    """New features of each joint in each partition, summed over its neighbours: Σₚ Wₚ x Aₚ, equation 10 of the paper."""
+
+    def __init__(self, in_channels: int, out_channels: int, partitions: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
+
+    def forward(self, x: Float[Tensor, "B C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "B D T V"]:
+        x = self.conv(x).unflatten(1, (len(weights), -1))
+        return torch.einsum("bpdtv,pvw->bdtw", x, weights)

@@ -1,0 +1,325 @@
+"""Training one stream of one model: ``Settings`` say what, ``fit`` does it and leaves a run folder.
+
+Everything random is drawn from (seed, epoch, clip) or (seed, epoch, step), so a run that was stopped anywhere goes on exactly as if
+it had not been, and there is no random state to keep.
+
+``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on several devices.
+"""
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from . import clips as clip_sets
+from . import distributed, labels, layouts, losses, metrics, predictions, runs, streams
+from .clips import Clips
+from .distributed import World
+from .inputs import Inputs, uniform
+from .posec3d import PoseC3D
+from .predictions import Predictions
+from .settings import PRESETS, Settings
+from .stgcn import STGCN
+
+LARGEST_GRADIENT = 40.0
+"""Longer gradients are cut to this norm, as in PySkl's recipe."""
+
+CHECKPOINT_SECONDS = 30.0
+"""In the middle of an epoch, at most so much work is lost."""
+
+PARTS = ("loss", "cross_entropy", "semantic")
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run has come: ``step`` steps into ``epoch``, with the sums of the losses so far, and a row for each epoch before."""
+
+    epoch: int = 0
+    step: int = 0
+    sums: tuple[float, ...] = (0.0,) * len(PARTS)
+    seconds: float = 0.0
+    rows: tuple[dict[str, float], ...] = ()
+    best: float = -1.0
+    """The best validation top-1 so far."""
+
+
+def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
+    """The untrained network of resolved settings, on its device, its weights drawn from the seed."""
+    preset, layout = PRESETS[settings.preset], layouts.get(settings.layout)
+    torch.manual_seed(settings.seed)
+    embedding_size = embedding_size if settings.semantic_weight else 0
+    if settings.model == "stgcn":
+        graph: dict[str, Any] = {"strategy": settings.strategy, "channels": preset.graph_channels, "dropout": preset.dropout}
+        return STGCN(layout, classes, embedding_size=embedding_size, **graph).to(settings.device)
+    network = PoseC3D(
+        streams.channels(settings.model, settings.stream, layout),
+        classes,
+        base_channels=preset.base_channels,
+        stage_blocks=preset.stage_blocks,
+        stem_kernel=preset.stem_kernel,
+        dropout=preset.dropout,
+        embedding_size=embedding_size,
+    )
+    return network.to(settings.device, memory_format=torch.channels_last_3d)
+
+
+def batches(count: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
+    """The rows of each training batch of an epoch: a new order each time, every clip once."""
+    order = uniform(1, count, settings.seed, epoch, 1)[0].argsort()
+    parts = list(order.split(settings.batch_size))
+    if len(parts) > 1 and len(parts[-1]) < settings.batch_size / 2:  # batch norm learns little from a few clips
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def learning_rate(settings: Settings, done: float) -> float:
+    """Cosine annealing from the initial rate to 0; ``done`` is the share of all steps behind us."""
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def epoch_line(row: dict[str, Any]) -> str:
+    """What there is to say of an epoch, in one line."""
+    return (
+        f"epoch {row['epoch']:3d}: loss {row['loss']:.3f} (cross-entropy {row['cross_entropy']:.3f}, semantic {row['semantic']:.4f}), "
+        f"validation top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
+    )
+
+
+def say(row: dict[str, Any]) -> None:
+    """Print a line at the end of each epoch."""
+    if "val_top1" in row:
+        print(epoch_line(row), flush=True)
+
+
+def fit(
+    clips: Clips, settings: Settings, run: Path, resume: bool = True, progress: Callable[[dict[str, Any]], None] = say
+) -> dict[str, Any]:
+    """Train, keep the epoch that is best on validation, predict validation and test clips with it, and leave all of it in ``run``.
+
+    Under ``torchrun`` each process learns from its share of every batch: ``batch_size`` counts the clips of all processes together,
+    so the learning rate needs no change. How batch norm works across processes is said in ``distributed.World.wrap``.
+
+    Args:
+        clips: with a train and a val split; clips of unknown class are not trained on.
+        resume: go on with what the folder holds, or give its result where it is finished; where not, train anew and replace it.
+        progress: told epoch, step, steps and loss after each step, and after each epoch its row of ``metrics.csv`` as well.
+
+    Returns:
+        The content of ``result.json``: settings, circumstances, seconds, the best epoch and the scores of each split.
+
+    Raises:
+        ValueError: a split is missing, or the folder holds a run with other settings or clips.
+        RuntimeError: another process is training in the folder.
+        FloatingPointError: the loss is no longer finite; the message names epoch, step and clips.
+    """
+    settings = settings.resolve()
+    world = distributed.join(settings.device)
+    settings = replace(settings, device=world.device(settings.device))
+    with runs.lock(run) if world.rank == 0 else nullcontext():
+        world.wait()
+        if finished := _prepare(run, settings, clips, resume, world):
+            return finished
+        labelled = clips.split("train").where((clips.split("train").table["label"] >= 0).to_numpy())
+        inputs, validation = Inputs(labelled, settings), clips.split("val")
+        class_embeddings = _class_embeddings(clips, settings)
+        model = build(settings, len(clips.classes), class_embeddings.shape[1])
+        network = world.wrap(model, settings.device)
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            settings.learning_rate,
+            momentum=PRESETS[settings.preset].momentum,
+            weight_decay=PRESETS[settings.preset].weight_decay,
+        )
+        at = _restore(run / "last.ckpt", model, optimizer) if (run / "last.ckpt").exists() else Position()
+        saved = time.monotonic()
+
+        while at.epoch < settings.epochs:
+            network.train()
+            order = batches(len(inputs), settings, at.epoch)
+            while at.step < len(order):
+                began = time.monotonic()
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(settings, (at.epoch + at.step / len(order)) / settings.epochs)
+                torch.manual_seed(_seed(settings.seed, at.epoch, at.step, world.rank))
+                rows = world.share(order[at.step])
+                with autocast(settings):
+                    logits, embedding = network(inputs.training(rows, at.epoch))
+                parts = losses.semantic_loss(
+                    logits.float(), embedding.float(), inputs.labels[rows], class_embeddings, settings.semantic_weight
+                )
+                values = torch.stack([parts[name].detach() for name in PARTS]).double().cpu()
+                if not values.isfinite().all():
+                    raise FloatingPointError(
+                        f"the loss is {values[0]:g} in epoch {at.epoch + 1}, step {at.step + 1}, clips {', '.join(inputs.ids[rows][:8])}: "
+                        f"look at their keypoints, or lower learning_rate (now {settings.learning_rate:g})"
+                    )
+                optimizer.zero_grad()
+                # Processes average their gradients; the factor makes that the mean over the clips of the whole batch.
+                (parts["loss"] * (len(rows) * world.size / len(order[at.step]))).backward()
+                nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+                optimizer.step()
+                sums = tuple((torch.tensor(at.sums, dtype=torch.float64) + values * len(rows)).tolist())
+                at = replace(at, step=at.step + 1, sums=sums, seconds=at.seconds + time.monotonic() - began)
+                steps = {"epoch": at.epoch + 1, "epochs": settings.epochs, "step": at.step, "steps": len(order)}
+                if world.rank == 0:
+                    progress(steps | {"loss": values[0].item()})
+                if world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    _save(run / "last.ckpt", model, optimizer, at)
+                    saved = time.monotonic()
+
+            scores = metrics.scores(predict(model, validation, settings, world))
+            total = world.sum(torch.tensor(at.sums, dtype=torch.float64), settings.device) / len(inputs)
+            row = {"epoch": at.epoch + 1, **dict(zip(PARTS, total.tolist(), strict=True))}
+            row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
+            row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": round(at.seconds, 2)}
+            improved = scores["top1"] > at.best
+            at = Position(at.epoch + 1, rows=(*at.rows, row), best=max(scores["top1"], at.best))
+            if world.rank == 0:
+                if improved:
+                    _save(run / "best.ckpt", model, optimizer, at)
+                runs.write_text(run / "metrics.csv", pd.DataFrame(at.rows).to_csv(index=False))
+                _save(run / "last.ckpt", model, optimizer, at)
+                saved = time.monotonic()
+                progress(steps | row)
+
+        world.wait()
+        best = _restore(run / "best.ckpt", model)
+        scores = {
+            split: _judge(model, clips, split, settings, run, world) for split in ("val", "test") if (clips.table["split"] == split).any()
+        }
+        result = {"settings": asdict(settings), "data": _fingerprint(clips), "best_epoch": best.epoch, "scores": scores}
+        result |= {
+            "embedding_size": class_embeddings.shape[1],
+            "train_clips": len(inputs),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "processes": world.size,
+        }
+        result |= {"seconds": round(sum(row["seconds"] for row in at.rows), 2), "circumstances": runs.circumstances()}
+        if world.rank == 0:
+            runs.write_json(run / runs.RESULT, result)
+        world.wait()
+        return result
+
+
+def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
+    """Test-time predictions of clips by a model of those (resolved) settings; each process does its share of the clips."""
+    world = world or World()
+    share = clips.where(np.arange(len(clips))[world.rank :: world.size])
+    inputs = Inputs(share, settings)
+    with autocast(settings):
+        predicted = predictions.predict(model, share, inputs.views, PRESETS[settings.preset].test_batch_size)
+    return world.gather(predicted, clips.table["id"].to_numpy(str))
+
+
+def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
+    """The best network of a finished run, and its settings on that device, ready for ``predict``."""
+    result = runs.result(run)
+    settings = replace(Settings(**result["settings"] | {"device": device, "precision": "auto"})).resolve()
+    model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
+    model.load_state_dict(_read(run / "best.ckpt")["model"])
+    return model.eval(), settings
+
+
+def autocast(settings: Settings) -> torch.autocast:
+    """The arithmetic of resolved settings."""
+    return torch.autocast(torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+def _class_embeddings(clips: Clips, settings: Settings) -> Float[Tensor, "K E"]:
+    table = labels.embeddings(clips.classes, settings.embeddings) if settings.semantic_weight else np.zeros((len(clips.classes), 0))
+    return torch.from_numpy(table).to(settings.device, torch.float32)
+
+
+def _judge(model: nn.Module, clips: Clips, split: str, settings: Settings, run: Path, world: World) -> dict[str, float]:
+    predicted = predict(model, clips.split(split), settings, world)
+    if world.rank == 0:
+        predicted.save(run / f"{split}.npz")
+    return metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
+
+
+def _fingerprint(clips: Clips) -> dict[str, Any]:
+    """What a run must find again to be the same run: the classes, and a digest of ids, labels, splits and lengths."""
+    columns = clips.table[["id", "label", "split", "frames"]]
+    digest = int(pd.util.hash_pandas_object(columns, index=False).sum())
+    return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes)}
+
+
+def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool, world: World) -> dict[str, Any] | None:
+    """The result of a run that is already finished; otherwise see to it that the folder is this run's own."""
+    about = {"settings": asdict(settings), "data": _fingerprint(clips)}
+    path = run / "settings.json"
+    if resume and path.exists():
+        held = runs.read_json(path)
+        where = ("device", "precision")  # may change between a run's first and last day
+        differing = [name for name, value in about["settings"].items() if name not in where and held["settings"].get(name) != value]
+        if differing or held["data"] != about["data"]:
+            what = ", ".join(f"{name}={held['settings'].get(name)!r}" for name in differing) or "other clips"
+            raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
+        return runs.result(run) if (run / runs.RESULT).exists() else None
+    if world.rank == 0:
+        for name in (runs.RESULT, "last.ckpt", "best.ckpt", "metrics.csv", "val.npz", "test.npz"):
+            (run / name).unlink(missing_ok=True)
+        runs.write_json(path, about | {"circumstances": runs.circumstances()})
+    world.wait()
+    return None
+
+
+def _seed(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, at: Position) -> None:
+    """A checkpoint, written beside its place and renamed there."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(at)}, unfinished)
+    os.replace(unfinished, path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Position:
+    held = _read(path)
+    model.load_state_dict(held["model"])
+    if optimizer:
+        optimizer.load_state_dict(held["optimizer"])
+    return Position(**held["position"])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """``python -m miga_lib.training``: the parameters of ``04_train`` as options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m miga_lib.training", description="Train one stream; parameters as in notebooks/04_train.ipynb."
+    )
+    parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
+    parser.add_argument("--outputs", default="", help="where runs and caches lie; empty: the repository's outputs/")
+    parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
+    parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="go on with what the run's folder holds")
+    for field in fields(Settings):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=f"default {field.default!r}"
+        )
+    given = vars(parser.parse_args(arguments))
+    data, outputs, run, resume = (given.pop(name) for name in ("data", "outputs", "run", "resume"))
+    try:
+        settings = Settings(**given)
+        clips = clip_sets.load(data, settings.layout, outputs)
+        fit(clips, settings, runs.folder(run or runs.name(settings, data), outputs), resume)
+    except (ValueError, RuntimeError, FloatingPointError) as error:
+        raise SystemExit(f"{parser.prog}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

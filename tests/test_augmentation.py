@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from miga_lib import augmentation, heatmaps, layouts
+
+LAYOUT = layouts.get("imigue22")
+WINDOW_CUT = np.exp(-4.5)
+"""Height of a Gaussian 3σ from its centre: int() lets a window end there on one side and up to a pixel later on the other."""
+
+
+def clips(seed: int = 0, number: int = 3, frames: int = 4, missing: float = 0.3) -> torch.Tensor:
+    """Random clips (N, T, V, 3) in video pixels, persons of different sizes in different places."""
+    rng = np.random.default_rng(seed)
+    places = rng.random((number, 1, 1, 2)) * 500 + rng.random((number, frames, 22, 2)) * rng.uniform(20, 300, (number, 1, 1, 1))
+    keypoints = np.concatenate([places, rng.uniform(0.1, 1, (number, frames, 22, 1))], axis=-1)
+    keypoints[rng.random((number, frames, 22)) < missing] = 0
+    return torch.tensor(keypoints, dtype=torch.float32)
+
+
+def test_box_is_a_square_with_a_margin_around_the_joints():
+    keypoints = torch.tensor([[[[100.0, 50.0, 1.0], [180.0, 70.0, 0.2]], [[0.0, 0.0, 0.0], [140.0, 90.0, 0.9]]]])
+    # x from 100 to 180 is the longer side: 80 · 1.25 = 100 around (140, 70). The missing joint at (0, 0) does not count.
+    assert augmentation.crop_box(keypoints).tolist() == [[90.0, 20.0, 190.0, 120.0]]
+    assert augmentation.crop_box(keypoints, margin=0).tolist() == [[100.0, 30.0, 180.0, 110.0]]
+
+
+def test_joint_at_the_origin_counts_when_it_has_a_score():
+    keypoints = torch.tensor([[[[0.0, 0.0, 0.5], [40.0, 20.0, 0.5]]]])
+    assert augmentation.crop_box(keypoints, margin=0).tolist() == [[0.0, -10.0, 40.0, 30.0]]
+
+
+def test_box_of_a_stray_joint_is_10_px_wide_and_there_is_one_for_nobody():
+    keypoints = torch.zeros(2, 3, 4, 3)
+    keypoints[0, 1, 2] = torch.tensor([300.0, 200.0, 0.7])
+    assert augmentation.crop_box(keypoints).tolist() == [[295.0, 195.0, 305.0, 205.0], [-5.0, -5.0, 5.0, 5.0]]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.floats(0, 1))
+def test_box_holds_all_present_joints_of_its_clip(seed, margin):
+    keypoints = clips(seed)
+    boxes = augmentation.crop_box(keypoints, margin)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    torch.testing.assert_close(sides[:, 0], sides[:, 1], rtol=0, atol=1e-3)
+    for n, box in enumerate(boxes):
+        places = keypoints[n][keypoints[n, ..., 2] > 0][:, :2]
+        assert ((places >= box[:2] - 1e-3) & (places <= box[2:] + 1e-3)).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4), min_size=1, max_size=5))
+def test_random_crop_lies_in_its_box_with_area_and_aspect_in_range(uniform):
+    boxes = torch.tensor([[10.0, -20.0, 110.0, 80.0]], dtype=torch.float64).expand(len(uniform), -1)
+    crops = augmentation.random_resized_crop(boxes, torch.tensor(uniform, dtype=torch.float64))
+    width, height = (crops[:, 2:] - crops[:, :2]).T
+    assert (crops[:, :2] >= boxes[:, :2]).all()
+    assert (crops[:, 2:] <= boxes[:, 2:] + 1e-9).all()
+    area, aspect = width * height / 1e4, width / height
+    assert ((area > 0.56 - 1e-9) & (area < 1 + 1e-9)).all()
+    assert ((aspect > 3 / 4 - 1e-9) & (aspect < 4 / 3 + 1e-9)).all()
+
+
+def test_random_crop_worked_by_hand():
+    boxes = torch.tensor([[0.0, 0.0, 100.0, 100.0]]).expand(3, -1)
+    # Half-way the logarithm of the aspect is 0, so sides are the root of the area: √0.78 · 100 = 88.3, then √0.56 · 100 = 74.8.
+    uniform = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [1.0, 0.0, 0.0, 0.5]])
+    crops = augmentation.random_resized_crop(boxes, uniform)
+    assert crops[0].tolist() == pytest.approx([0, 0, 88.318, 88.318], abs=1e-3)
+    assert crops[1].tolist() == pytest.approx([12.583, 0, 87.417, 74.833], abs=1e-3)
+    # Area 1 and aspect 3/4 would be √(4/3) = 1.155 high: cut to the box's height, √(3/4) = 0.866 wide.
+    assert crops[2].tolist() == pytest.approx([0, 0, 86.603, 100], abs=1e-3)
+
+
+def test_random_crop_says_how_many_numbers_it_takes():
+    with pytest.raises(ValueError, match="takes 4 random numbers a clip, got 3"):
+        augmentation.random_resized_crop(torch.zeros(2, 4), torch.zeros(2, 3))
+
+
+def test_corners_of_the_box_become_corners_of_the_map():
+    keypoints = torch.tensor([[[[10.0, 20.0, 0.5], [110.0, 70.0, 0.5], [60.0, 45.0, 0.5], [0.0, 0.0, 0.0]]]])
+    pixels = augmentation.to_pixels(keypoints, torch.tensor([[10.0, 20.0, 110.0, 70.0]]), (56, 48))
+    # Height 56, width 48; the missing joint stays where missing joints are.
+    assert pixels.tolist() == [[[[0.0, 0.0, 0.5], [48.0, 56.0, 0.5], [24.0, 28.0, 0.5], [0.0, 0.0, 0.0]]]]
+
+
+def test_size_without_pixels_is_an_error():
+    with pytest.raises(ValueError, match=r"size must be \(H, W\) of at least 1 pixel each, got \(0, 56\)"):
+        augmentation.to_pixels(torch.zeros(1, 1, 2, 3), torch.ones(1, 4), (0, 56))
+
+
+def test_flip_mirrors_coordinates_and_exchanges_sides():
+    keypoints = torch.zeros(2, 1, 22, 3)
+    keypoints[:, 0, LAYOUT.joints.index("left_wrist")] = torch.tensor([3.0, 7.0, 0.9])
+    flipped = augmentation.flip(keypoints, LAYOUT, torch.tensor([True, False]), 56)
+    # 56 − 1 − 3 = 52, now the right wrist's
+    assert flipped[0, 0, LAYOUT.joints.index("right_wrist")].tolist() == pytest.approx([52.0, 7.0, 0.9])
+    assert flipped[0].count_nonzero() == 3
+    assert torch.equal(flipped[1], keypoints[1])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999))
+def test_flip_is_its_own_inverse(seed):
+    keypoints, flags = clips(seed), torch.tensor([True, False, True])
+    twice = augmentation.flip(augmentation.flip(keypoints, LAYOUT, flags, 1280), LAYOUT, flags, 1280)
+    torch.testing.assert_close(twice, keypoints, rtol=0, atol=1e-3)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999))
+def test_drawing_the_flipped_is_flipping_the_drawn(seed):
+    keypoints, size = clips(seed), (40, 56)
+    pixels = augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), size)
+    flipped = augmentation.flip(pixels, LAYOUT, torch.ones(3, dtype=torch.bool), 56)
+
+    def joints(of):
+        return heatmaps.joints(of[..., :2], of[..., 2], size)
+
+    def limbs(of):
+        return heatmaps.limbs(of[..., :2], of[..., 2], LAYOUT.limbs, size)
+
+    pairs = [frozenset(limb) for limb in LAYOUT.limbs]
+    mirrored_limbs = [pairs.index(frozenset(LAYOUT.mirror[v] for v in limb)) for limb in LAYOUT.limbs]
+    for draw, mirror in ((joints, list(LAYOUT.mirror)), (limbs, mirrored_limbs)):
+        difference = (draw(flipped) - draw(pixels).flip(-1)[:, :, mirror]).abs()
+        assert difference.max() <= WINDOW_CUT + 1e-5
+
+
+def test_flip_of_other_joints_is_an_error():
+    with pytest.raises(ValueError, match=r"layout 'imigue22' has 22 joints, the keypoints have 41: `layouts.selection`"):
+        augmentation.flip(torch.zeros(1, 2, 41, 3), LAYOUT, torch.tensor([True]), 56)

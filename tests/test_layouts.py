@@ -1,0 +1,147 @@
+"""Laws that every layout obeys, and the facts of OpenPose that a wrong index would break."""
+
+import numpy as np
+import pytest
+
+from miga_lib import layouts
+
+NAMES = ["openpose137", "body25", "light_hand35", "imigue22", "imigue41", "imigue22_official", "openpose18", "coco17"]
+SOUND = [name for name in NAMES if name != "imigue22_official"]
+
+
+def limb_set(layout):
+    return {frozenset(limb) for limb in layout.limbs}
+
+
+def test_every_promised_layout_is_there():
+    assert layouts.names()[: len(NAMES)] == NAMES
+    assert [len(layouts.get(name).joints) for name in NAMES] == [137, 25, 35, 22, 41, 22, 18, 17]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mirror_is_its_own_inverse_and_swaps_sides(name):
+    layout = layouts.get(name)
+    assert [layout.mirror[m] for m in layout.mirror] == list(range(len(layout.joints)))
+    for v, m in enumerate(layout.mirror):
+        assert layout.joints[m] == layout.joints[v].replace("left_", "*").replace("right_", "left_").replace("*", "right_")
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_mirror_maps_limbs_onto_limbs(name):
+    layout = layouts.get(name)
+    assert {frozenset(layout.mirror[v] for v in limb) for limb in layout.limbs} == limb_set(layout)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_graph_is_connected(name):
+    assert np.isfinite(layouts.get(name).distances).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_regions_name_every_joint_once(name):
+    layout = layouts.get(name)
+    assert sorted(v for members in layout.regions.values() for v in members) == list(range(len(layout.joints)))
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_parents_lead_to_the_centre(name):
+    layout = layouts.get(name)
+    parents = layout.parents
+    walk = np.arange(len(layout.joints))
+    for _ in range(len(layout.joints)):
+        walk = parents[walk]
+    assert (walk == layout.center).all()
+
+
+def test_the_official_graph_keeps_its_published_faults():
+    official = layouts.get("imigue22_official")
+    assert not official.adjacency[0].any(), "the nose has no neighbour"
+    assert official.joints == layouts.get("imigue22").joints
+    assert {frozenset(official.mirror[v] for v in limb) for limb in official.limbs} != limb_set(official)
+
+
+def test_imigue22_are_the_first_joints_of_imigue41():
+    assert layouts.get("imigue41").joints[:22] == layouts.get("imigue22").joints
+    assert limb_set(layouts.get("imigue22")) < limb_set(layouts.get("imigue41"))
+
+
+def test_imigue22_takes_the_published_columns_of_body25_and_light_hand():
+    body, light, small = (layouts.get(name) for name in ("body25", "light_hand35", "imigue22"))
+    assert layouts.selection(body, layouts.make("x", small.joints[:12], [(0, 1)], 0)).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18]
+    assert layouts.selection(light, small).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18, *range(25, 35)]
+
+
+def test_landmarks_stand_where_openpose_puts_them():
+    """Face landmark i is keypoint 25 + i; the hands start at 95 (left) and 116 (right), fingertips every fourth point."""
+    index = {joint: v for v, joint in enumerate(layouts.get("openpose137").joints)}
+    expected = {"chin": 25 + 8, "right_jaw_8": 25, "left_jaw_8": 25 + 16, "right_brow_1": 25 + 17, "left_brow_1": 25 + 26}
+    expected |= {"nose_base": 25 + 33, "right_eye_outer": 25 + 36, "left_eye_outer": 25 + 45, "right_lip_corner": 25 + 48}
+    expected |= {"left_lip_corner": 25 + 54, "upper_mouth": 25 + 62, "lower_mouth": 25 + 66, "left_pupil": 25 + 69}
+    expected |= {"left_hand": 95, "left_thumb_4": 99, "left_little_4": 115, "right_hand": 116, "right_index_4": 124}
+    assert {joint: index[joint] for joint in expected} == expected
+
+
+def test_selection_names_what_is_missing():
+    with pytest.raises(
+        ValueError, match=r"'imigue41' needs 19 joints that 'light_hand35' does not have \(right_jaw_6, right_jaw_3, chin…\)"
+    ):
+        layouts.selection(layouts.get("light_hand35"), layouts.get("imigue41"))
+
+
+def test_unknown_layout_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"layout 'imigue23' is not known; there are openpose137, .*coco17"):
+        layouts.get("imigue23")
+
+
+def test_a_path_of_three_joints_by_hand():
+    """a–b–c with centre a: distances 0, 1, 2; each column of the partitions shares 1 among the joint and its neighbours."""
+    path = layouts.make("path", ["a", "b", "c"], "a-b-c", center="a")
+    assert path.distances[0].tolist() == [0, 1, 2]
+    assert path.parents.tolist() == [0, 0, 1]
+    half, third = 1 / 2, 1 / 3
+    assert layouts.partitions(path, "uniform").tolist() == pytest.approx(
+        np.array([[[half, third, 0], [half, third, half], [0, third, half]]])
+    )
+    itself, outer, inner = layouts.partitions(path, "spatial")
+    assert np.diag(itself) == pytest.approx([half, third, half])
+    assert outer == pytest.approx(np.array([[0, 0, 0], [half, 0, 0], [0, third, 0]]))
+    assert inner == pytest.approx(np.array([[0, third, 0], [0, 0, half], [0, 0, 0]]))
+    assert layouts.partitions(path, "distance")[1] == pytest.approx(outer + inner)
+
+
+def test_far_from_the_centre_both_ends_of_a_limb_are_equally_far():
+    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d fall into the second subset."""
+    _, outer, inner = layouts.partitions(layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a"), "spatial")
+    assert outer[2, 3] == 1 / 2
+    assert outer[3, 2] == pytest.approx(1 / 3)
+    assert not inner[2:, 2:].any()
+
+
+def test_unknown_strategy():
+    with pytest.raises(ValueError, match="strategy must be one of uniform, distance, spatial, got 'ring'"):
+        layouts.partitions(layouts.get("coco17"), "ring")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"joints": ["a", "a"]}, r"joint names must differ, found \['a'\] twice"),
+        ({"limbs": "a-z"}, "'z' is not one of its 2 joints"),
+        ({"limbs": [(0, 2)]}, r"joints are numbered 0 to 1, found \[2\]"),
+        ({"limbs": [(0, 1), (1, 0)]}, "limbs must be different pairs"),
+        ({"mirror": [1, 1]}, "mirror must be its own inverse"),
+        ({"joints": ["left_a", "b"], "limbs": [(0, 1)], "center": 0}, "'left_a' has no mirror image: 'right_a' is not among"),
+    ],
+)
+def test_a_wrong_layout_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        layouts.make(**{"name": "mine", "joints": ["a", "b"], "limbs": "a-b", "center": "a"} | change)
+
+
+def test_a_layout_of_your_own_is_known_by_its_name(monkeypatch):
+    monkeypatch.setattr(layouts, "_LAYOUTS", dict(layouts._LAYOUTS))
+    mine = layouts.register(layouts.make("mine", ["hip", "left_knee", "right_knee"], "hip-left_knee hip-right_knee", center="hip"))
+    assert layouts.get("mine") is mine
+    assert mine.mirror == (0, 2, 1)
+    with pytest.raises(ValueError, match="'mine' is already known and differs"):
+        layouts.register(layouts.make("mine", ["hip", "knee"], "hip-knee", center="hip"))

@@ -1,0 +1,100 @@
+import math
+
+import pytest
+import torch
+
+from miga_lib import losses
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "logits": torch.randn(5, 4, generator=generator, requires_grad=True),
+        "embedding": torch.randn(5, 3, generator=generator, requires_grad=True),
+        "labels": torch.tensor([0, 3, 1, 1, 2]),
+        "class_embeddings": torch.randn(4, 3, generator=generator),
+    }
+
+
+def test_two_clips_worked_by_hand():
+    # Equal logits over 4 classes: cross-entropy ln 4. Errors (1, 0) and (2, 1): mean square (1 + 0 + 4 + 1) / 4 = 1.5.
+    parts = losses.semantic_loss(
+        logits=torch.zeros(2, 4),
+        embedding=torch.tensor([[1.0, 0.0], [2.0, 2.0]]),
+        labels=torch.tensor([0, 2]),
+        class_embeddings=torch.tensor([[0.0, 0.0], [9.0, 9.0], [0.0, 1.0], [9.0, 9.0]]),
+        semantic_weight=20,
+    )
+    assert parts["cross_entropy"].item() == pytest.approx(math.log(4))
+    assert parts["semantic"].item() == pytest.approx(1.5)
+    assert parts["loss"].item() == pytest.approx(math.log(4) + 20 * 1.5)
+
+
+def test_predicting_the_class_embedding_costs_nothing(batch):
+    batch["embedding"] = batch["class_embeddings"][batch["labels"]]
+    assert losses.semantic_loss(**batch, semantic_weight=20.0)["semantic"] == 0
+
+
+def test_gradient_is_that_of_the_weighted_sum(batch):
+    gradients = {}
+    for weight in (1.0, 3.0):
+        loss = losses.semantic_loss(**batch, semantic_weight=weight)["loss"]
+        gradients[weight] = torch.autograd.grad(loss, [batch["logits"], batch["embedding"]])
+    torch.testing.assert_close(gradients[1.0][0], gradients[3.0][0])
+    torch.testing.assert_close(3 * gradients[1.0][1], gradients[3.0][1])
+    # d/de of the mean over 15 values of (e − c)² is 2 (e − c) / 15.
+    torch.testing.assert_close(gradients[1.0][1], 2 * (batch["embedding"] - batch["class_embeddings"][batch["labels"]]).detach() / 15)
+
+
+def test_only_the_loss_is_attached_to_the_graph(batch):
+    for weight in (0.0, 20.0):
+        parts = losses.semantic_loss(**batch, semantic_weight=weight)
+        assert {name: part.requires_grad for name, part in parts.items()} == {"loss": True, "cross_entropy": False, "semantic": False}
+
+
+def test_weight_0_needs_no_embeddings(batch):
+    parts = losses.semantic_loss(batch["logits"], torch.empty(5, 0), batch["labels"], None, 0)
+    assert parts["semantic"] == 0
+    assert parts["loss"] == parts["cross_entropy"] > 0
+
+
+def test_order_of_clips_does_not_matter(batch):
+    order = torch.tensor([4, 2, 0, 1, 3])
+    shuffled = {name: values if name == "class_embeddings" else values[order] for name, values in batch.items()}
+    for name, part in losses.semantic_loss(**batch, semantic_weight=20.0).items():
+        torch.testing.assert_close(part, losses.semantic_loss(**shuffled, semantic_weight=20.0)[name])
+
+
+def test_class_weights_and_label_smoothing_touch_the_cross_entropy_alone(batch):
+    plain = losses.semantic_loss(**batch, semantic_weight=20.0)
+    # With all weight on class 1, only clips 2 and 3 count.
+    weighted = losses.semantic_loss(**batch, semantic_weight=20.0, class_weights=torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    expected = -batch["logits"].log_softmax(1)[2:4, 1].mean()
+    torch.testing.assert_close(weighted["cross_entropy"], expected.detach())
+    # A target spread over all classes: the mean of the negative log-probabilities.
+    smooth = losses.semantic_loss(**batch, semantic_weight=20.0, label_smoothing=1.0)
+    torch.testing.assert_close(smooth["cross_entropy"], -batch["logits"].log_softmax(1).mean().detach())
+    assert plain["semantic"] == weighted["semantic"] == smooth["semantic"]
+
+
+def test_half_precision_embeddings_are_compared_in_the_table_s_precision(batch):
+    batch["embedding"] = batch["embedding"].detach().bfloat16().requires_grad_()
+    parts = losses.semantic_loss(**batch, semantic_weight=20.0)
+    assert parts["semantic"].dtype == torch.float32
+    parts["loss"].backward()
+    assert batch["embedding"].grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("unknown", [-1, -100])
+def test_an_unknown_label_is_refused(batch, unknown):
+    batch["labels"][2] = unknown
+    with pytest.raises(ValueError, match=f"labels must be 0 or more to learn from, found {unknown}; leave out clips"):
+        losses.semantic_loss(**batch, semantic_weight=20.0)
+
+
+def test_class_embeddings_must_be_there_and_fit(batch):
+    with pytest.raises(ValueError, match="predicts embeddings of 3 values and the class embeddings have none"):
+        losses.semantic_loss(**batch | {"class_embeddings": None}, semantic_weight=20.0)
+    with pytest.raises(ValueError, match="predicts embeddings of 0 values and the class embeddings have 3; build it with"):
+        losses.semantic_loss(**batch | {"embedding": torch.empty(5, 0)}, semantic_weight=20.0)

@@ -1,0 +1,216 @@
+"""The challenge's folders: what is written is read back, and each quirk of the release is met."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miga_lib import layouts
+from miga_lib.readers import DataError, Report, miga
+
+WHOLE = layouts.get("openpose137")
+SMALL = layouts.get("imigue22")
+
+
+def plain(items, total, desc):
+    return items
+
+
+def video(frames=6, seed=0):
+    """Keypoints with three decimals, as OpenPose writes them; some joints missing."""
+    keypoints = np.random.default_rng(seed).uniform(1, 700, (frames, 137, 3)).round(3).astype(np.float32)
+    keypoints[..., 2] = np.round(keypoints[..., 2] / 700, 3)
+    keypoints[:, ::7] = 0
+    return keypoints
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two training videos, one for validation, one for test, unpacked as the archive unpacks."""
+    root = tmp_path / "imigue_data_phase1" / "datasets"
+    miga.write_video(root, "train", "0012", video(), [(0, 0, 2), (31, 3, 5)])
+    miga.write_video(root, "train", "0013", video(seed=1), [(5, 1, 1)], openpose="csv")
+    miga.write_video(root, "val", "0001", video(seed=2), [(30, 0, 5)])
+    miga.write_video(root, "test", "0200", video(seed=3), [(0, 0, 5), (0, 1, 2)])
+    return tmp_path
+
+
+def read(root, layout=SMALL):
+    report = Report()
+    return {clip.id: clip for clip in miga.read(root, layout, report, plain)}, report
+
+
+@pytest.mark.parametrize("openpose", ["npy", "csv", "xlsx"])
+def test_what_is_written_is_read_back(tmp_path, openpose):
+    miga.write_video(tmp_path, "train", "0012", video(), [(3, 1, 4)], openpose)
+    clips, _ = read(tmp_path, WHOLE)
+    assert np.array_equal(clips["0012_0"].keypoints, video()[1:5])
+
+
+def test_the_quick_file_gives_the_same_joints_as_the_whole_one(root):
+    small, _ = read(root, SMALL)
+    whole, _ = read(root, WHOLE)
+    chosen = layouts.selection(WHOLE, SMALL)
+    for id, clip in small.items():
+        assert np.allclose(clip.keypoints, whole[id].keypoints[:, chosen], rtol=1e-5)
+
+
+def test_clips_are_named_by_video_and_row_with_classes_as_indices(root):
+    clips, _ = read(root)
+    assert [(clip.id, clip.label, clip.split, len(clip.keypoints)) for clip in clips.values()][:4] == [
+        ("0012_0", 0, "train", 3),
+        ("0012_1", 31, "train", 3),
+        ("0013_0", 5, "train", 1),
+        ("0001_0", 30, "val", 6),
+    ]
+
+
+def test_placeholder_labels_of_the_test_split_become_unknown(root):
+    clips, report = read(root)
+    assert [clip.label for clip in clips.values() if clip.split == "test"] == [-1, -1]
+    assert "taken as placeholders" in str(report)
+    folder = root / "imigue_data_phase1/datasets/imigue_skeleton_test/0200"
+    (folder / "0200_label.csv").write_text("1,0,5\n99,1,2\n")
+    assert [clip.label for clip in read(root)[0].values() if clip.split == "test"] == [0, 31]
+
+
+@pytest.mark.parametrize("inner", ["", "datasets", "imigue_data_phase1/datasets", "a/b"])
+def test_splits_are_found_at_any_usual_depth(tmp_path, inner):
+    miga.write_video(tmp_path / inner, "train", "0012", video(), [(0, 0, 2)])
+    assert list(miga.split_folders(tmp_path)) == ["train"]
+
+
+def test_both_phases_are_found_and_a_split_folder_alone_will_do(root):
+    miga.write_video(root / "imigue_data_phase2", "test", "0300", video(), [(0, 0, 2)])
+    with pytest.raises(DataError, match=r"imigue_skeleton_test is there 2 times; name the folder above one of"):
+        miga.split_folders(root)
+    assert list(miga.split_folders(root / "imigue_data_phase2")) == ["test"]
+    assert list(miga.split_folders(root / "imigue_data_phase2" / "imigue_skeleton_test")) == ["test"]
+
+
+@pytest.mark.parametrize("header", ["frame," + ",".join(f"x{i}" for i in range(105)), ",".join(map(str, range(106)))])
+def test_a_header_row_is_recognised(root, header):
+    """A wrong guess would shift every clip by one frame."""
+    before, _ = read(root)
+    path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_light_hand.csv"
+    path.write_text(header + "\n" + path.read_text())
+    after, _ = read(root)
+    assert np.array_equal(before["0012_1"].keypoints, after["0012_1"].keypoints)
+
+
+def test_a_first_frame_without_header_is_kept(root):
+    path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_light_hand.csv"
+    assert len(miga.read_frames(path, layouts.get("light_hand35"))[0]) == 6
+
+
+def test_body25_file_of_76_columns(tmp_path):
+    folder = tmp_path / "imigue_skeleton_train" / "0012"
+    miga.write_video(tmp_path, "train", "0012", video(), [(3, 1, 4)])
+    (folder / "0012_light_hand.csv").unlink()
+    pd.DataFrame(video()[:, :25].reshape(6, 75)).to_csv(folder / "0012_light.csv", header=False)
+    clips, _ = read(tmp_path, layouts.get("body25"))
+    assert np.allclose(clips["0012_0"].keypoints, video()[1:5, :25])
+
+
+@pytest.mark.parametrize(
+    ("segment", "kept", "event"),
+    [
+        ((3, 9), [3, 4, 5], "segment clamped to the frames of the video"),
+        ((-2, 1), [0, 1], "segment clamped to the frames of the video"),
+        ((7, 9), [5], "segment starts after the video's last frame"),
+        ((4, 2), [4], "segment ends before it starts"),
+        ((0, 5), [0, 1, 2, 3, 4, 5], None),
+        ((5, 5), [5], None),
+    ],
+)
+def test_segments_out_of_range_are_clamped_and_counted(tmp_path, segment, kept, event):
+    miga.write_video(tmp_path, "train", "0012", video(), [(3, *segment)])
+    clips, report = read(tmp_path, WHOLE)
+    assert np.array_equal(clips["0012_0"].keypoints, video()[kept])
+    assert (event in str(report)) if event else str(report) == "Nothing was skipped, clamped or repaired."
+
+
+def test_a_clip_without_a_person_is_kept_and_reported(tmp_path):
+    miga.write_video(tmp_path, "train", "0012", np.zeros((3, 137, 3), np.float32), [(3, 0, 2)])
+    clips, report = read(tmp_path, WHOLE)
+    assert len(clips) == 1
+    assert "1 × no joint was found in any frame: 0012_0" in str(report)
+
+
+def test_empty_cells_become_missing_joints(root):
+    path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_light_hand.csv"
+    lines = path.read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[1 + 3 * 3] = ""  # x of joint 3 in frame 1
+    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
+    clips, report = read(root)
+    assert clips["0012_0"].keypoints[1, 3].tolist() == [0, 0, 0]
+    assert clips["0012_0"].keypoints[0, 3].all()
+    assert "1 × joints with an empty or infinite cell taken as missing: 0012" in str(report)
+
+
+def test_the_known_bad_videos_are_skipped_and_reported(tmp_path):
+    for name in ("0012", "0319"):
+        miga.write_video(tmp_path, "train", name, video(), [(3, 0, 2)])
+    (tmp_path / "imigue_skeleton_train/0319/0319_light_hand.csv").write_text("")
+    clips, report = read(tmp_path)
+    assert list(clips) == ["0012_0"]
+    assert "1 × video skipped: its skeleton file is known to be unusable: 0319" in str(report)
+
+
+def test_subjects_come_from_the_label_table_of_the_full_release(root):
+    miga.write_subjects(root, pd.DataFrame({"video_id": [12], "subject_id": [7], "class": [1], "start_frame": [0], "end_frame": [2]}))
+    clips, _ = read(root)
+    assert [clips["0012_0"].subject, clips["0013_0"].subject] == ["7", ""]
+
+
+def test_fingertips_at_the_wrong_wrist_are_reported(tmp_path):
+    keypoints = np.ones((3, 137, 3), np.float32)
+    keypoints[:, WHOLE.joints.index("left_wrist"), :2] = (500, 100)
+    keypoints[:, WHOLE.joints.index("right_wrist"), :2] = (100, 100)
+    keypoints[:, 95:116, :2] = (110, 100)
+    miga.write_video(tmp_path, "train", "0012", keypoints, [(3, 0, 2)])
+    assert "fingertips 25–29 lie nearer the right wrist" in str(read(tmp_path)[1])
+
+
+def broken(root, file, text):
+    path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012" / f"0012_{file}"
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("light_hand.csv", "", r"0012_light_hand\.csv: the file is empty"),
+        (
+            "light_hand.csv",
+            "\n".join(",".join(["1"] * 107) for _ in range(3)),
+            r"expected 105 columns .* or 106 with a frame index, found 107",
+        ),
+        ("light_hand.csv", "0,1,2\n1,2,3,4\n", r"0012_light_hand\.csv: not a table of numbers"),
+        ("light_hand.csv", "\n".join(["0" + "," * 105] * 3), "every joint of every frame is empty or not finite"),
+        ("label.csv", "40,0,2\n", r"0012_label\.csv: row 0: a class is 1 to 31 or 99, found 40"),
+        ("label.csv", "3,0\n", r"row 0 is .*; expected three whole numbers, class,start_frame,end_frame"),
+        ("label.csv", "3,0,1.5\n", "expected three whole numbers"),
+        ("label.csv", "", r"0012_label\.csv: no clips in it; expected rows of class,start_frame,end_frame"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(root, file, text, message):
+    broken(root, file, text)
+    with pytest.raises(DataError, match=message) as error:
+        read(root)
+    assert "\n" not in str(error.value)
+
+
+def test_41_joints_from_a_file_of_35_names_the_file_that_has_them(root):
+    folder = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012"
+    (folder / "0012_openpose.npy").unlink()
+    with pytest.raises(
+        DataError, match=r"'imigue41' has 41 joints and needs 0012_openpose\.npy or .*found 0012_light_hand\.csv \(35 joints\)"
+    ):
+        read(root, layouts.get("imigue41"))
+
+
+def test_a_missing_label_file_is_named(root):
+    (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_label.csv").unlink()
+    with pytest.raises(DataError, match=r"0012_label\.csv: no such file"):
+        read(root)

@@ -1,0 +1,80 @@
+"""Parameters as papermill really passes them: right, misspelt, as strings."""
+
+import pytest
+
+from miga_lib import notebook
+
+CELL = 'stream: str = "joint"  # joint or limb\nepochs: int = 0\nrate: float = 0.1\nresume: bool = True\nseeds: list[int] = [0]\n'
+
+
+class Shell:
+    """As much of IPython's shell as the check looks at."""
+
+    def __init__(self, *cells, **values):
+        self.user_ns = {"In": ["", *cells, "notebook.parameters()"], **values}
+
+    def set_custom_exc(self, *_):
+        pass
+
+
+def check(monkeypatch, injected, **values):
+    shell = Shell(
+        CELL,
+        *([f"# Parameters\n{injected}"] if injected else []),
+        **{"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0]} | values,
+    )
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    return notebook.parameters(), shell
+
+
+def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
+    values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb")
+    assert list(values.items()) == [("stream", "limb"), ("epochs", 0), ("rate", 0.1), ("resume", True), ("seeds", [0])]
+
+
+def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
+    assert check(monkeypatch, "")[0]["stream"] == "joint"
+
+
+def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
+    with pytest.raises(ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds"):
+        check(monkeypatch, "epoch = 3\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "passed", "meant"),
+    [
+        ("resume", "false", False),
+        ("resume", "True", True),
+        ("rate", "1e-4", 1e-4),
+        ("seeds", "[3, 4]", [3, 4]),
+        ("epochs", "3", 3),
+        ("rate", 1, 1.0),
+    ],
+)
+def test_what_arrives_as_a_string_becomes_what_was_declared(monkeypatch, name, passed, meant):
+    values, shell = check(monkeypatch, "", **{name: passed})
+    assert values[name] == meant
+    assert type(values[name]) is type(meant)
+    assert shell.user_ns[name] == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "passed", "message"),
+    [
+        ("epochs", "many", "parameter 'epochs' must be int, got the string 'many'"),
+        ("epochs", 1.5, r"parameter 'epochs' must be int, got 1.5 \(float\)"),
+        ("epochs", True, r"parameter 'epochs' must be int, got True \(bool\)"),
+        ("resume", 1, r"parameter 'resume' must be bool, got 1 \(int\)"),
+        ("seeds", [1, "b"], r"parameter 'seeds\[1\]' must be int, got the string 'b'"),
+        ("stream", 3, r"parameter 'stream' must be str, got 3 \(int\)"),
+    ],
+)
+def test_another_type_is_refused(monkeypatch, name, passed, message):
+    with pytest.raises(ValueError, match=message):
+        check(monkeypatch, "", **{name: passed})
+
+
+def test_a_parameters_cell_that_computes_is_refused():
+    with pytest.raises(ValueError, match=r"may hold only `name: type = literal`, found `steps = epochs \* 10`"):
+        notebook.declarations("epochs: int = 3\nsteps = epochs * 10")

@@ -1,0 +1,104 @@
+"""Every notebook runs headless from its own folder on the smallest clips, and stops at once where a parameter is wrong."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("0*.ipynb"))
+SMALLEST = {"data": "synthetic-smoke", "preset": "smoke"}
+
+
+def run(notebook, output, **given):
+    """Execute a notebook as papermill does from its folder; gives the executed notebook."""
+    known = papermill.inspect_notebook(str(notebook))
+    return papermill.execute_notebook(
+        str(notebook),
+        str(output),
+        {name: value for name, value in SMALLEST.items() if name in known} | given,
+        cwd=str(notebook.parent),
+        progress_bar=False,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_kernels():
+    """One thread a kernel, and no warning of ipykernel 7 about its own transport, which papermill chooses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+        patch.setitem(os.environ, "PYTHONWARNINGS", "ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(smoke_outputs, tmp_path_factory):
+    """An outputs folder with a joint and a limb run, made by 04_train, and the executed notebook."""
+    executed = [
+        run(FOLDER / "04_train.ipynb", tmp_path_factory.mktemp("nb") / f"{stream}.ipynb", stream=stream, outputs=str(smoke_outputs))
+        for stream in ("joint", "limb")
+    ]
+    return smoke_outputs, executed
+
+
+def test_there_are_notebooks():
+    assert "04_train.ipynb" in [notebook.name for notebook in NOTEBOOKS]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("notebook", [n for n in NOTEBOOKS if n.name != "04_train.ipynb"], ids=lambda notebook: notebook.stem)
+def test_the_notebook_runs(notebook, trained, tmp_path):
+    executed = run(notebook, tmp_path / notebook.name, outputs=str(trained[0]))
+    check_as_a_reader(executed)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_leaves_a_finished_run_and_a_notebook_to_read(trained):
+    outputs, executed = trained
+    for notebook in executed:
+        check_as_a_reader(notebook)
+    assert len(list((outputs / "runs").glob("*/result.json"))) == 2
+
+
+def check_as_a_reader(notebook):
+    """No warnings on the page, no errors, and something to look at."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    streams = "".join(output["text"] for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr")
+    assert not streams
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"streem": "limb"}, r"no parameter 'streem' \(did you mean 'stream'\?\); it has data, model, stream"),
+        ({"stream": "elbow"}, "ValueError: stream must be one of joint, limb for model 'posec3d', got 'elbow'"),
+        ({"epochs": -1}, "ValueError: epochs must be 0 or more, got -1"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_notebook_at_its_second_cell(tmp_path, given, message):
+    with pytest.raises(papermill.PapermillExecutionError, match=message) as error:
+        run(FOLDER / "04_train.ipynb", tmp_path / "out.ipynb", outputs=str(tmp_path), **given)
+    assert "notebook.parameters()" in error.value.source
+    outputs = [output for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for output in cell.get("outputs", [])]
+    shown = [output for output in outputs if output["output_type"] == "error"]
+    assert len(shown[0]["traceback"]) == 1, "one line, no stack"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_the_notebook_is_written_as_agreed(notebook):
+    """Bare, one parameters cell of literals, no function definitions, an opening, short cells."""
+    cells = nbformat.read(notebook, 4).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])] == [0]
+    assert "notebook.parameters()" in code[1].source
+    assert not any(line.startswith(("def ", "class ")) for cell in code for line in cell.source.splitlines())
+    assert max(len(cell.source.splitlines()) for cell in code[1:]) <= 20
+    assert {"data", "outputs"} <= papermill.inspect_notebook(str(notebook)).keys()

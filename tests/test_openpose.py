@@ -1,0 +1,190 @@
+"""OpenPose's folders: frames by their numbers, one person followed among several, clips from a table or none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from miga_lib import clips, labels, layouts
+from miga_lib.readers import DataError, Report, openpose
+
+WHOLE = layouts.get("openpose137")
+
+
+def plain(items, **_):
+    return items
+
+
+def person(keypoints):
+    """One of the people of a frame, as OpenPose 1.7 writes it."""
+    parts = np.split(np.asarray(keypoints), np.cumsum(list(openpose.PARTS.values()))[:-1])
+    lists = {name: part.ravel().tolist() for name, part in zip(openpose.PARTS, parts, strict=True)}
+    return {"person_id": [-1], **lists, "pose_keypoints_3d": [], "face_keypoints_3d": []}
+
+
+def write(folder, frames, first=0):
+    """A file for each frame, each with the people given for it; None: no file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, people in enumerate(frames, first):
+        if people is not None:
+            content = {"version": 1.3, "people": [person(keypoints) for keypoints in people]}
+            (folder / f"{folder.name}_{number:012d}_keypoints.json").write_text(json.dumps(content))
+
+
+def body(x=100.0, score=0.5):
+    """Somebody 40 pixels wide and high, somewhere along a row."""
+    keypoints = np.zeros((137, 3), np.float32)
+    keypoints[:, 0] = x + np.linspace(0, 40, 137)
+    keypoints[:, 1] = 50 + 40 * (np.arange(137) % 2)
+    keypoints[:, 2] = score
+    return keypoints
+
+
+def read(source, layout=WHOLE):
+    report = Report()
+    return list(openpose.read(source, layout, report, plain)), report
+
+
+def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
+    """Videos that hold clips one after the other, and a table that says where each begins."""
+    smoke = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
+    smoke = smoke.where(range(0, len(smoke), 4))
+    rows = ["video,start_frame,end_frame,class,split,subject,width,height"]
+    for video, of in smoke.table.reset_index(drop=True).groupby("video"):
+        start = 7
+        for i, row in zip(of.index, of.itertuples(), strict=True):
+            write(tmp_path / "in" / video, [[frame] for frame in smoke[i]], first=start)
+            name = smoke.classes[row.label]
+            rows.append(f"{video},{start},{start + row.frames - 1},{name},{row.split},{row.subject},1280,720")
+            start += row.frames
+    (tmp_path / "in" / "segments.csv").write_text("\n".join(rows))
+    again = clips.load(tmp_path / "in", "openpose137", tmp_path / "outputs")
+    assert (
+        again.table.drop(columns="id").to_numpy().tolist()
+        == smoke.table.drop(columns="id").assign(start=again.table["start"].to_numpy()).to_numpy().tolist()
+    )
+    assert all(np.array_equal(again[i], smoke[i]) for i in range(len(smoke)))
+    assert again.classes == labels.CLASSES
+
+
+def test_without_a_table_each_video_is_one_clip_of_unknown_class(tmp_path):
+    write(tmp_path / "a", [[body()], [body()]], first=3)
+    write(tmp_path / "b", [[body()]])
+    found, report = read(tmp_path)
+    assert [(clip.id, clip.label, clip.split, len(clip.keypoints)) for clip in found] == [("a", -1, "test", 2), ("b", -1, "test", 1)]
+    assert "no segments.csv: each video taken as one clip of unknown class, in the test split" in str(report)
+    assert (found[0].width, found[0].height) == (140, 90)
+    assert "size of the frame not told" in str(report)
+
+
+def test_a_folder_of_frames_alone_is_one_video(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    assert [clip.id for clip in read(tmp_path / "a")[0]] == ["a"]
+
+
+def test_frames_without_a_file_are_missing_joints(tmp_path):
+    write(tmp_path / "a", [[body()], None, None, [body()], []])
+    (clip,), report = read(tmp_path)
+    assert clip.keypoints[..., 2].any(1).tolist() == [True, False, False, True, False]
+    assert "frames without a file: all joints missing (2 of 5): a" in str(report)
+
+
+def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
+    """Somebody passes with a better score, and the order in the file changes; who sits there all the time is followed."""
+    sitting = [body(300 + t, score=0.5) for t in range(8)]
+    passing = {t: body(60 * t, score=0.9) for t in range(2, 5)}
+    write(tmp_path / "a", [[passing[t], sitting[t]] if t in passing else [sitting[t]] for t in range(8)])
+    (clip,), report = read(tmp_path)
+    np.testing.assert_array_equal(clip.keypoints, np.stack(sitting))
+    assert "frames with several people: the one with the highest total score was followed (3 of 8): a" in str(report)
+
+
+def test_who_was_lost_is_found_again_and_nobody_takes_the_place(tmp_path):
+    write(tmp_path / "a", [[body(300)], [body(300)], [body(600)], [], [body(301)], [body(302)]])
+    (clip,), _ = read(tmp_path)
+    assert clip.keypoints[..., 2].any(1).tolist() == [True, True, False, False, True, True]
+
+
+def test_hands_and_face_may_be_left_out(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    path = next((tmp_path / "a").iterdir())
+    content = json.loads(path.read_text())
+    content["people"][0]["face_keypoints_2d"] = []
+    del content["people"][0]["hand_left_keypoints_2d"]
+    path.write_text(json.dumps(content))
+    (clip,), _ = read(tmp_path)
+    found = clip.keypoints[0, :, 2] > 0
+    assert found.tolist() == [True] * 25 + [False] * 70 + [False] * 21 + [True] * 21
+
+
+def test_the_18_joints_of_the_coco_model_find_their_places(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    path = next((tmp_path / "a").iterdir())
+    pose = np.stack([np.arange(18.0), np.arange(18.0), np.ones(18)], 1)
+    path.write_text(json.dumps({"people": [{"pose_keypoints_2d": pose.ravel().tolist()}]}))
+    (clip,), _ = read(tmp_path, layouts.get("openpose18"))
+    np.testing.assert_array_equal(clip.keypoints[0], pose)
+
+
+def test_classes_of_ones_own_are_given_by_name(tmp_path):
+    write(tmp_path / "a", [[body()]] * 4)
+    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class\na,0,1,wave\na,2,3,bow\na,0,3,\n")
+    found, report = read(tmp_path)
+    assert report.classes == ("bow", "wave")
+    assert [(clip.id, clip.label, clip.split) for clip in found] == [("a_0", 1, "train"), ("a_1", 0, "train"), ("a_2", -1, "test")]
+
+
+def test_classes_by_number_are_those_of_the_label_files(tmp_path):
+    write(tmp_path / "a", [[body()]] * 4)
+    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class\na,0,1,1\na,2,3,99\n")
+    assert [clip.label for clip in read(tmp_path)[0]] == [0, 31]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
+        ("video,start_frame,end_frame\nb,0,1\n", "there is no folder of json files for video 'b'"),
+        ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a number"),
+        ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
+        ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64; classes of your own are given by name"),
+        ("video,start_frame,end_frame,split\na,0,1,dev\n", "split 'dev' is none of train, val, test"),
+        ("", "not a table"),
+    ],
+)
+def test_a_wrong_table_is_named(tmp_path, table, message):
+    write(tmp_path / "a", [[body()]] * 2)
+    (tmp_path / "segments.csv").write_text(table)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not a json file"),
+        ("[" * 100_000, "not a json file"),
+        ("[1]", r"expected an object with a list `people`, found \[1\]"),
+        ('{"people": [3]}', "expected an object with a list `people`"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "pose_keypoints_2d must hold 75 numbers, found 2"),
+        ('{"people": [{"pose_keypoints_2d": 5}]}', "pose_keypoints_2d must hold 75 numbers, found 5"),
+        ('{"people": [{"hand_left_keypoints_2d": ["a"' + ', "a"' * 62 + "]}]}", "hand_left_keypoints_2d must hold numbers, found 'a'"),
+        ('{"people": [{"pose_keypoints_2d": [1' + "0" * 400 + ", 1" * 74 + "]}]}", "holds a number beyond all pictures"),
+    ],
+)
+def test_a_wrong_frame_is_named(tmp_path, content, message):
+    write(tmp_path / "a", [[body()]] * 2)
+    (tmp_path / "a" / "a_000000000001_keypoints.json").write_text(content)
+    with pytest.raises(DataError, match=message) as error:
+        read(tmp_path)
+    assert "a_000000000001_keypoints.json" in str(error.value)
+
+
+def test_file_names_without_sense_are_told(tmp_path):
+    write(tmp_path / "a", [[body()]] * 2)
+    (tmp_path / "a" / "a_999999999999_keypoints.json").write_text('{"people": []}')
+    with pytest.raises(DataError, match="3 files for frames 0 to 999999999999; too many are missing: check their names"):
+        read(tmp_path)
+    (tmp_path / "a" / "a_999999999999_keypoints.json").rename(tmp_path / "a" / "b_0_keypoints.json")
+    with pytest.raises(DataError, match="frame 0 is there twice, also as a_000000000000_keypoints.json; one folder a video"):
+        read(tmp_path)

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from miga_lib import heatmaps, layouts, streams
+
+LAYOUT = layouts.get("imigue22")
+# A chain whose centre is its middle: the parent of `low` and of `high` is `middle`.
+STICK = layouts.make("stick", ["low", "middle", "high"], "low-middle-high", center="middle", mirror=[0, 1, 2])
+
+
+def clips(seed: int = 0, number: int = 2, frames: int = 4, missing: float = 0.3, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    keypoints = rng.random((number, frames, 22, 3)) * (300, 200, 0.9) + (100, 50, 0.1)
+    keypoints[rng.random((number, frames, 22)) < missing] = 0
+    return torch.tensor(keypoints, dtype=dtype)
+
+
+def stick(*frames: list[tuple[float, float, float]]) -> torch.Tensor:
+    return torch.tensor([frames], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("stream", "number"), [("joint", 22), ("limb", len(LAYOUT.limbs))])
+def test_heatmaps_are_those_of_each_frame_with_channels_before_time(stream, number, dtype):
+    keypoints = clips(dtype=dtype) * torch.tensor([0.1, 0.1, 1], dtype=dtype)
+    maps = streams.heatmaps(keypoints, LAYOUT, stream, (24, 40), sigma=1)
+    assert maps.shape == (2, number, 4, 24, 40)
+    assert maps.is_contiguous()
+    assert maps.dtype == dtype
+    places, scores = keypoints[..., :2], keypoints[..., 2]
+    limbs = heatmaps.limbs(places, scores, LAYOUT.limbs, (24, 40), 1)
+    assert torch.equal(maps.transpose(1, 2), heatmaps.joints(places, scores, (24, 40), 1) if stream == "joint" else limbs)
+
+
+def test_joint_stream_worked_by_hand():
+    keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
+    # The centre's mean is (10, 5); from there (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean distance of 14/5.
+    x, y, score = streams.graph(keypoints, STICK, "joint")[0, ..., 0]
+    torch.testing.assert_close(x * 2.8, torch.tensor([[0.0, 0, 0], [0, 0, 5]], dtype=torch.float64))
+    torch.testing.assert_close(y * 2.8, torch.tensor([[-5.0, -1, 2], [0, 1, 0]], dtype=torch.float64))
+    assert torch.equal(score, keypoints[0, ..., 2])
+
+
+def test_bone_and_motion_streams_worked_by_hand():
+    keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
+    expected = {
+        # (0, 0) − (0, 4), nothing, (0, 7) − (0, 4); then low is missing, and (15, 5) − (10, 6)
+        "bone": ([[0, 0, 0], [0, 0, 5]], [[-4, 0, 3], [0, 0, -1]], [[0.5, 0.6, 0.6], [0, 0.8, 0.8]]),
+        "joint_motion": ([[0, 0, 5], [0, 0, 0]], [[0, 2, -2], [0, 0, 0]], [[0, 0.6, 0.7], [0, 0, 0]]),
+        "bone_motion": ([[0, 0, 5], [0, 0, 0]], [[0, 0, -4], [0, 0, 0]], [[0, 0.6, 0.6], [0, 0, 0]]),
+    }
+    for stream, channels in expected.items():
+        expected_x, expected_y, expected_score = torch.tensor(channels, dtype=torch.float64)
+        x, y, score = streams.graph(keypoints, STICK, stream)[0, ..., 0]
+        torch.testing.assert_close(x * 2.8, expected_x)
+        torch.testing.assert_close(y * 2.8, expected_y)
+        torch.testing.assert_close(score, expected_score)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.sampled_from(streams.STREAMS["stgcn"]), st.floats(-2000, 2000), st.floats(0.01, 100))
+def test_graph_does_not_depend_on_place_and_size_of_the_person(seed, stream, shift, scale):
+    keypoints = clips(seed)
+    moved = torch.cat([keypoints[..., :2] * scale + shift, keypoints[..., 2:]], dim=-1)
+    moved = moved.where(keypoints[..., 2:] > 0, 0)
+    torch.testing.assert_close(streams.graph(moved, LAYOUT, stream), streams.graph(keypoints, LAYOUT, stream), rtol=0, atol=1e-7)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.floats(0, 1), st.sampled_from(streams.STREAMS["stgcn"]))
+def test_what_is_missing_is_zero_and_what_stands_there_does_not_matter(seed, missing, stream):
+    keypoints = clips(seed, missing=missing)
+    graph = streams.graph(keypoints, LAYOUT, stream)
+    assert graph.isfinite().all()
+    assert not graph.where(graph[:, 2:] == 0, 0).any()
+    keypoints[..., :2][keypoints[..., 2] == 0] = torch.nan
+    assert torch.equal(streams.graph(keypoints, LAYOUT, stream), graph)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.integers(1, 5))
+def test_clips_are_normalised_each_on_its_own(seed, number):
+    keypoints = clips(seed, number)
+    graph = streams.graph(keypoints, LAYOUT, "bone_motion")
+    torch.testing.assert_close(torch.cat([streams.graph(of[None], LAYOUT, "bone_motion") for of in keypoints]), graph)
+
+
+def test_joints_are_at_distance_one_on_the_mean_with_the_centre_in_the_middle():
+    keypoints = clips(5)
+    x, y, score = streams.graph(keypoints, LAYOUT, "joint")[..., 0].unbind(1)
+    for n in range(2):
+        assert torch.hypot(x, y)[n][score[n] > 0].mean().item() == pytest.approx(1)
+        assert x[n, :, LAYOUT.center].sum().item() == pytest.approx(0, abs=1e-9)
+
+
+def test_centre_never_seen_leaves_the_mean_of_all_joints():
+    keypoints = stick([(2.0, 0.0, 1.0), (0.0, 0.0, 0.0), (6.0, 0.0, 1.0)])
+    assert streams.graph(keypoints, STICK, "joint")[0, 0, 0, :, 0].tolist() == pytest.approx([-1, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("stream", streams.STREAMS["stgcn"])
+def test_clip_without_extent_is_all_zero_but_the_scores(stream, dtype):
+    keypoints = torch.zeros(2, 3, 22, 3, dtype=dtype)
+    keypoints[1, :, 4] = torch.tensor([1234.567, 321.987, 0.3])
+    graph = streams.graph(keypoints, LAYOUT, stream)
+    assert graph.dtype == dtype
+    assert not graph[:, :2].any()
+    assert not graph[0].any()
+
+
+@pytest.mark.parametrize("stream", ["joint_motion", "bone_motion"])
+def test_single_frame_has_no_motion(stream):
+    assert not streams.graph(clips(frames=1), LAYOUT, stream).any()
+
+
+@pytest.mark.parametrize(
+    ("model", "stream", "expected"), [("posec3d", "joint", 22), ("posec3d", "limb", 21), ("stgcn", "joint", 3), ("stgcn", "bone_motion", 3)]
+)
+def test_channels(model, stream, expected):
+    assert streams.channels(model, stream, LAYOUT) == expected
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ValueError, match="model must be one of posec3d, stgcn, got 'pose'"):
+        streams.channels("pose", "joint", LAYOUT)
+    with pytest.raises(ValueError, match="stream of posec3d must be one of joint, limb, got 'bone'"):
+        streams.heatmaps(clips(), LAYOUT, "bone", (8, 8))
+    with pytest.raises(ValueError, match="stream of stgcn must be one of joint, bone, joint_motion, bone_motion, got 'limb'"):
+        streams.graph(clips(), LAYOUT, "limb")
+    with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
+        streams.graph(clips(), STICK, "joint")
+    with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
+        streams.heatmaps(clips(), STICK, "joint", (8, 8))

@@ -1,0 +1,441 @@
+"""The generator's laws, and facts about gestures that can be checked by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miga_lib import labels, layouts, synthetic
+from miga_lib.readers import Report, miga
+from miga_lib.synthetic import body, plan, recording, shapes
+from miga_lib.synthetic.body import LEFT, RIGHT, Move, Pose
+from miga_lib.synthetic.detector import Conditions, detect
+from miga_lib.synthetic.gestures import clip_length, perform
+from miga_lib.synthetic.idling import RESTS
+from miga_lib.synthetic.script import Act, Script, Style
+from miga_lib.synthetic.subjects import USUAL_RESTS, subject
+
+OPENPOSE = layouts.get("openpose137")
+MIRROR = np.array(OPENPOSE.mirror)
+BUILD = body.Build(shoulder=0.18, slope=0.0, upper_arm=0.29, forearm=0.25, neck=0.1, head=1.0, hand=1.0, face=shapes.FACE)
+STYLE = Style(hand=RIGHT, one_sided=1.0, energy=1.0, pace=1.0, talk=0.5)
+START, END, FRAMES = 25, 85, 110
+
+
+def joint(name: str) -> int:
+    return OPENPOSE.joints.index(name)
+
+
+@pytest.fixture(scope="module")
+def smoke() -> list[synthetic.Video]:
+    return list(synthetic.videos("synthetic-smoke"))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "smoke"
+    synthetic.write(folder, "synthetic-smoke")
+    return folder
+
+
+def performed(name: str, seed: int = 0, rest: str = "table") -> np.ndarray:
+    """Points in space of one gesture between START and END by a right-hander of middle size who does nothing else: (T, 137, 3)."""
+    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
+    perform(Act(script, STYLE, np.random.default_rng(seed), START, END), labels.CLASSES.index(name))
+    return body.points(BUILD, script.channels, script.moves)
+
+
+def at_rest(rest: str = "table") -> np.ndarray:
+    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
+    return body.points(BUILD, script.channels, script.moves)
+
+
+def distance(points: np.ndarray, first: str, second: str) -> np.ndarray:
+    return np.linalg.norm(points[:, joint(first)] - points[:, joint(second)], axis=-1)
+
+
+# --- sizes, splits, classes --------------------------------------------------------------------------------------------------
+
+
+def test_full_size_has_the_counts_of_imigue():
+    plans = synthetic.plans("synthetic-full", 0)
+    clips = {split: [label for p in plans if p.split == split for label in p.labels] for split in plan.SPLITS}
+    assert len(plans) == 359
+    assert {split: len(found) for split, found in clips.items()} == {"train": 12893, "val": 13936 - 12893, "test": 4563}
+    assert np.bincount(clips["train"], minlength=32).tolist() == list(labels.TRAINING_COUNTS)
+    assert {p.subject for p in plans} == set(range(1, 73))
+
+
+@pytest.mark.parametrize("size", synthetic.SIZES)
+def test_test_subjects_never_train(size):
+    subjects = {split: {p.subject for p in synthetic.plans(size, 3) if p.split == split} for split in plan.SPLITS}
+    assert subjects["train"] <= set(plan.TRAINING_SUBJECTS)
+    assert subjects["val"] <= subjects["train"]
+    assert subjects["test"] <= set(plan.TEST_SUBJECTS)
+    assert not set(plan.TRAINING_SUBJECTS) & set(plan.TEST_SUBJECTS)
+    assert (len(plan.TRAINING_SUBJECTS), len(plan.TEST_SUBJECTS)) == (37, 35)
+
+
+def test_every_class_has_its_floor():
+    for split, floor in zip(plan.SPLITS, synthetic.SIZES["synthetic"].floor, strict=True):
+        found = [label for p in synthetic.plans("synthetic", 0) if p.split == split for label in p.labels]
+        assert np.bincount(found, minlength=32).min() >= floor
+
+
+def test_class_counts_follow_the_frequencies():
+    # 12893 clips in proportion to 12893 are the frequencies themselves; twice as many are their doubles.
+    assert plan.class_counts(2 * 12893, 0).tolist() == [2 * count for count in labels.TRAINING_COUNTS]
+    few = plan.class_counts(100, 5, classes=3)
+    # Classes 31, 30 and 28 with 3765 + 2079 + 1155 = 6999 clips: 53.8, 29.7 and 16.5 in a hundred.
+    assert {label: count for label, count in enumerate(few.tolist()) if count} == {28: 16, 30: 30, 31: 54}
+
+
+@given(clips=st.integers(200, 5000), floor=st.integers(0, 6))
+def test_class_counts_add_up(clips, floor):
+    counts = plan.class_counts(clips, floor)
+    assert counts.sum() == clips
+    assert counts.min() >= floor
+
+
+def test_every_video_has_clips_and_its_own_id():
+    plans = synthetic.plans("synthetic", 0)
+    assert min(len(p.labels) for p in plans) >= 1
+    assert [p.id for p in plans] == [f"{number:04d}" for number in range(1, len(plans) + 1)]
+
+
+def test_unknown_size_lists_those_there_are():
+    with pytest.raises(ValueError, match="one of synthetic-smoke, synthetic, synthetic-full, got 'tiny'"):
+        next(synthetic.videos("tiny"))
+
+
+def test_clip_lengths_are_spread():
+    rng = np.random.default_rng(0)
+    classes = rng.choice(32, size=4000, p=np.array(labels.TRAINING_COUNTS) / sum(labels.TRAINING_COUNTS))
+    lengths = np.array([clip_length(int(label), rng) for label in classes])
+    assert lengths.min() == 2
+    assert 200 < lengths.max() <= 400
+    assert 45 < lengths.mean() < 56
+    assert ((lengths >= 15) & (lengths <= 90)).mean() > 0.7
+
+
+# --- recordings --------------------------------------------------------------------------------------------------------------
+
+
+def test_smoke_is_small_but_has_everything(smoke):
+    assert {video.split for video in smoke} == {"train", "val", "test"}
+    assert sum(len(video.segments) for video in smoke) >= 40
+    assert len({label for video in smoke for label, _, _ in video.segments}) >= 5
+    assert sum(len(video.keypoints) for video in smoke) < 1500
+
+
+def test_keypoints_are_those_of_openpose(smoke):
+    for video in smoke:
+        assert video.keypoints.dtype == np.float32
+        assert video.keypoints.shape[1:] == (137, 3)
+        xy, score = video.keypoints[..., :2], video.keypoints[..., 2]
+        assert not xy[score == 0].any()
+        assert score.min() == 0
+        assert 0.9 < score.max() < 1.05
+        assert (xy >= 0).all()
+        assert (xy[..., 0] < 1280).all()
+        assert (xy[..., 1] < 720).all()
+
+
+def test_segments_lie_inside_the_video_one_after_another(smoke):
+    for video in smoke:
+        _, starts, ends = np.array(video.segments).T
+        assert starts[0] >= 0
+        assert (ends > starts).all()
+        assert (starts[1:] > ends[:-1]).all()
+        assert ends[-1] < len(video.keypoints)
+
+
+def test_a_video_depends_on_size_seed_and_plan_alone(smoke):
+    chosen = synthetic.plans("synthetic-smoke", 0)[2]
+    np.testing.assert_array_equal(synthetic.record(chosen, 0, "synthetic-smoke").keypoints, smoke[2].keypoints)
+    other = synthetic.record(chosen, 1, "synthetic-smoke")
+    assert other.keypoints.shape != smoke[2].keypoints.shape or (other.keypoints != smoke[2].keypoints).any()
+
+
+def test_a_subject_is_the_same_in_every_video():
+    first, again, other = subject(5, 0), subject(5, 0), subject(6, 0)
+    np.testing.assert_array_equal(first.build.face, again.build.face)
+    assert first.style == again.style
+    assert first.style != other.style
+    assert len(RESTS) == len(USUAL_RESTS)
+
+
+def test_hidden_hands_are_missing_with_their_wrists_or_alone():
+    # A steady pose at 800 pixels a metre, the neck at (640, 300); both hands lie in the lap, which a table at row 560 hides.
+    space = np.repeat(at_rest("lap")[:1], 40, 0)
+    pixels = 800 * space[..., :2] + (640, 300)
+    conditions = Conditions(scale=800.0, sharpness=0.6, table=560.0, flaws=0.0)
+    found = detect(np.random.default_rng(0), pixels, space, conditions)
+    assert not found[:, 95:, 2].any()
+    assert (found[:, [0, 1, 2, 5], 2] > 0).all()
+    # Errors of the neck stay within a centimetre, 8 pixels.
+    assert np.abs(found[:, 1, :2] - pixels[:, 1]).max() < 8
+
+
+def test_a_hand_on_the_face_lowers_the_scores_of_what_it_covers():
+    space = np.repeat(at_rest()[:1], 200, 0)
+    conditions = Conditions(scale=800.0, sharpness=0.6, table=float("inf"), flaws=0.0)
+    free = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
+    space[:, 116:] += (space[:, [joint("right_lip_corner")]] - space[:, 116:].mean(1, keepdims=True)) + (0, 0, -0.03)
+    covered = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
+    mouth, brow = joint("right_lip_corner"), joint("left_brow_3")
+    assert covered[:, mouth, 2].mean() < 0.7 * free[:, mouth, 2].mean()
+    assert covered[:, brow, 2].mean() == pytest.approx(free[:, brow, 2].mean(), rel=0.05)
+
+
+# --- kinematics --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5))
+def test_minimum_jerk_rises_from_0_to_1(first, second):
+    low, high = body.minimum_jerk(np.array(sorted((first, second))))
+    assert 0 <= low <= high <= 1
+    # 10/8 − 15/16 + 6/32 = 1/2 halfway.
+    assert body.minimum_jerk(np.array([0.0, 0.5, 1.0])).tolist() == [0, 0.5, 1]
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3))
+def test_rotations_keep_lengths_and_sides(yaw, pitch, roll):
+    matrix = body.rotation(*(np.array([angle]) for angle in (yaw, pitch, roll)))[0]
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(matrix) == pytest.approx(1)
+
+
+place = st.tuples(st.floats(-0.4, 0.5), st.floats(-0.4, 0.6), st.floats(-0.6, 0.3))
+
+
+@given(places=st.lists(place, min_size=2, max_size=4), aim=place)
+def test_bones_keep_their_lengths(places, aim):
+    moves = [Move(10.0 * k - 2, 10.0 * k + 6, Pose(body.TORSO, at, aim)) for k, at in enumerate(places)]
+    points = body.points(BUILD, np.zeros((40, len(body.CHANNELS))), [moves, moves])
+    for side in ("left", "right"):
+        np.testing.assert_allclose(distance(points, f"{side}_shoulder", f"{side}_elbow"), 0.29, atol=1e-6)
+        np.testing.assert_allclose(distance(points, f"{side}_elbow", f"{side}_wrist"), 0.25, atol=1e-6)
+
+
+@given(calls=st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), min_size=1, max_size=8))
+def test_a_hand_is_on_one_way_at_a_time(calls):
+    script = Script(np.zeros((10, len(body.CHANNELS))), [RESTS["table"]] * 2)
+    for start, duration in calls:
+        script.move(LEFT, start, duration, RESTS["lap"])
+    times = [time for move in script.moves[LEFT] for time in (move.start, move.arrive)]
+    assert times == sorted(times)
+    # The last call is always obeyed, and at once.
+    assert times[-2] == calls[-1][0]
+
+
+def test_a_bump_starts_and_ends_at_nothing_however_short():
+    script = Script(np.zeros((40, len(body.CHANNELS))), [RESTS["table"]] * 2)
+    script.bump("nod", 1.0, start=10, end=20, rise=30, fall=30)
+    nod = script.channels[:, body.CHANNEL["nod"]]
+    # Rise and fall shrink to five frames each, so the top is reached in the middle and nothing falls below 0.
+    assert nod.argmax() == 15
+    assert nod.max() == pytest.approx(1)
+    assert nod.min() == 0
+    assert np.flatnonzero(nod).tolist() == list(range(11, 20))
+
+
+def test_the_right_side_is_the_mirror_image_of_the_left():
+    one = [Move(-2.0, -1.0, RESTS["table"]), Move(5.0, 15.0, Pose(body.HEAD, (0.05, 0.05, -0.05), swing=(0.01, 0, 0), hertz=2.0))]
+    two = [Move(-2.0, -1.0, RESTS["lap"])]
+    channels = np.zeros((30, len(body.CHANNELS)))
+    channels[:, [body.CHANNEL[name] for name in ("pitch", "nod", "jaw", "smile", "brow", "blink", "wide", "frown")]] = 0.1
+    points = body.points(BUILD, channels, [one, two])
+    mirrored = body.points(BUILD, channels, [two, one])
+    np.testing.assert_allclose(mirrored[:, MIRROR] * (-1, 1, 1), points, atol=1e-9)
+
+
+def test_the_camera_sees_a_metre_at_its_scale():
+    camera = body.Camera(0.0, 0.0, 0.0, 3.0, 800.0, (640.0, 300.0), np.zeros((1, 2)), np.ones(1))
+    seen = body.view(camera, np.array([[[0.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.5, 0.25, 1.0]]]))
+    # 800 pixels a metre at the subject; a metre behind it, four metres from the camera instead of three, three quarters of that.
+    np.testing.assert_allclose(body.project(camera, seen), [[[640, 300], [1040, 500], [940, 450]]])
+
+
+# --- gestures ----------------------------------------------------------------------------------------------------------------
+
+HOLD = slice(START + 15, END - 22)
+ON_THE_FACE = {
+    "touch ears": "right_ear", "touch chin": "chin", "bite nails": "lower_lip", "rub eyes": "right_eye", "touch forehead": "right_brow_3",
+    "touch face": "right_jaw_5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "landmark"), ON_THE_FACE.items())
+def test_a_fingertip_comes_to_what_is_touched(name, landmark):
+    idle = min(distance(at_rest(), f"right_{finger}_4", landmark).min() for finger in layouts.FINGERS)
+    nearest = []
+    for seed in range(15):
+        points = performed(name, seed)
+        nearest.append(min(distance(points, f"right_{finger}_4", landmark)[HOLD].min() for finger in layouts.FINGERS))
+    assert idle > 0.3
+    assert np.median(nearest) < 0.045
+    assert max(nearest) < idle
+
+
+def test_the_other_hand_rests_while_one_touches():
+    points = performed("touch ears")
+    assert np.ptp(points[:, joint("left_wrist")], axis=0).max() < 1e-9
+    assert np.ptp(points[:, joint("right_wrist")], axis=0).max() > 0.3
+
+
+def test_folded_forearms_cross():
+    for seed in range(5):
+        points = performed("fold arm", seed)
+        across = points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]  # x grows towards the subject's left
+        assert np.median(across[HOLD]) < -0.06
+        assert across[0] > 0.1
+
+
+def test_akimbo_puts_the_hand_on_the_hip_and_the_elbow_out():
+    for seed in range(5):
+        points = performed("arm akimbo", seed)[HOLD]
+        assert (points[:, joint("right_shoulder"), 0] - points[:, joint("right_elbow"), 0]).min() > 0.1
+        wrist = points[:, joint("right_wrist")]
+        assert np.abs(wrist[:, 1] - 0.38).max() < 0.14  # the hip is half a metre below the neck, its crest a hand above
+
+
+@pytest.mark.parametrize("name", ["cross finger", "rub hand", "minaret hand"])
+def test_two_hands_meet(name):
+    apart = distance(at_rest(), "left_middle_1", "right_middle_1")[0]
+    together = [distance(performed(name, seed), "left_middle_1", "right_middle_1")[HOLD] for seed in range(8)]
+    assert apart > 0.2
+    assert np.median(together) < 0.11
+
+
+def test_rubbing_oscillates_and_crossed_fingers_do_not():
+    def way(name: str) -> float:
+        travelled = []
+        for seed in range(8):
+            points = performed(name, seed)[HOLD]
+            apart = points[:, joint("right_wrist")] - points[:, joint("left_wrist")]
+            travelled.append(np.linalg.norm(np.diff(apart, axis=0), axis=-1).sum())
+        return float(np.median(travelled))
+
+    assert way("rub hand") > 3 * way("cross finger")
+
+
+def test_scratching_fingers_are_at_the_other_forearm():
+    for seed in range(6):
+        points = performed("scratch arm", seed)[HOLD]
+        elbow, wrist = points[:, joint("left_elbow")], points[:, joint("left_wrist")]
+        tip = points[:, [joint("right_index_4"), joint("right_middle_4")]].mean(1)
+        along = np.clip(((tip - elbow) * (wrist - elbow)).sum(-1) / 0.25**2, 0, 1)
+        assert np.median(np.linalg.norm(tip - elbow - along[:, None] * (wrist - elbow), axis=-1)) < 0.12
+
+
+def test_a_bitten_lip_moves_nothing_but_the_face():
+    idle = at_rest()
+    for seed in range(5):
+        points = performed("bite lip", seed)
+        body_and_hands = np.r_[:25, 95:137]
+        np.testing.assert_allclose(points[:, body_and_hands], idle[:, body_and_hands], atol=1e-9)
+        lips = [joint("upper_lip"), joint("lower_lip")]
+        assert np.abs(points[:, lips] - idle[:, lips])[..., 1].max() > 0.0012
+
+
+def test_sitting_straight_brings_the_neck_up_and_back():
+    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS["table"]] * 2)
+    script.channels[:, body.CHANNEL["pitch"]] = 0.12  # slumped
+    perform(Act(script, STYLE, np.random.default_rng(0), START, END), labels.CLASSES.index("sit straight"))
+    neck = body.points(BUILD, script.channels, script.moves)[:, joint("neck")]
+    assert neck[END, 1] < neck[0, 1] - 0.005
+    assert neck[END, 2] > neck[0, 2] + 0.015
+
+
+def test_head_up_lifts_the_nose_above_where_it_was():
+    for seed in range(5):
+        nose = performed("head up", seed)[:, joint("nose"), 1]
+        assert nose[:START].mean() - nose.min() > 0.008
+
+
+def test_shoulders_rise_slowly_in_a_breath_and_fast_in_a_shrug():
+    def fastest(name: str) -> float:
+        return float(np.median([np.abs(np.diff(performed(name, seed)[:, joint("right_shoulder"), 1])).max() for seed in range(12)]))
+
+    for seed in range(5):
+        height = performed("deep breath", seed)[:, joint("left_shoulder"), 1]
+        assert height[0] - height.min() > 0.004
+        assert START + 8 < height.argmin() < END
+    assert fastest("shake shoulder") > 2 * fastest("deep breath")
+
+
+def test_a_turtle_neck_brings_the_head_out_or_in_along_the_neck():
+    moved = [np.ptp(performed("turtle neck", seed)[:, joint("right_ear"), 2]) for seed in range(8)]
+    assert np.median(moved) > 0.015
+
+
+def test_withdrawn_arms_end_nearer_the_body():
+    for seed in range(5):
+        wrist = performed("withdraw arms", seed)[:, joint("right_wrist"), 2]
+        assert wrist[END - 2] > wrist[START - 6] + 0.04
+
+
+def test_an_arm_put_back_ends_behind_the_trunk():
+    points = performed("put arm back")[HOLD]
+    assert (points[:, joint("right_wrist"), 2] > points[:, joint("mid_hip"), 2] + 0.05).all()
+
+
+def test_every_class_moves_something():
+    idle = at_rest()
+    for name in labels.CLASSES:
+        assert np.abs(performed(name)[START:END] - idle[START:END]).max() > 0.001, name
+
+
+# --- folders and clips -------------------------------------------------------------------------------------------------------
+
+
+def test_written_folders_read_back(written, smoke):
+    clips = list(miga.read(written, OPENPOSE, Report(), lambda videos, **_: videos))
+    known = {f"{video.id}_{k}": (video, *segment) for video in smoke for k, segment in enumerate(video.segments)}
+    assert {clip.id for clip in clips} == known.keys()
+    for clip in clips:
+        video, label, start, end = known[clip.id]
+        assert (clip.label, clip.split, clip.subject) == (label, video.split, str(video.subject))
+        np.testing.assert_allclose(clip.keypoints, video.keypoints[start : end + 1], atol=0.01)
+
+
+def test_written_folders_tell_where_they_come_from(written):
+    assert json.loads((written / synthetic.ABOUT).read_text()) == {"size": "synthetic-smoke", "seed": 0, "version": synthetic.VERSION}
+    assert {path.suffix for path in written.rglob("*_openpose.*")} == {".npy", ".csv", ".xlsx"}
+    assert [path.name for path in written.parent.iterdir()] == [written.name]
+
+
+def test_what_is_there_is_not_written_over(written):
+    with pytest.raises(FileExistsError, match="is there already; delete it or choose another folder"):
+        synthetic.write(written, "synthetic-smoke")
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(miga, "write_subjects", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        synthetic.write(tmp_path / "data", "synthetic-smoke")
+    assert not list(tmp_path.iterdir())
+
+
+def test_read_gives_the_clips_of_the_videos(smoke):
+    layout, report = layouts.get("imigue41"), Report()
+    clips = list(synthetic.read("synthetic-smoke", layout, report))
+    expected = [(video, *segment) for video in smoke for segment in video.segments]
+    assert len({clip.id for clip in clips}) == len(clips) == len(expected)
+    chosen = layouts.selection(OPENPOSE, layout)
+    for clip, (video, label, start, end) in zip(clips, expected, strict=True):
+        assert (clip.video, clip.label, clip.split, clip.width, clip.height) == (video.id, label, video.split, 1280, 720)
+        np.testing.assert_array_equal(clip.keypoints, video.keypoints[start : end + 1, chosen])
+    assert not report.events
+
+
+def test_a_table_edge_is_below_the_neck():
+    for seed in range(20):
+        camera, conditions = recording._filming(np.random.default_rng(seed), 5)
+        assert conditions.table > camera.center[1] + 100

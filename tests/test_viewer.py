@@ -1,0 +1,241 @@
+"""What the kernel sends to the viewer, what it says where something cannot be shown, and what stands in for it without a browser."""
+
+import base64
+import io
+import json
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from browser import samples
+from matplotlib.colors import to_rgb
+
+from miga_lib import layouts, viewer
+from miga_lib.predictions import Predictions
+from miga_lib.viewer import SkeletonViewer
+
+
+@pytest.fixture
+def clips():
+    return samples.oddities()
+
+
+def predictions(clips, **change):
+    given = samples.predictions_of(clips)
+    fields = ("ids", "labels", "probabilities", "classes")
+    return Predictions(**{name: change.get(name, getattr(given, name)) for name in fields})
+
+
+def points(sent):
+    """The keypoints of a figure as they travel: (T, V, 3) float32."""
+    return np.frombuffer(sent["keypoints"], "<f4").reshape(sent["frames"], -1, 3)
+
+
+def test_the_clip_travels_as_it_is(clips):
+    sent = SkeletonViewer(clips)._clip
+    assert np.array_equal(points(sent["main"]), clips[0])
+    assert sent["main"]["title"] == "a_0: touch face"
+    assert (sent["beside"], sent["bars"], sent["messages"]) == (None, None, [])
+
+
+def test_the_list_travels_in_columns(clips):
+    listed = SkeletonViewer(clips)._list
+    assert listed["ids"] == "a_0\na_1\na_2"
+    assert np.frombuffer(listed["labels"], "<i2").tolist() == [3, 5, 5]
+    assert np.frombuffer(listed["frames"], "<i4").tolist() == [5, 10, 4]
+    assert np.frombuffer(listed["guesses"], "<i2").tolist() == [-1, -1, -1]
+    assert [listed["split_names"][i] for i in listed["splits"]] == ["train"] * 3
+
+
+def test_a_wish_of_the_browser_is_met(clips):
+    shown = SkeletonViewer(clips)
+    shown.set_state({"_choice": {"row": 1, "beside": "mirrored"}})
+    assert shown._clip["row"] == 1
+    assert np.array_equal(points(shown._clip["main"]), clips[1])
+    assert shown._clip["beside"]["title"] == "mirrored"
+
+
+def test_a_clip_is_shown_by_row_or_id(clips):
+    shown = SkeletonViewer(clips, clip="a_1", beside="align")
+    assert shown._clip["main"]["title"].startswith("a_1")
+    shown.show(0)
+    assert shown._clip["main"]["title"].startswith("a_0")
+    assert shown._clip["beside"]["title"] == "aligned to 48", "what stands beside stays"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clip": "b_0"}, "there is no clip 'b_0' among the 3 clips; give a row, or an id such as 'a_0'"),
+        ({"clip": 3}, "there is no clip 3 among the 3 clips"),
+        ({"beside": "shadow"}, "`beside` must be one of nothing, align, .*, got 'shadow'"),
+        ({"length": 0}, "`length` must be 1 frame or more, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named(clips, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SkeletonViewer(clips, **arguments)
+
+
+# ---- What cannot be shown is said in the viewer.
+
+
+def test_an_empty_selection(clips):
+    shown = SkeletonViewer(clips.where([]))
+    assert shown._clip["messages"] == ["There are no clips to show: the selection is empty."]
+    assert shown._clip["main"] is None
+
+
+def test_a_clip_without_a_person(clips):
+    shown = SkeletonViewer(clips, clip=2, beside="nearest")
+    assert shown._clip["messages"][0] == "Clip a_2 has no person: no joint was found in any of its 4 frames."
+    assert shown._clip["beside"] is None
+    assert "a_2" in shown._repr_mimebundle_()[0]["text/plain"]
+
+
+def test_a_clip_without_frames(clips):
+    assert SkeletonViewer(samples.clips_of([np.zeros((0, 17, 3))], [1]), beside="align")._clip["messages"] == [
+        "Clip a_0 has no frames: there is nothing to draw."
+    ]
+
+
+def test_a_run_of_other_classes(clips):
+    fewer = Predictions(np.array(["a_0"]), np.array([0]), np.array([[0.5, 0.5]]), np.array(["nod", "shake"]))
+    shown = SkeletonViewer(clips, fewer)
+    assert re.match("The run predicts 2 classes and the data have 32", shown._clip["messages"][0])
+    assert shown._clip["bars"] is None
+    names = np.array(clips.classes)
+    other = predictions(clips, classes=names[[1, 0, *range(2, 32)]])
+    assert "class 0 is 'deep breath' and the data's is 'turtle neck'" in SkeletonViewer(clips, other)._clip["messages"][0]
+
+
+def test_a_run_of_other_clips(clips):
+    other = predictions(clips, ids=np.array(["b_0", "b_1", "b_2"]))
+    assert "predicts 3 clips and none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
+
+
+# ---- Predictions
+
+
+def test_bars_are_the_five_most_probable_and_the_true_class(clips):
+    probabilities = np.zeros((3, 32))
+    probabilities[0, [7, 8, 9, 10, 11, 3]] = [0.3, 0.25, 0.2, 0.15, 0.06, 0.04]  # class 3 is true, and sixth
+    probabilities[1:, 5] = 1
+    shown = SkeletonViewer(clips, predictions(clips, probabilities=probabilities))
+    bars = shown._clip["bars"]
+    assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 9, 10, 11, 3)]
+    assert [bar["truth"] for bar in bars] == [False] * 5 + [True]
+    assert [bar["rank"] for bar in bars] == [1, 2, 3, 4, 5, 6]
+    shown.show(1)
+    assert [bar["truth"] for bar in shown._clip["bars"]] == [True] + [False] * 4
+    assert np.frombuffer(shown._list["guesses"], "<i2").tolist() == [7, 5, 5]
+
+
+def test_predictions_of_several_splits_are_joined_on_ids(clips):
+    whole = samples.predictions_of(clips)
+    parts = [Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes) for rows in ([2], [0])]
+    shown = SkeletonViewer(clips, parts)
+    assert shown._clip["bars"] == SkeletonViewer(clips, whole)._clip["bars"]
+    shown.show("a_1")
+    assert shown._clip["bars"] == [], "neither holds this clip"
+
+
+# ---- What stands beside a clip
+
+
+def test_layouts_are_those_the_joints_allow():
+    names = [layout["name"] for layout in viewer.narrowed(layouts.get("imigue41"))]
+    assert names == ["imigue22", "imigue22_official", "imigue41"]
+    narrow = viewer.narrowed(layouts.get("openpose137"))
+    assert {"imigue22", "imigue41", "openpose137"} <= {layout["name"] for layout in narrow}
+    for layout in narrow:
+        assert [layouts.OPENPOSE_137[row] for row in layout["rows"]] == layout["joints"]
+
+
+def test_a_layout_of_ones_own_is_shown():
+    stick = layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")
+    listed = SkeletonViewer(samples.clips_of([np.ones((3, 2, 3))], [0], stick))._list
+    assert [layout["name"] for layout in listed["layouts"]] == ["stick"]
+
+
+@pytest.mark.parametrize("method", ["align", "crop_pad", "segments"])
+def test_alignments_have_the_length_asked_for(clips, method):
+    sent = SkeletonViewer(clips, beside=method, length=7)._clip["beside"]
+    assert points(sent).shape == (7, 17, 3)
+    assert "7" in sent["title"]
+
+
+def test_the_mirrored_clip_swaps_sides(clips):
+    mirrored = viewer.transformed(clips[0], clips.layout, "mirrored", 48, width=1280)
+    left, right = (clips.layout.joints.index(f"{side}_wrist") for side in ("left", "right"))
+    assert mirrored[0, left, 0] == pytest.approx(1279 - clips[0][0, right, 0])
+    assert mirrored[1, 0].tolist() == [0, 0, 0], "a missing joint stays missing"
+
+
+def test_the_nearest_clip_is_of_another_class_and_place_and_size_do_not_count():
+    """Clip 1 is clip 0 itself, but of the same class; clip 2 the same moved and enlarged; clip 3 turned by a quarter."""
+    base = samples.ring()
+    moved, turned = base.copy(), base.copy()
+    moved[..., :2] = (3 * moved[..., :2] + 50) * (moved[..., 2:] > 0)
+    turned[..., 0], turned[..., 1] = -base[..., 1], base[..., 0]
+    clips = samples.clips_of([base, base, moved, turned], [4, 4, 8, 9])
+    assert SkeletonViewer(clips).nearest(0) == 2
+    assert SkeletonViewer(clips).nearest(2) == 0
+    alone = samples.clips_of([base, base], [4, 4])
+    shown = SkeletonViewer(alone, beside="nearest")
+    assert shown._clip["beside"] is None
+    assert shown._clip["messages"] == ["No clip of another class shares enough joints with this one to stand beside it."]
+
+
+def test_the_nearest_place_by_hand():
+    """From (0, 0): (1, 0) is 1 away; (3, 4) is 25 in its only shared place but is of the same class; unknown classes do not count."""
+    places = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[1.0, 0.0]], [[0.5, 0.0]], [[0.1, 0.0]]])
+    present = torch.ones(5, 1, dtype=torch.bool)
+    assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 2
+    present[2] = False
+    assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 1
+
+
+# ---- Without a browser
+
+
+def test_the_bundle_holds_a_picture_a_page_and_text(clips):
+    bundle, _ = SkeletonViewer(clips)._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
+    picture = mpl.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert (picture[..., :3].min(2) < 0.9).mean() > 0.01, "something is drawn"
+    assert bundle["text/plain"] == "SkeletonViewer of 3 clips, showing a_0: touch face"
+
+
+def test_the_page_holds_the_clip_and_cannot_be_broken_by_a_name(clips):
+    named = samples.clips_of([samples.ring()], [3])
+    named.table["id"] = ["</script><b>"]
+    page = SkeletonViewer(named)._repr_mimebundle_()[0]["text/html"]
+    assert page.count("</script>") == 2, "its own two"
+    state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    sent = state["_clip"]["main"]
+    assert np.array_equal(np.frombuffer(base64.b64decode(sent["keypoints"]["base64"]), "<f4"), named[0].ravel())
+    assert state["_list"]["ids"] == "</script><b>"
+
+
+def test_a_picture_stands_in_for_what_cannot_be_drawn(clips):
+    for shown in (SkeletonViewer(clips.where([])), SkeletonViewer(clips, clip=2), SkeletonViewer(clips.where([0]), clip=0)):
+        assert base64.b64decode(shown._repr_mimebundle_()[0]["image/png"]).startswith(b"\x89PNG")
+
+
+# ---- Colours
+
+
+def luminance(colour):
+    """Relative luminance by WCAG 2: sRGB made linear, weighted 0.2126, 0.7152, 0.0722."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return np.dot(parts, [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize(("theme", "page"), [("light", "#ffffff"), ("dark", "#111111")])
+def test_colours_stand_out_from_the_page(theme, page):
+    for colour in viewer.INKS[theme].values():
+        low, high = sorted([luminance(colour), luminance(page)])
+        assert (high + 0.05) / (low + 0.05) >= 3, f"{colour} on {page}: WCAG asks 3 to 1 of graphics"
