@@ -7,10 +7,10 @@ it had not been, and there is no random state to keep.
 """
 
 import argparse
+import io
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from . import clips as clip_sets
-from . import distributed, labels, layouts, losses, metrics, predictions, runs, streams
+from . import distributed, labels, layouts, losses, metrics, predictions, processes, runs, streams
 from .clips import Clips
 from .distributed import World
 from .inputs import Inputs, uniform
@@ -37,6 +37,9 @@ LARGEST_GRADIENT = 40.0
 
 CHECKPOINT_SECONDS = 30.0
 """In the middle of an epoch, at most so much work is lost."""
+
+SHOWN = 8
+"""So many clips of a batch are named where something is wrong with it."""
 
 PARTS = ("loss", "cross_entropy", "semantic")
 
@@ -107,11 +110,12 @@ def fit(
 ) -> dict[str, Any]:
     """Train, keep the epoch that is best on validation, predict validation and test clips with it, and leave all of it in ``run``.
 
-    Under ``torchrun`` each process learns from its share of every batch: ``batch_size`` counts the clips of all processes together,
-    so the learning rate needs no change. How batch norm works across processes is said in ``distributed.World.wrap``.
+    Under ``torchrun`` each process learns from its share of every batch; ``batch_size`` counts the clips of all processes together,
+    so the learning rate needs no change, see ``distributed``. Ctrl-C stops at the next clean point, with a checkpoint; a second one
+    stops at once. Either way the same call goes on from there.
 
     Args:
-        clips: with a train and a val split; clips of unknown class are not trained on.
+        clips: with a train and a val split; ``left_out`` tells what of the first is not trained on.
         resume: go on with what the folder holds, or give its result where it is finished; where not, train anew and replace it.
         progress: told epoch, step, steps and loss after each step, and after each epoch its row of ``metrics.csv`` as well.
 
@@ -119,19 +123,21 @@ def fit(
         The content of ``result.json``: settings, circumstances, seconds, the best epoch and the scores of each split.
 
     Raises:
-        ValueError: a split is missing, or the folder holds a run with other settings or clips.
+        ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a run with other settings
+            or clips.
         RuntimeError: another process is training in the folder.
-        FloatingPointError: the loss is no longer finite; the message names epoch, step and clips.
+        FloatingPointError: loss or gradient are no longer finite; the message names epoch, step and clips.
+        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
     """
     settings = settings.resolve()
     world = distributed.join(settings.device)
     settings = replace(settings, device=world.device(settings.device))
-    with runs.lock(run) if world.rank == 0 else nullcontext():
-        world.wait()
-        if finished := _prepare(run, settings, clips, resume, world):
+    with runs.lock(run) if world.rank == 0 else nullcontext(), processes.postponed_interrupt() as interrupted:
+        if finished := world.from_first(_prepare, run, settings, clips, resume):
             return finished
-        labelled = clips.split("train").where((clips.split("train").table["label"] >= 0).to_numpy())
-        inputs, validation = Inputs(labelled, settings), clips.split("val")
+        inputs, validation = Inputs(_teachable(clips), settings), clips.split("val")
+        if (smallest := min(len(rows) for rows in batches(len(inputs), settings, 0))) < world.size:
+            raise ValueError(f"a step of {smallest} clips cannot be shared by {world.size} processes; use fewer, or a larger batch_size")
         class_embeddings = _class_embeddings(clips, settings)
         model = build(settings, len(clips.classes), class_embeddings.shape[1])
         network = world.wrap(model, settings.device)
@@ -141,12 +147,16 @@ def fit(
             momentum=PRESETS[settings.preset].momentum,
             weight_decay=PRESETS[settings.preset].weight_decay,
         )
-        at = _restore(run / "last.ckpt", model, optimizer) if (run / "last.ckpt").exists() else Position()
-        saved = time.monotonic()
+        held = world.from_first(_read, run / "last.ckpt")
+        at = _restore(held, model, optimizer) if held else Position()
+        compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
+        saved, tell = time.monotonic(), progress if world.rank == 0 else _tell_nobody
 
         while at.epoch < settings.epochs:
             network.train()
             order = batches(len(inputs), settings, at.epoch)
+            steps = {"epoch": at.epoch + 1, "epochs": settings.epochs, "steps": len(order)}
+            unseen: Tensor | None = None
             while at.step < len(order):
                 began = time.monotonic()
                 for group in optimizer.param_groups:
@@ -154,33 +164,36 @@ def fit(
                 torch.manual_seed(_seed(settings.seed, at.epoch, at.step, world.rank))
                 rows = world.share(order[at.step])
                 with autocast(settings):
-                    logits, embedding = network(inputs.training(rows, at.epoch))
+                    forward = compiled if len(order[at.step]) == settings.batch_size else network
+                    logits, embedding = forward(inputs.training(rows, at.epoch))
                 parts = losses.semantic_loss(
                     logits.float(), embedding.float(), inputs.labels[rows], class_embeddings, settings.semantic_weight
                 )
-                values = torch.stack([parts[name].detach() for name in PARTS]).double().cpu()
-                if not values.isfinite().all():
-                    raise FloatingPointError(
-                        f"the loss is {values[0]:g} in epoch {at.epoch + 1}, step {at.step + 1}, clips {', '.join(inputs.ids[rows][:8])}: "
-                        f"look at their keypoints, or lower learning_rate (now {settings.learning_rate:g})"
-                    )
                 optimizer.zero_grad()
                 # Processes average their gradients; the factor makes that the mean over the clips of the whole batch.
                 (parts["loss"] * (len(rows) * world.size / len(order[at.step]))).backward()
-                nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+                steepness = nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+                # What all processes are told, one step late, makes them save and stop after the same step.
+                wishes = interrupted(), world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS
+                stop = save = False
+                if unseen is not None:  # only now that a GPU has this step to work on is the last one waited for
+                    at, loss, stop, save = _look(unseen, wishes, at, inputs.ids[order[at.step - 1]], world)
+                    tell(steps | {"step": at.step, "loss": loss})
                 optimizer.step()
-                sums = tuple((torch.tensor(at.sums, dtype=torch.float64) + values * len(rows)).tolist())
-                at = replace(at, step=at.step + 1, sums=sums, seconds=at.seconds + time.monotonic() - began)
-                steps = {"epoch": at.epoch + 1, "epochs": settings.epochs, "step": at.step, "steps": len(order)}
-                if world.rank == 0:
-                    progress(steps | {"loss": values[0].item()})
-                if world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                unseen = torch.stack([*(parts[name].detach() * len(rows) for name in PARTS), steepness])
+                at = replace(at, step=at.step + 1, seconds=at.seconds + time.monotonic() - began)
+                if stop or save or at.step == len(order):
+                    at, loss, *late = _look(unseen, wishes, at, inputs.ids[order[at.step - 1]], world)
+                    tell(steps | {"step": at.step, "loss": loss})
+                    unseen, stop, save = None, stop or late[0], save or late[1]
+                if world.rank == 0 and (stop or save):
                     _save(run / "last.ckpt", model, optimizer, at)
                     saved = time.monotonic()
+                if stop:
+                    raise KeyboardInterrupt(f"{run}: stopped after step {at.step} of epoch {at.epoch + 1}; run the same again to go on")
 
             scores = metrics.scores(predict(model, validation, settings, world))
-            total = world.sum(torch.tensor(at.sums, dtype=torch.float64), settings.device) / len(inputs)
-            row = {"epoch": at.epoch + 1, **dict(zip(PARTS, total.tolist(), strict=True))}
+            row = {"epoch": at.epoch + 1, **{name: total / len(inputs) for name, total in zip(PARTS, at.sums, strict=True)}}
             row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
             row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": round(at.seconds, 2)}
             improved = scores["top1"] > at.best
@@ -191,10 +204,9 @@ def fit(
                 runs.write_text(run / "metrics.csv", pd.DataFrame(at.rows).to_csv(index=False))
                 _save(run / "last.ckpt", model, optimizer, at)
                 saved = time.monotonic()
-                progress(steps | row)
+            tell(steps | {"step": len(order)} | row)
 
-        world.wait()
-        best = _restore(run / "best.ckpt", model)
+        best = _restore(world.from_first(_read, run / "best.ckpt"), model)
         scores = {
             split: _judge(model, clips, split, settings, run, world) for split in ("val", "test") if (clips.table["split"] == split).any()
         }
@@ -212,14 +224,67 @@ def fit(
         return result
 
 
+def _worth_compiling(settings: Settings) -> bool:
+    """Compiling takes most of a minute and pays on a GPU (1.9 times the clips a second there), where a run takes many."""
+    return settings.device.startswith("cuda") and settings.preset == "paper" and settings.model == "posec3d"
+
+
+def _look(
+    unseen: Float[Tensor, " n"], wishes: tuple[bool, bool], at: Position, clips: np.ndarray, world: World
+) -> tuple[Position, float, bool, bool]:
+    """Wait for the last step to be computed, and hear from all processes how it went and what they wish.
+
+    Args:
+        unseen: of this process, the sum of each loss over its clips, and the norm of the gradient.
+        clips: the ids of the whole batch.
+
+    Returns:
+        The position with the step's losses, the loss, and for each of two wishes whether any process has it.
+
+    Raises:
+        FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any has saved what comes of it.
+    """
+    told = world.sum(torch.cat([unseen.cpu().double(), torch.tensor(wishes).double()])).tolist()
+    *losses, steepness, stop, save = told
+    if not np.isfinite(told).all():
+        names = ", ".join(clips[:SHOWN]) + f" and {len(clips) - SHOWN} more" * (len(clips) > SHOWN)
+        raise FloatingPointError(
+            f"the loss is {losses[0] / len(clips):g} (norm of its gradient {steepness / world.size:g}) in epoch {at.epoch + 1}, "
+            f"step {at.step}, clips {names}: look at their keypoints, or lower learning_rate"
+        )
+    at = replace(at, sums=tuple(before + loss for before, loss in zip(at.sums, losses, strict=True)))
+    return at, losses[0] / len(clips), stop > 0, save > 0
+
+
+def _tell_nobody(row: dict[str, Any]) -> None:
+    """The progress of all processes but the first."""
+
+
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
     """Test-time predictions of clips by a model of those (resolved) settings; each process does its share of the clips."""
     world = world or World()
-    share = clips.where(np.arange(len(clips))[world.rank :: world.size])
-    inputs = Inputs(share, settings)
-    with autocast(settings):
-        predicted = predictions.predict(model, share, inputs.views, PRESETS[settings.preset].test_batch_size)
+    share = clips.where(world.share(torch.arange(len(clips))).numpy())
+    predicted = None
+    if len(share):
+        with autocast(settings):
+            predicted = predictions.predict(model, share, Inputs(share, settings).views, PRESETS[settings.preset].test_batch_size)
     return world.gather(predicted, clips.table["id"].to_numpy(str))
+
+
+def left_out(clips: Clips) -> str:
+    """How many training clips there is nothing to learn from, in words. Where they are asked for they are predicted like all others."""
+    table = clips.split("train").table
+    unknown, empty = int((table["label"] < 0).sum()), int((table["missing"] == 1).sum())
+    return f"Left out of training: {unknown} clips of unknown class, {empty} without a single joint."
+
+
+def _teachable(clips: Clips) -> Clips:
+    """The training clips of known class that have a joint. Raises ValueError where there are none."""
+    train = clips.split("train")
+    rows = (train.table["label"] >= 0) & (train.table["missing"] < 1)
+    if not rows.any():
+        raise ValueError(f"there is nothing to learn from any of the {len(train)} training clips. {left_out(clips)}")
+    return train.where(rows.to_numpy())
 
 
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
@@ -255,7 +320,7 @@ def _fingerprint(clips: Clips) -> dict[str, Any]:
     return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes)}
 
 
-def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool, world: World) -> dict[str, Any] | None:
+def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
     """The result of a run that is already finished; otherwise see to it that the folder is this run's own."""
     about = {"settings": asdict(settings), "data": _fingerprint(clips)}
     path = run / "settings.json"
@@ -267,11 +332,9 @@ def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool, world: W
             what = ", ".join(f"{name}={held['settings'].get(name)!r}" for name in differing) or "other clips"
             raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
         return runs.result(run) if (run / runs.RESULT).exists() else None
-    if world.rank == 0:
-        for name in (runs.RESULT, "last.ckpt", "best.ckpt", "metrics.csv", "val.npz", "test.npz"):
-            (run / name).unlink(missing_ok=True)
-        runs.write_json(path, about | {"circumstances": runs.circumstances()})
-    world.wait()
+    for name in (runs.RESULT, "last.ckpt", "best.ckpt", "metrics.csv", "val.npz", "test.npz"):
+        (run / name).unlink(missing_ok=True)
+    runs.write_json(path, about | {"circumstances": runs.circumstances()})
     return None
 
 
@@ -280,18 +343,18 @@ def _seed(*key: int) -> int:
 
 
 def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, at: Position) -> None:
-    """A checkpoint, written beside its place and renamed there."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(at)}, unfinished)
-    os.replace(unfinished, path)
+    """A checkpoint, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(at)}, buffer)
+    runs.write_bytes(path, buffer.getbuffer())
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _read(path: Path) -> dict[str, Any] | None:
+    """What ``_save`` wrote, or None where there is nothing."""
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
-def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Position:
-    held = _read(path)
+def _restore(held: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Position:
     model.load_state_dict(held["model"])
     if optimizer:
         optimizer.load_state_dict(held["optimizer"])
@@ -307,18 +370,39 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--outputs", default="", help="where runs and caches lie; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
     parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="go on with what the run's folder holds")
+    parser.add_argument("--devices", default=1, type=int, help="GPUs, or processes on a CPU, to train on; under torchrun it decides")
     for field in fields(Settings):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=f"default {field.default!r}"
         )
     given = vars(parser.parse_args(arguments))
-    data, outputs, run, resume = (given.pop(name) for name in ("data", "outputs", "run", "resume"))
     try:
-        settings = Settings(**given)
-        clips = clip_sets.load(data, settings.layout, outputs)
-        fit(clips, settings, runs.folder(run or runs.name(settings, data), outputs), resume)
-    except (ValueError, RuntimeError, FloatingPointError) as error:
+        _train(**{name: given.pop(name) for name in ("data", "outputs", "run", "resume", "devices")}, settings=Settings(**given))
+    except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
+    except KeyboardInterrupt as stopped:
+        print(stopped or "stopped", flush=True)
+        raise SystemExit(130) from None
+
+
+def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, devices: int) -> None:
+    """What ``main`` was asked for, in this process or, where there are to be several, in others that come here again."""
+    settings = settings.resolve()
+    world = distributed.join(settings.device)
+    if devices != 1 and world.size == 1:
+        processes.launch(settings, devices, data, outputs, run, resume)
+        return
+    with world.first_alone():
+        clips = clip_sets.load(data, settings.layout, outputs)
+    if world.rank == 0:
+        print(left_out(clips))
+    if world.rank == 0 and world.size > 1:
+        print(
+            f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of {world.size} processes; "
+            f"the learning rate is that of one process, {settings.learning_rate:g}, and batch norm sees all of them."
+        )
+    fit(clips, settings, runs.folder(run or runs.name(settings, data), outputs), resume)
+    distributed.leave()
 
 
 if __name__ == "__main__":
