@@ -1,12 +1,14 @@
 # make demo   two trained streams on synthetic clips, and what there is to see of them
 # make test   the whole test suite
 # make bench  the benchmarks
+# make sweep  the notebooks over the grid of parameters in workflow/config.yaml
+# make soak   training made to fail in the ways that it does fail in; a quarter of an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --no-progress-bar
 
-.PHONY: install demo test bench lint clean
+.PHONY: install demo test bench sweep soak lint clean
 
 install: $(VENV)/installed
 
@@ -19,8 +21,11 @@ demo: install
 	mkdir -p outputs/notebooks
 	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_joint.ipynb -p stream joint
 	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_limb.ipynb -p stream limb
+	cd notebooks && $(RUN) 05_confusion.ipynb ../outputs/notebooks/05_confusion.ipynb
+	cd notebooks && $(RUN) 06_ensemble.ipynb ../outputs/notebooks/06_ensemble.ipynb
 	$(BIN)/python -m miga_lib.runs
 	@echo "Executed notebooks with all figures: outputs/notebooks/"
+	@ls -d outputs/ensembles/*/Submission.zip
 
 test: install
 	$(BIN)/ruff check .
@@ -30,6 +35,19 @@ test: install
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+sweep: install $(VENV)/sweep/installed
+	mkdir -p outputs
+	cd outputs && ../$(VENV)/sweep/bin/snakemake --snakefile ../workflow/Snakefile --profile ../workflow/profiles/local
+
+soak: install $(VENV)/sweep/installed
+	$(BIN)/python benchmarks/soak.py
+
+# Snakemake has an environment of its own.
+$(VENV)/sweep/installed: workflow/requirements.txt
+	$(PYTHON) -m venv $(VENV)/sweep
+	$(VENV)/sweep/bin/python -m pip install --quiet --disable-pip-version-check -r workflow/requirements.txt
+	touch $@
 
 clean:
 	rm -rf $(VENV)

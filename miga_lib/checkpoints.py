@@ -47,7 +47,8 @@ def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: in
 
     def build(channels: int, classes: int) -> PoseC3D:
         embedding = _rows(weights, "emb_fc.weight")
-        return PoseC3D(channels, classes, base_channels=len(weights[stem]), stage_blocks=blocks, embedding_size=embedding)
+        base, kernel = len(weights[stem]), weights[stem].shape[-1]
+        return PoseC3D(channels, classes, base_channels=base, stage_blocks=blocks, stem_kernel=kernel, embedding_size=embedding)
 
     held = weights[stem].shape[1], len(weights[head])
     _check(path, weights, lambda: build(*held))

@@ -152,7 +152,10 @@ def _recognise(source: str | Path, outputs: str | Path):
     known = [reader for reader in READERS if reader.find(place)]
     if len(known) != 1:
         formats = ", ".join(reader.__name__.rpartition(".")[2] for reader in known or READERS)
-        raise DataError(f"{place}: " + (f"could be any of {formats}" if known else f"no known format, tried {formats}"))
+        raise DataError(
+            f"{place}: "
+            + (f"could be any of {formats}; give the folder or file of one alone" if known else f"no known format, tried {formats}")
+        )
     return known[0], place
 
 
@@ -263,10 +266,11 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "").summary()
-        lines += [summary.to_string(), f"{len(report.classes)} classes, layout {layout!r}", ""]
+        lines += [summary.to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
+    lines += [str(report), ""] if report.events else []
     lines += [f"ERROR {error}" for error in report.errors[:MOST_ERRORS]]
     lines += [f"… and {len(report.errors) - MOST_ERRORS} more errors"] * (len(report.errors) > MOST_ERRORS)
-    lines += [str(report), f"Cannot be used: {len(report.errors)} error(s)." if report.errors else "Can be used."]
+    lines += [f"Cannot be used: {len(report.errors)} error{'s' * (len(report.errors) > 1)}." if report.errors else "Can be used."]
     return "\n".join(lines), not report.errors
 
 

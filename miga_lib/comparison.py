@@ -5,19 +5,25 @@ the claim is supported, refuted or undecided on the clips at hand.
 """
 
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from . import clips as clip_sets
 from . import ensemble, metrics, predictions, runs, training
+from .inputs import Inputs
 from .settings import Settings
 
 SIGNIFICANCE = 0.05
+SEMANTIC_WEIGHT = 20.0
 FUSED = "joint+limb"
 """The ``stream`` of a pair of runs that were fused one to one."""
 EQUALS = ("model", "stream", "layout", "temporal", "semantic_weight", "preset", "epochs", "batch_size", "learning_rate", "seed", "strategy")
@@ -46,7 +52,7 @@ QUESTIONS = (
     Question("the 19 facial joints hurt ST-GCN", {"layout": "imigue22"}, {"layout": "imigue41"}, {"model": "stgcn"}),
     Question("alignment beats crop-and-pad", {"temporal": "align"}, {"temporal": "crop_pad"}),
     Question("alignment beats random segments", {"temporal": "align"}, {"temporal": "segments"}),
-    Question("the semantic loss helps", {"semantic_weight": 20.0}, {"semantic_weight": 0.0}),
+    Question("the semantic loss helps", {"semantic_weight": SEMANTIC_WEIGHT}, {"semantic_weight": 0.0}),
     Question("joint and limb together beat joint alone", {"stream": FUSED}, {"stream": "joint"}, {"model": "posec3d"}),
     Question("joint and limb together beat limb alone", {"stream": FUSED}, {"stream": "limb"}, {"model": "posec3d"}),
     Question("spatial partitions beat distance partitions", {"strategy": "spatial"}, {"strategy": "distance"}, {"model": "stgcn"}),
@@ -55,46 +61,90 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-def train(
-    wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.say
-) -> pd.DataFrame:
-    """A row for each of the settings, trained now or found finished: the settings, the run's folder and its cost.
-
-    Stopped anywhere, it goes on from there when it is called again; more settings only add runs.
-    """
-    rows = []
-    for settings in wanted:
-        clips = clip_sets.load(data, settings.layout, outputs)
-        folder = runs.folder(runs.name(settings, data), outputs)
-        result = training.fit(clips, settings, folder, progress=progress)
-        rows.append({**result["settings"], "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
-    return pd.DataFrame(rows)
-
-
 def grid(
     models: Sequence[str],
     layouts: Sequence[str],
     temporals: Sequence[str],
     semantic: Sequence[bool],
+    strategies: Sequence[str],
     seeds: Sequence[int],
-    preset: str,
-    full: bool,
+    preset: str = "auto",
+    epochs: int = 0,
+    full: bool = False,
 ) -> list[Settings]:
-    """Settings to train, each seed in turn so that a first answer comes early.
+    """Settings to train, seed after seed so that a first answer comes early.
 
-    The first entry of each list is the base. Not ``full``, runs differ from the base in one thing at a time; ``full``, all
-    combinations are taken. PoseC3D has a limb stream of the base too, for the ensemble.
+    The first entry of each list is the base. Runs differ from the base in one thing at a time; with ``full``, all combinations are
+    taken. PoseC3D has its limb stream too, for the ensemble. Partition strategies, and the graph of ``imigue22_official``, are for
+    ST-GCN alone: the joint heatmaps of PoseC3D know no limbs.
+
+    Raises:
+        ValueError: a list that is empty, or what ``Settings`` refuses.
     """
-    factors = {"layout": layouts, "temporal": temporals, "semantic_weight": [20.0 * wanted for wanted in semantic]}
+    factors = {
+        "layout": layouts,
+        "temporal": temporals,
+        "semantic_weight": [SEMANTIC_WEIGHT * wanted for wanted in semantic],
+        "strategy": strategies,
+    }
+    if empty := [name for name, values in {"models": models, "seeds": seeds, **factors}.items() if not len(values)]:
+        raise ValueError(f"{empty[0]} must name at least one value to compare, got none")
     wanted = []
-    for seed, model in itertools.product(seeds, models):
-        for values in itertools.product(*factors.values()):
-            changed = sum(value != options[0] for value, options in zip(values, factors.values(), strict=True))
-            if full or changed <= 1:
-                wanted.append(Settings(model=model, preset=preset, seed=seed, **dict(zip(factors, values, strict=True))))
-                if model == "posec3d" and (full or not changed):
-                    wanted.append(Settings(model=model, stream="limb", preset=preset, seed=seed, **dict(zip(factors, values, strict=True))))
+    for seed, model, *values in itertools.product(seeds, models, *factors.values()):
+        chosen = dict(zip(factors, values, strict=True))
+        changed = [name for name, value in chosen.items() if value != factors[name][0]]
+        if (len(changed) > 1 and not full) or (model != "stgcn" and ("strategy" in changed or chosen["layout"] == "imigue22_official")):
+            continue
+        both = ["joint", "limb"] if model == "posec3d" and (full or not changed) else ["joint"]
+        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, **chosen) for stream in both]
     return wanted
+
+
+def train(
+    wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.say
+) -> pd.DataFrame:
+    """A row for each of the settings, trained now or found finished: settings, the run's folder, its cost.
+
+    Stopped anywhere, it goes on from there when it is called again; more settings only add runs.
+    """
+    rows = []
+    for number, settings in enumerate(wanted, 1):
+        clips = clip_sets.load(data, settings.layout, outputs)
+        folder = runs.folder(name(settings, data), outputs)
+        print(f"{number} of {len(wanted)}: {folder.name}" + (" (finished before)" if (folder / runs.RESULT).exists() else ""), flush=True)
+        result = training.fit(clips, settings, folder, progress=progress)
+        rows.append({**result["settings"], "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
+    return pd.DataFrame(rows)
+
+
+def name(settings: Settings, data: str) -> str:
+    """The name of a run of a comparison; where its number of epochs is not the preset's, that is part of the name."""
+    return runs.name(settings, data) + (f"-{settings.epochs}epochs" if settings.epochs else "")
+
+
+def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 32) -> pd.DataFrame:
+    """What each model and stream costs: parameters, multiply-adds of one view, and seconds to train and to predict a clip, all views.
+
+    Multiply-adds are those of convolutions and matrix products, as PyTorch's FlopCounterMode counts them.
+
+    Args:
+        clips: how many validation clips the prediction is timed on, after as many to warm up.
+    """
+    rows = []
+    for _, run in table[table["stream"] != FUSED].drop_duplicates(["model", "stream", "layout"]).iterrows():
+        model, settings = training.load_model(run["folder"])
+        some = clip_sets.load(data, settings.layout, outputs).split("val")
+        some = some.where(np.arange(min(clips, len(some))))
+        training.predict(model, some, settings)
+        began = time.perf_counter()
+        training.predict(model, some, settings)
+        seconds = (time.perf_counter() - began) / len(some)
+        view = next(Inputs(some, settings).views(torch.arange(1)))
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            model(view)
+        row = {name: run[name] for name in ("model", "stream", "layout", "parameters")} | {"training seconds": run["seconds"]}
+        rows.append(row | {"multiply-adds": counter.get_total_flops() / 2, "seconds a clip": seconds})
+    return pd.DataFrame(rows)
 
 
 def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
@@ -109,6 +159,11 @@ def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
         seconds=both["seconds"] + both["seconds_limb"],
     )
     return pd.concat([table, fused[table.columns]], ignore_index=True)
+
+
+def judge_all(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """The answers to all of ``QUESTIONS`` that the runs can answer, a row each; see ``judge``."""
+    return pd.DataFrame([answer for question in QUESTIONS if (answer := judge(question, table, groups))])
 
 
 def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
@@ -139,32 +194,31 @@ def judge(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[st
     pairs = pair(question, table)
     if pairs.empty:
         return None
-    right = {}
-    for side in ("better", "worse"):
-        members = ensemble.join([*pairs["better"], *pairs["worse"]])
-        members = members[: len(pairs)] if side == "better" else members[len(pairs) :]
-        known = members[0].labels >= 0
-        right[side] = np.stack([(member.guesses == member.labels)[known] for member in members])
-        right[f"{side} fused"] = (ensemble.fuse(members).guesses == members[0].labels)[known]
-    of_clips = groups[members[0].ids[known]].to_numpy()
+    members = [metrics.labelled(member) for member in ensemble.join([*pairs["better"], *pairs["worse"]])]
+    sides = {"better": members[: len(pairs)], "worse": members[len(pairs) :]}
+    labels, of_clips = members[0].labels, groups[members[0].ids].to_numpy()
+    right = {side: np.stack([member.guesses == labels for member in of_side]) for side, of_side in sides.items()}
+    fused = {side: ensemble.fuse(of_side).guesses == labels for side, of_side in sides.items()}
     gap = right["better"].mean(0) - right["worse"].mean(0)
     low, high = metrics.interval(lambda rows: gap[rows].mean(), of_clips)
-    answer = {
-        "claim": question.claim,
-        "better": question.sides[0],
-        "worse": question.sides[1],
-        "pairs": len(pairs),
-        "difference": gap.mean(),
-        "low": low,
-        "high": high,
-        "p": metrics.mcnemar(right["better fused"], right["worse fused"]),
-    }
-    for side in ("better", "worse"):
-        accuracies = right[side].mean(1)
-        answer[f"top1_{side}"], answer[f"seeds_{side}"] = accuracies.mean(), accuracies.tolist()
-        answer[f"macro_f1_{side}"] = float(np.mean([metrics.scores(member)["macro_f1"] for member in pairs[side]]))
-        answer[f"interval_{side}"] = metrics.interval(lambda rows, side=side: right[side][:, rows].mean(), of_clips)
-    return answer | {"verdict": verdict(low, high, answer["p"])}
+    p = metrics.mcnemar(fused["better"], fused["worse"])
+    answer = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
+    answer |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
+    for side, of_side in sides.items():
+        answer[f"top1_{side}"], answer[f"seeds_{side}"] = right[side].mean(), right[side].mean(1).tolist()
+        answer[f"top1_interval_{side}"] = metrics.interval(lambda rows, side=side: right[side][:, rows].mean(), of_clips)
+        macro_f1 = partial(_macro_f1, labels, [member.guesses for member in of_side])
+        answer[f"macro_f1_{side}"] = macro_f1(np.arange(len(labels)))
+        answer[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1, of_clips, resamples=200)
+    return answer
+
+
+def _macro_f1(labels: np.ndarray, guesses: Sequence[np.ndarray], rows: np.ndarray) -> float:
+    """The mean F1 over the classes that these rows have, averaged over several sets of guesses."""
+    from sklearn.metrics import f1_score
+
+    present, every = np.unique(labels[rows]), (guess[rows] for guess in guesses)
+    return float(np.mean([f1_score(labels[rows], guess, labels=present, average="macro", zero_division=0) for guess in every]))
 
 
 def verdict(low: float, high: float, p: float) -> str:

@@ -1,15 +1,29 @@
-"""The processes that train together: one alone, or as many as ``torchrun`` started."""
+"""The processes that train together: one alone, or as many as ``torchrun`` started.
+
+What they learn does not depend on how many they are: ``batch_size`` counts the clips of all of them, gradients are those of the mean
+over the whole batch, and batch norm sees all of it on any device. So neither learning rate nor schedule changes with their number.
+"""
 
 import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from .predictions import Predictions
+
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for one that reads clips; one that has died is noticed at once, by ``torchrun``."""
 
 
 @dataclass(frozen=True)
@@ -20,56 +34,133 @@ class World:
     size: int = 1
 
     def device(self, wanted: str) -> str:
-        """The device of this process: its own GPU where there are several processes."""
-        return f"cuda:{os.environ['LOCAL_RANK']}" if self.size > 1 and wanted == "cuda" else wanted
+        """The device of this process: its own GPU where there are several processes. Raises ValueError for one GPU asked for by all."""
+        if self.size == 1 or not wanted.startswith("cuda"):
+            return wanted
+        if wanted != "cuda":
+            raise ValueError(f"device must be auto, cpu or cuda where {self.size} processes train together, got {wanted!r}")
+        return f"cuda:{os.environ['LOCAL_RANK']}"
 
     def share(self, rows: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """The part of a batch that this process learns from; with as many clips as processes, or more, nobody goes without."""
+        """The part of a batch that this process learns from, or of a set that it predicts: every row in one part, none in two."""
         return rows[self.rank :: self.size]
 
     def wrap(self, model: nn.Module, device: str) -> nn.Module:
-        """The model with its gradients averaged over the processes.
+        """The model with its gradients averaged over the processes, and batch norm over the clips of all of them.
 
-        On GPUs batch norm is synchronised too, so it sees the batch as one process would. PyTorch has no such layer for CPUs: there
-        each process normalises its own share, and the running statistics that are kept are those of rank 0.
+        PyTorch has such a batch norm for GPUs; elsewhere ``normalise`` does the same.
         """
         if self.size == 1:
             return model
+        # Of a kernel of one pixel; its strides mean nothing, so nothing is lost.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         if device.startswith("cuda"):
             return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[torch.device(device)])
+        for layer in model.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.forward = partial(normalise, layer)
         return DistributedDataParallel(model)
 
-    def sum(self, values: Float[Tensor, " n"], device: str) -> Float[Tensor, " n"]:
-        """The sum over all processes."""
-        if self.size == 1:
-            return values
-        total = values.to(device)
-        distributed.all_reduce(total)
-        return total.cpu()
+    def sum(self, values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
+        """The sum over all processes, on the CPU."""
+        if self.size > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+        return values
 
-    def gather(self, predictions: Predictions, ids: np.ndarray) -> Predictions:
-        """The predictions of all processes, each clip once, in the order of ``ids``."""
-        if self.size == 1:
-            return predictions
-        parts: list[Predictions] = [predictions] * self.size
-        distributed.all_gather_object(parts, predictions)
-        place = {id: row for row, id in enumerate(np.concatenate([part.ids for part in parts]).tolist())}
-        order = np.array([place[id] for id in ids.tolist()])
-        labels, probabilities = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("labels", "probabilities"))
-        return Predictions(ids, labels, probabilities, predictions.classes)
+    def gather(self, predictions: Predictions | None, ids: np.ndarray) -> Predictions:
+        """The predictions of all processes, each clip once, in the order of ``ids``; a process without clips gives None."""
+        parts: list[Predictions | None] = [predictions] * self.size
+        if self.size > 1:
+            distributed.all_gather_object(parts, predictions)
+        every = [part for part in parts if part is not None]
+        columns = (np.concatenate([getattr(part, name) for part in every]) for name in ("ids", "labels", "probabilities"))
+        return Predictions(*columns, every[0].classes).of(ids)
+
+    def from_first(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function gives in the first process, which alone calls it, told to all: one look at a disk, one answer."""
+        told = [function(*arguments) if self.rank == 0 else None]
+        if self.size > 1:
+            distributed.broadcast_object_list(told)
+        return told[0]
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first process goes through the block alone, the others together after it: what it makes there, they find."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
 
     def wait(self) -> None:
         """Return once every process has come here."""
-        if self.size > 1:
-            distributed.barrier()
+        self.sum(torch.zeros(1, dtype=torch.float64))
 
 
 def join(device: str) -> World:
-    """The world that ``torchrun`` describes in the environment, or this process alone."""
+    """The world that ``torchrun`` describes in the environment, or this process alone.
+
+    Raises:
+        ValueError: restarts on several nodes without the switch that they need.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return World()
     if not distributed.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        # Small things go through the CPU on any machine, so that what was tested without GPUs holds with them.
+        backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+        store, rank, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
+        distributed.init_process_group(backend, store=_fresh(store), rank=rank, world_size=size, timeout=PATIENCE)
     return World(distributed.get_rank(), distributed.get_world_size())
+
+
+def _fresh(store: distributed.Store) -> distributed.Store:
+    """A part of torchrun's store in which nobody left an address before a restart (PyTorch issue 135712 has what happens else)."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return store
+    if int(os.environ["GROUP_WORLD_SIZE"]) == 1:
+        return distributed.PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    if int(os.environ["TORCHELASTIC_MAX_RESTARTS"]):  # the nodes do not agree on how many there were
+        raise ValueError("--max-restarts on several nodes needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of each torchrun")
+    return store
+
+
+def leave() -> None:
+    """The end of what ``join`` began."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+class Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, and of its gradient on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def normalise(layer: _BatchNorm, x: Float[Tensor, "N C *rest"]) -> Float[Tensor, "N C *rest"]:
+    """A batch norm layer's forward pass, with mean and variance over the batches of all processes, however many clips each has."""
+    if not layer.training:
+        return nn.functional.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)
+    axes, shape, wide = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)], x.float()
+    count = Sum.apply(wide.new_tensor([x.numel() // x.shape[1]]))
+    mean = Sum.apply(wide.sum(axes)) / count
+    centred = wide - mean.view(shape)
+    variance = Sum.apply(centred.square().sum(axes)) / count
+    with torch.no_grad():
+        layer.num_batches_tracked.add_(1)
+        layer.running_mean.lerp_(mean, layer.momentum)
+        layer.running_var.lerp_(variance * count / (count - 1), layer.momentum)
+    scale = layer.weight * (variance + layer.eps).rsqrt()
+    return (centred * scale.view(shape) + layer.bias.view(shape)).to(x.dtype)

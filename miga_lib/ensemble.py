@@ -1,22 +1,18 @@
-"""Several sets of predictions of the same clips made into one, and the challenge's submission files.
+"""Several sets of predictions of the same clips made into one.
 
 Members are joined on the ids of the clips, whatever order each keeps them in.
 """
 
-import csv
-import io
-import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from . import external, metrics, predictions
+from .clips import Clips
 from .predictions import Predictions
-
-SUBMISSIONS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
-"""Names of the table and the archive, by the year from which they hold; the later table has the header ``Id,Target``."""
+from .readers import Report
 
 
 def join(members: Sequence[Predictions]) -> list[Predictions]:
@@ -41,31 +37,84 @@ def _in_order_of(first: Predictions, member: Predictions, number: int) -> Predic
         differing = next((pair for pair in zip(first.classes, member.classes, strict=False) if pair[0] != pair[1]), None)
         where = f"{differing[0]!s} against {differing[1]!s}" if differing else f"{len(first.classes)} against {len(member.classes)} classes"
         raise ValueError(f"member {number} has other classes than the first ({where}); predictions can only be fused over the same classes")
-    place = {id: row for row, id in enumerate(member.ids.tolist())}
-    lacking = [id for id in first.ids.tolist() if id not in place]
-    extra = len(member) - (len(first) - len(lacking))
-    if lacking or extra:
-        example = lacking[0] if lacking else next(id for id in place if id not in set(first.ids.tolist()))
+    held, wanted = set(member.ids.tolist()), set(first.ids.tolist())
+    if lacking := [id for id in first.ids.tolist() if id not in held]:
+        extra = [id for id in member.ids.tolist() if id not in wanted]
+        others = f"{len(extra)} others (such as {extra[0]})" if extra else "no others"
         raise ValueError(
-            f"member {number} lacks {len(lacking)} clips of the first and has {extra} others (such as {example}); "
-            "use `common` to keep the shared ones"
+            f"member {number} lacks {len(lacking)} of the {len(first)} clips of the first (such as {lacking[0]}) and has {others}; "
+            "fuse predictions of the same clips, or use `common` to keep the shared ones"
         )
-    order = np.array([place[id] for id in first.ids.tolist()], dtype=int)
-    return Predictions(first.ids, member.labels[order], member.probabilities[order], member.classes)
+    if extra := [id for id in member.ids.tolist() if id not in wanted]:
+        raise ValueError(
+            f"member {number} has {len(extra)} clips that the first lacks (such as {extra[0]}); use `common` to keep the shared ones"
+        )
+    return member.of(first.ids.tolist())
 
 
 def common(members: Sequence[Predictions]) -> tuple[list[Predictions], int]:
-    """The members cut down to the clips that all of them have, in the order of the first, and how many clips that loses."""
-    shared = set.intersection(*(set(member.ids.tolist()) for member in members))
-    everything = set.union(*(set(member.ids.tolist()) for member in members))
-    cut = []
-    for member in members:
-        rows = np.array([id in shared for id in member.ids.tolist()], dtype=bool)
-        cut.append(Predictions(member.ids[rows], member.labels[rows], member.probabilities[rows], member.classes))
-    return join(cut), len(everything) - len(shared)
+    """The members cut down to the clips that all of them have, in the order of the first, and how many clips that loses.
+
+    Raises:
+        ValueError: no member, or no clip that all have; otherwise as ``join`` does.
+    """
+    if not members:
+        raise ValueError("an ensemble needs at least one set of predictions")
+    everything = [set(member.ids.tolist()) for member in members]
+    shared = set.intersection(*everything)
+    if not shared:
+        examples = " against ".join(str(member.ids[0]) if len(member) else "none" for member in members)
+        raise ValueError(f"there is no clip that all {len(members)} members have ({examples}): are their ids of one kind?")
+    ids = [id for id in members[0].ids.tolist() if id in shared]
+    return join([member.of(ids) for member in members]), len(set.union(*everything)) - len(shared)
 
 
-def fuse(members: Sequence[Predictions], weights: Sequence[float] | np.ndarray | None = None) -> Predictions:
+def gather(
+    folders: Sequence[Path],
+    scores: Sequence[str],
+    split: str,
+    clips: Clips,
+    annotations: str = "",
+    normalise: str = "",
+    shared_only: bool = False,
+    report: Report | None = None,
+) -> dict[str, Predictions]:
+    """The predictions of one split, by runs and by files of scores, joined: by the name of the run, or the file as it was given.
+
+    Args:
+        folders: of runs or ensembles.
+        scores: files that ``external.read`` reads; ``{split}`` in a path stands for the split's name. Clips of other splits in them
+            are passed over.
+        annotations, normalise, report: as for ``external.read``.
+        shared_only: go on with the clips that all members have, and note how many that loses, rather than refuse.
+
+    Raises:
+        ValueError: a member twice, or one without predictions of the split; otherwise as ``external.read`` and ``join`` do.
+    """
+    report, wanted = report or Report(), clips.split(split).table["id"].tolist()
+    names = [*(folder.name for folder in folders), *scores]
+    if len(set(names)) != len(names):
+        raise ValueError(f"members of an ensemble must differ, got {', '.join(names)}")
+    if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
+        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz); was it trained on other data?")
+    members = [predictions.load(folder / f"{split}.npz") for folder in folders]
+    for given in scores:
+        path = Path(given.replace("{split}", split)).expanduser()
+        one = external.read(path, clips.classes, annotations, split, normalise, report)
+        held = set(one.ids.tolist())
+        if not (shared := [id for id in wanted if id in held]):
+            raise ValueError(
+                f"{path}: has none of the {len(wanted)} clips of split {split!r}; its ids are such as {one.ids[0]}, not {wanted[0]}"
+            )
+        members.append(one.of(shared))
+    if shared_only:
+        members, lost = common(members)
+        if lost:
+            report.note("clips that some members lack left out", f"{split} ({lost} of {len(wanted)})")
+    return dict(zip(names, join(members), strict=True))
+
+
+def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.ndarray | None = None) -> Predictions:
     """The weighted average of the members' probabilities; the paper's ensemble is joint and limb, 1 to 1.
 
     Args:
@@ -75,25 +124,34 @@ def fuse(members: Sequence[Predictions], weights: Sequence[float] | np.ndarray |
         ValueError: as ``join`` does, or weights that do not fit.
     """
     members = join(members)
-    weights = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=float)
-    if weights.shape != (len(members),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
-        raise ValueError(f"weights must be {len(members)} numbers of 0 or more, one for each member and not all 0, got {weights.tolist()}")
-    average = np.tensordot(weights / weights.sum(), np.stack([member.probabilities for member in members]), axes=1)
+    parts = shares(np.ones(len(members)) if weights is None else weights, len(members))
+    average = np.tensordot(parts, np.stack([member.probabilities for member in members]), axes=1)
     return replace(members[0], probabilities=average)
+
+
+def shares(weights: Sequence[float | int] | np.ndarray, count: int) -> np.ndarray:
+    """Weights scaled to a sum of 1. Raises ValueError where they are not one for each of ``count`` members, 0 or more and not all 0."""
+    given = np.asarray(weights, dtype=float)
+    if given.shape != (count,) or not (given >= 0).all() or not 0 < given.sum() < np.inf:
+        raise ValueError(f"weights must be {count} numbers of 0 or more, one for each member and not all 0, got {given.tolist()}")
+    return given / given.sum()
 
 
 def search(members: Sequence[Predictions]) -> np.ndarray:
     """The weights, 0 or more and of sum 1, whose average has the smallest cross-entropy on the members' known labels.
 
-    The problem is convex, so there is one best value; it is found by SciPy's SLSQP. Search on validation, judge on test.
+    The problem is convex, so there is one best value; SciPy's SLSQP finds it, and the gradient says that no other weights are more
+    than 1e-3 nats better. Search on validation, judge on test.
 
     Raises:
         ValueError: as ``join`` does, or no clip with a known label.
+        RuntimeError: the search ended short of the best value.
     """
     from scipy.optimize import LinearConstraint, minimize
 
     of_truth = np.stack([_of_truth(member) for member in join(members)])
-    count = len(of_truth)
+    if (count := len(of_truth)) == 1:
+        return np.ones(1)
 
     def cross_entropy(weights: np.ndarray) -> tuple[float, np.ndarray]:
         mixed = np.maximum(weights @ of_truth, 1e-12)
@@ -101,9 +159,15 @@ def search(members: Sequence[Predictions]) -> np.ndarray:
 
     sum_to_one = LinearConstraint(np.ones(count), 1, 1)
     start = np.full(count, 1 / count)
-    result = minimize(cross_entropy, start, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=sum_to_one)
-    weights = np.clip(result.x, 0, 1)
-    return weights / weights.sum()
+    options = {"bounds": [(0, 1)] * count, "constraints": sum_to_one, "options": {"ftol": 1e-10, "maxiter": 1000}}
+    result = minimize(cross_entropy, start, jac=True, method="SLSQP", **options)
+    weights = np.clip(result.x, 0, 1) / np.clip(result.x, 0, 1).sum()
+    # A convex function lies above its tangent, whose lowest point over all weights is at a corner.
+    if (short := weights @ (slope := cross_entropy(weights)[1]) - slope.min()) > 1e-3:
+        raise RuntimeError(
+            f"the search for weights ended up to {short:.2g} nats short of the best ({result.message}); give `weights` yourself"
+        )
+    return weights
 
 
 def temperature(predictions: Predictions) -> float:
@@ -128,7 +192,7 @@ def temper(predictions: Predictions, temperature: float) -> Predictions:
 
 def oracle(members: Sequence[Predictions]) -> float:
     """Share of the clips of known label that at least one member gets right: no choice among their answers does better."""
-    members = [member.known() for member in join(members)]
+    members = [metrics.labelled(member) for member in join(members)]
     return float(np.any([member.guesses == member.labels for member in members], axis=0).mean())
 
 
@@ -138,60 +202,3 @@ def _of_truth(predictions: Predictions) -> np.ndarray:
     if not len(known):
         raise ValueError("none of the clips has a known label, so there is nothing to fit to; use the validation split")
     return known.probabilities[np.arange(len(known)), known.labels]
-
-
-def submit(predictions: Predictions, folder: str | Path, year: int = 2025, ids: Sequence[str] | None = None) -> Path:
-    """Write the challenge's archive, and read it back to be sure of it.
-
-    Args:
-        year: 2023 for ``Submission.zip`` without a header, later ones for ``prediction.zip`` with ``Id,Target``.
-        ids: of all clips of the test split; the predictions must be of exactly these.
-
-    Returns:
-        The path of the archive; rows are sorted by video and then by number.
-
-    Raises:
-        ValueError: an id that is no ``<video>_<number>``, or clips that are missing or too many.
-    """
-    if ids is not None and (wrong := set(ids) ^ set(predictions.ids.tolist())):
-        missing = len(set(ids) - set(predictions.ids.tolist()))
-        raise ValueError(
-            f"a submission needs exactly the {len(set(ids))} clips of the test split; {missing} are missing and "
-            f"{len(wrong) - missing} do not belong (such as {sorted(wrong)[0]})"
-        )
-    rows = sorted(zip(predictions.ids.tolist(), predictions.guesses.tolist(), strict=True), key=lambda row: _video_and_number(row[0]))
-    table, archive = SUBMISSIONS[max(start for start in SUBMISSIONS if start <= max(year, min(SUBMISSIONS)))]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([("Id", "Target")] * (table == "prediction.csv") + rows)
-    path = Path(folder) / archive
-    unfinished = path.with_name(f".{archive}.unfinished")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(table, text.getvalue())
-    if (held := read_submission(unfinished)) != dict(rows):
-        raise RuntimeError(f"{path}: holds {len(held)} rows after writing and should hold {len(rows)}; is the disk full?")
-    os.replace(unfinished, path)
-    return path
-
-
-def read_submission(path: str | Path) -> dict[str, int]:
-    """Class index of each clip id in a submission archive of either form. Raises ValueError where it is neither."""
-    with zipfile.ZipFile(path) as file:
-        names = file.namelist()
-        if names not in [[table] for table, _ in SUBMISSIONS.values()]:
-            raise ValueError(
-                f"{path}: a submission holds one table, Submission.csv or prediction.csv; found {', '.join(names) or 'nothing'}"
-            )
-        rows = list(csv.reader(io.StringIO(file.read(names[0]).decode("utf-8"))))
-    rows = rows[1:] if names == ["prediction.csv"] else rows
-    found = {id: int(target) for id, target in rows}
-    if len(found) != len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(found)} ids are there more than once")
-    return found
-
-
-def _video_and_number(id: str) -> tuple[str, int]:
-    video, _, number = id.rpartition("_")
-    if not video or not number.isdecimal():
-        raise ValueError(f"a submission names clips <video>_<number>, found {id!r}")
-    return video, int(number)

@@ -7,6 +7,8 @@ import pandas as pd
 
 from .predictions import Predictions
 
+CONFIDENCE = 0.95
+
 
 def scores(predictions: Predictions) -> dict[str, float]:
     """Top-1, top-5, mean-class accuracy and macro-F1 over the clips whose label is known, each 0 to 1.
@@ -19,15 +21,15 @@ def scores(predictions: Predictions) -> dict[str, float]:
     """
     from sklearn.metrics import top_k_accuracy_score
 
-    known = _labelled(predictions)
+    known = labelled(predictions)
     present, counts = np.unique(known.labels, return_counts=True)
-    by_class = per_class(known).loc[known.classes[present].tolist()]
+    recall, _, f1, _ = _by_class(known)
     every = np.arange(len(known.classes))
     return {
         "top1": float((known.guesses == known.labels).mean()),
         "top5": float(top_k_accuracy_score(known.labels, known.probabilities, k=5, labels=every)) if len(every) > 5 else 1.0,
-        "mean_class": float(by_class["recall"].mean()),
-        "macro_f1": float(by_class["f1"].mean()),
+        "mean_class": float(recall[present].mean()),
+        "macro_f1": float(f1[present].mean()),
         "majority": float(counts.max() / counts.sum()),
         "classes_present": len(present),
         "clips": len(known),
@@ -35,36 +37,69 @@ def scores(predictions: Predictions) -> dict[str, float]:
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
-    """Recall, precision and F1 of each class, with its support (clips) and guesses: a row for each class, by name.
+    """Recall, precision and F1 of each class, each with its interval, and its support (clips) and guesses: a row a class, by name.
 
-    What cannot be said is NaN: the recall and F1 of a class without clips, the precision of a class never guessed.
+    What cannot be said is NaN: the recall and F1 of a class without clips, the precision of a class never guessed. Intervals are
+    Wilson's (``wilson``). F1 is no proportion, but F1 / (2 − F1) is one: what was got right of all clips that are of the class or were
+    taken for it (Hand, Christen and Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
     """
+    known = labelled(predictions)
+    recall, precision, f1, support = _by_class(known)
+    guessed = np.bincount(known.guesses, minlength=len(support))
+    right = np.bincount(known.labels[known.guesses == known.labels], minlength=len(support))
+    table = pd.DataFrame({"recall": recall, "precision": precision, "f1": f1}, index=pd.Index(known.classes.tolist(), name="class"))
+    table.loc[support == 0, ["recall", "f1"]] = np.nan
+    table.loc[guessed == 0, "precision"] = np.nan
+    either = np.where(support > 0, support + guessed - right, 0)
+    for name, trials in {"recall": support, "precision": guessed, "f1": either}.items():
+        bounds = wilson(right, trials)
+        table[f"{name}_low"], table[f"{name}_high"] = (2 * b / (1 + b) if name == "f1" else b for b in bounds)
+    return table.assign(support=support, guessed=guessed)
+
+
+def _by_class(known: Predictions) -> tuple[np.ndarray, ...]:
+    """Recall, precision, F1 and support of each class, 0 where there is nothing to divide by."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    known = _labelled(predictions)
     every = np.arange(len(known.classes))
     precision, recall, f1, support = precision_recall_fscore_support(known.labels, known.guesses, labels=every, zero_division=0)
-    guessed = np.bincount(known.guesses, minlength=len(every))
-    table = pd.DataFrame({"recall": recall, "precision": precision, "f1": f1, "support": support, "guessed": guessed}, index=known.classes)
-    table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
-    table.loc[table["guessed"] == 0, "precision"] = np.nan
-    return table
+    return recall, precision, f1, support
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
     """Number of clips of class i that were taken for class j: (K, K) int."""
     from sklearn.metrics import confusion_matrix
 
-    known = _labelled(predictions)
+    known = labelled(predictions)
     return confusion_matrix(known.labels, known.guesses, labels=np.arange(len(known.classes)))
 
 
+def cross_entropy(predictions: Predictions) -> float:
+    """Mean of −log of the probability that clips of known label give their true class, in nats; a probability of 0 counts as 1e-12."""
+    known = labelled(predictions)
+    return float(-np.log(np.maximum(known.probabilities[np.arange(len(known)), known.labels], 1e-12)).mean())
+
+
+def wilson(right: np.ndarray, trials: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of each proportion ``right / trials``, NaN where there are no trials: two arrays, low and high.
+
+    It takes clips as independent. Those of one person are alike, so the truth is somewhat less certain than it says.
+    """
+    from scipy.stats import binomtest
+
+    bounds = np.full((2, len(trials)), np.nan)
+    for i in np.flatnonzero(trials):
+        bounds[:, i] = binomtest(int(right[i]), int(trials[i])).proportion_ci(confidence, method="wilson")
+    return bounds[0], bounds[1]
+
+
 def interval(
-    statistic: Callable[[np.ndarray], float], groups: np.ndarray, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+    statistic: Callable[[np.ndarray], float], groups: np.ndarray, confidence: float = CONFIDENCE, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic of clips, resampled by whole groups (subjects or videos).
 
-    Clips of one person are alike; resampling them one by one would make every interval too narrow.
+    Clips of one person are alike; resampling them one by one would make every interval too narrow. With fewer than about ten groups
+    this one is too narrow as well; with one group it is NaN.
 
     Args:
         statistic: of the rows of the resampled clips, some of them more than once.
@@ -91,6 +126,13 @@ def interval(
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
+def in_words(low: float, high: float) -> str:
+    """An interval of shares as text, in percent."""
+    if np.isnan(low):
+        return "no interval, since all clips are of one subject or video"
+    return f"{CONFIDENCE:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
+
+
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """Exact two-sided McNemar test: how likely two sets of answers to the same clips differ this much by chance.
 
@@ -103,7 +145,50 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
 
 
-def _labelled(predictions: Predictions) -> Predictions:
+def difference(first: Predictions, second: Predictions, groups: pd.Series) -> dict[str, float]:
+    """How much more of the clips the first gets right than the second.
+
+    Args:
+        first, second: of the same clips in the same order, as ``ensemble.join`` gives them.
+        groups: the subject or video of each clip, by the clip's id.
+
+    Returns:
+        ``difference`` of the top-1 accuracies, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and the
+        clips that ``both`` get right, ``only_first``, ``only_second`` and ``neither``.
+
+    Raises:
+        ValueError: other clips or another order of them; no label is known.
+    """
+    right = _right_of_both(first, second)
+    gap = right[0].astype(float) - right[1]
+    of_clips = groups.loc[labelled(first).ids].to_numpy()
+    low, high = interval(lambda rows: float(gap[rows].mean()), of_clips)
+    counts = {"both": right.all(0), "only_first": right[0] & ~right[1], "only_second": right[1] & ~right[0], "neither": ~right.any(0)}
+    answer = {"difference": float(gap.mean()), "low": low, "high": high, "p": mcnemar(right[0], right[1])}
+    return answer | {name: int(clips.sum()) for name, clips in counts.items()}
+
+
+def alone(first: Predictions, second: Predictions) -> pd.DataFrame:
+    """What each of two gets right alone: for each class the clips that both, only_first, only_second or neither get right.
+
+    Args:
+        first, second: of the same clips in the same order, as ``ensemble.join`` gives them.
+    """
+    right, known = _right_of_both(first, second), labelled(first)
+    outcome = np.array(["neither", "only_second", "only_first", "both"])[2 * right[0] + right[1]]
+    table = pd.crosstab(known.classes[known.labels], outcome)
+    return table.reindex(index=known.classes.tolist(), columns=["both", "only_first", "only_second", "neither"], fill_value=0)
+
+
+def _right_of_both(first: Predictions, second: Predictions) -> np.ndarray:
+    """Whether each of the two gets each clip of known label right: (2, N) bool."""
+    if first.ids.tolist() != second.ids.tolist() or first.labels.tolist() != second.labels.tolist():
+        raise ValueError("two sets of predictions can only be compared over the same clips in one order; `ensemble.join` sees to that")
+    return np.stack([known.guesses == known.labels for known in (labelled(first), labelled(second))])
+
+
+def labelled(predictions: Predictions) -> Predictions:
+    """The predictions of the clips whose label is known. Raises ValueError where there is none."""
     known = predictions.known()
     if not len(known):
         raise ValueError(f"none of the {len(predictions)} clips has a known label, so there is nothing to score")

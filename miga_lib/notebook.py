@@ -26,7 +26,7 @@ def parameters() -> dict[str, Any]:
 
     The cell before the one that calls this must hold the declarations, ``name: type = literal``, and nothing else. A number, list
     or truth value that arrived as a string is turned into what was declared, in the notebook's variables too. From here on a
-    ValueError that ``miga_lib`` raises is shown as the one line that it is.
+    ValueError or FileNotFoundError that ``miga_lib`` raises is shown as the one line that it is.
 
     Returns:
         The values by name, in the order of declaration.
@@ -35,7 +35,7 @@ def parameters() -> dict[str, Any]:
         ValueError: a name that is not declared, or a value of another type; the message lists what there is.
     """
     shell = get_ipython()
-    shell.set_custom_exc((ValueError,), _show_own_errors_in_one_line)
+    shell.set_custom_exc((ValueError, FileNotFoundError), _show_own_errors_in_one_line)
     cells = [cell for cell in shell.user_ns["In"][:-1] if cell.strip()]
     injected = cells.pop() if cells and cells[-1].lstrip().startswith(INJECTED) else ""
     declared = declarations(cells[-1])
@@ -99,9 +99,14 @@ def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace
 
 
 class Progress:
-    """One line under the cell that is rewritten in place, and one printed line an epoch, which a log keeps."""
+    """One line under the cell that is rewritten in place, and one printed line an epoch, which a log keeps.
 
-    def __init__(self) -> None:
+    Args:
+        every_epoch: whether the printed lines are wanted.
+    """
+
+    def __init__(self, every_epoch: bool = True) -> None:
+        self.every_epoch = every_epoch
         self._handle: DisplayHandle | None = None
         self._shown = 0.0
 
@@ -118,7 +123,7 @@ class Progress:
 
     def __call__(self, row: dict[str, Any]) -> None:
         """What ``training.fit`` tells after each step and each epoch."""
-        if "val_top1" in row:
+        if self.every_epoch and "val_top1" in row:
             print(training.epoch_line(row), flush=True)
         if row["epoch"] == row["epochs"] and row["step"] == row["steps"]:
             self.close()
@@ -129,6 +134,7 @@ class Progress:
         """Leave nothing behind."""
         if self._handle is not None:
             self._handle.update({"text/plain": ""}, raw=True)
+            self._handle = None
 
 
 def progress(items: Iterable, total: int, desc: str) -> Iterator:

@@ -10,7 +10,7 @@ import argparse
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -210,7 +210,7 @@ def fit(
         scores = {
             split: _judge(model, clips, split, settings, run, world) for split in ("val", "test") if (clips.table["split"] == split).any()
         }
-        result = {"settings": asdict(settings), "data": _fingerprint(clips), "best_epoch": best.epoch, "scores": scores}
+        result = {"settings": asdict(settings), "data": runs.fingerprint(clips), "best_epoch": best.epoch, "scores": scores}
         result |= {
             "embedding_size": class_embeddings.shape[1],
             "train_clips": len(inputs),
@@ -249,8 +249,8 @@ def _look(
     if not np.isfinite(told).all():
         names = ", ".join(clips[:SHOWN]) + f" and {len(clips) - SHOWN} more" * (len(clips) > SHOWN)
         raise FloatingPointError(
-            f"the loss is {losses[0] / len(clips):g} (norm of its gradient {steepness / world.size:g}) in epoch {at.epoch + 1}, "
-            f"step {at.step}, clips {names}: look at their keypoints, or lower learning_rate"
+            f"the loss is {losses[0] / len(clips):g} in epoch {at.epoch + 1}, step {at.step}, clips {names}, with a gradient of norm "
+            f"{steepness / world.size:g}: look at their keypoints, or lower learning_rate"
         )
     at = replace(at, sums=tuple(before + loss for before, loss in zip(at.sums, losses, strict=True)))
     return at, losses[0] / len(clips), stop > 0, save > 0
@@ -313,16 +313,9 @@ def _judge(model: nn.Module, clips: Clips, split: str, settings: Settings, run: 
     return metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
 
 
-def _fingerprint(clips: Clips) -> dict[str, Any]:
-    """What a run must find again to be the same run: the classes, and a digest of ids, labels, splits and lengths."""
-    columns = clips.table[["id", "label", "split", "frames"]]
-    digest = int(pd.util.hash_pandas_object(columns, index=False).sum())
-    return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes)}
-
-
 def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
     """The result of a run that is already finished; otherwise see to it that the folder is this run's own."""
-    about = {"settings": asdict(settings), "data": _fingerprint(clips)}
+    about = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
     path = run / "settings.json"
     if resume and path.exists():
         held = runs.read_json(path)
@@ -346,7 +339,7 @@ def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, at: Po
     """A checkpoint, whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(at)}, buffer)
-    runs.write_bytes(path, buffer.getbuffer())
+    runs.write_bytes(path, buffer.getvalue())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

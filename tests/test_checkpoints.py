@@ -138,9 +138,9 @@ def test_another_graph_is_kept_and_told(tmp_path):
     assert torch.equal(loaded.A, state["A"])
 
 
-@pytest.mark.parametrize("embedding_size", [0, 6])
-def test_ours_go_back_under_their_names(tmp_path, embedding_size):
-    state, model = pyskl_weights(embedding_size=embedding_size)
+@pytest.mark.parametrize("size", [{}, {"embedding_size": 6}, {"stem_kernel": 3}], ids=str)
+def test_ours_go_back_under_their_names(tmp_path, size):
+    state, model = pyskl_weights(**size)
     checkpoints.save_pyskl(model, tmp_path / "ours.pth")
     held = torch.load(tmp_path / "ours.pth", weights_only=True)["state_dict"]
     assert held.keys() == state.keys()

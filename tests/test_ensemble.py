@@ -1,15 +1,14 @@
-"""Fusing joins on ids, whatever the order; weights and temperatures are what hand-worked cases say; archives read back."""
-
-import csv
-import zipfile
+"""Fusing joins on ids, whatever the order; weights and temperatures are what hand-worked cases say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from miga_lib import ensemble
 from miga_lib.predictions import Predictions
+from miga_lib.readers import Report
 
 CLASSES = np.array(["nod", "shake"])
 
@@ -50,9 +49,15 @@ def test_weights_need_no_sum():
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (make([("1_0", 0, 0.5)]), r"member 2 lacks 2 clips of the first and has 0 others \(such as 1_1\); use `common`"),
-        (make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("9_9", 1, 0.5)]), "member 2 lacks 1 clips of the first and has 1 others"),
-        (make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5), ("3_0", 1, 0.5)]), r"lacks 0 .* has 1 others \(such as 3_0\)"),
+        (make([("1_0", 0, 0.5)]), r"member 2 lacks 2 of the 3 clips of the first \(such as 1_1\) and has no others; .*`common`"),
+        (
+            make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("9_9", 1, 0.5)]),
+            r"member 2 lacks 1 of the 3 clips .* \(such as 2_0\) and has 1 others \(such as 9_9\)",
+        ),
+        (
+            make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5), ("3_0", 1, 0.5)]),
+            r"member 2 has 1 clips that the first lacks \(such as 3_0\); use `common`",
+        ),
         (make([("1_0", 0, 0.5)], np.array(["nod", "bow"])), r"member 2 has other classes than the first \(shake against bow\)"),
         (make([("1_0", 1, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5)]), "gives clip 1_0 another label than the others"),
     ],
@@ -74,6 +79,14 @@ def test_common_keeps_what_all_have_and_says_what_that_loses():
     assert lost == 3
 
 
+def test_common_refuses_ids_of_another_kind():
+    with pytest.raises(ValueError, match=r"no clip that all 2 members have \(1_0 against videos/1_0\.mp4\): are their ids of one kind\?"):
+        ensemble.common([JOINT, make([("videos/1_0.mp4", 0, 0.5)])])
+    for function in (ensemble.common, ensemble.join):
+        with pytest.raises(ValueError, match="an ensemble needs at least one set of predictions"):
+            function([])
+
+
 def test_a_label_that_one_member_knows_is_kept():
     unlabelled = make([("1_0", -1, 0.5), ("1_1", -1, 0.5), ("2_0", -1, 0.5)])
     assert ensemble.fuse([unlabelled, JOINT]).labels.tolist() == [0, 1, 1]
@@ -90,6 +103,21 @@ def test_the_search_by_hand():
     first = make([("1_0", 0, 0.8), ("1_1", 0, 0.2)])
     second = make([("1_0", 0, 0.2), ("1_1", 0, 0.8)])
     assert ensemble.search([first, second]) == pytest.approx([0.5, 0.5], abs=1e-4)
+
+
+def test_one_member_has_all_the_weight():
+    assert ensemble.search([JOINT]).tolist() == [1]
+
+
+@given(st.integers(0, 1000), st.integers(2, 6), st.booleans())
+def test_the_search_ends_at_the_best_weights_for_any_members(seed, count, twins):
+    """At the best weights no member's mean of p / mixture exceeds 1: moving towards it would gain nothing (Lindsay 1983)."""
+    random = np.random.default_rng(seed)
+    of_truth = random.uniform(0.01, 0.99, (count, 40))
+    of_truth[-1] = of_truth[0] if twins else of_truth[-1]
+    members = [make([(str(i), 0, p) for i, p in enumerate(row)]) for row in of_truth]
+    mixture = ensemble.search(members) @ of_truth
+    assert (of_truth / mixture).mean(1).max() <= 1.001
 
 
 @given(st.lists(st.floats(0.05, 0.95), min_size=4, max_size=4), st.floats(0, 1))
@@ -122,27 +150,60 @@ def test_oracle_by_hand():
     assert ensemble.oracle([JOINT, LIMB]) == 1
 
 
-@pytest.mark.parametrize(
-    ("year", "archive", "table", "rows"),
-    [
-        (2023, "Submission.zip", "Submission.csv", [["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
-        (2026, "prediction.zip", "prediction.csv", [["Id", "Target"], ["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
-    ],
-)
-def test_a_submission_is_sorted_by_video_and_number(tmp_path, year, archive, table, rows):
-    predictions = make([("0010_10", -1, 0.1), ("0010_2", -1, 0.9), ("0002_0", -1, 0.3)])
-    path = ensemble.submit(predictions, tmp_path, year)
-    assert path == tmp_path / archive
-    with zipfile.ZipFile(path) as file:
-        assert file.namelist() == [table]
-        assert list(csv.reader(file.read(table).decode().splitlines())) == rows
-    assert ensemble.read_submission(path) == {"0002_0": 1, "0010_2": 0, "0010_10": 1}
-    assert [p.name for p in tmp_path.iterdir()] == [archive]
+@pytest.fixture
+def members(smoke, tmp_path):
+    """Folders of two runs on the smoke clips and a csv of a third model's scores, of validation and test clips together."""
+    random, table = np.random.default_rng(0), smoke.table[smoke.table["split"] != "train"]
+    for name in ("joint", "limb"):
+        (tmp_path / name).mkdir()
+        for split, rows in table.groupby("split"):
+            probabilities = random.dirichlet(np.ones(32), len(rows))
+            Predictions(rows["id"].to_numpy(str), rows["label"].to_numpy(), probabilities, np.array(smoke.classes)).save(
+                tmp_path / name / f"{split}.npz"
+            )
+    scores = pd.DataFrame(random.dirichlet(np.ones(32), len(table)), index=table["id"], columns=smoke.classes)
+    scores.sample(frac=1, random_state=0).to_csv(tmp_path / "rgb.csv")
+    return [tmp_path / "joint", tmp_path / "limb"], str(tmp_path / "rgb.csv"), scores
 
 
-def test_a_submission_must_be_of_the_test_split(tmp_path):
-    with pytest.raises(ValueError, match=r"exactly the 3 clips of the test split; 1 are missing and 1 do not belong \(such as 2_0\)"):
-        ensemble.submit(JOINT, tmp_path, ids=["1_0", "1_1", "7_7"])
-    with pytest.raises(ValueError, match="names clips <video>_<number>, found 'clip'"):
-        ensemble.submit(make([("clip", 0, 0.5)]), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_runs_and_scores_are_gathered_by_split_in_one_order(members, smoke):
+    folders, path, scores = members
+    gathered = ensemble.gather(folders, [path], "test", smoke)
+    assert list(gathered) == ["joint", "limb", path]
+    test = smoke.split("test").table
+    assert all(member.ids.tolist() == test["id"].tolist() for member in gathered.values())
+    assert np.allclose(gathered[path].probabilities, scores.loc[test["id"]])
+    assert gathered[path].labels.tolist() == test["label"].tolist(), "known by the runs, so known to the scores"
+
+
+def test_a_member_that_lacks_clips_is_refused_or_the_shared_ones_are_kept(members, smoke):
+    folders, path, scores = members
+    first, last = smoke.split("test").table["id"].iloc[[0, -1]]
+    scores.drop([first, last]).to_csv(path)
+    with pytest.raises(ValueError, match=rf"member 3 lacks 2 of the 9 clips of the first \(such as {first}\)"):
+        ensemble.gather(folders, [path], "test", smoke)
+    report = Report()
+    shared = ensemble.gather(folders, [path], "test", smoke, shared_only=True, report=report)
+    assert [len(member) for member in shared.values()] == [7, 7, 7]
+    assert "clips that some members lack left out: test (2 of 9)" in str(report)
+
+
+def test_what_cannot_be_gathered_is_named(members, smoke):
+    folders, path, scores = members
+    with pytest.raises(ValueError, match="members of an ensemble must differ, got joint, joint"):
+        ensemble.gather([folders[0], folders[0]], [], "test", smoke)
+    (folders[1] / "test.npz").unlink()
+    with pytest.raises(ValueError, match=r"limb: has no predictions of split 'test' \(test\.npz\)"):
+        ensemble.gather(folders, [], "test", smoke)
+    scores.rename(index="videos/{}.mp4".format).to_csv(path)
+    with pytest.raises(ValueError, match=r"rgb\.csv: has none of the 9 clips of split 'val'; its ids are such as videos/.*, not 0"):
+        ensemble.gather(folders, [path], "val", smoke)
+
+
+def test_a_path_may_tell_the_split(members, smoke):
+    folders, path, scores = members
+    for split in ("val", "test"):
+        scores.loc[smoke.split(split).table["id"]].to_csv(path.replace("rgb", f"rgb-{split}"))
+    pattern = path.replace("rgb", "rgb-{split}")
+    gathered = ensemble.gather(folders, [pattern], "val", smoke)
+    assert gathered[pattern].ids.tolist() == smoke.split("val").table["id"].tolist()

@@ -1,6 +1,7 @@
 """Scores worked out by hand, and the laws of intervals and tests."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from miga_lib import metrics
@@ -67,3 +68,67 @@ def test_mcnemar_by_hand():
     second = np.array([False] * 8 + [True] + [True] * 5)
     assert metrics.mcnemar(first, second) == pytest.approx(20 / 512)
     assert metrics.mcnemar(first, first) == 1
+
+
+def test_wilson_by_hand():
+    """With nothing right of n, Wilson's interval is [0, z² / (n + z²)], with everything right its mirror; z = 1.959964."""
+    upper = 1.959964**2 / (3 + 1.959964**2)
+    low, high = metrics.wilson(np.array([0, 3, 0]), np.array([3, 3, 0]))
+    assert low[:2] == pytest.approx([0, 1 - upper], abs=1e-6)
+    assert high[:2] == pytest.approx([upper, 1], abs=1e-6)
+    assert np.isnan([low[2], high[2]]).all()
+
+
+def test_intervals_of_a_class_by_hand():
+    """Class 0: 3 clips, 2 found, guessed 3 times, 2 right: recall and precision 2 of 3; 2 right of the 4 that are either."""
+    table = metrics.per_class(certain([0, 0, 0, 1], [0, 0, 1, 0]))
+    row = table.loc["class 0"]
+    for name, (right, trials) in {"recall": (2, 3), "precision": (2, 3)}.items():
+        low, high = metrics.wilson(np.array([right]), np.array([trials]))
+        assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx([low[0], high[0]])
+    low, high = metrics.wilson(np.array([2]), np.array([4]))
+    assert row["f1"] == pytest.approx(2 / 3), "F1 = 2·2 / (3 + 3), and 2·(2/4) / (1 + 2/4) is the same"
+    assert row[["f1_low", "f1_high"]].tolist() == pytest.approx([2 * low[0] / (1 + low[0]), 2 * high[0] / (1 + high[0])])
+    assert table.loc["class 2", ["recall_low", "precision_low", "f1_low"]].isna().all()
+
+
+def test_classes_of_one_name_do_not_upset_the_means():
+    """Scores go by index: nothing is looked up by name."""
+    predictions = certain([0, 1, 1], [0, 1, 2])
+    assert metrics.scores(predictions)["mean_class"] == pytest.approx((1 + 1 / 2) / 2)
+
+
+def test_cross_entropy_by_hand():
+    assert metrics.cross_entropy(certain([0, 1, -1], [0, 2, 0])) == pytest.approx(-(np.log(0.9) + np.log(0.05)) / 2)
+
+
+FIRST, SECOND = certain([0, 0, 1, 1, 2], [0, 0, 1, 0, 0]), certain([0, 0, 1, 1, 2], [0, 1, 0, 0, 2])
+GROUPS = pd.Series(list("ppqqq"), index=FIRST.ids)
+
+
+def test_difference_by_hand():
+    """The first is right on clips 0, 1, 2, the second on 0 and 4: 3/5 − 2/5, alone on two against one, p = 2·(C(3,0) + C(3,1))/2³ = 1."""
+    answer = metrics.difference(FIRST, SECOND, GROUPS)
+    assert answer["difference"] == pytest.approx(1 / 5)
+    assert [answer[name] for name in ("both", "only_first", "only_second", "neither")] == [1, 2, 1, 1]
+    assert answer["p"] == 1
+    assert answer["low"] <= 0 < answer["high"], "group q alone gives 0, group p alone 1/2"
+    assert metrics.difference(SECOND, FIRST, GROUPS)["difference"] == pytest.approx(-1 / 5)
+
+
+def test_what_each_gets_right_alone_by_hand():
+    table = metrics.alone(FIRST, SECOND)
+    assert table.loc["class 0"].tolist() == [1, 1, 0, 0]
+    assert table.loc["class 1"].tolist() == [0, 1, 0, 1]
+    assert table.loc["class 2"].tolist() == [0, 0, 1, 0]
+    assert table.columns.tolist() == ["both", "only_first", "only_second", "neither"]
+
+
+def test_only_the_same_clips_in_one_order_are_compared():
+    with pytest.raises(ValueError, match="the same clips in one order; `ensemble.join` sees to that"):
+        metrics.difference(FIRST, SECOND.of(SECOND.ids[::-1].tolist()), GROUPS)
+
+
+def test_an_interval_in_words():
+    assert metrics.in_words(0.1, 0.256) == "95% interval 10.0 to 25.6 %"
+    assert metrics.in_words(float("nan"), float("nan")) == "no interval, since all clips are of one subject or video"

@@ -92,6 +92,12 @@ def test_test_labels_may_be_placeholders_or_missing(tmp_path):
     assert [(id, clip.label) for id, clip in read(tmp_path)[0].items()] == [("test_0", -1), ("test_1", -1)]
 
 
+def test_names_and_classes_may_be_arrays_even_of_python_2(tmp_path):
+    write(tmp_path, "train", {"0012_0": (3, walk(3)), "0012_1": (4, walk(3))})
+    (tmp_path / "train_label.pkl").write_bytes(pickle.dumps((np.array([b"0012_0.npy", b"0012_1.npy"]), np.array([3, 4]))))
+    assert {id: clip.label for id, clip in read(tmp_path)[0].items()} == {"0012_0": 3, "0012_1": 4}
+
+
 def test_other_joints_than_those_held_are_refused_with_what_would_do(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(4))})
     with pytest.raises(DataError, match=r"'imigue41' needs 19 joints that 'imigue22' does not have .*choose layout .*imigue22"):

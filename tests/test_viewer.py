@@ -114,6 +114,8 @@ def test_a_run_of_other_classes(clips):
 def test_a_run_of_other_clips(clips):
     other = predictions(clips, ids=np.array(["b_0", "b_1", "b_2"]))
     assert "predicts 3 clips and none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
+    both = [other, predictions(clips)]
+    assert SkeletonViewer(clips, both)._clip["messages"] == [], "it is enough that one of a run's files holds clips of these"
 
 
 # ---- Predictions

@@ -48,10 +48,10 @@ def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[
     shape = {"figsize": (10, 1.9 * len(chosen)), "width_ratios": [1, 1, 1, 1, 1.9], "squeeze": False}
     axes = plt.subplots(len(chosen), 5, **shape)[1]
     for line, row in zip(axes, chosen, strict=True):
-        frames(clips[rows[predictions.ids[row]]], clips.layout, 4, line[:4])
-        for ax in line[1:4]:
+        for ax in line[1:4]:  # before anything is drawn, so that there is room for all of it
             ax.sharex(line[0])
             ax.sharey(line[0])
+        frames(clips[rows[predictions.ids[row]]], clips.layout, 4, line[:4])
         top = predictions.probabilities[row].argsort()[::-1][:5]
         truth = predictions.labels[row]
         colours = [SIDES["left"] if k == truth else "#b0b0b0" for k in top]

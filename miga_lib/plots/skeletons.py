@@ -1,5 +1,6 @@
-"""Skeletons: one frame, some frames of a clip."""
+"""Skeletons: one frame, in one layout or in several with the joints' names, and some frames of a clip."""
 
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -7,16 +8,29 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from .. import layouts
 from ..layouts import Layout
 
 SIDES = {"left": "#0072b2", "right": "#d55e00", "middle": "#595959"}
 """Colours of the subject's left, right and middle, told apart with any kind of colour vision (Okabe and Ito's palette)."""
+CROWD = 60
+"""With more joints than that, those of one finger or one line of the face share a label."""
+PARTS = {"body": (), "head": ("head", "jaw", "brows", "lips"), "right hand": ("right_hand",)}
+"""What is shown of a layout whose joints are named, and the regions in each close-up; the left hand is the right one's mirror."""
 
 
 def sides(layout: Layout) -> list[str]:
     """The colour of each joint: by the side of the subject it belongs to."""
     named = (joint.partition("_")[0] for joint in layout.joints)
     return [SIDES.get(side, SIDES["middle"]) for side in named]
+
+
+def limb_lines(keypoints: np.ndarray, layout: Layout, colour: str = "", width: float = 1.2) -> LineCollection:
+    """The limbs of one frame, (V, 3), both of whose joints were found, in one colour or those of their sides."""
+    colours, present = sides(layout), keypoints[:, 2] > 0
+    limbs = [limb for limb in layout.limbs if present[list(limb)].all()]
+    lines = [keypoints[list(limb), :2] for limb in limbs]
+    return LineCollection(lines, colors=[colour or colours[b] for _, b in limbs], linewidths=width, zorder=1)
 
 
 def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, names: bool = False) -> Axes:
@@ -27,10 +41,10 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
     """
     ax = ax or plt.gca()
     present, colours = keypoints[:, 2] > 0, np.array(sides(layout))
-    limbs = [limb for limb in layout.limbs if present[list(limb)].all()]
-    ax.add_collection(LineCollection([keypoints[list(limb), :2] for limb in limbs], colors=[colours[b] for _, b in limbs], linewidths=1.2))
-    strength = np.clip(keypoints[present, 2], 0.15, 1)
-    ax.scatter(*keypoints[present, :2].T, s=9, c=colours[present], alpha=strength, zorder=2)
+    ax.add_collection(limb_lines(keypoints, layout))
+    if present.any():
+        strength = np.clip(keypoints[present, 2], 0.15, 1)
+        ax.scatter(*keypoints[present, :2].T, s=9, c=colours[present], alpha=strength, zorder=2)
     if names:
         for v in np.flatnonzero(present):
             ax.annotate(layout.joints[v].replace("_", " "), keypoints[v, :2], fontsize=5, xytext=(2, 2), textcoords="offset points")
@@ -40,14 +54,91 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
     return ax
 
 
-def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | None = None) -> np.ndarray:
+def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
     """Some frames of a clip, (T, V, 3), evenly spread from first to last, side by side on one scale: an array of Axes."""
     chosen = np.unique(np.linspace(0, len(keypoints) - 1, count).round().astype(int))
     if axes is None:
         axes = plt.subplots(1, count, figsize=(1.9 * count, 2.3), sharex=True, sharey=True)[1]
     for ax, t in zip(axes, chosen, strict=False):
-        skeleton(keypoints[t], layout, ax).set_title(f"frame {t}", fontsize=8)
+        skeleton(keypoints[t], layout, ax).set_title(f"frame {t + 1}", fontsize=8)
     for ax in axes:
         ax.set(xticks=[], yticks=[])
         ax.set_frame_on(False)
     return np.asarray(axes)
+
+
+def fit(ax: Axes, keypoints: np.ndarray, margin: float = 20) -> None:
+    """Make Axes bare and as large as all that a clip, (T, V, 3), ever reaches, with a margin in px."""
+    places = keypoints[keypoints[..., 2] > 0][:, :2]
+    if len(places):
+        (left, top), (right, bottom) = places.min(0) - margin, places.max(0) + margin
+        ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.set(xticks=[], yticks=[], frame_on=False)
+
+
+def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str], labelled: bool = True) -> np.ndarray:
+    """One frame, (V of source, 3), in several layouts side by side: an array of Axes, a column for each layout.
+
+    Args:
+        names: layouts whose joints ``source`` has.
+        labelled: write the joints' names, in a row for the body and in close-ups of the head and the right hand.
+
+    Raises:
+        ValueError: a layout that is not known, or with joints that ``source`` lacks.
+    """
+    wanted = [layouts.get(name) for name in names]
+    parts = list(PARTS) if labelled else ["body"]
+    axes = plt.subplots(len(parts), len(wanted), figsize=(10, 2.3 * len(parts) if labelled else 2.4), squeeze=False)[1]
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[], frame_on=False)
+    for column, layout in zip(axes.T, wanted, strict=True):
+        own = keypoints[layouts.selection(source, layout)]
+        found = np.flatnonzero(own[:, 2] > 0).tolist()
+        column[0].set_title(f"{layout.name}\n{len(found)} of {len(own)} joints\n{len(layout.limbs)} limbs", fontsize=8)
+        for ax, part in zip(column, parts, strict=True):
+            members = [v for v in found if _part(layout, v) == part]
+            if members:
+                skeleton(own, layout, ax)
+            if members and labelled:
+                _close_up(ax, own[found if part == "body" else members, :2])
+                _label_joints(ax, own, layout, members)
+    return axes
+
+
+def _part(layout: Layout, joint: int) -> str:
+    """Which of ``PARTS`` a joint is labelled in; empty where in none."""
+    region = next((name for name, members in layout.regions.items() if joint in members), "")
+    return next((part for part, regions in PARTS.items() if region in regions), "" if region == "left_hand" else "body")
+
+
+def _close_up(ax: Axes, places: np.ndarray) -> None:
+    """Limits that leave room for labels at both sides of those places."""
+    low, high = places.min(0), places.max(0)
+    x, y = (low + high) / 2
+    half = max(*(high - low), 1) / 2
+    ax.set(xlim=(x - 2.1 * half, x + 2.1 * half), ylim=(y + 1.2 * half, y - 1.2 * half))
+
+
+def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequence[int]) -> None:
+    """The names of joints in two columns at the sides, each tied to its joint by a thin line."""
+    groups: dict[str, list[int]] = {}
+    for v in members:
+        name = layout.joints[v]
+        groups.setdefault(re.sub(r"_\d+$", "", name) if len(layout.joints) > CROWD else name, []).append(v)
+    places = {name: keypoints[group, :2].mean(0) for name, group in groups.items()}
+    by_x = sorted(places, key=lambda name: places[name][0])
+    half = (len(by_x) + 1) // 2
+    for names, side, align in ((by_x[:half], 0.0, "left"), (by_x[half:], 1.0, "right")):
+        for i, name in enumerate(sorted(names, key=lambda name: places[name][1])):
+            label = ax.annotate(
+                name.replace("_", " ") + (f" 1–{len(groups[name])}" if len(groups[name]) > 1 else ""),
+                places[name],
+                xytext=(side, 1 - (i + 0.5) / len(names)),
+                textcoords="axes fraction",
+                fontsize=6,
+                ha=align,
+                va="center",
+                color=sides(layout)[groups[name][0]],
+                arrowprops={"arrowstyle": "-", "color": "#c0c0c0", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1},
+            )
+            label.set_in_layout(False)  # measuring a hundred labels would take longer than drawing them

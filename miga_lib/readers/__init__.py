@@ -17,6 +17,9 @@ import numpy as np
 from .. import labels, layouts
 from ..layouts import Layout
 
+FARTHEST = 2.0**17
+"""Pixels from the corner of a frame; numbers far beyond overflow where they are squared."""
+
 UNKNOWN = -1
 """The label of a clip whose class nobody has told."""
 
@@ -85,8 +88,8 @@ def in_parallel(function: Callable[..., Any], calls: Iterable[tuple]) -> Iterato
 
     results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(*arguments) for arguments in calls)
     try:
-        for result in results:
-            yield result  # noqa: UP028 — `yield from` would end the results before their warning can be caught
+        for result in results:  # noqa: UP028 — `yield from` would end the results before their warning can be caught
+            yield result
     finally:
         with warnings.catch_warnings():  # joblib warns of the tasks that are called off
             warnings.simplefilter("ignore")
@@ -99,15 +102,18 @@ def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
 
 
 def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
-    """The same (T, V, 3) joints as float32; one with a value that is not finite, or with a negative score, becomes a missing one."""
+    """The same (…, V, 3) joints as float32; one that cannot be becomes a missing one, and is told."""
     with np.errstate(over="ignore", invalid="ignore"):
         keypoints = np.array(keypoints, dtype=np.float32)
-    if (broken := ~np.isfinite(keypoints).all(-1)).any():
-        report.note("joints with an empty or infinite value taken as missing", where)
-        keypoints[broken] = 0
-    if (negative := keypoints[..., 2] < 0).any():
-        report.note("joints with a negative score taken as missing", where)
-        keypoints[negative] = 0
+        faults = {
+            "joints with an empty or infinite cell taken as missing": ~np.isfinite(keypoints).all(-1),
+            "joints farther out than any frame reaches taken as missing": (np.abs(keypoints) > FARTHEST).any(-1),
+            "joints with a negative score taken as missing": keypoints[..., 2] < 0,
+        }
+    for fault, found in faults.items():
+        if found.any():
+            report.note(fault, where)
+            keypoints[found] = 0
     return keypoints
 
 

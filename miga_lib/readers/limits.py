@@ -13,7 +13,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -23,14 +23,25 @@ import pandas as pd
 from . import DataError
 
 MB, GB = 10**6, 10**9
-LARGEST = {".json": 8 * MB, ".txt": 4 * MB, ".csv": GB, ".xlsx": GB}
+LARGEST = {".json": 8 * MB, ".csv": GB, ".xlsx": GB}
 """Bytes of one file, by suffix."""
 LARGEST_LABELS = 8 * MB
-RATIO, UNSUSPICIOUS = 100, 64 * MB
+RATIO, UNSUSPICIOUS, UNSUSPICIOUS_WORKBOOK = 100, 64 * MB, 8 * MB
 """Archives may unpack to so many times their size, or to so many bytes at least."""
+UNZIPPING = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError)
+"""What a broken zip file brings about."""
 
-BEYOND_SHEET = re.compile(rb"""\sr\s*=\s*["'](?:[A-Za-z]{3,}\d|[P-Zp-z][A-Za-z]\d|[Oo][W-Zw-z]\d|[A-Za-z]*\d{6})""")
+MOST_COVERED, UNSUSPICIOUS_FRAMES = 100, 10_000
+MOST_COLUMNS = 412
+CELL = 8
+"""Bytes of a workbook's sheet for each cell of it, at the least; written in full it has 25 and more."""
+
+_CELL_AT = r"""\sr\s*=\s*["']"""
+BEYOND_SHEET = re.compile(rf"{_CELL_AT}(?:[A-Z]{{3,}}\d|[P-Z][A-Z]\d|O[W-Z]\d|[A-Z]*\d{{6}})".encode(), re.IGNORECASE)
 """A cell past column OV (412) or row 99,999: a sheet is held as one rectangle up to its last cell, however empty."""
+HIGH_ROW = re.compile(rf"{_CELL_AT}[A-Z]*(\d{{5}})\b".encode(), re.IGNORECASE)
+FAR = re.compile(rf"{_CELL_AT}(?:[A-Z]{{3}}|[P-Z][A-Z]\d|O[W-Z]\d|[A-Z]*\d{{5}})".encode(), re.IGNORECASE)
+"""Either of the two."""
 SHARED_STRING = re.compile(rb"""\bt\s*=\s*["']s["']""")
 
 
@@ -51,9 +62,9 @@ def size(path: Path, largest: int = 0) -> int:
 def array(path: Path) -> np.ndarray:
     """The numbers of a ``.npy`` file, left on disk. Raises DataError where it holds objects or less than it claims."""
     try:
-        numbers = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(numbers, np.ndarray):
-            raise ValueError("it is an archive")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            numbers = np.lib.format.open_memmap(path, mode="r")  # knows neither pickles nor archives
         if numbers.dtype.kind not in "fiub":
             raise ValueError(f"it holds {numbers.dtype}")
         return numbers
@@ -98,6 +109,17 @@ def table(path: Path) -> None:
         raise DataError(f"{path}: its {lines:,} lines cannot all have the {columns:,} columns of the first one")
 
 
+def coverage(segments: Iterable[tuple[int, int]], frames: int, video: str) -> None:
+    """See to it that the clips (first and last frame) of a video are not many times longer than the video; some may overlap.
+
+    Raises:
+        DataError: otherwise: a few bytes of a table could ask for the whole video again and again.
+    """
+    total = sum(max(min(end, frames - 1) - max(start, 0), 0) + 1 for start, end in segments)
+    if total > MOST_COVERED * frames + UNSUSPICIOUS_FRAMES:
+        raise DataError(f"{video}: its clips have {total:,} frames together and it has {frames:,}; correct the table of segments")
+
+
 def document(path: Path) -> Any:
     """The content of a ``.json`` file. Raises DataError where it is too large or none."""
     size(path)
@@ -111,35 +133,43 @@ def workbook(path: Path) -> None:
     """See to it that an ``.xlsx`` file can be parsed in the memory that its size lets expect.
 
     Raises:
-        DataError: it unpacks to far more than it holds, has cells far out, or repeats long strings.
+        DataError: it unpacks to far more than it holds, claims a sheet far larger than its content, or repeats long texts.
     """
     size(path)
-    strings = repeats = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_claims(path, archive)
-            for member in archive.infolist():
-                unpacked = 0
-                member.file_size = 2**62  # read to the true end, whatever it claims
-                tail = b""
-                with archive.open(member) as file:
-                    while part := file.read(MB):
-                        unpacked += len(part)
-                        if unpacked > max(RATIO * member.compress_size, UNSUSPICIOUS):
-                            raise DataError(
-                                f"{path}: {member.filename} unpacks to more than {RATIO} times its size; such a workbook is not read"
-                            )
-                        if beyond := BEYOND_SHEET.search(tail + part):
-                            cell = beyond[0].decode("ascii").partition("=")[2].strip(" \"'")
-                            raise DataError(f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: take the rest away")
-                        repeats += len(SHARED_STRING.findall(part))
-                        tail = part[-32:]
-                if "sharedstrings" in member.filename.lower():
-                    strings += unpacked
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+            _check_claims(path, archive, UNSUSPICIOUS_WORKBOOK)
+            _check_cells(path, archive)
+    except UNZIPPING as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: not a workbook ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
+
+
+def _check_cells(path: Path, archive: zipfile.ZipFile) -> None:
+    """Unpack a workbook once, piece by piece, and look at how large its parser would make it."""
+    strings = repeats = 0
+    shared = any("sharedstrings" in name.lower() for name in archive.namelist())
+    for member in archive.infolist():
+        unpacked, last_row, beyond, is_sheet, tail = 0, 0, None, False, b""
+        claimed, member.file_size = member.file_size, 2**62  # read to the true end, as the parser will
+        with archive.open(member) as file:
+            while part := file.read(MB):
+                unpacked += len(part)
+                if unpacked > claimed:
+                    raise DataError(f"{path}: {member.filename} unpacks to more than the {claimed:,} bytes that it claims")
+                text, tail = tail + part, part[-32:]
+                is_sheet = is_sheet or b"sheetData" in text  # other members have such attributes too, of another meaning
+                if FAR.search(text):
+                    beyond = beyond or BEYOND_SHEET.search(text)
+                    last_row = max(last_row, *map(int, HIGH_ROW.findall(text)), 0)
+                repeats += len(SHARED_STRING.findall(part)) if shared else 0
+        if is_sheet and beyond:
+            cell = beyond[0].decode("ascii").partition("=")[2].strip(" \"'")
+            raise DataError(f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: take the rest away")
+        if is_sheet and last_row * MOST_COLUMNS > max(unpacked / CELL, MB):
+            raise DataError(f"{path}: {member.filename} claims {last_row:,} rows in {unpacked:,} bytes: take away the far cells of it")
+        strings += unpacked if "sharedstrings" in member.filename.lower() else 0
     if strings * repeats > GB:
         raise DataError(f"{path}: holds {repeats:,} cells of text; keypoints must be stored as numbers")
 
@@ -152,26 +182,27 @@ def unpack(path: Path, folder: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_claims(path, archive)
+            _check_claims(path, archive, UNSUSPICIOUS)
             for member in archive.infolist():
                 _check_place(path, member)
             folder.parent.mkdir(parents=True, exist_ok=True)
+            needed, free = sum(member.file_size for member in archive.infolist()), shutil.disk_usage(folder.parent).free
+            if needed > free:
+                raise DataError(f"{path}: unpacks to {needed:,} bytes and {free:,} are free in {folder.parent}; make room")
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
                 whole = Path(temporary) / "whole"
                 archive.extractall(whole)  # never writes more of a member than it claims
                 os.replace(whole, folder)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except UNZIPPING as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: cannot be unpacked ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
 
 
-def _check_claims(path: Path, archive: zipfile.ZipFile) -> None:
+def _check_claims(path: Path, archive: zipfile.ZipFile, unsuspicious: int) -> None:
     claimed, held = sum(member.file_size for member in archive.infolist()), path.stat().st_size
-    if claimed > max(RATIO * held, UNSUSPICIOUS):
+    if claimed > max(RATIO * held, unsuspicious):
         raise DataError(f"{path}: claims to unpack to {claimed:,} bytes from {held:,}; more than {RATIO} times are not unpacked")
-    if claimed > (free := shutil.disk_usage(path.parent).free):
-        raise DataError(f"{path}: unpacks to {claimed:,} bytes and {free:,} are free on the disk; make room")
 
 
 def _check_place(path: Path, member: zipfile.ZipInfo) -> None:

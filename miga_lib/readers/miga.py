@@ -14,7 +14,7 @@ import pandas as pd
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import UNKNOWN, Clip, DataError, Report, below, in_parallel, limits
+from . import UNKNOWN, Clip, DataError, Report, below, in_parallel, limits, repair
 
 VERSION = 1
 WIDTH, HEIGHT = 1280, 720
@@ -79,6 +79,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Callable[..., I
             report.note(event, folder.name)
         if error:
             report.wrong(error)
+        limits.coverage(((start, end) for _, start, end in rows), len(keypoints), folder.name)
         for k, (label, start, end) in enumerate(rows if len(keypoints) else []):
             id = f"{folder.name}_{k}"
             first, last = clamp(start, end, len(keypoints), id, report)
@@ -205,19 +206,16 @@ def read_frames(path: Path, held: Layout) -> tuple[np.ndarray, list[str]]:
             f"{path}: expected {wanted} columns ({len(held.joints)} joints × x, y, score) or {wanted + 1} with a frame index, "
             f"found {rows.shape[-1] if rows.ndim else 0}"
         )
-    if len(rows) and np.array_equal(rows[0], np.arange(rows.shape[1])):
-        rows = rows[1:]  # a header that numbers the columns
-    with np.errstate(over="ignore"):
-        frames = rows[:, -wanted:].reshape(len(rows), -1, 3).astype(np.float32)
-    if not len(frames):
+    with np.errstate(invalid="ignore"):
+        if len(rows) and np.array_equal(rows[0], np.arange(rows.shape[1])):
+            rows = rows[1:]  # a header that numbers the columns
+    values = rows[:, -wanted:].reshape(len(rows), -1, 3)
+    if not len(values):
         raise DataError(f"{path}: no frames in it; restore the file from the release, or take its folder away")
-    events = []
-    if (broken := ~np.isfinite(frames).all(-1)).any():
-        if broken.all():
-            raise DataError(f"{path}: every joint of every frame is empty or not finite; restore the file from the release")
-        events.append("joints with an empty or infinite cell taken as missing")
-        frames[broken] = 0
-    return frames, events
+    if not np.isfinite(values).all(-1).any():
+        raise DataError(f"{path}: every joint of every frame is empty or not finite; restore the file from the release")
+    report = Report()
+    return repair(values, path.name, report), list(report.events)
 
 
 def _read_csv(path: Path) -> np.ndarray:
@@ -244,7 +242,7 @@ def _read_npy(path: Path) -> np.ndarray:
     frames = limits.array(path)
     if frames.ndim not in (2, 3) or not frames.size:
         raise DataError(f"{path}: expected an array of frames and joints, found shape {frames.shape}")
-    return frames.reshape(len(frames), -1).astype(np.float64)
+    return frames.reshape(len(frames), -1)
 
 
 def _read_xlsx(path: Path) -> np.ndarray:

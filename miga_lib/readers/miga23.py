@@ -86,6 +86,7 @@ def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
     names, classes = (part.ravel().tolist() if isinstance(part, np.ndarray) else list(part) for part in held)
     if len(names) != count or len(classes) != count:
         raise DataError(f"{path}: has {len(names)} names and {len(classes)} classes for the {count} clips of {FILES[split]}_data.npy")
+    names = [name.decode("latin1") if isinstance(name, bytes) else name for name in names]  # of Python 2
     for row, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise DataError(f"{path}: name {row} is {shown(name)}; expected text such as '0012_3'")

@@ -59,7 +59,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Callable[..., I
             report.wrong(error)
             continue
         rows = table[table["video"] == video]
-        keypoints = repair(keypoints, video, report)
+        limits.coverage(zip(rows["start_frame"] - first, rows["end_frame"] - first, strict=True), len(keypoints), video)
         for k, row in enumerate(rows.itertuples()):
             yield _clip(video if row.start_frame < 0 else f"{video}_{k}", row, first, keypoints, joints, report)
 
@@ -119,8 +119,8 @@ def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
 
 def _video(folder: Path) -> tuple[int, np.ndarray, list[str], str]:
     """Number of the first frame, keypoints (T, 137, 3) of the main person, what is to be told, and what made it unreadable."""
-    numbered = {}
-    events: list[str] = []
+    numbered: dict[int, Path] = {}
+    report = Report()
     try:
         for path in sorted(folder.glob("*_keypoints.json")):
             if not (match := FRAME.search(path.name)):
@@ -130,9 +130,10 @@ def _video(folder: Path) -> tuple[int, np.ndarray, list[str], str]:
         first, last = min(numbered), max(numbered)
         if (frames := last - first + 1) > 100 * len(numbered) + 1000:
             raise DataError(f"{folder}: {len(numbered)} files for frames {first} to {last}; too many are missing: check their names")
-        people = [read_frame(numbered[number]) if number in numbered else [] for number in range(first, last + 1)]
+        people = [read_frame(numbered[number], report) if number in numbered else [] for number in range(first, last + 1)]
     except DataError as error:
-        return 0, np.zeros((0, 137, 3), np.float32), events, str(error)
+        return 0, np.zeros((0, 137, 3), np.float32), [], str(error)
+    events = [f"{event} (in {len(where)} of {frames} frames)" for event, where in report.events.items()]
     if missing := frames - len(numbered):
         events.append(f"frames without a file: all joints missing ({missing} of {frames})")
     if several := sum(len(frame) > 1 for frame in people):
@@ -140,7 +141,7 @@ def _video(folder: Path) -> tuple[int, np.ndarray, list[str], str]:
     return first, follow(people), events, ""
 
 
-def read_frame(path: Path) -> list[Float[np.ndarray, "137 3"]]:
+def read_frame(path: Path, report: Report) -> list[Float[np.ndarray, "137 3"]]:
     """The people of one frame, those with the highest scores first. A part that was not looked for is missing.
 
     Raises:
@@ -150,7 +151,8 @@ def read_frame(path: Path) -> list[Float[np.ndarray, "137 3"]]:
     people = frame.get("people") if isinstance(frame, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise DataError(f"{path}: expected an object with a list `people`, found {shown(frame)}")
-    found = [np.concatenate([_part(path, person, part, joints) for part, joints in PARTS.items()]) for person in people[: 16 * MOST_PEOPLE]]
+    every = (np.concatenate([_part(path, person, part, joints) for part, joints in PARTS.items()]) for person in people[: 16 * MOST_PEOPLE])
+    found = [repair(person, path.name, report) for person in every]
     return sorted((person for person in found if _total(person) > 0), key=_total, reverse=True)[:MOST_PEOPLE]
 
 
@@ -172,7 +174,7 @@ def _part(path: Path, person: dict, part: str, joints: int) -> np.ndarray:
             keypoints[:] = np.reshape(values, (joints, 3))
     except OverflowError:
         raise DataError(f"{path}: {part} holds a number beyond all pictures") from None
-    return np.where(np.isfinite(keypoints).all(-1, keepdims=True), keypoints, 0)
+    return keypoints
 
 
 def _total(person: np.ndarray) -> float:

@@ -52,8 +52,9 @@ def read(source: Path, layout: Layout, report: Report, progress: Callable[..., I
     annotations, splits, names = _open(path, report)
     held = _held(path, annotations, layout, report)
     joints = layouts.selection(held, layout)
-    largest = max((label for a in annotations if (label := a.get("label", UNKNOWN)) in range(MOST_CLASSES)), default=0)
-    report.classes = names or _classes(path, largest + 1, held, report)
+    labelled = (a.get("label") for a in annotations)
+    largest = max((int(label) for label in labelled if isinstance(label, int | np.integer) and label < MOST_CLASSES), default=0)
+    report.classes = names or _classes(path, max(largest, 0) + 1, held, report)
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
         clip = _clip(annotation, held, report)
         if isinstance(clip, str):
@@ -162,7 +163,7 @@ def _clip(annotation: Mapping, held: Layout, report: Report) -> dict[str, Any] |
     keypoints = persons[persons[..., 2].sum((1, 2), dtype=np.float64).argmax()]
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
-    if (total := annotation.get("total_frames", len(keypoints))) != len(keypoints):
+    if not isinstance(total := annotation.get("total_frames"), int | np.integer) or total != len(keypoints):
         report.note("`total_frames` differs from the frames there are, which were taken", f"{id} ({shown(total)} for {len(keypoints)})")
     width, height = _frame_size(annotation, keypoints, id, report)
     video, subject = annotation.get("video"), annotation.get("subject")
@@ -192,7 +193,7 @@ def _persons(annotation: Mapping, id: str, joints: int, report: Report) -> np.nd
         report.note("the third value of `keypoint` left out", id)
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiub" or scores.shape != points.shape[:3]:
         return f"keypoint_score is {shown(scores)}; expected one of shape {points.shape[:3]}, as of keypoint {points.shape}"
-    return repair(np.concatenate([points[..., :2].astype(np.float32), scores[..., None].astype(np.float32)], -1), id, report)
+    return repair(np.concatenate([points[..., :2], scores[..., None]], -1), id, report)
 
 
 def _frame_size(annotation: Mapping, keypoints: np.ndarray, id: str, report: Report) -> tuple[int, int]:

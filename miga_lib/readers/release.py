@@ -65,6 +65,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Callable[..., I
             report.note(event, video)
         if error:
             report.wrong(error)
+        limits.coverage(zip(group["start_frame"], group["end_frame"], strict=True), len(keypoints), video)
         for k, row in enumerate(group.itertuples() if len(keypoints) else []):
             id = f"{video}_{k}"
             first, last = miga.clamp(row.start_frame, row.end_frame, len(keypoints), id, report)

@@ -1,0 +1,122 @@
+"""A training step and a test clip of the `paper` network against plain PyTorch: ``pytest benchmarks/test_network.py --benchmark-only -s``.
+
+Plain is the same network with PyTorch's own 3-D convolutions and pooling, in fp32 and contiguous memory, without compilation. Both sides
+run on all cores in one process, one after the other, and the ratio of their times is printed.
+"""
+
+import copy
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from miga_lib import clips, training
+from miga_lib.inputs import Inputs
+from miga_lib.posec3d import FlatConvolution, FlatMaxPool
+from miga_lib.settings import Settings
+
+CLIPS = 2
+
+
+def plain(model):
+    """The same weights in PyTorch's own layers."""
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    model.backbone.maxpool = nn.MaxPool3d((1, 3, 3), stride=1, padding=(0, 1, 1))
+    for module in model.modules():
+        if isinstance(module, FlatConvolution):
+            module.__class__ = nn.Conv3d
+        assert not isinstance(module, FlatMaxPool)
+    return model
+
+
+def step(model, settings, maps, labels):
+    with training.autocast(settings):
+        logits, embedding = model(maps)
+    loss = functional.cross_entropy(logits.float(), labels) + embedding.float().square().mean()
+    model.zero_grad()
+    loss.backward()
+    return loss.item()
+
+
+def seconds(function, *arguments, rounds=1):
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        function(*arguments)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("preset", ["paper", "quick"])
+def test_a_training_step(benchmark, preset):
+    settings = Settings(preset=preset, device="cpu").resolve()
+    fp32 = Settings(preset=preset, device="cpu", precision="fp32").resolve()
+    ours = training.build(settings, 32, 384).train()
+    theirs = plain(ours)
+    data = clips.load("synthetic-smoke").split("train")
+    count = CLIPS if preset == "paper" else settings.batch_size
+    maps, labels = Inputs(data, settings).training(torch.arange(count), 0), torch.arange(count)
+    contiguous = maps.contiguous()
+    expected = step(theirs, fp32, contiguous, labels)
+    assert step(ours, settings, maps, labels) == pytest.approx(expected, rel=0.02)
+    loop = seconds(step, theirs, fp32, contiguous, labels)
+    benchmark.pedantic(step, (ours, settings, maps, labels), rounds=4, warmup_rounds=1)
+    best = benchmark.stats.stats.min
+    print(
+        f"\n{preset} step, {settings.precision}: plain {count / loop:.2f} clips/s, ours {count / best:.2f}: {loop / best:.1f} times faster"
+    )
+
+
+def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
+    settings = Settings(preset="paper", temporal="segments", device="cpu").resolve()
+    ours = training.build(settings, 32, 384).eval()
+    with torch.no_grad():  # or every residual branch would begin as zero
+        for module in ours.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.weight.fill_(1.0)
+    theirs, one = plain(ours), clips.load("synthetic-smoke").split("test").where([0])
+    views = Inputs(one, settings).views
+
+    def by_view():
+        with torch.inference_mode():
+            return torch.stack([theirs(view.contiguous())[0].softmax(1) for view in views(torch.arange(1))]).mean(0)
+
+    expected = by_view()
+    found = training.predict(ours, one, settings)
+    assert np.abs(found.probabilities - expected.numpy()).max() < 0.01
+    loop = seconds(by_view)
+    benchmark.pedantic(training.predict, (ours, one, settings), rounds=3, warmup_rounds=1)
+    best = benchmark.stats.stats.min
+    print(f"\ntest clip, 20 views, {settings.precision}: plain {loop:.1f} s, ours {best:.2f} s: {loop / best:.1f} times faster")
+
+
+def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
+    """Not a timing: plain fp32 and what we run come to the same losses, step by step within noise."""
+    settings = Settings(preset="quick", device="cpu", semantic_weight=0.0).resolve()
+    fp32 = Settings(preset="quick", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
+    data = clips.load("synthetic").split("train")
+    curves = {}
+    for name, of in {"ours": settings, "plain": fp32}.items():
+        model = training.build(of, 32, 0).train()
+        model = plain(model) if name == "plain" else model
+        inputs = Inputs(data, of)
+        optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=3e-4)
+        losses, epoch = [], 0
+        while len(losses) < 200:
+            for rows in training.batches(len(inputs), of, epoch)[: 200 - len(losses)]:
+                torch.manual_seed(len(losses))
+                maps = inputs.training(rows, epoch)
+                losses.append(step(model, of, maps.contiguous() if name == "plain" else maps, inputs.labels[rows]))
+                optimizer.step()
+            epoch += 1
+        curves[name] = np.array(losses)
+    smooth = {name: np.convolve(curve, np.ones(20) / 20, "valid") for name, curve in curves.items()}
+    gap = np.abs(smooth["ours"] - smooth["plain"])
+    print(
+        f"\n200 steps: mean loss of the last 20 {smooth['plain'][-1]:.3f} plain, {smooth['ours'][-1]:.3f} ours; largest gap {gap.max():.3f}"
+    )
+    assert gap.max() < 0.15
+    benchmark.pedantic(lambda: None)

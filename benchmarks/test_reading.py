@@ -1,0 +1,86 @@
+"""From cold: reading, opening a cache, importing: ``pytest benchmarks/test_reading.py --benchmark-only -s``."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from miga_lib import clips, layouts
+from miga_lib.clips import COLUMNS
+from miga_lib.readers import Clip, Report, miga
+
+
+def keypoints(frames, seed=0):
+    return np.random.default_rng(seed).uniform(0, 700, (frames, 137, 3)).round(3).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Forty videos of 10,000 frames, each with its light_hand file of 106 columns."""
+    root = tmp_path_factory.mktemp("miga")
+    light = layouts.selection(layouts.get("openpose137"), layouts.get("light_hand35"))
+    first = root / miga.SPLIT_FOLDERS["train"] / "0001"
+    first.mkdir(parents=True)
+    table = pd.DataFrame(keypoints(10_000)[:, light].reshape(10_000, -1))
+    table.to_csv(first / "0001_light_hand.csv", header=False, float_format="%.6g")
+    text = (first / "0001_light_hand.csv").read_bytes()
+    for number in range(1, 41):
+        folder = first.parent / f"{number:04d}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:04d}_light_hand.csv").write_bytes(text)
+        (folder / f"{number:04d}_label.csv").write_text("1,0,50\n")
+    return root
+
+
+def test_forty_folders_of_ten_thousand_frames(benchmark, folders):
+    def read():
+        return sum(len(clip.keypoints) for clip in miga.read(folders, layouts.get("imigue22"), Report(), lambda items, **_: items))
+
+    assert benchmark.pedantic(read, rounds=3, warmup_rounds=1) == 40 * 51
+    print(f"\n40 folders of 10,000 frames: {benchmark.stats.stats.min:.2f} s")
+
+
+def test_a_cached_set_of_13936_clips_opens(benchmark, tmp_path, monkeypatch):
+    def many(*_):
+        frames = np.zeros((50, 41, 3), np.float32)
+        for number in range(13_936):
+            yield Clip(f"{number // 100:04d}_{number % 100}", number % 32, "train", f"{number // 100:04d}", "1", 1280, 720, frames)
+
+    miga.write_video(tmp_path / "source", "train", "0001", keypoints(2), [(0, 0, 1)])
+    monkeypatch.setattr(miga, "read", many)
+    clips.load(tmp_path / "source", outputs=tmp_path)
+    loaded = benchmark.pedantic(clips.load, (tmp_path / "source",), {"outputs": tmp_path}, rounds=5)
+    assert len(loaded) == 13_936
+    assert set(COLUMNS) <= set(loaded.table)
+    print(f"\ncached set of 13,936 clips: {benchmark.stats.stats.max:.3f} s at the most")
+
+
+def test_a_workbook_against_openpyxl(benchmark, tmp_path):
+    miga.write_video(tmp_path, "train", "0001", keypoints(500), [(0, 0, 1)], openpose="xlsx")
+    path = tmp_path / miga.SPLIT_FOLDERS["train"] / "0001" / "0001_openpose.xlsx"
+    began = time.perf_counter()
+    sheet = openpyxl.load_workbook(path, read_only=True).active
+    expected = np.array(list(sheet.iter_rows(values_only=True)), dtype=np.float32)
+    theirs = time.perf_counter() - began
+    frames, _ = benchmark.pedantic(miga.read_frames, (path, layouts.get("openpose137")), rounds=3)
+    assert np.array_equal(frames.reshape(500, -1), expected)
+    ours = benchmark.stats.stats.min
+    print(f"\nworkbook of 500 frames: openpyxl {theirs:.2f} s, ours {ours:.2f} s: {theirs / ours:.1f} times faster")
+
+
+def test_importing_the_package(benchmark):
+    def fresh():
+        subprocess.run([sys.executable, "-c", "import miga_lib"], check=True)
+
+    def empty():
+        subprocess.run([sys.executable, "-c", ""], check=True)
+
+    began = time.perf_counter()
+    empty()
+    python = time.perf_counter() - began
+    benchmark.pedantic(fresh, rounds=5, warmup_rounds=1)
+    print(f"\nimport miga_lib: {benchmark.stats.stats.min:.3f} s with Python's own start of {python:.3f} s")

@@ -1,0 +1,78 @@
+"""How fast the viewer draws and finds clips, measured in Chromium: `python benchmarks/viewer_frames.py`.
+
+A notebook in JupyterLab shows 5,000 clips of 137 joints and 300 frames. In each frame of the browser (requestAnimationFrame) the
+slider is moved by one frame of the clip, and the draws are counted; once with the browser's own pace of 60 a second, once with its
+limit taken off. The list is timed from a keystroke in the search field to the next frame, in which it is up to date.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "browser")]
+
+import lab  # noqa: E402
+
+CELL = f"""import sys
+sys.path[:0] = [{str(TESTS / "browser")!r}]
+import samples
+from miga_lib import viewer
+viewer.SkeletonViewer(samples.many("outputs"), beside="align")"""
+SCRUB = """(viewer) => new Promise((done) => {
+    const slider = viewer.querySelector('.miga-frame');
+    const draws = { ...viewer.draws };
+    let [frame, start] = [0, performance.now()];
+    requestAnimationFrame(function next() {
+        slider.value = frame % 300;
+        slider.dispatchEvent(new Event('input'));
+        if (frame++ < 600) return requestAnimationFrame(next);
+        const seconds = (performance.now() - start) / 1000;
+        const count = viewer.draws.count - draws.count;
+        done([count / seconds, (viewer.draws.milliseconds - draws.milliseconds) / count]);
+    });
+})"""
+TYPE = """async (viewer) => {
+    const find = viewer.querySelector('input[type=search]');
+    const times = [];
+    for (const text of ['0', '00', '001', '0012', '0012_', '0012_3', '', '7', '']) {
+        await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)));
+        const start = performance.now();
+        find.value = text;
+        find.dispatchEvent(new Event('input'));
+        viewer.querySelector('.miga-list').getBoundingClientRect();  // the layout is part of it
+        const filtered = performance.now() - start;
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        times.push([filtered, performance.now() - start]);
+    }
+    return times;
+}"""
+LOOKS = {"skeleton alone": {}, "with trails and limb heatmap": {"Trails": True, "Heatmap": "limbs"}}
+
+
+def measure(address: str, flags: tuple[str, ...], name: str) -> None:
+    """Print the rates of scrubbing, one line for each look, and the times of the list."""
+    with lab.browser(flags=flags) as browser:
+        page = browser.new_page()
+        shown = lab.run_notebook(page, address, "viewer.ipynb").first
+        for beside, canvases in (("align", "two canvases"), ("nothing", "one canvas")):
+            shown.get_by_label("Beside").select_option(beside)
+            page.wait_for_timeout(1000)
+            for look, choices in LOOKS.items():
+                shown.get_by_label("Heatmap").select_option(choices.get("Heatmap", "off"))
+                shown.get_by_label("Trails").set_checked(choices.get("Trails", False))
+                rate, milliseconds = shown.evaluate(SCRUB)
+                print(f"{name}, {canvases}, {look}: {rate:.1f} draws a second, {milliseconds:.2f} ms of script each", flush=True)
+        times = shown.evaluate(TYPE)
+        filtered, seen = (sorted(column) for column in zip(*times, strict=True))
+        print(
+            f"{name}, list of 5,000 clips after a keystroke: median {filtered[4]:.1f} ms (worst {filtered[-1]:.1f}) until it is laid out,"
+        )
+        print(f"    median {seen[4]:.1f} ms (worst {seen[-1]:.1f}) until it has been painted", flush=True)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address:
+        lab.write_notebook(Path(folder) / "viewer.ipynb", CELL)
+        measure(address, (), "paced at 60 Hz")
+        measure(address, ("--disable-frame-rate-limit", "--disable-gpu-vsync"), "unlimited")

@@ -1,0 +1,239 @@
+"""Scores that other toolboxes wrote, read as Predictions: csv, npz, npy, and the result pickles of PySkl and of ST-GCN's descendants.
+
+Scores belong to ids, never to positions. A file that names no clips (PySkl's ``result.pkl`` is a bare list) is read in the order of the
+annotation file that it was made from; rows that are no probabilities are refused, or made so as the caller says. Whatever is done to
+the scores on the way is noted in a report.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import labels
+from .predictions import TOLERANCE, Predictions
+from .readers import UNKNOWN, DataError, Report, limits, shown, unpickling
+
+NORMALISATIONS = ("", "softmax", "divide")
+ROUNDING = 1e-2
+"""Rows of probabilities in 16-bit numbers may be this far from a sum of 1; they are divided by it."""
+IDENTIFIERS = ("filename", "frame_dir")
+"""Where an annotation has its id, in the order in which PySkl looks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a file of scores holds: (N, K) numbers, and whichever of ids (N,), labels (N,) and classes (K,) it tells."""
+
+    scores: np.ndarray
+    ids: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
+
+
+def read(
+    path: str | Path,
+    classes: Sequence[str] = labels.CLASSES,
+    annotations: str | Path = "",
+    split: str = "",
+    normalise: str = "",
+    report: Report | None = None,
+) -> Predictions:
+    """The scores of a file, as probabilities of ``classes`` in their order.
+
+    Args:
+        path: a csv whose first column is the id, with or without a header (a column ``label`` may tell the class indices, the others
+            are scores under their classes' names or indices); an npz with one two-dimensional array and, if it tells them, ``ids``,
+            ``labels`` and ``classes``; a pickle of a list of score arrays, or of a dict of them by id; an npy of shape (N, K).
+        classes: of the predictions that these are to be fused with. Where the file names its classes, they are matched by name.
+        annotations: the PySkl annotation file in whose order the scores are, for a file without ids.
+        split: of the annotation file; PySkl's test script writes the scores of one split.
+        normalise: what to do with rows that are no probabilities: ``softmax`` for logits and log-probabilities, ``divide`` (by the
+            sum) for other scores of 0 or more; empty: refuse them.
+        report: is told what was done to the scores.
+
+    Raises:
+        ValueError: ids that are missing, twice or too many, other classes, scores that are no numbers or no probabilities.
+    """
+    path, report = Path(path), report or Report()
+    if normalise not in NORMALISATIONS:
+        raise ValueError(f"normalise must be softmax, divide or empty, got {normalise!r}")
+    suffix, arrays = path.suffix.lower(), {".npz": _npz, ".npy": _npy, ".pkl": _pickle, ".pickle": _pickle}
+    if suffix not in (".csv", *arrays):
+        raise DataError(f"{path}: scores are read from .csv, {', '.join(arrays)} files; write them as one of these")
+    table = _csv(path, len(classes)) if suffix == ".csv" else arrays[suffix](path)
+    for what, told in {"ids": table.ids, "labels": table.labels}.items():
+        if told is not None and told.shape != (len(table.scores),):
+            raise DataError(f"{path}: has scores of {len(table.scores)} clips and `{what}` of shape {told.shape}; each clip needs one")
+    if not np.isfinite(table.scores).all():
+        row, column = np.argwhere(~np.isfinite(table.scores))[0]
+        raise DataError(f"{path}: scores must be finite numbers, found {table.scores[row, column]} in row {row}, column {column}")
+    if table.ids is None:
+        ids, known = _order(path, annotations, split)
+        if len(ids) != len(table.scores):
+            raise DataError(
+                f"{path}: has scores of {len(table.scores)} clips, and split {split!r} of {annotations} has {len(ids)}; "
+                "give the annotation file and the split that the scores were made from"
+            )
+        report.note("ids taken from the order of an annotation file", f"{path.name} (from {Path(annotations).name})")
+        table = Table(table.scores, ids, known if table.labels is None else table.labels, table.classes)
+    columns = _columns(path, table, classes, report)
+    probabilities = _probabilities(path, table.scores[:, columns], table.ids, normalise, report)
+    known = np.full(len(table.ids), UNKNOWN) if table.labels is None else _labels(path, table.labels, columns, report)
+    try:
+        return Predictions(np.asarray(table.ids, dtype=str), known, probabilities, np.array(classes))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _csv(path: Path, count: int) -> Table:
+    """The first column is the id, unless there are just as many columns as classes, all of numbers and without a header."""
+    try:
+        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except ValueError as error:  # what pandas raises is one
+        raise DataError(f"{path}: not a table of scores ({error})") from None
+    names = cells.iloc[0].tolist()
+    header = not _numeric(names[1:]) or names[1:] == [str(k) for k in range(len(names) - 1)]
+    cells = cells.iloc[1:] if header else cells
+    has_ids = header or len(names) != count or not _numeric(cells[0])
+    of_scores = [c for c, name in enumerate(names) if not (has_ids and c == 0) and not (header and name.lower() == "label")]
+    numbers = cells[of_scores].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    told = [c for c, name in enumerate(names) if header and c and name.lower() == "label"]
+    given = [names[c] for c in of_scores]
+    return Table(
+        numbers,
+        cells[0].to_numpy(str) if has_ids else None,
+        pd.to_numeric(cells[told[0]], errors="coerce").to_numpy(float) if told else None,
+        tuple(given) if header and given != [str(k) for k in range(len(given))] else None,
+    )
+
+
+def _numeric(cells: Sequence[str] | pd.Series) -> bool:
+    return bool(pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").notna().all())
+
+
+def _npz(path: Path) -> Table:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a whole npz of plain arrays ({error})") from None
+    tables = [name for name, array in held.items() if array.ndim == 2 and array.dtype.kind in "fiu"]
+    if len(tables) != 1:
+        raise DataError(f"{path}: expected one array of numbers of shape (clips, classes), found {', '.join(tables) or 'none'}")
+    told = held.get("classes")
+    classes = tuple(told.astype(str).tolist()) if told is not None else None
+    return Table(held[tables[0]].astype(float), held.get("ids"), held.get("labels"), classes)
+
+
+def _npy(path: Path) -> Table:
+    scores = limits.array(path)
+    if scores.ndim != 2 or scores.dtype.kind not in "fiu":
+        raise DataError(f"{path}: expected an array of numbers of shape (clips, classes), found {shown(scores)}")
+    return Table(scores.astype(float))
+
+
+def _pickle(path: Path) -> Table:
+    """A list of arrays (K,) or (1, K), or a dict of them; PySkl writes the one, ST-GCN and its descendants the other."""
+    held = unpickling.load(path)
+    ids = np.array([str(id) for id in held]) if isinstance(held, dict) else None
+    rows = list(held.values()) if isinstance(held, dict) else held
+    if isinstance(rows, np.ndarray) and rows.ndim == 2:
+        rows = list(rows)
+    if not isinstance(rows, list | tuple) or not rows:
+        raise DataError(f"{path}: expected a list of score arrays, one a clip, or a dict of them by id, found {shown(held)}")
+    for number, row in enumerate(rows):
+        whole = isinstance(row, np.ndarray) and row.ndim and row.dtype.kind in "fiu" and row.size == np.size(rows[0]) == row.shape[-1]
+        if not whole:
+            raise DataError(
+                f"{path}: expected arrays of one score a class, found {shown(row)} at {number}; average the views of a clip before saving"
+            )
+    return Table(np.stack([row.reshape(-1) for row in rows]).astype(float), ids)
+
+
+def _order(path: Path, annotations: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and labels of one split of an annotation file, in the order in which PySkl tests them: that of the annotations."""
+    if not annotations:
+        raise DataError(f"{path}: names no clips; give `annotations`, the PySkl annotation file in whose order the scores are")
+    held = unpickling.load(Path(annotations))
+    listed = held.get("annotations") if isinstance(held, dict) else held
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
+        raise DataError(f"{annotations}: expected a dict with `split` and a list `annotations`, found {shown(held)}")
+    splits = held.get("split") if isinstance(held, dict) else None
+    if isinstance(splits, dict):
+        splits = {str(name): ids for name, ids in splits.items()}
+        near = [name for name in splits if name == split] or [name for name in splits if split and name.endswith(f"_{split}")]
+        if len(near) != 1:
+            raise DataError(f"{annotations}: split must be one of {', '.join(splits)}, got {split!r}")
+        of_split = set(splits[near[0]])
+    identifier = next((name for name in IDENTIFIERS if name in listed[0]), "frame_dir")
+    chosen = [one for one in listed if not isinstance(splits, dict) or one.get(identifier) in of_split]
+    known = [one.get("label", UNKNOWN) for one in chosen]
+    if not all(isinstance(label, int | np.integer) for label in known):
+        raise DataError(f"{annotations}: labels must be whole numbers, found {shown(next(k for k in known if not isinstance(k, int)))}")
+    return np.array([str(one.get(identifier)) for one in chosen]), np.array(known, dtype=int)
+
+
+def _columns(path: Path, table: Table, classes: Sequence[str], report: Report) -> np.ndarray:
+    """Which column of the file has each of the classes: by name, where the file has names, else as they stand."""
+    if table.classes is None:
+        if table.scores.shape[1] != len(classes):
+            raise DataError(
+                f"{path}: has scores of {table.scores.shape[1]} classes where {len(classes)} are needed, from {classes[0]} to {classes[-1]}"
+            )
+        return np.arange(len(classes))
+    place = {_plain(name): column for column, name in enumerate(table.classes)}
+    lacking = [name for name in classes if _plain(name) not in place]
+    extra = [name for name in table.classes if _plain(name) not in {_plain(name) for name in classes}]
+    if lacking or extra or len(place) != len(table.classes):
+        names = f"{shown(lacking[0])} is missing" if lacking else f"{shown(extra[0])} is none of them" if extra else "one is there twice"
+        raise DataError(f"{path}: its {len(table.classes)} classes are not the {len(classes)} that are needed: {names}")
+    columns = np.array([place[_plain(name)] for name in classes])
+    if (columns != np.arange(len(columns))).any():
+        report.note("columns put into the order of the classes, by name", path.name)
+    return columns
+
+
+def _plain(name: str) -> str:
+    """A class's name without what toolboxes spell differently."""
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _probabilities(path: Path, scores: np.ndarray, ids: np.ndarray, normalise: str, report: Report) -> np.ndarray:
+    """Rows of 0 or more that sum to 1, made so where need be."""
+    sums = scores.sum(1)
+    away = np.where((scores >= 0).all(1), np.abs(sums - 1), np.inf)
+    if (away < TOLERANCE).all():
+        return scores
+    if (away < ROUNDING).all():
+        report.note("rows that summed to 1 but for rounding divided by their sum", path.name)
+        return scores / sums[:, None]
+    if normalise == "softmax":
+        report.note("scores turned into probabilities by softmax", path.name)
+        powers = np.exp(scores - scores.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True)
+    row = int(away.argmax())
+    found = f"those of clip {ids[row]} lie between {scores[row].min():g} and {scores[row].max():g} and sum to {sums[row]:g}"
+    if not normalise:
+        means = "'softmax' if they are logits or log-probabilities, 'divide' if they are shares of something else"
+        raise DataError(f"{path}: scores of a clip must be 0 or more and sum to 1, {found}; give `normalise`: {means}")
+    if (scores < 0).any() or not (sums > 0).all():
+        raise DataError(
+            f"{path}: only scores of 0 or more, not all 0, can be divided by their sum, {found}; is it 'softmax' that is meant?"
+        )
+    report.note("scores divided by their sum", path.name)
+    return scores / sums[:, None]
+
+
+def _labels(path: Path, given: np.ndarray, columns: np.ndarray, report: Report) -> np.ndarray:
+    """Labels as indices of the classes; test sets are given out with placeholders, which tell nothing."""
+    if given.dtype.kind not in "fiu" or not np.isin(given, np.arange(UNKNOWN, len(columns))).all():
+        raise DataError(f"{path}: labels must be whole numbers from {UNKNOWN} (unknown) to {len(columns) - 1}, found {shown(given)}")
+    if len(given) > 1 and (given == given[0]).all() and given[0] != UNKNOWN:
+        report.note("labels that are all alike taken as unknown", f"{path.name} ({len(given)} × {given[0]:g})")
+        return np.full(len(given), UNKNOWN)
+    return np.where(given == UNKNOWN, UNKNOWN, columns.argsort()[given.astype(int)])

@@ -1,0 +1,82 @@
+"""The challenge's submission files, written complete, sorted and in both of its forms, and read back."""
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .predictions import Predictions
+
+FORMS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
+"""Names of the table and the archive, by the year from which they hold; the later table has a header."""
+HEADER = ("Id", "Target")
+
+
+def write(predictions: Predictions, folder: str | Path, year: int = 2025, ids: Sequence[str] | None = None) -> Path:
+    """Write the challenge's archive, and read it back to be sure of it.
+
+    Args:
+        year: 2023 for ``Submission.zip`` without a header, later ones for ``prediction.zip`` with ``Id,Target``.
+        ids: of all clips of the test split; the predictions must be of exactly these.
+
+    Returns:
+        The path of the archive; rows are sorted by video and then by number.
+
+    Raises:
+        ValueError: an id that is no ``<video>_<number>``, or clips that are missing or too many.
+    """
+    if ids is not None and (wrong := set(ids) ^ set(predictions.ids.tolist())):
+        missing = len(set(ids) - set(predictions.ids.tolist()))
+        raise ValueError(
+            f"a submission needs exactly the {len(set(ids))} clips of the test split; {missing} are missing and "
+            f"{len(wrong) - missing} do not belong (such as {sorted(wrong)[0]})"
+        )
+    rows = sorted(zip(predictions.ids.tolist(), predictions.guesses.tolist(), strict=True), key=lambda row: _video_and_number(row[0]))
+    table, archive = FORMS[max(start for start in FORMS if start <= max(year, min(FORMS)))]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([HEADER] * (table == "prediction.csv") + rows)
+    path = Path(folder) / archive
+    unfinished = path.with_name(f".{archive}.unfinished")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(table, text.getvalue())
+        if list((held := read(unfinished)).items()) != rows:
+            raise RuntimeError(f"{path}: holds {len(held)} rows after writing and should hold {len(rows)}; is the disk full?")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def read(path: str | Path) -> dict[str, int]:
+    """Class index of each clip id in a submission archive of either form, in its order.
+
+    Raises:
+        ValueError: it is neither, a row is not ``<id>,<class index>``, or an id is there twice.
+    """
+    with zipfile.ZipFile(path) as file:
+        names = file.namelist()
+        if names not in [[table] for table, _ in FORMS.values()]:
+            raise ValueError(
+                f"{path}: a submission holds one table, Submission.csv or prediction.csv; found {', '.join(names) or 'nothing'}"
+            )
+        rows = [tuple(row) for row in csv.reader(io.StringIO(file.read(names[0]).decode("utf-8")))]
+    if names == ["prediction.csv"] and rows[:1] != [HEADER]:
+        raise ValueError(f"{path}: prediction.csv begins with {','.join(HEADER)}, found {','.join(rows[0]) if rows else 'nothing'}")
+    rows = rows[1:] if names == ["prediction.csv"] else rows
+    if (wrong := next((row for row in rows if len(row) != 2 or not row[1].isdecimal()), None)) is not None:
+        raise ValueError(f"{path}: rows are <id>,<class index>, found {','.join(wrong)!r}")
+    found = {id: int(target) for id, target in rows}
+    if len(found) != len(rows):
+        raise ValueError(f"{path}: {len(rows) - len(found)} ids are there more than once")
+    return found
+
+
+def _video_and_number(id: str) -> tuple[str, int]:
+    video, _, number = id.rpartition("_")
+    if not video or not number.isdecimal():
+        raise ValueError(f"a submission names clips <video>_<number>, found {id!r}")
+    return video, int(number)

@@ -1,0 +1,68 @@
+"""One browser and one JupyterLab for all tests of this folder, which are skipped where no browser can be driven."""
+
+from pathlib import Path
+
+import lab
+import nbclient
+import nbformat
+import pytest
+
+HERE = Path(__file__).parent
+SETUP = f"""import sys
+sys.path[:0] = [{str(HERE)!r}]
+import numpy as np
+import samples
+from miga_lib import clips, viewer
+from miga_lib.predictions import Predictions
+"""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if reason := lab.lacking():
+                item.add_marker(pytest.mark.skip(reason=f"no browser: {reason}"))
+
+
+@pytest.fixture(scope="session")
+def context():
+    """A browser with a window so tall that several viewers are in sight."""
+    with lab.browser(width=1000, height=3200) as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="session")
+def jupyter(folder):
+    """The address of a JupyterLab that serves ``folder``."""
+    with lab.jupyterlab(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def open_page(context):
+    """Opens pages and fails at the end where one had an error of ours."""
+    errors = []
+
+    def new():
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    yield new
+    assert errors == []
+
+
+@pytest.fixture(scope="session")
+def executed(folder):
+    """A notebook that shows the smallest viewer, run without a browser, as papermill does it."""
+    show = "viewer.SkeletonViewer(samples.oddities(), samples.predictions_of(samples.oddities()), clip=1)"
+    notebook = nbformat.read(lab.write_notebook(folder / "executed.ipynb", SETUP, show), 4)
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    nbformat.write(notebook, folder / "executed.ipynb")
+    return notebook

@@ -1,0 +1,111 @@
+"""A real browser and a real JupyterLab, each for the length of a `with`, with nothing of the user's own settings."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync"
+).split()
+VIEWER = ".miga-viewer"
+NEWS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+
+
+def lacking() -> str:
+    """What keeps a browser from being driven here; empty where nothing does."""
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        return "the package playwright is not installed (pip install playwright)"
+    return "" if shutil.which("chromium") else "Chromium is not installed (Debian: apt-get install chromium)"
+
+
+@contextmanager
+def browser(width: int = 1000, height: int = 900, flags: tuple[str, ...] = (), scale: float = 1) -> Iterator:
+    """A Chromium with a fresh profile, as playwright's context of it."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=shutil.which("chromium"),
+            args=[*FLAGS, *flags],
+            viewport={"width": width, "height": height},
+            device_scale_factor=scale,
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """A JupyterLab that serves a folder on a free port of this machine: its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = folder / ".jupyter"
+    settings = own / "settings" / NEWS
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    homes = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    homes |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    environment = os.environ | {name: str(own / home) for name, home in homes.items()} | {"JUPYTER_PLATFORM_DIRS": "0"}
+    options = [f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    options += ["--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.allow_root=True", "--LabApp.expose_app_in_browser=True"]
+    with (folder / "jupyterlab.log").open("w") as log:
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", *options]
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            _wait(f"http://127.0.0.1:{port}/api", server, folder / "jupyterlab.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """A notebook of code cells, without outputs."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+    return path
+
+
+def run_notebook(page, address: str, name: str, viewers: int = 1):
+    """Open a notebook, run all of it, and give the viewers that appear."""
+    open_notebook(page, address, name)
+    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_function(f"document.querySelectorAll('{VIEWER}').length >= {viewers}", timeout=60_000)
+    return page.locator(VIEWER)
+
+
+def open_notebook(page, address: str, name: str) -> None:
+    """Open a notebook in a JupyterLab that shows nothing else."""
+    page.goto(f"{address}/doc/tree/{name}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=60_000)

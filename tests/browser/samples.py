@@ -1,0 +1,60 @@
+"""Clips of which it is known what a viewer has to show."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from miga_lib import alignment, clips, labels, layouts
+from miga_lib.clips import Clips
+from miga_lib.layouts import Layout
+from miga_lib.predictions import Predictions
+
+
+def clips_of(keypoints: Sequence[np.ndarray], classes: Sequence[int], layout: Layout | str = "coco17") -> Clips:
+    """Clips a_0, a_1, … of the keypoints (T, V, 3) and class indices given, all of split train."""
+    frames = [len(clip) for clip in keypoints]
+    ids = [f"a_{i}" for i in range(len(keypoints))]
+    table = pd.DataFrame({"id": ids, "label": classes, "split": "train", "video": "a", "subject": "", "frames": frames})
+    table = table.assign(width=1280, height=720, missing=0.0, start=np.cumsum(frames) - frames)
+    layout = layouts.get(layout) if isinstance(layout, str) else layout
+    return Clips(table, np.concatenate(keypoints).astype(np.float32), layout, labels.CLASSES, "made by hand")
+
+
+def ring(frames: int = 5) -> np.ndarray:
+    """The 17 joints evenly on a circle of radius 100 around the origin, the nose at (100, 0); in frame 1 the nose is missing."""
+    angle = 2 * np.pi * np.arange(17) / 17
+    clip = np.stack([100 * np.cos(angle), 100 * np.sin(angle), np.ones(17)], axis=1)[None].repeat(frames, axis=0)
+    clip[1, 0] = 0
+    return clip
+
+
+def oddities() -> Clips:
+    """A ring; the ring turning, by a tenth of a turn a frame; a clip in which no joint was found."""
+    turns = [np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) for t in 2 * np.pi * np.arange(10) / 10]
+    turning = np.stack([np.concatenate([ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns])
+    return clips_of([ring(), turning, np.zeros((4, 17, 3))], [3, 5, 5])
+
+
+def predictions_of(clips: Clips, seed: int = 0) -> Predictions:
+    """Predictions drawn at random, right about half the time."""
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.full(len(clips.classes), 0.1), len(clips))
+    lucky = np.flatnonzero(random.random(len(clips)) < 0.5)
+    probabilities[lucky, clips.table["label"].to_numpy()[lucky]] += 1
+    ids, classes = clips.table["id"].to_numpy(str), np.array(clips.classes)
+    return Predictions(ids, clips.table["label"].to_numpy(), probabilities / probabilities.sum(1, keepdims=True), classes)
+
+
+def many(outputs: str | Path, count: int = 5000, frames: int = 300) -> Clips:
+    """A synthetic clip of 137 joints brought to ``frames`` frames, listed ``count`` times under different ids and classes."""
+    longest = clips.load("synthetic-smoke", "openpose137", outputs)
+    row = int(longest.table["frames"].argmax())
+    keypoints = alignment.align(torch.tensor(longest[row]), frames).numpy()
+    table = clips_of([keypoints] * 1, [0], "openpose137").table
+    table = table.loc[table.index.repeat(count)].reset_index(drop=True)
+    ids = [f"{i // 40:04d}_{i % 40}" for i in range(count)]
+    table = table.assign(id=ids, label=np.arange(count) % 32, split=np.where(np.arange(count) % 5, "train", "val"))
+    return Clips(table, keypoints, longest.layout, longest.classes, "")

@@ -1,0 +1,61 @@
+"""Where there is no kernel: exported pages play, untrusted notebooks show the still picture."""
+
+import base64
+import copy
+import re
+
+import lab
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+from traitlets.config import Config
+
+ALONE = ["text/html", "image/png", "text/plain"]
+
+
+@pytest.fixture(params=["first place for html", "no widget state"])
+def export(request, executed, tmp_path):
+    """An exported page, in the two ways in which it stands alone."""
+    notebook, exporter = copy.deepcopy(executed), HTMLExporter()
+    if request.param == "no widget state":
+        del notebook.metadata["widgets"]
+    else:
+        exporter = HTMLExporter(config=Config(NbConvertBase={"display_data_priority": ALONE}))
+    path = tmp_path / "exported.html"
+    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+    return path.as_uri()
+
+
+def test_an_exported_page_plays_without_kernel_or_network(export, open_page):
+    page = open_page()
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    page.goto(export)
+    shown = page.locator(lab.VIEWER)
+    canvas = shown.locator("canvas").first
+    assert shown.locator("figcaption").first.inner_text() == "a_1: cover face"
+    before = canvas.evaluate("(canvas) => canvas.toDataURL()")
+    shown.get_by_label("Play or pause").click()
+    page.wait_for_function("document.querySelector('.miga-frame').value > 2")
+    assert canvas.evaluate("(canvas) => canvas.toDataURL()") != before
+    assert shown.locator(".miga-truth").count() == 1
+    shown.locator("[role=option]").first.click()
+    assert "needs a running kernel" in shown.locator(".miga-message").inner_text()
+    assert shown.locator("figcaption").first.inner_text() == "a_1: cover face"
+    page.close()
+
+
+def test_an_executed_notebook_holds_the_still_picture(executed):
+    data = executed.cells[1].outputs[0].data
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == "SkeletonViewer of 3 clips, showing a_1: cover face"
+
+
+def test_an_untrusted_notebook_shows_the_still_picture(executed, jupyter, folder, open_page):
+    nbformat.write(executed, folder / "untrusted.ipynb")
+    page = open_page()
+    lab.open_notebook(page, jupyter, "untrusted.ipynb")
+    picture = page.locator(".jp-OutputArea img").first
+    picture.wait_for()
+    assert picture.evaluate("(image) => image.naturalWidth") > 500
+    assert page.locator(lab.VIEWER).count() == 0
+    page.close()

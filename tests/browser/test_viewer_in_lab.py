@@ -1,0 +1,273 @@
+"""The viewer in JupyterLab: it draws, plays and is steered; missing joints and what cannot be shown are seen."""
+
+import lab
+import numpy as np
+import pytest
+import samples
+import torch
+from conftest import SETUP
+
+from miga_lib import augmentation, heatmaps, layouts, viewer
+
+MAIN, RING, EMPTY, NOBODY, OTHER = range(5)
+CELLS = (
+    "shown = clips.load('synthetic-smoke', 'openpose137', OUTPUTS)\n"
+    "viewer.SkeletonViewer(shown, samples.predictions_of(shown.split('val')), clip='0001_2', beside='align')",
+    "viewer.SkeletonViewer(samples.oddities())",
+    "viewer.SkeletonViewer(samples.oddities().where([]))",
+    "viewer.SkeletonViewer(samples.oddities(), clip=2)",
+    "nods = Predictions(np.array(['a_0']), np.array([0]), np.ones((1, 1)), np.array(['nod']))\n"
+    "viewer.SkeletonViewer(samples.oddities(), nods)",
+)
+
+
+@pytest.fixture(scope="module")
+def page(open_page, jupyter, folder, smoke_outputs):
+    """A notebook with five viewers, run."""
+    lab.write_notebook(folder / "viewers.ipynb", SETUP + f"OUTPUTS = {str(smoke_outputs)!r}", *CELLS)
+    page = open_page()
+    lab.run_notebook(page, jupyter, "viewers.ipynb", viewers=5)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def show(page):
+    """Gives the viewer of that number, at its first frame and paused."""
+
+    def of(number):
+        found = page.locator(lab.VIEWER).nth(number)
+        if found.get_by_label("Play or pause").get_attribute("aria-pressed") == "true":
+            found.get_by_label("Play or pause").click()
+        move(found, 0)
+        return found
+
+    return of
+
+
+def settle(viewer):
+    """Wait until what was asked for is drawn."""
+    viewer.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def move(viewer, frame):
+    """Move the slider as a hand does."""
+    viewer.get_by_label("Frame", exact=True).evaluate(
+        "(slider, frame) => { slider.value = frame; slider.dispatchEvent(new Event('input')); }", frame
+    )
+    settle(viewer)
+
+
+def drawn(viewer, canvas=0):
+    return viewer.locator("canvas").nth(canvas).evaluate("(canvas) => canvas.toDataURL()")
+
+
+def place(viewer):
+    return viewer.locator(".miga-place").inner_text()
+
+
+def alpha(viewer, x, y, reach):
+    """The opacity of the first canvas in a square around a pixel."""
+    script = """(canvas, [x, y, side]) =>
+        [...canvas.getContext('2d').getImageData(x, y, side, side).data.filter((_, i) => i % 4 === 3)]"""
+    return np.array(viewer.locator("canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1]))
+
+
+def ring_on_canvas(viewer, px, py):
+    """Where on the first canvas a point lies while the ring is shown: the person is centred and fills 9/10 of the shorter side."""
+    x, y, _ = samples.ring()[0].T
+    width, height = viewer.locator("canvas").first.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
+    scale = 0.9 * min(width, height) / max(np.ptp(x), np.ptp(y))
+    return round((px - (x.min() + x.max()) / 2) * scale + width / 2), round((py - (y.min() + y.max()) / 2) * scale + height / 2)
+
+
+def test_both_canvases_are_drawn(show):
+    shown = show(MAIN)
+    blank = shown.locator("canvas").first.evaluate(
+        "(c) => Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}).toDataURL()"
+    )
+    assert blank not in (drawn(shown, 0), drawn(shown, 1))
+    assert shown.locator("figcaption").all_inner_texts() == [
+        "0001_2: " + shown.locator("[aria-selected=true] span").nth(1).inner_text(),
+        "aligned to 48",
+    ]
+
+
+def test_the_slider_draws_and_asks_the_kernel_nothing(show, page):
+    shown = show(MAIN)
+    sent, before = [], drawn(shown)
+    page.evaluate(
+        "() => { const send = WebSocket.prototype.send; window.sent = 0;"
+        "WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); } }"
+    )
+    for frame in (3, 9, 20):
+        move(shown, frame)
+        sent.append(drawn(shown))
+    assert len({before, *sent}) == 4, "each frame looks different"
+    assert place(shown).startswith("21 / ")
+    assert page.evaluate("window.sent") == 0
+
+
+def test_play_and_pause(show, page):
+    shown = show(MAIN)
+    first = drawn(shown)
+    shown.get_by_label("Play or pause").click()
+    page.wait_for_function("(viewer) => viewer.querySelector('.miga-frame').value > 5", arg=shown.element_handle())
+    assert drawn(shown) != first
+    shown.get_by_label("Play or pause").click()
+    settle(shown)
+    paused = drawn(shown)
+    page.wait_for_timeout(200)
+    assert drawn(shown) == paused
+
+
+def test_keys_step_jump_and_play_and_the_notebook_does_not_take_them(show, page):
+    shown = show(RING)
+    cells = page.locator(".jp-Cell").count()
+    shown.locator("canvas").first.click()
+    for key, expected in [("ArrowRight", "2 / 5"), ("ArrowRight", "3 / 5"), ("ArrowLeft", "2 / 5"), ("Home", "1 / 5"), ("End", "5 / 5")]:
+        page.keyboard.press(key)
+        settle(shown)
+        assert place(shown) == expected
+    page.keyboard.press("ArrowRight")
+    settle(shown)
+    assert place(shown) == "1 / 5", "after the last frame comes the first"
+    page.keyboard.press("]")
+    assert shown.get_by_label("Speed").input_value() == "2"
+    page.keyboard.press("[")
+    page.keyboard.press("Space")
+    settle(shown)
+    assert shown.get_by_label("Play or pause").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Space")
+    page.keyboard.press("a")  # in JupyterLab's command mode: a new cell above
+    assert page.locator(".jp-Cell").count() == cells
+
+
+def test_a_missing_joint_is_a_ring_where_it_was_and_never_at_the_origin(show):
+    shown = show(RING)
+    nose, origin = ring_on_canvas(shown, 100, 0), ring_on_canvas(shown, 0, 0)
+    assert alpha(shown, *nose, 1).min() > 200, "the nose is a filled dot"
+    move(shown, 1)
+    assert alpha(shown, *origin, 12).max() == 0, "nothing is drawn at the origin"
+    assert alpha(shown, *nose, 1).max() < 100, "the nose is hollow"
+    assert alpha(shown, *nose, 5).max() > 100, "and has a rim"
+    assert shown.locator(".miga-caption").first.inner_text() == "2/5: 1 of 17 joints missing"
+    assert "1 of 17 joints missing" in shown.locator("canvas").first.get_attribute("aria-label")
+
+
+def test_pointing_at_a_joint_names_it(show):
+    shown = show(RING)
+    x, y = ring_on_canvas(shown, 100, 0)
+    shown.locator("canvas").first.hover(position={"x": x, "y": y})
+    assert shown.locator(".miga-caption").first.inner_text() == "nose: score 1.00"
+    move(shown, 1)
+    assert shown.locator(".miga-caption").first.inner_text() == "nose: missing"
+    shown.locator(".miga-legend").hover()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (EMPTY, "There are no clips to show: the selection is empty."),
+        (NOBODY, "Clip a_2 has no person: no joint was found in any of its 4 frames."),
+        (OTHER, "The run predicts 1 classes and the data have 32: no bars are shown; give a run of these classes."),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_the_viewer(show, page, number, text):
+    assert show(number).locator(".miga-message").inner_text() == text
+    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+
+
+def test_every_option_changes_the_picture(show):
+    shown = show(MAIN)
+    move(shown, 20)
+    pictures = {drawn(shown)}
+    for label, value in [("Score", "colour"), ("Score", "off"), ("Heatmap", "joints"), ("Heatmap", "limbs")]:
+        shown.get_by_label(label).select_option(value)
+        settle(shown)
+        pictures.add(drawn(shown))
+    shown.get_by_label("Trails").check()
+    settle(shown)
+    pictures.add(drawn(shown))
+    for name in ("imigue41", "imigue22"):
+        shown.get_by_label("Layout").select_option(label=f"{name} ({len(layouts.get(name).joints)})")
+        settle(shown)
+        pictures.add(drawn(shown))
+    assert len(pictures) == 8
+
+
+def test_clips_are_found_picked_and_compared(show, page):
+    shown = show(MAIN)
+    shown.get_by_label("Split").select_option(label="val")
+    rows = shown.get_by_role("option").filter(visible=True)
+    assert shown.locator(".miga-filters output").inner_text() == "9 of 42 clips"
+    shown.get_by_label("Predicted").select_option("wrong")
+    assert all(text.startswith("✗") for text in shown.locator(".miga-list [role=option]").all_inner_texts())
+    shown.get_by_label("Predicted").select_option("all")
+    shown.get_by_label("Find").fill("no such id")
+    assert shown.locator(".miga-filters output").inner_text() == "no clip fits"
+    shown.get_by_label("Find").fill("")
+    picked = shown.locator(".miga-list [role=option]").nth(2)
+    id = picked.locator("span").first.inner_text().lstrip("✓✗ ")
+    picked.click()
+    page.wait_for_function(
+        "([viewer, id]) => viewer.querySelector('figcaption').textContent.startsWith(id)", arg=[shown.element_handle(), id]
+    )
+    assert shown.locator(".miga-bars li").count() >= 5
+    assert shown.locator(".miga-truth").count() == 1
+    shown.get_by_role("listbox", name="Clips").press("ArrowDown")
+    page.wait_for_function(
+        "([viewer, id]) => !viewer.querySelector('figcaption').textContent.startsWith(id)", arg=[shown.element_handle(), id]
+    )
+    shown.get_by_label("Beside").select_option("nearest")
+    page.wait_for_function(
+        "(viewer) => viewer.querySelectorAll('figcaption')[1].textContent.startsWith('nearest:')", arg=shown.element_handle()
+    )
+    assert rows.count() >= 9
+
+
+def test_every_control_has_a_name(show):
+    unnamed = """(viewer) => [...viewer.querySelectorAll('select, input, button, [role=listbox], [tabindex]')]
+        .filter((node) => !node.getAttribute('aria-label') && !(node.labels && node.labels[0]?.textContent.trim()))
+        .map((node) => node.outerHTML)"""
+    assert show(MAIN).evaluate(unnamed) == []
+
+
+def test_nothing_lies_on_anything_else(show):
+    overlapping = """(viewer) => {
+        const boxes = [...viewer.querySelectorAll('label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, li span')]
+            .filter((node) => node.offsetParent).map((node) => [node, node.getBoundingClientRect()]);
+        const edge = viewer.getBoundingClientRect();
+        const lies = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+        const out = boxes.filter(([, box]) => box.right > edge.right || box.bottom > edge.bottom).map(([node]) => node.outerHTML);
+        const pairs = boxes.flatMap((one, i) => boxes.slice(i + 1).map((other) => [...one, ...other]));
+        const on = pairs.filter(([a, x, b, y]) => !a.contains(b) && lies(x, y)).map(([a, , b]) => [a.outerHTML, b.outerHTML]);
+        return [out, on];
+    }"""
+    assert show(MAIN).evaluate(overlapping) == [[], []]
+
+
+def test_heatmaps_and_boxes_in_the_browser_are_those_of_the_library(page):
+    """Random points, some outside the map, some missing, some limbs shorter than a pixel."""
+    random = np.random.default_rng(0)
+    layout = layouts.get("imigue22")
+    points = np.concatenate([random.uniform(-3, 31, (22, 2)), random.random((22, 1)) * (random.random((22, 1)) > 0.2)], axis=1)
+    points[layout.limbs[0][1], :2] = points[layout.limbs[0][0], :2] + 0.3
+    keypoints = torch.tensor(points)
+    expected = {
+        "joints": heatmaps.joints(keypoints[:, :2], keypoints[:, 2], (28, 28)).amax(0).numpy(),
+        "limbs": heatmaps.limbs(keypoints[:, :2], keypoints[:, 2], layout.limbs, (28, 28)).amax(0).numpy(),
+    }
+    script = """async ([source, points, limbs]) => {
+        const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
+        const given = Float64Array.from(points);
+        const maps = [null, limbs].map((these) => Array.from(module.heatmap(given, these, 28, 0.6)));
+        return { joints: maps[0], limbs: maps[1], box: module.cropBox(given) };
+    }"""
+    limbs = [list(limb) for limb in layout.limbs]
+    found = page.evaluate(script, [str(viewer.SkeletonViewer._esm), points.ravel().tolist(), limbs])
+    for kind, maps in expected.items():
+        assert np.array(found[kind]).reshape(28, 28) == pytest.approx(maps, abs=1e-6), kind
+    x0, y0, x1, y1 = augmentation.crop_box(keypoints[None, None])[0].tolist()
+    assert list(found["box"].values()) == pytest.approx([x0, y0, x1 - x0])
+    assert y1 - y0 == pytest.approx(found["box"]["side"])

@@ -1,0 +1,198 @@
+"""Several processes learn what one does, and tell each clip once. Here they are two, on the CPU; this file is also what they run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from miga_lib import clips, distributed, processes, runs, training
+from miga_lib.distributed import World
+from miga_lib.predictions import Predictions
+from miga_lib.settings import Settings
+
+SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two processes share a machine with others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A run of two processes started as a notebook starts them, from an outputs folder without a cache; and what they printed."""
+    outputs, lines = tmp_path_factory.mktemp("pair"), []
+    result = processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "pair", show=lines.append)
+    return outputs, lines, result
+
+
+def test_two_processes_learn_what_one_does(pair, smoke, tmp_path):
+    outputs, _, result = pair
+    alone = training.fit(smoke, SMOKE, tmp_path, progress=lambda row: None)
+    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (outputs / "runs" / "pair", tmp_path))
+    assert ours.keys() == theirs.keys()
+    for name in ours:  # sums in another order; without shared batch norm the difference is a hundred times this
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-2, atol=1e-3)
+    losses, others = (pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path))
+    assert losses.to_numpy() == pytest.approx(others.to_numpy(), rel=1e-4)
+    assert losses[0] == pytest.approx(others[0], rel=1e-6)
+    assert result["processes"] == 2
+    assert {split: scores["clips"] for split, scores in result["scores"].items()} == {
+        split: scores["clips"] for split, scores in alone["scores"].items()
+    }
+
+
+def test_clips_are_read_once_and_lines_come_through(pair):
+    outputs, lines, _ = pair
+    assert len(list((outputs / "cache").iterdir())) == 1
+    assert sum(line.startswith("epoch ") for line in lines) == 2
+    assert any(line.startswith("A step learns from 16 clips, 8 in each of 2 processes; the learning rate is that of one") for line in lines)
+
+
+def test_what_went_wrong_in_a_process_is_told(pair):
+    outputs, *_ = pair
+    with runs.lock(runs.folder("pair", outputs)), pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"):
+        processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "pair")
+
+
+def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
+    outputs, lines = pair[0], []
+
+    def interrupt(line):
+        lines.append(line)
+        if line.startswith("epoch   1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        processes.launch(replace(SMOKE, epochs=100), 2, "synthetic-smoke", outputs, "interrupted", show=interrupt)
+    held = torch.load(outputs / "runs" / "interrupted" / "last.ckpt", weights_only=True)["position"]
+    assert 1 <= held["epoch"] < 100
+    assert not (outputs / "runs" / "interrupted" / "result.json").exists()
+    with runs.lock(outputs / "runs" / "interrupted"):
+        """Nobody is left in the folder."""
+
+
+def test_devices_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="devices must be 1 or more, got 0"):
+        processes.launch(SMOKE, 0, outputs=tmp_path)
+
+
+def test_one_gpu_for_all_is_refused():
+    assert World(1, 2).device("cpu") == "cpu"
+    with pytest.raises(ValueError, match="device must be auto, cpu or cuda where 2 processes train together, got 'cuda:1'"):
+        World(1, 2).device("cuda:1")
+
+
+@given(count=st.integers(0, 50), size=st.integers(1, 9))
+def test_every_clip_is_in_one_share(count, size):
+    shares = [World(rank, size).share(torch.arange(count)) for rank in range(size)]
+    assert sorted(torch.cat(shares).tolist()) == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What two processes found out about themselves: see ``together``."""
+    folder = tmp_path_factory.mktemp("together")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    job = subprocess.run([*torchrun, __file__, str(folder)], capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+    return json.loads((folder / "told.json").read_text())
+
+
+def test_uneven_shards_are_gathered_without_a_clip_twice_or_none(told):
+    assert told["gathered"] == {"1": True, "2": True, "3": True, "8": True}
+
+
+def test_sums_and_answers_are_the_same_everywhere(told):
+    assert told["sum"] == [3.0]
+    assert told["from_first"] == [0, 0]
+    assert told["first_alone"] == [0, 1]
+
+
+def test_batch_norm_over_uneven_shards_is_that_of_the_whole_batch(told):
+    assert told["outputs"] < 1e-5
+    assert told["gradients"] < 1e-5
+    assert told["statistics"] < 1e-6
+
+
+def test_a_step_with_fewer_clips_than_processes_is_refused(told):
+    assert told["refused"] == "a step of 1 clips cannot be shared by 2 processes; use fewer, or a larger batch_size"
+
+
+def predicted(rows: np.ndarray) -> Predictions | None:
+    """Made-up predictions of some of 8 clips."""
+    if not len(rows):
+        return None
+    probabilities = np.eye(8)[rows] * 0.5 + 0.5 / 8
+    return Predictions(np.array([f"clip {row}" for row in rows]), rows, probabilities, np.array([f"class {k}" for k in range(8)]))
+
+
+def gathered(world: World, count: int) -> bool:
+    """Whether what all processes tell of ``count`` clips is what one would."""
+    every = predicted(np.arange(count))
+    ours = world.gather(predicted(world.share(torch.arange(count)).numpy()), every.ids)
+    return all(np.array_equal(getattr(ours, name), getattr(every, name)) for name in ("ids", "labels", "probabilities"))
+
+
+def batch_norm(world: World) -> dict[str, float]:
+    """The largest differences between one process's batch norm and that of all, the first having one clip of four."""
+    torch.manual_seed(0)
+    x, weights = torch.randn(4, 3, 2, 5, 5) * 4 + 100, torch.randn(4, 3, 2, 5, 5)
+    plain, shared = nn.BatchNorm3d(3), nn.BatchNorm3d(3)
+    whole, mine = x.clone().requires_grad_(), x.clone().requires_grad_()
+    rows = [0] if world.rank == 0 else [1, 2, 3]
+    expected, found = plain(whole), distributed.normalise(shared, mine[rows])
+    (expected * weights).sum().backward()
+    (found * weights[rows]).sum().backward()
+    return {
+        "outputs": (found - expected[rows]).abs().max().item(),
+        "gradients": (mine.grad[rows] - whole.grad[rows]).abs().max().item(),
+        "statistics": max((getattr(plain, name) - getattr(shared, name)).abs().max().item() for name in ("running_mean", "running_var")),
+    }
+
+
+def refused(folder: Path) -> str:
+    """What training says of batches of one clip."""
+    try:
+        settings = replace(SMOKE, batch_size=1)
+        training.fit(clips.load("synthetic-smoke", outputs=folder / "outputs"), settings, runs.folder("one", folder))
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+def together(folder: Path) -> None:
+    """Run by each of two processes; the first writes down what the tests look at."""
+    world = distributed.join("cpu")
+    told = {
+        "sum": world.sum(torch.tensor([world.rank + 1.0], dtype=torch.float64)).tolist(),
+        "from_first": [world.from_first(lambda: world.rank), world.from_first(os.environ.get, "RANK") and 0],
+        "gathered": {count: gathered(world, count) for count in (1, 2, 3, 8)},
+        **batch_norm(world),
+    }
+    with world.first_alone(), (folder / "order").open("a") as file:
+        file.write(f"{world.rank}\n")
+        clips.load("synthetic-smoke", outputs=folder / "outputs")
+    world.wait()
+    told |= {"first_alone": [int(line) for line in (folder / "order").read_text().split()], "refused": refused(folder)}
+    if world.rank == 0:
+        (folder / "told.json").write_text(json.dumps(told))
+    distributed.leave()
+
+
+if __name__ == "__main__":
+    together(Path(sys.argv[1]))

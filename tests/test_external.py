@@ -1,0 +1,191 @@
+"""Scores of other toolboxes become predictions of the right clips and classes, or are refused; what was repaired is said."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miga_lib import external
+from miga_lib.readers import Report
+
+CLASSES = ("nod", "shake", "touch face")
+IDS = ("0001_0", "0001_1", "0002_0")
+ROWS = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.0, 0.0, 1.0]])
+
+
+def write(path, text):
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+def csv_lines(ids=IDS, rows=ROWS):
+    return [",".join([id, *map(str, row)]) for id, row in zip(ids, rows, strict=True)]
+
+
+def read(path, **options):
+    return external.read(path, CLASSES, **options)
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """A PySkl annotation file whose order is neither that of its splits nor that of the ids."""
+    listed = [{"frame_dir": id, "label": label} for id, label in zip(("0002_0", "9999_0", "0001_0", "0001_1"), (2, 1, 0, 1), strict=True)]
+    path = tmp_path / "annotations.pkl"
+    path.write_bytes(pickle.dumps({"split": {"xsub_train": ["9999_0"], "xsub_val": list(IDS)}, "annotations": listed}))
+    return path
+
+
+@pytest.mark.parametrize("header", [[], ["id,nod,shake,touch face"], ["frame_dir,0,1,2"]])
+def test_a_csv_with_ids_needs_no_header(tmp_path, header):
+    predictions = read(write(tmp_path / "rgb.csv", [*header, *csv_lines()]))
+    assert predictions.ids.tolist() == list(IDS)
+    assert predictions.probabilities.tolist() == ROWS.tolist()
+    assert predictions.labels.tolist() == [-1, -1, -1]
+    assert predictions.classes.tolist() == list(CLASSES)
+
+
+@given(st.permutations(range(3)), st.permutations(range(3)))
+def test_the_order_of_lines_and_of_named_columns_changes_nothing(tmp_path_factory, clips, columns):
+    lines = ["id," + ",".join(CLASSES[k] for k in columns), *csv_lines([IDS[i] for i in clips], ROWS[clips][:, columns])]
+    report = Report()
+    predictions = read(write(tmp_path_factory.mktemp("any") / "rgb.csv", lines), report=report).of(IDS)
+    assert predictions.probabilities.tolist() == ROWS.tolist()
+    assert ("columns put into the order of the classes" in str(report)) == (list(columns) != [0, 1, 2])
+
+
+def test_labels_of_a_csv_are_of_its_own_columns(tmp_path):
+    """The file's class 0 is shake, our class 1."""
+    lines = ["id,label,shake,nod,Touch_Face", "a,0,0.5,0.25,0.25", "b,2,0.5,0.25,0.25", "c,-1,0.5,0.25,0.25"]
+    predictions = read(write(tmp_path / "rgb.csv", lines))
+    assert predictions.labels.tolist() == [1, 2, -1]
+    assert predictions.probabilities[0].tolist() == [0.25, 0.5, 0.25]
+
+
+def test_placeholder_labels_tell_nothing(tmp_path):
+    report = Report()
+    lines = ["id,label,0,1,2", "a,0,0.5,0.25,0.25", "b,0,0.5,0.25,0.25"]
+    assert read(write(tmp_path / "rgb.csv", lines), report=report).labels.tolist() == [-1, -1]
+    assert "labels that are all alike taken as unknown: rgb.csv (2 × 0)" in str(report)
+
+
+def test_an_npz_may_tell_ids_labels_and_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", ids=np.array(IDS), labels=np.array([0, 1, 2]), scores=ROWS, classes=np.array(CLASSES))
+    predictions = read(tmp_path / "a.npz")
+    assert predictions.labels.tolist() == [0, 1, 2]
+    assert predictions.probabilities.tolist() == ROWS.tolist()
+
+
+def test_a_pickled_dict_has_its_ids(tmp_path):
+    """What the test scripts of ST-GCN's descendants write."""
+    (tmp_path / "score.pkl").write_bytes(pickle.dumps(dict(zip(IDS, ROWS, strict=True))))
+    assert read(tmp_path / "score.pkl").of(IDS[::-1]).probabilities.tolist() == ROWS[::-1].tolist()
+
+
+@pytest.mark.parametrize("name", ["result.pkl", "bare.npy", "bare.npz", "bare.csv"])
+def test_bare_scores_are_in_the_order_of_the_annotations(tmp_path, annotations, name):
+    """PySkl goes through the annotations and keeps those of the split: 0002_0, 0001_0, 0001_1."""
+    path, rows = tmp_path / name, ROWS[[2, 0, 1]]
+    if name == "result.pkl":
+        path.write_bytes(pickle.dumps(list(rows.astype(np.float32))))
+    elif name == "bare.csv":
+        write(path, [",".join(map(str, row)) for row in rows])
+    else:
+        np.save(path, rows) if name == "bare.npy" else np.savez(path, rows)
+    report = Report()
+    predictions = read(path, annotations=annotations, split="val", report=report)
+    assert predictions.of(IDS).probabilities.tolist() == ROWS.tolist()
+    assert predictions.of(IDS).labels.tolist() == [0, 1, 2]
+    assert f"ids taken from the order of an annotation file: {name} (from annotations.pkl)" in str(report)
+
+
+def test_logits_become_probabilities_as_they_are_said_to(tmp_path):
+    report = Report()
+    path = write(tmp_path / "rgb.csv", csv_lines(rows=np.log(np.maximum(ROWS, 1e-30)) + 7))
+    with pytest.raises(ValueError, match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip 0002_0 .*`normalise`"):
+        read(path)
+    assert np.allclose(read(path, normalise="softmax", report=report).probabilities, ROWS)
+    assert "scores turned into probabilities by softmax: rgb.csv" in str(report)
+    with pytest.raises(ValueError, match="only scores of 0 or more, not all 0, can be divided by their sum, .*'softmax'"):
+        read(path, normalise="divide")
+
+
+def test_shares_are_divided_by_their_sum(tmp_path):
+    path, report = write(tmp_path / "rgb.csv", csv_lines(rows=100 * ROWS)), Report()
+    assert np.allclose(read(path, normalise="divide", report=report).probabilities, ROWS)
+    assert "scores divided by their sum: rgb.csv" in str(report)
+
+
+def test_probabilities_are_left_alone_whatever_is_said_of_others(tmp_path):
+    path = write(tmp_path / "rgb.csv", csv_lines())
+    assert read(path, normalise="softmax").probabilities.tolist() == ROWS.tolist()
+
+
+def test_rounding_is_repaired_and_said(tmp_path):
+    report = Report()
+    predictions = read(write(tmp_path / "rgb.csv", csv_lines(rows=ROWS * 1.004)), report=report)
+    assert np.allclose(predictions.probabilities, ROWS)
+    assert "rows that summed to 1 but for rounding divided by their sum" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (csv_lines(ids=("a", "a", "b")), "ids of predictions must differ, 'a' is there 2 times"),
+        (["0.5,0.25,0.25"], "names no clips; give `annotations`"),
+        (["a,0.5,0.5"], "has scores of 2 classes where 3 are needed"),
+        (["a,0.5,0.25,0.25,0"], "has scores of 4 classes where 3 are needed, from nod to touch face"),
+        (["id,nod,shake,bow", "a,0.5,0.25,0.25"], "its 3 classes are not the 3 that are needed: 'touch face' is missing"),
+        (["id,nod,shake,touch face,bow", "a,0.5,0.25,0.25,0"], "its 4 classes are not the 3 that are needed: 'bow' is none of them"),
+        (["id,0,1,2", "a,0.5,,0.5"], "scores must be finite numbers, found nan in row 0, column 1"),
+        (["id,0,1,2", "a,0.5,inf,0.5"], "scores must be finite numbers, found inf"),
+        (["id,label,0,1,2", "a,3,0.5,0.5,0"], r"labels must be whole numbers from -1 \(unknown\) to 2"),
+        (["id,0,1,2", "a,0.5,0.5,0,1"], "not a table of scores"),
+        ([""], "not a table of scores"),
+    ],
+)
+def test_a_csv_that_makes_no_sense_is_refused(tmp_path, lines, message):
+    with pytest.raises(ValueError, match=rf"rgb\.csv: .*{message}"):
+        read(write(tmp_path / "rgb.csv", lines))
+
+
+def test_other_files_that_make_no_sense_are_refused(tmp_path, annotations):
+    np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
+    with pytest.raises(ValueError, match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found a, b"):
+        read(tmp_path / "two.npz")
+    np.savez(tmp_path / "few.npz", scores=ROWS, ids=np.array(IDS[:2]))
+    with pytest.raises(ValueError, match=r"few\.npz: has scores of 3 clips and `ids` of shape \(2,\); each clip needs one"):
+        read(tmp_path / "few.npz")
+    np.save(tmp_path / "flat.npy", ROWS[0])
+    with pytest.raises(ValueError, match=r"flat\.npy: expected an array .* found an array of shape \(3,\)"):
+        read(tmp_path / "flat.npy")
+    (tmp_path / "views.pkl").write_bytes(pickle.dumps([ROWS, ROWS]))
+    with pytest.raises(ValueError, match=r"views\.pkl: expected arrays of one score a class, .* average the views of a clip"):
+        read(tmp_path / "views.pkl")
+    (tmp_path / "text.pkl").write_bytes(pickle.dumps("text"))
+    with pytest.raises(ValueError, match=r"text\.pkl: expected a list of score arrays, one a clip, or a dict of them by id, found 'text'"):
+        read(tmp_path / "text.pkl")
+    with pytest.raises(ValueError, match=r"scores are read from \.csv, \.npz, \.npy, \.pkl, \.pickle files"):
+        read(tmp_path / "scores.json")
+    with pytest.raises(ValueError, match="normalise must be softmax, divide or empty, got 'sum'"):
+        read(tmp_path / "two.npz", normalise="sum")
+
+
+def test_scores_of_another_split_or_file_are_refused(tmp_path, annotations):
+    (tmp_path / "result.pkl").write_bytes(pickle.dumps(list(ROWS)))
+    with pytest.raises(ValueError, match=r"result\.pkl: has scores of 3 clips, and split 'train' of .*annotations\.pkl has 1"):
+        read(tmp_path / "result.pkl", annotations=annotations, split="train")
+    with pytest.raises(ValueError, match=r"annotations\.pkl: split must be one of xsub_train, xsub_val, got 'test'"):
+        read(tmp_path / "result.pkl", annotations=annotations, split="test")
+
+
+def test_no_pickle_is_run(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (tmp_path / "done").touch, ()
+
+    (tmp_path / "result.pkl").write_bytes(pickle.dumps([Harm()]))
+    with pytest.raises(ValueError, match="refused, and nothing was run"):
+        read(tmp_path / "result.pkl")
+    assert not (tmp_path / "done").exists()

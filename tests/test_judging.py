@@ -1,0 +1,145 @@
+"""Figures of judgement show what they are given, and stay legible with 32 classes at the width of a notebook."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from miga_lib import failures, labels, metrics, plots, recipes
+from miga_lib.predictions import Predictions
+
+WIDEST = 1050
+"""Pixels of a notebook's output, about."""
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    plt.switch_backend("agg")
+    with plt.rc_context():
+        plots.style()
+        yield
+    plt.close("all")
+
+
+def of_32_classes(clips=200, absent=(3, 17)):
+    """Predictions that are right two times in three, of clips of all classes but two."""
+    random = np.random.default_rng(0)
+    truth = random.choice([k for k in range(32) if k not in absent], clips)
+    probabilities = random.dirichlet(np.full(32, 0.1), clips)
+    probabilities[np.arange(clips), truth] += np.where(random.random(clips) < 0.66, 3, 0)
+    ids = np.array([f"{i:04d}_0" for i in range(clips)])
+    return Predictions(ids, truth, probabilities / probabilities.sum(1, keepdims=True), np.array(labels.CLASSES))
+
+
+PREDICTIONS = of_32_classes()
+
+
+def judged_by_hand(predictions):
+    """What ``failures.judged`` gives, for clips that are not in any data."""
+    random = np.random.default_rng(1)
+    table = pd.DataFrame({"class": predictions.classes[predictions.labels], "right": predictions.guesses == predictions.labels})
+    table["frames"] = random.integers(2, 300, len(table))
+    table["missing"] = random.uniform(0, 0.5, len(table))
+    table["group"] = random.integers(0, 35, len(table)).astype(str)
+    return table.assign(training=np.where(table["class"] == "head up", 0, 40))
+
+
+def check_legible(figure):
+    """No text is cut off, and names along an axis do not run into each other."""
+    figure.canvas.draw()
+    page = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert page.width * figure.dpi <= WIDEST
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        names = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        boxes = [name.get_window_extent().shrunk(0.9, 0.9) for name in names if name.get_text() and name.get_visible()]
+        assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+        assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("order", ["confusion", "region", "index"])
+@pytest.mark.parametrize("per", list(plots.judging.PER))
+def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
+    ax = plots.confusion(PREDICTIONS, per, order)
+    check_legible(ax.figure)
+    names = [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()]
+    assert sorted(names) == sorted(labels.CLASSES)
+    values = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+    diagonal = metrics.confusion(PREDICTIONS).diagonal()[[labels.CLASSES.index(name) for name in names]]
+    if per == "counts":
+        assert values.diagonal().tolist() == diagonal.tolist()
+    else:
+        sums = np.nansum(values, axis=1 if per == "class" else 0)
+        assert set(sums.round(6)) <= {0, 100}
+        shares = metrics.per_class(PREDICTIONS)["recall" if per == "class" else "precision"][names]
+        assert np.allclose(values.diagonal(), 100 * shares, equal_nan=True), "absent classes are blank, not 0"
+
+
+def test_other_ways_of_showing_a_confusion_are_refused():
+    with pytest.raises(ValueError, match="`per` must be one of class, guess, counts, got 'row'"):
+        plots.confusion(PREDICTIONS, per="row")
+    with pytest.raises(ValueError, match="order must be one of confusion, region, index, got 'name'"):
+        plots.confusion(PREDICTIONS, order="name")
+
+
+def test_absent_classes_are_said_to_be():
+    axes = plots.class_scores(metrics.per_class(PREDICTIONS))
+    check_legible(axes[0].figure)
+    assert [text.get_text() for text in axes[0].texts] == ["no clips", "no clips"]
+    assert len(axes[0].lines[0].get_xdata()) == 30
+
+
+def test_the_other_figures_can_be_read():
+    by_class, table = metrics.per_class(PREDICTIONS), judged_by_hand(PREDICTIONS)
+    check_legible(plots.accuracy_by(table, by_class)[0].figure)
+    check_legible(plots.accuracy_by_group(table).figure)
+    names = ("synthetic-posec3d-joint-imigue41-align-quick-0", "synthetic-posec3d-limb-imigue41-align-quick-0")
+    check_legible(plots.calibration(dict.fromkeys(names, PREDICTIONS))[0].figure)
+    check_legible(plots.alone(metrics.alone(PREDICTIONS, PREDICTIONS), names).figure)
+
+
+def test_gains_are_in_points_and_leave_out_the_reference():
+    groups = pd.Series(np.arange(len(PREDICTIONS)) % 7, index=PREDICTIONS.ids)
+    other = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, np.roll(PREDICTIONS.probabilities, 1, axis=1), PREDICTIONS.classes)
+    table = recipes.judge({"first": PREDICTIONS, "rolled": other}, "first", groups)
+    ax = plots.gains(table, "gain", "gain over first")
+    check_legible(ax.figure)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["rolled"]
+    assert ax.lines[-1].get_xdata() == pytest.approx(100 * table.loc["rolled", "gain"])
+    assert plots.judgement(table).to_html().count("–") == 4
+
+
+def test_one_subject_gives_a_gain_without_an_interval():
+    table = pd.DataFrame({"gain": [0.1], "low": [np.nan], "high": [np.nan]}, index=["fused"])
+    assert "no interval" in plots.gains(table, "gain", "gain").texts[0].get_text()
+
+
+def test_a_table_holds_its_text_as_text():
+    table = pd.DataFrame({"run": ["<b>x</b>", "y"], "top-1": [0.5, None], "seconds": [1234.5, 2.0]})
+    page = plots.sortable(table).data
+    assert "<b>" not in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert '<td class="number" data-value="0.5">0.500</td>' in page
+    assert '<td class="number" data-value="1234.5">1234</td>' in page
+    assert "<td></td>" in page
+
+
+def test_the_record_has_room_for_runs_of_any_state():
+    times = pd.to_datetime(["2026-01-02 03:04", "2026-01-01 00:00"], utc=True)
+    table = pd.DataFrame({"run": ["a", "b"], "state": ["finished", "broken: ValueError: not json"], "changed": times, "secret": [1, 2]})
+    page = plots.record(table).data
+    assert "2026-01-02 03:04" in page
+    assert "broken: ValueError: not json" in page
+    assert "secret" not in page
+    assert "<tbody></tbody>" in plots.record(table.iloc[:0]).data
+
+
+def test_regions_of_other_classes_are_drawn_too():
+    classes = np.array(["jump", "bite lip", "run"])
+    predictions = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.eye(3)[[0, 2]], classes)
+    ax = plots.confusion(predictions, order="region")
+    assert [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()] == ["bite lip", "jump", "run"]
+    assert {"head", "other"} <= {text.get_text() for text in ax.texts}
+    assert failures.by_region(classes.tolist()) == {"head": [1], "other": [0, 2]}

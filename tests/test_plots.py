@@ -1,0 +1,310 @@
+"""What figures show: their labels, and that what is drawn is what was given. Pixels are looked at by people."""
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+from test_survey import STICK, clips_of, still
+
+from miga_lib import alignment, layouts, plots, survey
+from miga_lib.plots import inputs, motion
+from miga_lib.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def some():
+    return clips_of(
+        (still(10), 0, "train", "v1", "anna"),
+        (still(60, scores=(0.5, 0, 0.5)), 2, "train", "v2", "anna"),
+        (still(30), 0, "val", "v3", "anna"),
+        (still(48), 0, "train", "v4", "ben"),
+    )
+
+
+def places(collection):
+    return np.asarray(collection.get_offsets())
+
+
+def empty_clip(frames=5):
+    return np.zeros((frames, 41, 3), dtype=np.float32)
+
+
+def test_classes_stand_by_their_training_clips_over_a_logarithmic_axis(some):
+    ax = plots.class_counts(some)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["wave", "bow", "nod"]
+    assert ax.get_xscale() == "symlog"
+    train, val = ax.collections
+    assert places(train)[:, 0].tolist() == [2, 1, 0]
+    assert places(val)[:, 0].tolist() == [1, 0, 0]
+    assert train.get_facecolors()[:, 3].tolist() == [1, 1, 0], "a class without clips is hollow"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: 3 clips", "val: 1 clips"]
+    assert ax.get_title() == "Always answering “wave” is right for 66.7% of train"
+
+
+def test_all_32_classes_are_named(smoke):
+    labels = [label.get_text() for label in plots.class_counts(smoke).get_yticklabels()]
+    assert sorted(labels) == sorted(smoke.classes)
+
+
+def test_classes_that_are_not_told_are_no_answer():
+    ax = plots.class_counts(clips_of((still(), -1, "test", "v", "")))
+    assert ax.get_title() == ""
+
+
+def test_lengths_are_shares_of_each_split(some):
+    ax = plots.clip_lengths(some)
+    steps = [patch.get_data().values for patch in ax.patches]
+    assert [values.sum() for values in steps] == pytest.approx([1, 1])
+    assert ax.get_title() == "10 to 60 frames: 25% of the clips lose some, 50% are stretched"
+    assert ax.lines[0].get_xdata()[0] == 48
+    assert "train: median 48 frames" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_subjects_in_two_splits_are_crossed(some):
+    ax = plots.group_counts(some)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["anna", "ben"]
+    assert ax.get_title() == "2 subjects, 1 of them in more than one split"
+    assert places(ax.collections[0])[:, 0].tolist() == [0]
+    assert [bar.get_height() for bar in ax.patches] == [2, 1, 1, 0], "train of anna and ben, then val"
+    assert plots.group_counts(some, "video", plt.subplots()[1]).collections[:] == []
+
+
+def test_missing_joints_are_shares_of_all_frames(some):
+    body, regions = plots.missing_joints(some)
+    # The neck is missing in the 60 frames of one clip, of 148 in all.
+    assert places(regions.collections[0])[:, 0] == pytest.approx([0, 60 / 148, 0])
+    assert regions.patches[0].get_width() == pytest.approx(20 / 148)
+    assert [text.get_text() for text in regions.texts] == ["neck"]
+    assert body.collections[1].get_array().data == pytest.approx(np.array([0, 6000 / 148, 0]))
+    assert body.get_title() == "14% of all joints are missing"
+
+
+def test_what_is_never_found_is_told_and_draws_no_score():
+    never = clips_of((still(4, scores=(0.5, 0.5, 0)), 0, "train", "v", ""))
+    assert plots.missing_joints(never)[0].get_title() == "33% of all joints are missing, 1 joints never found"
+    nobody = clips_of((still(4, scores=(0, 0, 0)), 0, "train", "v", ""))
+    assert "3 joints never found" in plots.missing_joints(nobody)[0].get_title()
+    ax = plots.confidence(nobody)
+    ax.figure.canvas.draw()
+
+
+def test_confidence_is_that_of_the_found_joints(some):
+    ax = plots.confidence(some)
+    assert places(ax.collections[2]).tolist() == [[0.505, 0]], "the middle of the bin that begins at 0.5"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["all"]
+
+
+def test_the_regions_stand_in_the_same_order_in_both(smoke):
+    missing, ax = plots.missing_joints(smoke)[1], plots.confidence(smoke)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [label.get_text() for label in missing.get_yticklabels()]
+    assert set(names) == {region.replace("_", " ") for region in smoke.layout.regions}
+    widths = [bar.get_width() for bar in missing.patches]
+    assert widths == sorted(widths)
+
+
+def test_the_table_shows_the_highest_first(some):
+    page = plots.clip_table(some, "frames", most=2).data
+    assert page.index("clip_1") < page.index("clip_3")
+    assert "clip_0" not in page
+    assert ">33<" in page, "a third of the joints is missing in clip_1"
+    with pytest.raises(ValueError, match="clips can be sorted by one of label, split, .*, got 'speed'"):
+        plots.clip_table(some, "speed")
+
+
+def fanned(layout):
+    """A frame in which no two joints share a place."""
+    v = np.arange(len(layout.joints))
+    return np.stack([100 + 7 * (v % 12), 50 + 11 * (v // 12), np.full(len(v), 0.8)], axis=1)
+
+
+@pytest.mark.parametrize("name", ["imigue22", "imigue41", "coco17", "light_hand35"])
+def test_every_name_stands_at_its_joint(name):
+    source, layout = layouts.get("openpose137"), layouts.get(name)
+    frame = fanned(source)
+    own = frame[layouts.selection(source, layout)]
+    labels = [text for ax in plots.layout_skeletons(frame, source, [name]).flat for text in ax.texts]
+    named = {text.get_text().replace(" ", "_"): text.xy for text in labels}
+    assert named.keys() == {joint for joint in layout.joints if not joint.startswith("left_") or not joint.endswith("_4")}
+    for joint, place in named.items():
+        assert tuple(place) == tuple(own[layout.joints.index(joint), :2])
+
+
+def test_many_joints_share_labels():
+    source = layouts.get("openpose137")
+    axes = plots.layout_skeletons(fanned(source), source, ["openpose137"])
+    labels = [text.get_text() for ax in axes.flat for text in ax.texts]
+    assert {"left jaw 1–8", "right index 1–4", "chin"} <= set(labels)
+    assert len(labels) == len(set(labels))
+
+
+def test_joints_that_were_not_found_are_counted_and_not_named():
+    source = layouts.get("body25")
+    frame = fanned(source)
+    frame[[0, 10]] = 0
+    axes = plots.layout_skeletons(frame, source, ["body25"])
+    assert "23 of 25 joints" in axes[0, 0].get_title()
+    labels = {text.get_text() for ax in axes.flat for text in ax.texts}
+    assert not {"nose", "right knee"} & labels
+
+
+def test_layouts_stand_side_by_side_without_names():
+    source = layouts.get("openpose137")
+    axes = plots.layout_skeletons(fanned(source), source, ["coco17", "body25", "imigue22_official"], labelled=False)
+    assert axes.shape == (1, 3)
+    assert not any(ax.texts for ax in axes.flat)
+    assert [len(ax.collections[0].get_segments()) for ax in axes[0]] == [17, 24, 21], "all limbs are drawn"
+    with pytest.raises(ValueError, match="layout 'openpose137' needs"):
+        plots.layout_skeletons(fanned(layouts.get("body25")), layouts.get("body25"), ["openpose137"])
+
+
+def test_paths_have_gaps_where_the_joint_is_missing():
+    clip = still(6)
+    clip[:, 0, 0] = np.arange(6)
+    clip[2:4, 0, 2] = 0
+    path, x, y = plots.trajectories(clip, STICK, ["head", "hip"])
+    assert np.isnan(x.lines[0].get_ydata()).tolist() == [False, False, True, True, False, False]
+    assert x.lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
+    assert y.lines[1].get_ydata().tolist() == [2] * 6
+    assert len(path.lines) == 2
+    with pytest.raises(ValueError, match="layout 'stick' has no joint 'tail'; it has head, neck, hip"):
+        plots.trajectories(clip, STICK, ["tail"])
+
+
+def test_hands_and_nose_are_followed_where_there_are_any(smoke):
+    names = [line.get_label() for line in plots.trajectories(smoke[0], smoke.layout)[1].lines]
+    assert names == ["nose", "right wrist", "left wrist", "right index 4", "left index 4"]
+    assert len(plots.trajectories(still(3), STICK)[1].lines) == 3
+
+
+def test_the_mirror_image_swaps_places_and_names():
+    layout = layouts.get("coco17")
+    clip = np.concatenate([fanned(layout)[None]] * 3)
+    axes = plots.mirrored(clip, layout, width=640, count=3)
+    filmed, mirrored = (row[0].collections[1] for row in axes)
+    v = layout.joints.index("left_wrist")
+    assert places(mirrored)[v].tolist() == [639 - clip[0, layout.mirror[v], 0], clip[0, layout.mirror[v], 1]]
+    assert np.array_equal(filmed.get_facecolors(), mirrored.get_facecolors()), "the left joints stay blue"
+    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == ["subject's left", "subject's right", "middle"]
+
+
+def test_a_film_has_a_picture_for_each_frame(tmp_path):
+    moving = still(7)
+    moving[..., 0] += 30 * np.arange(7)[:, None]
+    path = plots.animate({"long": moving, "short": still(4)}, STICK, tmp_path / "new" / "film.gif", rate=20)
+    with Image.open(path) as film:
+        assert film.n_frames == 7
+        assert film.info["duration"] == 50, "thousandths of a second"
+    assert [file.name for file in path.parent.iterdir()] == ["film.gif"]
+    assert plots.film(path).data.startswith('<img src="data:image/gif;base64,R0lGOD')
+
+
+@pytest.mark.parametrize(
+    ("shown", "name", "message"),
+    [
+        ({"a": still()}, "film.avi", r"film.avi: a film ends in .gif or .mp4, got '.avi'"),
+        ({"a": still()}, "film.mp4", r"film.mp4: writing .mp4 needs ffmpeg, which is not installed; choose .gif"),
+        ({}, "film.gif", "a film needs one clip or more, each with a frame at least"),
+        ({"a": np.zeros((0, 3, 3))}, "film.gif", "a film needs one clip or more"),
+    ],
+)
+def test_a_film_that_cannot_be_made(tmp_path, monkeypatch, shown, name, message):
+    monkeypatch.setattr(motion.shutil, "which", lambda program: None)
+    with pytest.raises(ValueError, match=message):
+        plots.animate(shown, STICK, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_heatmaps_show_the_highest_of_all_joints_and_limbs(smoke):
+    axes = plots.heatmaps(smoke[0], smoke.layout, size=32, count=3)
+    assert axes.shape == (4, 3)
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["skeleton", "41 joints", "43 limbs", "overlaid"]
+    assert [ax.get_title() for ax in axes[0]] == ["frame 1", "frame 25", "frame 48"], "the middle of 1 and 48 is rounded to an even index"
+    joint, limb, both = (axes[row, 1].images[0].get_array() for row in (1, 2, 3))
+    assert joint.shape == (32, 32)
+    assert np.array_equal(both, np.maximum(joint, limb))
+    assert 0 < joint.max() <= smoke[0][..., 2].max()
+
+
+def test_each_alignment_tells_which_frames_it_took():
+    clip = still(100)
+    axes = plots.alignments(clip, STICK, length=20, count=3)
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["clip", "align", "crop_pad", "segments"]
+    # The central cut of 20 frames of 100 begins after 40; the middle of the first of 20 parts of 5 frames is the third.
+    assert [ax.get_title() for ax in axes[:, -1]] == [
+        "100 frames, from 1 to 100",
+        "20 frames, from 1 to 100",
+        "20 frames, from 41 to 60, 80 outside",
+        "20 frames, from 3 to 98, 4 outside",
+    ]
+    assert places(axes[1, -1].collections[0])[:, 0].tolist() == (np.linspace(0, 99, 20).round() + 1).tolist()
+    assert [ax.get_title() for ax in axes[2, :3]] == ["41", "51", "60"]
+
+
+def test_a_short_clip_is_stretched_or_filled_up():
+    axes = plots.alignments(still(5), STICK, length=9, count=3)
+    assert [ax.get_title() for ax in axes[1:, -1]] == [
+        "9 frames, from 1 to 5",
+        "9 frames, from 1 to 5, 4 empty",
+        "9 frames, from 1 to 5",
+    ]
+    assert [text.get_text() for text in axes[2, 2].texts] == ["empty"]
+    assert places(axes[1, -1].collections[0])[:, 0].tolist() == np.linspace(1, 5, 9).tolist()
+
+
+@pytest.mark.parametrize("method", alignment.METHODS)
+def test_what_is_shown_is_what_the_alignment_gives(smoke, method):
+    taken, _ = inputs.brought_to(smoke[0], 10, method)
+    expected = getattr(alignment, method)(torch.tensor(smoke[0]), 10)
+    assert np.array_equal(taken, expected.numpy())
+
+
+def test_maps_are_blended_in_the_colours_of_their_sides():
+    layout = layouts.get("coco17")
+    maps = np.zeros((17, 2, 2), dtype=np.float32)
+    maps[layout.joints.index("left_wrist"), 0, 0] = 1
+    maps[layout.joints.index("right_wrist"), 1, 1] = 0.5
+    picture = inputs.blended(maps, layout, "joint")
+    assert picture[0, 0] == pytest.approx(to_rgb(plots.SIDES["left"]))
+    assert picture[1, 1] == pytest.approx(1 - (1 - np.array(to_rgb(plots.SIDES["right"]))) / 2)
+    assert picture[0, 1].tolist() == [1, 1, 1], "white where nothing is"
+
+
+@pytest.mark.parametrize("stream", ["joint", "limb"])
+def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
+    settings = Settings(stream=stream, preset="smoke", device="cpu", precision="fp32").resolve()
+    drawn, again, other = (
+        [ax.images[0].get_array() for ax in plots.augmented(smoke, 3, Settings(**{**vars(settings), "seed": seed}), count=4).flat]
+        for seed in (0, 0, 1)
+    )
+    assert len(drawn) == 4
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, again, strict=True))
+    assert not np.array_equal(drawn[0], other[0])
+
+
+@pytest.mark.parametrize(
+    "draw", [plots.frames, plots.trajectories, plots.heatmaps, plots.alignments, lambda clip, layout: plots.mirrored(clip, layout, 640)]
+)
+@pytest.mark.parametrize("frames", [1, 5])
+def test_a_clip_without_a_person_can_be_drawn(draw, frames):
+    axes = draw(empty_clip(frames), layouts.get("imigue41"))
+    axes.flat[0].figure.canvas.draw()
+
+
+def test_the_clearest_frame_can_be_labelled_in_every_layout(smoke):
+    frame = survey.clearest_frame(smoke)
+    axes = plots.layout_skeletons(frame, smoke.layout, ["imigue22", "imigue22_official", "imigue41"])
+    assert axes.shape == (3, 3)

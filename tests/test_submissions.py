@@ -1,0 +1,70 @@
+"""Submissions are complete, sorted and read back; whatever else lies in an archive is refused."""
+
+import csv
+import zipfile
+
+import numpy as np
+import pytest
+
+from miga_lib import submissions
+from miga_lib.predictions import Predictions
+
+
+def make(rows):
+    """Predictions from (id, label, probability of the first of two classes)."""
+    ids, labels, first = zip(*rows, strict=True)
+    return Predictions(np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), np.array(["nod", "shake"]))
+
+
+THREE = make([("1_0", 0, 0.9), ("1_1", 1, 0.6), ("2_0", 1, 0.2)])
+
+
+@pytest.mark.parametrize(
+    ("year", "archive", "table", "rows"),
+    [
+        (2023, "Submission.zip", "Submission.csv", [["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
+        (2026, "prediction.zip", "prediction.csv", [["Id", "Target"], ["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
+    ],
+)
+def test_a_submission_is_sorted_by_video_and_number(tmp_path, year, archive, table, rows):
+    predictions = make([("0010_10", -1, 0.1), ("0010_2", -1, 0.9), ("0002_0", -1, 0.3)])
+    path = submissions.write(predictions, tmp_path, year)
+    assert path == tmp_path / archive
+    with zipfile.ZipFile(path) as file:
+        assert file.namelist() == [table]
+        assert list(csv.reader(file.read(table).decode().splitlines())) == rows
+    assert submissions.read(path) == {"0002_0": 1, "0010_2": 0, "0010_10": 1}
+    assert [p.name for p in tmp_path.iterdir()] == [archive]
+
+
+def test_a_submission_must_be_of_the_test_split(tmp_path):
+    with pytest.raises(ValueError, match=r"exactly the 3 clips of the test split; 1 are missing and 1 do not belong \(such as 2_0\)"):
+        submissions.write(THREE, tmp_path, ids=["1_0", "1_1", "7_7"])
+    with pytest.raises(ValueError, match="names clips <video>_<number>, found 'clip'"):
+        submissions.write(make([("clip", 0, 0.5)]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "message"),
+    [
+        ("Submission.csv", "1_0,1\n1_0,2\n", "1 ids are there more than once"),
+        ("Submission.csv", "1_0\n", r"rows are <id>,<class index>, found '1_0'"),
+        ("Submission.csv", "Id,Target\n1_0,1\n", r"rows are <id>,<class index>, found 'Id,Target'"),
+        ("prediction.csv", "1_0,1\n", "prediction.csv begins with Id,Target, found 1_0,1"),
+        ("prediction.csv", "", "prediction.csv begins with Id,Target, found nothing"),
+        ("answers.csv", "", "holds one table, Submission.csv or prediction.csv; found answers.csv"),
+    ],
+)
+def test_an_archive_that_is_no_submission_is_refused(tmp_path, table, text, message):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr(table, text)
+    with pytest.raises(ValueError, match=rf"x\.zip: .*{message}"):
+        submissions.read(tmp_path / "x.zip")
+
+
+def test_an_archive_that_does_not_read_back_is_not_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(submissions, "read", lambda path: {"1_0": 0})
+    with pytest.raises(RuntimeError, match="holds 1 rows after writing and should hold 3"):
+        submissions.write(THREE, tmp_path)
+    assert list(tmp_path.iterdir()) == []
