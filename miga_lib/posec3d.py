@@ -30,7 +30,7 @@ class PoseC3D(nn.Module):
         num_classes: K.
         base_channels: channels of the stem.
         stage_blocks: number of bottlenecks in each stage; fewer or shorter stages make a smaller network.
-        stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of half the published size.
+        stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of about half the published size.
         dropout: share of the feature that is dropped before the classes are told apart; the embedding sees all of it.
         embedding_size: E; 0 leaves the embedding head out.
 
