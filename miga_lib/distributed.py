@@ -4,6 +4,7 @@ What they learn does not depend on how many they are: ``batch_size`` counts the 
 over the whole batch, and batch norm sees all of it on any device. So neither learning rate nor schedule changes with their number.
 """
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -130,6 +131,7 @@ def _fresh(store: distributed.Store) -> distributed.Store:
 def leave() -> None:
     """The end of what ``join`` began."""
     if distributed.is_initialized():
+        gc.collect()  # a wrapped model that lives on to the end of the interpreter makes it abort there, one time in three
         distributed.destroy_process_group()
 
 

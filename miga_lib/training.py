@@ -27,7 +27,7 @@ from . import distributed, labels, layouts, losses, metrics, predictions, proces
 from .clips import Clips
 from .distributed import World
 from .inputs import Inputs, uniform
-from .posec3d import PoseC3D
+from .posec3d import PoseC3D, folded
 from .predictions import Predictions
 from .settings import PRESETS, Settings
 from .stgcn import STGCN
@@ -265,6 +265,8 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
     predicted = None
+    model.eval()
+    model = folded(model) if isinstance(model, PoseC3D) else model
     if len(share):
         with autocast(settings):
             predicted = predictions.predict(model, share, Inputs(share, settings).views, PRESETS[settings.preset].test_batch_size)

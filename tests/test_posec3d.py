@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from miga_lib import posec3d
 from miga_lib.posec3d import PoseC3D
 
 # Stages of the published network: blocks, frames that a block's first convolution sees, strides of T, H and W.
@@ -175,3 +176,13 @@ def test_half_precision_and_channels_last_agree_with_full_precision():
 def test_a_stage_without_blocks_is_refused(stage_blocks):
     with pytest.raises(ValueError, match="stage_blocks must name at least one stage, each of one block or more, got"):
         PoseC3D(17, 60, stage_blocks=stage_blocks)
+
+
+def test_folding_batch_norm_changes_no_number():
+    model = randomised(PoseC3D(3, 4, base_channels=4, stage_blocks=(2, 1), embedding_size=5)).eval()
+    maps = draw(2, 3, 4, 8, 8)
+    before, after = model(maps), posec3d.folded(model)(maps)
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in posec3d.folded(model).modules())
+    assert any(isinstance(module, nn.BatchNorm3d) for module in model.modules()), "the network itself stays as it is"
