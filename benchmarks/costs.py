@@ -1,0 +1,150 @@
+"""What a clip costs at each stage on this machine: the numbers of docs/scaling.md.
+
+    python benchmarks/costs.py --preset quick --folder outputs/data/synthetic-v2
+    python benchmarks/costs.py --preset paper --device cuda
+
+Times are medians of ``--repeats``; threads as ``OMP_NUM_THREADS`` says.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from miga_lib import clips, losses, predictions, runs, training
+from miga_lib.inputs import Inputs, uniform
+from miga_lib.settings import PRESETS, Settings
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median time of something, after one go that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files under a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, float, str]]]:
+    """The clips of a folder read into a new cache, and what that cost."""
+    began = time.perf_counter()
+    held = clips.load(folder, outputs=outputs)
+    took, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(held)
+    frames = held.table["frames"].sum()
+    rows = [
+        ("clips", count, ""),
+        ("frames a clip, mean", frames / count, ""),
+        ("source files", size(folder) / count / 1e3, "kB a clip"),
+        ("reading them, once", 1e3 * took / count, "ms a clip"),
+        ("cache", cache / count / 1e3, "kB a clip"),
+        ("opening the cache", 1e3 * seconds(lambda: clips.load(folder, outputs=outputs), 5), "ms in all"),
+    ]
+    return held, rows
+
+
+def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
+    """What drawing, learning and predicting a clip costs."""
+    inputs = Inputs(held.split("train"), settings)
+    table = training._class_embeddings(held, settings)
+    model = training.build(settings, len(held.classes), table.shape[1])
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+    rows = torch.arange(settings.batch_size)
+    drawn = inputs.training(rows, 0)
+    network = torch.compile(model, dynamic=False) if training._worth_compiling(settings) else model
+
+    def step() -> None:
+        with training.autocast(settings):
+            logits, embedding = network(drawn)
+        loss = losses.semantic_loss(logits.float(), embedding.float(), inputs.labels[rows].clamp(min=0), table, settings.semantic_weight)
+        optimizer.zero_grad()
+        loss["loss"].backward()
+        optimizer.step()
+
+    batch, few = settings.batch_size, held.split("train").where(np.arange(min(64, len(inputs))))
+    some = Inputs(few, settings)
+
+    def predict() -> None:
+        with training.autocast(settings):
+            predictions.predict(model, few, some.views, PRESETS[settings.preset].test_batch_size)
+
+    model.train()
+    of_step, of_drawing = seconds(step, repeats), seconds(lambda: inputs.training(rows, 0), repeats)
+    of_prediction = seconds(predict, max(2, repeats // 4))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "last.ckpt"
+        of_saving = seconds(lambda: training._save(path, model, optimizer, training.Position()), 5)
+        checkpoint = path.stat().st_size
+    return [
+        ("keypoints in memory", inputs.keypoints.nbytes / len(inputs) / 1e3, "kB a clip"),
+        ("drawing a training input", 1e3 * of_drawing / batch, "ms a clip"),
+        ("forward, backward, update", 1e3 * of_step / batch, "ms a clip"),
+        ("predicting (all test views)", 1e3 * of_prediction / len(few), "ms a clip"),
+        ("checkpoint", checkpoint / 1e6, "MB"),
+        ("writing it", 1e3 * of_saving, "ms"),
+    ]
+
+
+def bookkeeping(held: clips.Clips, count: int) -> list[tuple[str, float, str]]:
+    """What the table, the random numbers and the predictions of so many clips cost, whatever their keypoints."""
+    table = pd.concat([held.table] * -(-count // len(held)), ignore_index=True).head(count)
+    table = table.assign(id=[f"{row:010d}" for row in range(count)])
+    many = replace(held, table=table)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(held.classes)), count)
+    predicted = predictions.Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(held.classes))
+    with tempfile.TemporaryDirectory() as folder:
+        path, npz = Path(folder) / "clips.csv", Path(folder) / "test.npz"
+        table.to_csv(path, index=False)
+        of_table = seconds(lambda: pd.read_csv(path, dtype=clips.COLUMNS, keep_default_na=False), 3)
+        of_saving = seconds(lambda: predicted.save(npz), 1)
+        return [
+            ("clips in the table", count, ""),
+            ("table on disk", path.stat().st_size / count, "bytes a clip"),
+            ("table in memory", table.memory_usage(deep=True).sum() / count, "bytes a clip"),
+            ("reading the table", 1e6 * of_table / count, "us a clip"),
+            ("its fingerprint", 1e6 * seconds(lambda: runs.fingerprint(many), 3) / count, "us a clip"),
+            ("random numbers of an epoch", 1e6 * seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3) / count, "us a clip"),
+            ("predictions on disk", npz.stat().st_size / count, "bytes a clip"),
+            ("writing them", 1e6 * of_saving / count, "us a clip"),
+        ]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="read this folder into a new cache; without it, the synthetic clips as cached")
+    parser.add_argument("--preset", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--stream", default="joint")
+    parser.add_argument("--table", type=int, default=0, help="also what a table of so many clips costs")
+    parser.add_argument("--repeats", type=int, default=20)
+    given = parser.parse_args()
+    settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
+    with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs:
+        held, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
+        rows += learning(held, settings, given.repeats) + (bookkeeping(held, given.table) if given.table else [])
+    hardware = torch.cuda.get_device_name() if settings.device.startswith("cuda") else platform.processor() or platform.machine()
+    print(f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}")
+    print(f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}")
+    print(pd.DataFrame(rows, columns=["what", "cost", "unit"]).to_string(index=False, float_format="{:.3g}".format))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""Training made to fail in the ways that it does fail in, and whether what comes out is the same to the bit.
+
+    make soak
+    python benchmarks/soak.py --only kills disk --kills 5
+
+A row for each way; the last column says what was seen. Every run is compared with one that nothing happened to: weights, epochs and
+predictions must be equal, not alike.
+"""
+
+import argparse
+import atexit
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from miga_lib import clips, predictions, training
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ("--data=synthetic-smoke", "--preset=quick", "--batch-size=4", "--epochs=8", "--device=cpu")
+"""A quick network on few clips, some 50 steps."""
+QUICK = ("--data=synthetic", "--preset=quick", "--epochs=3", "--device=cpu")
+CHECKPOINT_SECONDS = 0.1
+SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv/sweep/bin'}{os.pathsep}{os.environ['PATH']}")
+
+
+def command(outputs: Path, run: str, options: tuple[str, ...], processes: int = 1) -> list[str]:
+    """What trains, with checkpoints every moment."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--max-restarts=3"]
+    main = [str(Path(__file__).resolve()), "train", f"--outputs={outputs}", f"--run={run}", *options]
+    return [sys.executable, *([*torchrun, "--"] if processes > 1 else []), *main]
+
+
+def parameters(options: Iterable[str]) -> dict[str, str]:
+    """Options by their names."""
+    return dict(option.removeprefix("--").split("=", 1) for option in options)
+
+
+def start(*arguments, **surroundings) -> subprocess.Popen:
+    """Begin to train, in a process of its own."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command(*arguments), **pipes, **surroundings)
+
+
+def finish(*arguments) -> str:
+    """Train to the end; gives what was printed."""
+    job = start(*arguments)
+    said = job.communicate()[0]
+    assert job.returncode == 0, f"{' '.join(job.args)}\n{said}"
+    return said
+
+
+def wait_for(condition: Callable[[], object], job: subprocess.Popen, seconds: float = 300) -> None:
+    """Wait until a condition holds while a job works; it must not end before."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert job.poll() is None, f"ended early: {job.stdout.read() if job.stdout else ''}"
+        assert time.monotonic() < end, f"nothing happened for {seconds:g} s: {' '.join(job.args)}"
+        time.sleep(0.02)
+
+
+def position(run: Path) -> str:
+    """Where a run's last checkpoint stands."""
+    if not (run / "last.ckpt").exists():
+        return "before the first checkpoint"
+    held = torch.load(run / "last.ckpt", weights_only=True)["position"]
+    return f"epoch {held['epoch'] + 1}, step {held['step']}"
+
+
+def same(run: Path, other: Path) -> None:
+    """Two finished runs must hold the same weights, epochs and predictions."""
+    for name in ("last.ckpt", "best.ckpt"):
+        ours, theirs = (torch.load(folder / name, weights_only=True)["model"] for folder in (run, other))
+        differing = [key for key in ours if not torch.equal(ours[key], theirs[key])]
+        assert not differing, f"{run}: {len(differing)} of {len(ours)} tensors of {name} differ from {other}"
+    rows, others = (pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (run, other))
+    assert rows["epoch"].tolist() == list(range(1, len(rows) + 1)), f"{run}: epochs {rows['epoch'].tolist()}"
+    pd.testing.assert_frame_equal(rows, others, check_exact=True)
+    for split in ("val", "test"):
+        ours, theirs = (predictions.load(folder / f"{split}.npz") for folder in (run, other))
+        assert np.array_equal(ours.probabilities, theirs.probabilities), f"{run}: predictions of {split} differ"
+
+
+@cache
+def untouched(outputs: Path, options: tuple[str, ...], processes: int = 1) -> tuple[Path, float, float]:
+    """The folder of a run that nothing happens to, the seconds until its first checkpoint, and until its end."""
+    clips.load(parameters(options)["data"], outputs=outputs)
+    run, began = outputs / "runs" / f"untouched-{processes}-{abs(hash(options))}", time.monotonic()
+    job = start(outputs, run.name, options, processes)
+    wait_for((run / "last.ckpt").exists, job)
+    first = time.monotonic() - began
+    said = job.communicate()[0]
+    assert job.returncode == 0, said
+    return run, first, time.monotonic() - began
+
+
+def kills(outputs: Path, options: tuple[str, ...] = QUICK, count: int = 20, seed: int = 0) -> str:
+    """kill -9 at random moments, each time resumed."""
+    reference, first, seconds = untouched(outputs, options)
+    drawn, done, runs, where = random.Random(seed), 0, 0, []
+    while done < count:
+        name, runs = f"killed-{runs}", runs + 1
+        while not (outputs / "runs" / name / "result.json").exists():
+            job = start(outputs, name, options)
+            if done < count:
+                try:
+                    said = job.communicate(timeout=drawn.uniform(0.8 * first, seconds))[0]
+                    assert job.returncode == 0, said
+                    continue
+                except subprocess.TimeoutExpired:
+                    job.kill()
+                    done += 1
+            said = job.communicate()[0]
+            assert job.returncode in (0, -signal.SIGKILL), said
+            where.append(position(outputs / "runs" / name))
+        same(outputs / "runs" / name, reference)
+    middle = sum("step" in place and not place.endswith("step 0") for place in where)
+    return f"{done} kills ({middle} resumed in mid-epoch), {runs} runs of {seconds:.0f} s, all to the same bits, each epoch once"
+
+
+def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
+    """Ctrl-C in a notebook (its kernel is interrupted), then the cell run again."""
+    from jupyter_client.manager import start_new_kernel
+
+    reference, *_ = untouched(outputs, options)
+    given = parameters(options)
+    code = (
+        "from miga_lib import clips, runs, training\n"
+        f"settings = training.Settings(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
+        f"folder = runs.folder('interrupted', {str(outputs)!r})\n"
+        f"result = training.fit(clips.load({given['data']!r}, outputs={str(outputs)!r}), settings, folder)"
+    )
+    manager, client = start_new_kernel(env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    try:
+
+        def interrupt_after_epoch_2(message: dict) -> None:
+            if message["msg_type"] == "stream" and "epoch   2" in message["content"]["text"]:
+                manager.interrupt_kernel()
+
+        reply = client.execute_interactive(code, timeout=600, output_hook=interrupt_after_epoch_2)["content"]
+        assert reply["status"] == "error", "the interrupt did not stop it"
+        assert reply["ename"] == "KeyboardInterrupt", reply
+        stopped = position(outputs / "runs" / "interrupted")
+        assert client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"]["status"] == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    same(outputs / "runs" / "interrupted", reference)
+    return f"stopped cleanly ({stopped}), run again to the same bits"
+
+
+def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
+    """A second run of the same name; then the first is killed and its lock must be free."""
+    reference, *_ = untouched(outputs, options)
+    first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
+    wait_for((run / "last.ckpt").exists, first)
+    first.send_signal(signal.SIGSTOP)  # so that it is not done before the other has begun
+    second = start(outputs, "twice", options)
+    said = second.communicate()[0]
+    assert second.returncode == 1, said
+    assert f"held by process {first.pid} on {os.uname().nodename}" in said, said
+    first.kill()
+    first.communicate()
+    finish(outputs, "twice", options)
+    same(run, reference)
+    return "the second was refused, told host and process; the lock of the first went with it"
+
+
+def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
+    """kill -9 of one of two processes under torchrun --max-restarts."""
+    reference, *_ = untouched(outputs, options, 2)
+    job, run = start(outputs, "worker", options, 2), outputs / "runs" / "worker"
+    wait_for((run / "last.ckpt").exists, job)
+    time.sleep(2 * CHECKPOINT_SECONDS)
+    killed_at = position(run)
+    os.kill(int((run / "rank1.pid").read_text()), signal.SIGKILL)
+    said = job.communicate()[0]
+    assert job.returncode == 0, said
+    assert (run / "rank1.starts").read_text() == "2", f"started {(run / 'rank1.starts').read_text()} times\n{said}"
+    same(run, reference)
+    return f"both started again by torchrun and went on (from {killed_at} or later) to the bits of two untouched ones"
+
+
+def fill(folder: Path) -> Path:
+    """Use up a disk."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
+    return ballast
+
+
+def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
+    """The disk fills up in mid-run (a small tmpfs, which takes root to mount); room is made, and the run started again."""
+    reference, *_ = untouched(outputs, options)
+    disk = outputs / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True, text=True)
+    if mounted.returncode:
+        return f"SKIPPED: {mounted.stderr.strip()}"
+    try:
+        shutil.copytree(outputs / "cache", disk / "cache")
+        shutil.copytree(outputs / "data", disk / "data", copy_function=shutil.copy2)
+        job, run = start(disk, "full", options), disk / "runs" / "full"
+        wait_for((run / "best.ckpt").exists, job)
+        ballast = fill(disk)
+        said = job.communicate()[0]
+        assert job.returncode == 1, said
+        assert "cannot be written (No space left on device)" in said, said
+        last, left = position(run), [path.name for path in run.glob(".*.unfinished")]
+        assert not left, left
+        ballast.unlink()
+        finish(disk, "full", options)
+        same(run, reference)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    return f"one line of error, last checkpoint whole ({last}); with room again to the same bits"
+
+
+def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100_000) -> str:
+    """As ``full_disk``, for all who may not mount: no file of the run may grow past a limit that its checkpoints exceed."""
+    untouched(outputs, options)
+    job = start(outputs, "quota", options, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    said = job.communicate()[0]
+    assert job.returncode == 1, said
+    assert "cannot be written (File too large)" in said, said
+    left = sorted(path.name for path in (outputs / "runs" / "quota").iterdir() if path.name != ".lock")
+    assert left == [".holder.json", "settings.json"], left
+    finish(outputs, "quota", options)
+    same(outputs / "runs" / "quota", untouched(outputs, options)[0])
+    return "one line of error, nothing half there; without the limit to the same bits"
+
+
+def sweep(outputs: Path, seeds: int = 2) -> str:
+    """A sweep: one job killed, a second driver begun, the driver killed; then the same command again."""
+    if not SNAKEMAKE:
+        return "SKIPPED: no Snakemake; `make sweep` makes its environment"
+    options = (*(option for option in SMALL if "epochs" not in option), "--epochs=12")
+    given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
+    config = {"name": "soak", "data": given.pop("data"), "outputs": str(outputs), "bin": str(Path(sys.executable).parent)}
+    config |= {"gpus": 0, "threads": 1, "fixed": given, "grid": {"seed": list(range(seeds))}}
+    (outputs / "soak.yaml").write_text(json.dumps(config))
+    profile, snakefile = ROOT / "workflow" / "profiles" / "local", ROOT / "workflow" / "Snakefile"
+    drive = [SNAKEMAKE, "-s", str(snakefile), "--profile", str(profile), "--configfile", str(outputs / "soak.yaml"), "--cores", "1"]
+    begin = {"cwd": outputs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with (outputs / "driver.log").open("w") as log:  # a pipe that nobody reads from would hold it up
+        driver = subprocess.Popen(drive, **begin | {"stdout": log})
+    atexit.register(driver.kill)
+    victim = next_run(outputs, seeds, driver)
+    killed_at = position(victim)
+    kill_papermill(victim.name)
+    second = subprocess.run(drive, **begin)
+    assert second.returncode == 1, second.stdout
+    assert "cannot be locked" in second.stdout, second.stdout
+    wait_for(lambda: len(list(outputs.glob("runs/soak-*/result.json"))) == seeds - 1, driver)
+    finished = {path.parent / "last.ckpt" for path in outputs.glob("runs/soak-*/result.json")}
+    stamps = {path: path.stat().st_mtime_ns for path in finished}
+    last = next_run(outputs, seeds, driver)
+    driver.kill()
+    driver.wait()
+    done = subprocess.run(drive, **begin)
+    assert done.returncode == 0, done.stdout
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished run was done again"
+    for seed in range(seeds):
+        same(outputs / "runs" / f"soak-{seed}", untouched(outputs, (*options, f"--seed={seed}"))[0])
+    assert (outputs / "sweeps" / "soak" / "table.csv").exists()
+    return (
+        f"job killed at {killed_at} went on; second driver refused; driver killed during {last.name}, and again: "
+        f"{len(finished)} finished untouched, {seeds} runs to the same bits, table and figure there"
+    )
+
+
+def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
+    """The run that is under way, once it has a checkpoint."""
+    found = []
+
+    def begun() -> bool:
+        runs = [outputs / "runs" / f"soak-{seed}" for seed in range(seeds)]
+        found[:] = [run for run in runs if (run / "last.ckpt").exists() and not (run / "result.json").exists()]
+        return bool(found)
+
+    wait_for(begun, driver)
+    return found[0]
+
+
+def kill_papermill(run: str) -> None:
+    """kill -9 of the papermill that trains a run; its kernel lives on for some seconds."""
+    listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    pids = [int(line.split()[0]) for line in listing.splitlines() if "bin/papermill" in line and f"-p run {run}" in line]
+    pids = [pid for pid in pids if "bash" not in Path(f"/proc/{pid}/comm").read_text()]
+    assert len(pids) == 1, listing
+    os.kill(pids[0], signal.SIGKILL)
+
+
+TRIALS = {
+    "kills": ("kill -9 at random moments", kills),
+    "notebook": ("Ctrl-C in a notebook", notebook),
+    "twice": ("the same name twice, then the holder killed", twice),
+    "worker": ("a torchrun worker killed", worker),
+    "disk": ("disk full", full_disk),
+    "quota": ("files may not grow", full_quota),
+    "sweep": ("a sweep's job and driver killed", sweep),
+}
+
+
+def train(arguments: list[str]) -> None:
+    """``soak.py train``: what ``python -m miga_lib.training`` does, with more checkpoints, and a note of the process under torchrun."""
+    training.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
+    given = parameters(arguments)
+    if rank := os.environ.get("RANK"):
+        run = Path(given["outputs"]) / "runs" / given["run"]
+        run.mkdir(parents=True, exist_ok=True)
+        (run / f"rank{rank}.pid").write_text(str(os.getpid()))
+        (run / f"rank{rank}.starts").write_text(str(int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1))
+    training.main(arguments)
+
+
+def main() -> None:
+    """Run the trials and print their table; exit status 1 where one failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=list(TRIALS), choices=TRIALS)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", help="an empty one to work in, which is kept; otherwise a temporary one")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    rows = []
+    with nullcontext(given.folder) if given.folder else tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        for name in given.only:
+            what, trial = TRIALS[name]
+            began = time.monotonic()
+            try:
+                extra = {"count": given.kills, "seed": given.seed} if name == "kills" else {}
+                seen = trial(Path(folder).resolve(), **extra)
+            except AssertionError as error:
+                seen = f"FAILED: {error}"
+            rows.append((what, "skipped" if seen.startswith("SKIPPED") else "failed" if seen.startswith("FAILED") else "passed", seen))
+            print(f"{what}: {seen} [{time.monotonic() - began:.0f} s]", flush=True)
+    print("\n| what happens | verdict | seen |\n| --- | --- | --- |")
+    print("\n".join(f"| {what} | {verdict} | {seen} |" for what, verdict, seen in rows))
+    raise SystemExit(any(verdict == "failed" for _, verdict, _ in rows))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["train"]:
+        train(sys.argv[2:])
+    else:
+        main()

@@ -1,0 +1,183 @@
+"""What a run survives: Ctrl-C, kill -9, a full disk, a second one of its name; and what it stops at: wrong numbers, empty clips.
+
+The short form of ``benchmarks/soak.py``, whose trials are used here.
+"""
+
+import errno
+import importlib.util
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from miga_lib import processes, runs, training
+from miga_lib.settings import Settings
+
+SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
+TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=8", "--device=cpu")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="kill -9 and limits to the size of files are POSIX's")
+
+
+def quiet(row):
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def soak():
+    """The trials of ``make soak``."""
+    place = Path(__file__).parents[1] / "benchmarks" / "soak.py"
+    specification = importlib.util.spec_from_file_location("soak", place)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where the trials work, one thread each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield tmp_path_factory.mktemp("soak")
+
+
+@POSIX
+def test_a_killed_run_goes_on_to_the_same_bits(soak, place):
+    assert "2 kills" in soak.kills(place, TINY, count=2)
+
+
+@POSIX
+def test_a_second_run_of_the_same_name_is_refused_and_a_lock_goes_with_its_holder(soak, place):
+    assert "refused" in soak.twice(place, TINY)
+
+
+@POSIX
+def test_a_file_that_cannot_grow_is_an_error_and_nothing_is_left_half_there(soak, place):
+    assert "nothing half there" in soak.full_quota(place, TINY, limit=20_000)
+
+
+@POSIX
+def test_a_killed_worker_is_started_again_and_goes_on_to_the_same_bits(soak, place):
+    assert "went on" in soak.worker(place, TINY)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    runs.write_bytes(path, b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), what was there before still is; make room"
+    ):
+        runs.write_bytes(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_ctrl_c_stops_at_a_clean_point_and_the_same_call_goes_on(smoke, tmp_path, after):
+    seen = []
+
+    def interrupt(row):
+        seen.append(row)
+        if len(seen) == after:
+            signal.raise_signal(signal.SIGINT)
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for run in (whole, stopped):
+        run.mkdir()
+    training.fit(smoke, SMOKE, whole, progress=quiet)
+    with pytest.raises(KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to go on"):
+        training.fit(smoke, SMOKE, stopped, progress=interrupt)
+    assert not (stopped / "result.json").exists()
+    training.fit(smoke, SMOKE, stopped, progress=quiet)
+    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (whole, stopped))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    losses = [pd.read_csv(run / "metrics.csv")["loss"].tolist() for run in (whole, stopped)]
+    assert losses[0] == losses[1]
+
+
+def test_a_second_ctrl_c_interrupts_at_once_and_a_late_one_is_not_lost():
+    before = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def press(times):
+        with processes.postponed_interrupt() as interrupted:
+            for time in range(times):
+                reached.append((time, interrupted()))
+                signal.raise_signal(signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        press(2)
+    assert reached == [(0, False), (1, True)]
+    with pytest.raises(KeyboardInterrupt):
+        press(1)
+    assert reached[2:] == [(0, False), "the end"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_interrupts_are_left_alone_outside_the_main_thread():
+    asked = []
+
+    def work():
+        with processes.postponed_interrupt() as interrupted:
+            asked.append(interrupted())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert asked == [False]
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    clip = training.nn.utils.clip_grad_norm_
+    norms = []
+
+    def steep(parameters, most):
+        norms.append(clip(parameters, most))
+        return norms[-1] if len(norms) < 3 else torch.tensor(float("inf"))
+
+    monkeypatch.setattr(training.nn.utils, "clip_grad_norm_", steep)
+    message = r"the loss is \d.* in epoch 2, step 1, clips 0\d+_\d+, .* and 8 more, with a gradient of norm inf"
+    with pytest.raises(FloatingPointError, match=message):
+        training.fit(smoke, SMOKE, tmp_path, progress=quiet)
+    held = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert (held["position"]["epoch"], held["position"]["step"]) == (1, 0)
+    assert all(values.isfinite().all() for values in held["model"].values())
+
+
+def test_clips_without_any_joint_are_left_out_of_training_and_told(smoke, tmp_path):
+    train = np.flatnonzero(smoke.table["split"] == "train")
+    missing = smoke.table["missing"].to_numpy(copy=True)
+    missing[train[:3]] = 1.0
+    labels = smoke.table["label"].to_numpy(copy=True)
+    labels[train[5]] = -1
+    some = replace(smoke, table=smoke.table.assign(missing=missing, label=labels))
+    assert training.left_out(some) == "Left out of training: 1 clips of unknown class, 3 without a single joint."
+    seen = training.fit(some, replace(SMOKE, epochs=1), tmp_path, progress=quiet)
+    assert seen["train_clips"] == len(train) - 4
+    missing[train] = 1.0
+    empty = replace(smoke, table=smoke.table.assign(missing=missing))
+    with pytest.raises(ValueError, match="there is nothing to learn from any of the 24 training clips. Left out of training: 0 clips"):
+        training.fit(empty, SMOKE, tmp_path / "none", progress=quiet)
+
+
+def test_the_command_line_has_the_parameters_of_the_notebook(capsys):
+    import nbformat
+
+    notebook = nbformat.read(Path(__file__).parents[1] / "notebooks" / "04_train.ipynb", 4)
+    cell = next(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    names = [line.split(":")[0] for line in cell.splitlines()]
+    with pytest.raises(SystemExit):
+        training.main(["--help"])
+    said = capsys.readouterr().out
+    assert [name for name in names if f"--{name.replace('_', '-')} " not in said and f"--{name}," not in said] == []

@@ -1,0 +1,111 @@
+"""The sweep: its parameters are those of the notebooks, its end is a table and a figure, and it survives what kills it."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import papermill
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOW = ROOT / "workflow"
+SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv' / 'sweep' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+NEEDS_SNAKEMAKE = pytest.mark.skipif(SNAKEMAKE is None, reason="Snakemake has an environment of its own; `make .venv/sweep/installed`")
+
+
+def loaded(place):
+    """A script as a module."""
+    specification = importlib.util.spec_from_file_location(place.stem, place)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def summary():
+    """The script that ends a sweep."""
+    return loaded(WORKFLOW / "summary.py")
+
+
+def write(outputs, kind, name, content):
+    """The result of a run or an ensemble."""
+    path = outputs / kind / name / "result.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two streams at two seeds, and their ensembles."""
+    paths = []
+    for seed in (0, 1):
+        for stream, top1 in {"joint": 0.5 + 0.1 * seed, "limb": 0.4}.items():
+            settings = {"model": "posec3d", "stream": stream, "seed": seed, "device": "cpu"}
+            scores = {split: {"top1": top1, "majority": 0.3} for split in ("val", "test")}
+            paths.append(write(tmp_path, "runs", f"{stream}-{seed}", {"settings": settings, "seconds": 10.0, "scores": scores}))
+        scores = {split: {"top1": 0.7, "majority": 0.3} for split in ("val", "test")}
+        members = {f"joint-{seed}": {}, f"limb-{seed}": {}}
+        paths.append(write(tmp_path, "ensembles", f"both-{seed}", {"members": members, "scores": scores}))
+    return paths
+
+
+def test_the_table_has_a_row_a_result_and_a_column_for_what_differs(summary, results):
+    table = summary.table(results)
+    assert table.columns.tolist() == ["name", "stream", "seed", "seconds", "val_top1", "val_majority", "test_top1", "test_majority"]
+    assert table["name"].tolist()[:2] == ["both-0", "both-1"]
+    both = table.set_index("name").loc["both-1"]
+    assert (both["stream"], both["seconds"], both["test_top1"]) == ("joint+limb", 20, 0.7)
+
+
+def test_the_figure_has_a_dot_a_run_and_a_line_a_mean(summary, results):
+    ax = summary.draw(summary.table(results), "test", "made-up")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["limb", "joint", "joint+limb"]
+    assert sorted(ax.collections[0].get_offsets()[:, 0].tolist()) == pytest.approx([40, 40, 50, 60, 70, 70])
+    assert [segment[0][0] for segment in ax.collections[1].get_segments()] == pytest.approx([40, 55, 70])
+    assert "made-up" in ax.get_xlabel()
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_its_parameters_are_those_of_the_notebooks():
+    config = yaml.safe_load((WORKFLOW / "config.yaml").read_text())
+    known = {
+        name: papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb")) for name in ("04_train", "05_confusion", "06_ensemble")
+    }
+    assert {*config["fixed"], *config["grid"], "data", "outputs", "devices", "run"} <= known["04_train"].keys()
+    assert {"data", "outputs", "runs"} <= known["05_confusion"].keys()
+    assert {"data", "outputs", "runs", "name"} <= known["06_ensemble"].keys()
+    assert not {*config["fixed"]} & {*config["grid"]}
+
+
+def rehearsal(profile, folder, **changes):
+    """What Snakemake would do with the grid as it is in the repository."""
+    given = [f"{name}={value}" for name, value in {"outputs": folder, **changes}.items()]
+    command = [SNAKEMAKE, "-s", str(WORKFLOW / "Snakefile"), "--profile", str(WORKFLOW / "profiles" / profile), "-n", "--config", *given]
+    job = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+    return job.stdout + job.stderr
+
+
+@NEEDS_SNAKEMAKE
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_every_point_of_the_grid_is_trained_and_fused(profile, tmp_path):
+    said = rehearsal(profile, tmp_path, gpus=1)
+    counts = {line.split()[0]: int(line.split()[1]) for line in said.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
+    counts.pop("jobid:", None)
+    assert counts == {"train": 4, "ensemble": 2, "confusion": 2, "table": 1, "all": 1, "total": 10}
+    assert "gpu=1" in said
+    assert "runs/sweep-joint-align-0/result.json" in said
+    assert "ensembles/sweep-align-0-ensemble/result.json" in said
+
+
+@NEEDS_SNAKEMAKE
+def test_a_killed_job_and_a_killed_driver_lose_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert "driver killed" in loaded(ROOT / "benchmarks" / "soak.py").sweep(tmp_path)

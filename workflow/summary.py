@@ -1,0 +1,78 @@
+"""The end of a sweep: one table of all its runs and ensembles, and one figure.
+
+python workflow/summary.py --data synthetic --table table.csv --figure figure.png outputs/runs/*/result.json
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from miga_lib import plots, runs
+
+SCORES = ["top1", "top5", "mean_class", "macro_f1", "majority"]
+ABOUT = ("name", "seconds")
+
+
+def settings_of(result: Path) -> dict:
+    """The settings of a run, or of an ensemble: those of its members, their streams joined."""
+    about = runs.read_json(result)
+    if "settings" in about:
+        return about["settings"] | {"seconds": about["seconds"]}
+    members = [settings_of(result.parents[2] / "runs" / name / result.name) for name in about["members"]]
+    streams, seconds = "+".join(member["stream"] for member in members), sum(member["seconds"] for member in members)
+    return members[0] | {"stream": streams, "seconds": seconds}
+
+
+def table(results: list[Path]) -> pd.DataFrame:
+    """A row for each result, the best on validation first: what differs between them, and their scores as ``<split>_<score>``."""
+    rows = []
+    for path in results:
+        scores = {
+            f"{split}_{name}": every[name] for split, every in runs.read_json(path)["scores"].items() for name in SCORES if name in every
+        }
+        rows.append({"name": path.parent.name, **settings_of(path), **scores})
+    frame = pd.DataFrame(rows)
+    same = [name for name in frame if (frame[name] == frame[name].iloc[0]).all() and not name.startswith(("val_", "test_", *ABOUT))]
+    return frame.drop(columns=same).sort_values("val_top1", ascending=False, ignore_index=True, kind="stable")
+
+
+def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
+    """Top-1 of each combination of settings: a dot for each seed, a line at their mean."""
+    varied = [name for name in frame.columns if not name.startswith(("val_", "test_", "seed", "device", *ABOUT))]
+    what = frame[varied].astype(str).agg(", ".join, axis=1) if varied else "all runs"
+    frame = frame.assign(what=what, shown=100 * frame[f"{split}_top1"])
+    means = frame.groupby("what")["shown"].mean().sort_values()
+    ax = plt.subplots(figsize=(8, 1.2 + 0.35 * len(means)))[1]
+    ax.scatter(frame["shown"], frame["what"].map({what: y for y, what in enumerate(means.index)}), zorder=3)
+    ax.vlines(means, [y - 0.3 for y in range(len(means))], [y + 0.3 for y in range(len(means))], color="0.3")
+    ax.axvline(100 * frame[f"{split}_majority"].iloc[0], color="0.6", linestyle="--", label="always the commonest class")
+    ax.set_yticks(range(len(means)), means.index)
+    ax.set(xlabel=f"top-1 on the {split} clips of {data} (%); a dot is a run, a line their mean", ylabel=", ".join(varied))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    return ax
+
+
+def main() -> None:
+    """Write what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--table", required=True, type=Path)
+    parser.add_argument("--figure", required=True, type=Path)
+    parser.add_argument("results", nargs="+", type=lambda path: Path(path).resolve())
+    given = parser.parse_args()
+    frame = table(given.results)
+    split = "test" if "test_top1" in frame else "val"
+    plots.style()
+    unfinished = given.figure.with_name(f".{given.figure.name}")
+    draw(frame, split, Path(given.data).name).figure.savefig(unfinished)
+    os.replace(unfinished, given.figure)
+    runs.write_text(given.table, frame.to_csv(index=False))
+    print(frame.to_string(index=False, float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":
+    main()
