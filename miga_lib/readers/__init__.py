@@ -5,7 +5,6 @@ A reader is a module with a ``VERSION`` and two functions: ``find(source)`` says
 """
 
 import reprlib
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -82,18 +81,14 @@ class Report:
 def in_parallel(function: Callable[..., Any], calls: Iterable[tuple]) -> Iterator[Any]:
     """What a function gives for each tuple of arguments, in their order, from as many processes as there are cores.
 
-    Only a few results are ever held, and whoever stops listening ends the work.
+    The calls are made some at a time: few results are ever held, and whoever stops listening leaves no work behind.
     """
     import joblib
 
-    results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(*arguments) for arguments in calls)
-    try:
-        for result in results:  # noqa: UP028 — `yield from` would end the results before their warning can be caught
-            yield result
-    finally:
-        with warnings.catch_warnings():  # joblib warns of the tasks that are called off
-            warnings.simplefilter("ignore")
-            results.close()
+    calls, some = list(calls), 4 * joblib.cpu_count()
+    with joblib.Parallel(n_jobs=-1) as parallel:
+        for first in range(0, len(calls), some):
+            yield from parallel(joblib.delayed(function)(*arguments) for arguments in calls[first : first + some])
 
 
 def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
