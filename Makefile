@@ -2,7 +2,7 @@
 # make test   the whole test suite
 # make bench  the benchmarks
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
-# make soak   training made to fail in the ways that it does fail in; a quarter of an hour
+# make soak   training made to fail in the ways that it does fail in; about half an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
