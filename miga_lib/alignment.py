@@ -95,6 +95,15 @@ def segments(
     return _one(keypoints, length, "segments", uniform)
 
 
+def segment_frames(frames: Int[Tensor, " N"], length: int, uniform: Float[Tensor, "N {length}"] | None = None) -> Int[Tensor, "N {length}"]:
+    """Which frames of clips of so many ``frames`` the method ``segments`` takes, counted from the start of each clip."""
+    segment = torch.arange(length, device=frames.device)
+    place = segment + (0.5 if uniform is None else uniform.double())
+    # A number just under 1 may round up into the next segment.
+    end = ((segment + 1) * frames[:, None] - 1) // length
+    return (place * frames[:, None] / length).long().minimum(end)
+
+
 def _one(keypoints: Tensor, length: int, method: str, uniform: Tensor | None) -> Tensor:
     starts, frames = (torch.tensor([number], device=keypoints.device) for number in (0, len(keypoints)))
     return resample(keypoints, starts, frames, length, method, None if uniform is None else uniform[None])[0]
@@ -122,11 +131,7 @@ def _plan_crop_pad(frames: Tensor, length: int, uniform: Tensor | None) -> Plan:
 
 
 def _plan_segments(frames: Tensor, length: int, uniform: Tensor | None) -> Plan:
-    segment = torch.arange(length, device=frames.device)
-    place = segment + (0.5 if uniform is None else uniform.double())
-    # A number just under 1 may round up into the next segment.
-    end = ((segment + 1) * frames[:, None] - 1) // length
-    first = (place * frames[:, None] / length).long().minimum(end)
+    first = segment_frames(frames, length, uniform)
     weight = torch.ones_like(first, dtype=torch.float64)
     return first, first, weight, torch.zeros_like(weight)
 

@@ -7,7 +7,7 @@ the claim is supported, refuted or undecided on the clips at hand.
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,9 +139,9 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
         began = time.perf_counter()
         training.predict(model, some, settings)
         seconds = (time.perf_counter() - began) / len(some)
-        view = next(Inputs(some, settings).views(torch.arange(1)))
+        view = next(Inputs(some, replace(settings, temporal="align")).views(torch.arange(1)))
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            model(view)
+            model(*view)
         row = {name: run[name] for name in ("model", "stream", "layout", "parameters")} | {"training seconds": run["seconds"]}
         rows.append(row | {"multiply-adds": counter.get_total_flops() / 2, "seconds a clip": seconds})
     return pd.DataFrame(rows)

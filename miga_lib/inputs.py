@@ -41,31 +41,54 @@ class Inputs:
         boxes = augmentation.crop_box(keypoints)
         if self.settings.model == "posec3d":
             boxes = augmentation.random_resized_crop(boxes, draws[:, :4])
-        return self._draw(keypoints, boxes, self.preset.size, draws[:, 4] < 0.5)
+        return self._draw(augmentation.to_pixels(keypoints, boxes, (self.preset.size,) * 2), self.preset.size, draws[:, 4] < 0.5)
 
-    def views(self, rows: Int[Tensor, " n"]) -> Iterator[Float[Tensor, "n ..."]]:
-        """Test inputs of some clips: each temporal view, plain and mirrored."""
-        segmented = self.settings.temporal == "segments"
-        for view in range(self.preset.segment_clips if segmented else 1):
-            # The same draws for all clips, as PySkl's test clips have them.
-            draws = uniform(1, self.preset.frames, view).expand(len(rows), -1).to(self.settings.device) if segmented else None
-            keypoints = self._resample(rows, draws)
-            boxes = augmentation.crop_box(keypoints)
-            for mirrored in (False, True):
-                flags = torch.full((len(rows),), mirrored, device=self.settings.device)
-                yield self._draw(keypoints, boxes, self.preset.test_size, flags)
+    @property
+    def temporal_views(self) -> int:
+        """How many choices of frames a test clip is looked at in."""
+        return self.preset.segment_clips if self.settings.temporal == "segments" else 1
+
+    def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
+        """Test inputs of some clips, plain and then mirrored: the arguments of the network, which gives one row for each temporal
+        view, clip after clip."""
+        size, frames = self.preset.test_size, None
+        if self.settings.temporal == "segments":
+            pixels, frames = self._segments(rows, size)
+        else:
+            keypoints = self._resample(rows, None)
+            pixels = augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (size, size))
+        if frames is not None and self.settings.model == "stgcn":
+            pixels, frames = pixels[0, frames], None
+        for mirrored in (False, True):
+            view = self._draw(pixels, size, torch.full((len(pixels),), mirrored, device=pixels.device))
+            yield (view,) if frames is None else (view, frames)
+
+    def _segments(self, rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """All frames that a view of one of the clips needs, one after the other in pixels, (1, U, V, 3), and which of them each needs.
+
+        The views of a clip share one box, as in PySkl, which crops after its test clips are drawn.
+        """
+        # The same draws for all clips, as PySkl's test clips have them.
+        draws = torch.cat([uniform(1, self.preset.frames, view) for view in range(self.temporal_views)]).to(self.settings.device)
+        pixels, views, seen = [], [], 0
+        for row in rows:
+            chosen = alignment.segment_frames(self.frames[row].expand(len(draws)), self.preset.frames, draws)
+            own, places = chosen.unique(return_inverse=True)
+            keypoints = self.keypoints[self.starts[row] + own][None]
+            pixels.append(augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (size, size)))
+            views.append(places + seen)
+            seen += len(own)
+        return torch.cat(pixels, dim=1), torch.cat(views)
 
     def _resample(self, rows: Tensor, draws: Tensor | None) -> Tensor:
         starts, frames = self.starts[rows], self.frames[rows]
         return alignment.resample(self.keypoints, starts, frames, self.preset.frames, self.settings.temporal, draws)
 
-    def _draw(self, keypoints: Tensor, boxes: Tensor, side: int, mirrored: Tensor) -> Tensor:
-        size = (side, side)
-        pixels = augmentation.to_pixels(keypoints, boxes, size)
+    def _draw(self, pixels: Tensor, side: int, mirrored: Tensor) -> Tensor:
         pixels = augmentation.flip(pixels, self.layout, mirrored, width=side)
         if self.settings.model == "stgcn":
             return streams.graph(pixels, self.layout, self.settings.stream)
-        maps = streams.heatmaps(pixels, self.layout, self.settings.stream, size)
+        maps = streams.heatmaps(pixels, self.layout, self.settings.stream, (side, side))
         return maps.contiguous(memory_format=torch.channels_last_3d)
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -74,13 +74,25 @@ class PoseC3D(nn.Module):
         self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
         self._initialise()
 
-    def features(self, heatmaps: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N F"]:
-        """The last stage averaged over time and space: one feature vector a clip."""
-        return self.backbone(heatmaps).mean((2, 3, 4))
+    def features(self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R t"] | None = None) -> Float[Tensor, "R F"]:
+        """The last stage averaged over time and space: one feature vector a clip, or a view of a clip; see ``forward``."""
+        if frames is None:
+            return self.backbone(heatmaps).mean((2, 3, 4))
+        # Stem and first stage, but for a network of a single stage, which also halves T.
+        apart = 3 if len(self.backbone) > 3 else 2
+        of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
+        return self.backbone[apart:](of_frames[frames].permute(0, 4, 1, 2, 3)).mean((2, 3, 4))
 
-    def forward(self, heatmaps: Float[Tensor, "N C T H W"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
-        """Class logits, and the embedding of the label (E = 0 where the network has no such head)."""
-        feature = self.features(heatmaps)
+    def forward(
+        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R t"] | None = None
+    ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
+        """Class logits, and the embedding of the label (E = 0 where the network has no such head); R = N without ``frames``.
+
+        Args:
+            frames: R views, each a choice of t frames among all N · T given, counted clip after clip. Stem and first stage, most of
+                the network's arithmetic, look at single frames and are computed once for all views that share them.
+        """
+        feature = self.features(heatmaps, frames)
         embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
         return self.fc_cls(self.dropout(feature)), embedding
 
@@ -112,7 +124,9 @@ class Bottleneck(nn.Module):
         self.downsample = nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
 
     def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N D t h w"]:
-        return torch.relu(self.conv3(self.conv2(self.conv1(x))) + self.downsample(x))
+        y = self.conv3(self.conv2(self.conv1(x)))
+        y += self.downsample(x)  # in place, here and in the ReLU: both cost as much memory traffic as a convolution
+        return torch.relu_(y)
 
 
 class FlatConvolution(nn.Conv3d):

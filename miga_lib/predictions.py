@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from .clips import Clips
@@ -136,19 +136,20 @@ def judgeable(by_split: Mapping[str, Predictions], wanted: str = "test") -> tupl
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, clips: Clips, views: Callable[[Int[Tensor, " n"]], Iterable[Float[Tensor, "n ..."]]], batch_size: int
+    model: nn.Module, clips: Clips, views: Callable[[Int[Tensor, " n"]], Iterable[tuple[Tensor, ...]]], batch_size: int
 ) -> Predictions:
     """Probabilities of each clip, averaged over its test-time views.
 
     Args:
         model: gives logits and embeddings; it is left in evaluation mode.
-        views: the views of some clips, named by their row, one batch of model inputs after the other.
+        views: what the model is given for some clips, named by their rows: the arguments of one call after the other, each for as
+            many views of every clip, clip after clip.
         batch_size: how many clips go through the model at a time.
     """
     model.eval()
     averages = []
     for rows in torch.arange(len(clips)).split(batch_size):
-        probabilities = [model(view)[0].float().softmax(1) for view in views(rows)]
-        averages.append(torch.stack(probabilities).mean(0).double().cpu())
+        probabilities = [model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1)) for view in views(rows)]
+        averages.append(torch.cat(probabilities, dim=1).mean(1).double().cpu())
     table = clips.table
     return Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), torch.cat(averages).numpy(), np.array(clips.classes))

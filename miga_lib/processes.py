@@ -1,6 +1,8 @@
-"""Starting the processes that train together from within another one, and stopping one where it is clean."""
+"""Starting the processes that train together from within another one, stopping one where it is clean, and keeping its memory."""
 
+import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -18,6 +20,9 @@ from . import runs
 from .settings import Settings
 
 MODULE = "miga_lib.training"
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of ``mallopt`` in glibc."""
 
 
 def launch(
@@ -106,3 +111,22 @@ def postponed_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Within it, memory that is freed stays with the process, for the next step to use; at the end it goes back to the system.
+
+    The maps of a batch are far larger than what glibc keeps by itself. It would hand each of them back once it is freed, and get it
+    again page by page, each of them zeroed: more than half of the time of a CPU step of the `paper` network. The price is that what
+    the process holds at its peak is about 1.4 times as much. Where another library allocates memory, this does nothing.
+    """
+    libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    if libc:
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
+    try:
+        yield
+    finally:
+        if libc:
+            libc.malloc_trim(0)

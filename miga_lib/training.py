@@ -132,7 +132,8 @@ def fit(
     settings = settings.resolve()
     world = distributed.join(settings.device)
     settings = replace(settings, device=world.device(settings.device))
-    with runs.lock(run) if world.rank == 0 else nullcontext(), processes.postponed_interrupt() as interrupted:
+    lock = runs.lock(run) if world.rank == 0 else nullcontext()
+    with lock, processes.kept_memory(), processes.postponed_interrupt() as interrupted:
         if finished := world.from_first(_prepare, run, settings, clips, resume):
             return finished
         inputs, validation = Inputs(_teachable(clips), settings), clips.split("val")
@@ -268,8 +269,10 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
     model.eval()
     model = folded(model) if isinstance(model, PoseC3D) else model
     if len(share):
-        with autocast(settings):
-            predicted = predictions.predict(model, share, Inputs(share, settings).views, PRESETS[settings.preset].test_batch_size)
+        inputs = Inputs(share, settings)
+        at_once = max(1, PRESETS[settings.preset].test_batch_size // inputs.temporal_views)
+        with autocast(settings), processes.kept_memory():
+            predicted = predictions.predict(model, share, inputs.views, at_once)
     return world.gather(predicted, clips.table["id"].to_numpy(str))
 
 

@@ -1,0 +1,132 @@
+"""Time against clips, frames, joints and batch: ``python benchmarks/scaling.py`` draws docs/images/scaling.png and prints the numbers.
+
+Times are medians; both axes are logarithmic, so that what grows linearly is a line of slope 1. The slope that is printed is fitted to
+the upper half of the sizes, where what a call costs in itself no longer matters.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn import functional
+
+from miga_lib import clips, layouts, plots, training
+from miga_lib.inputs import Inputs
+from miga_lib.readers import miga
+from miga_lib.settings import PRESETS, Settings
+
+FIGURE = Path(__file__).parent.parent / "docs" / "images" / "scaling.png"
+REPEATS = 5
+LAYOUTS = ("coco17", "light_hand35", "imigue41", "openpose137")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Median time of something, after one go that does not count."""
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def made(count: int, frames: int, layout: str) -> clips.Clips:
+    """Clips of random keypoints that move little from frame to frame."""
+    random = np.random.default_rng(0)
+    joints = len(layouts.get(layout).joints)
+    places = random.uniform(300, 600, (count, 1, joints, 2)) + random.normal(0, 2, (count, frames, joints, 2)).cumsum(1)
+    keypoints = np.concatenate([places, np.ones((count, frames, joints, 1))], axis=-1).astype(np.float32).reshape(-1, joints, 3)
+    table = pd.DataFrame({"id": [f"{i}" for i in range(count)], "label": np.arange(count) % 32, "split": "train", "frames": frames})
+    table = table.assign(start=np.arange(count) * frames, missing=0.0)
+    return clips.Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
+
+
+def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
+    """What drawing a batch and a step of the `quick` network cost, with so many frames in place of the preset's."""
+    PRESETS["scaling"] = replace(PRESETS["quick"], frames=frames)
+    inputs, costs = (
+        Inputs(made(batch, 2 * frames, layout), settings := Settings(preset="scaling", layout=layout, device="cpu").resolve()),
+        {},
+    )
+    rows = torch.arange(batch)
+    for model in ("posec3d", "stgcn"):
+        settings = replace(settings, model=model)
+        inputs.settings = settings
+        network = training.build(settings, 32, 384).train()
+        given = inputs.training(rows, 0)
+
+        def step(network=network, given=given, settings=settings) -> None:
+            with training.autocast(settings):
+                logits, _ = network(given)
+            functional.cross_entropy(logits.float(), inputs.labels[rows]).backward()
+
+        costs[f"step of {'PoseC3D' if model == 'posec3d' else 'ST-GCN'}"] = seconds(step)
+    inputs.settings = replace(settings, model="posec3d")
+    return costs | {"drawing joints": seconds(lambda: inputs.training(rows, 0))}
+
+
+def collecting(count: int) -> dict[str, float]:
+    """What reading so many clips from MiGA folders, opening them again and predicting them cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, outputs = Path(folder) / "source", Path(folder) / "outputs"
+        moving = np.random.default_rng(0).uniform(300, 600, (1, 137, 3)) + np.random.default_rng(1).normal(0, 2, (2000, 137, 3)).cumsum(0)
+        for video in range(1, count // 50 + 1):
+            segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
+            miga.write_video(source, "train", f"{video:04d}", moving.astype(np.float32), segments)
+        began = time.perf_counter()
+        held = clips.load(source, "imigue22", outputs)
+        reading = time.perf_counter() - began
+        opening = seconds(lambda: clips.load(source, "imigue22", outputs))
+    settings = Settings(preset="smoke", layout="imigue22", device="cpu").resolve()
+    few = made(count, 40, "imigue22")
+    model = training.build(settings, 32, 384)
+    assert len(held) == count
+    return {
+        "reading MiGA folders": reading,
+        "opening the cache": opening,
+        "predicting (smoke)": seconds(lambda: training.predict(model, few, settings)),
+    }
+
+
+def main() -> None:
+    """Measure, print a table, draw."""
+    sizes = {
+        "clips": [(count, collecting(count)) for count in (250, 500, 1000, 2000, 4000)],
+        "frames T": [(frames, learning(frames=frames)) for frames in (8, 16, 32, 64, 128)],
+        "joints V": [(len(layouts.get(name).joints), learning(layout=name)) for name in LAYOUTS],
+        "clips a batch N": [(batch, learning(batch=batch)) for batch in (4, 8, 16, 32, 64)],
+    }
+    rows = [(against, size, what, took) for against, found in sizes.items() for size, costs in found for what, took in costs.items()]
+    table = pd.DataFrame(rows, columns=["against", "size", "what", "seconds"])
+    plots.style()
+    figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)
+    for ax, (against, of) in zip(axes, table.groupby("against", sort=False), strict=True):
+        for what, line in of.groupby("what", sort=False):
+            upper = line.iloc[len(line) // 2 - 1 :]
+            slope = np.polyfit(np.log(upper["size"]), np.log(upper["seconds"]), 1)[0]
+            ax.loglog(line["size"], line["seconds"], marker="o", label=f"{what}, slope {slope:.2f}")
+            print(
+                f"{against:16s} {what:24s} slope {slope:5.2f}   "
+                + "  ".join(f"{n}: {s:.4f} s" for n, s in zip(line["size"], line["seconds"], strict=True))
+            )
+        ax.set_xticks(of["size"].unique(), [f"{size:,}" for size in of["size"].unique()])
+        ax.minorticks_off()
+        ax.set_xlabel(against)
+        ax.legend(fontsize=8)
+    axes[0].set_ylabel("seconds")
+    figure.savefig(FIGURE, dpi=100, pil_kwargs={"optimize": True})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""How much memory training and reading take, each in a process of its own: ``pytest benchmarks/test_memory.py --benchmark-only -s``.
+
+Not for Windows, which has no ``resource``.
+"""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+MEASURE = """
+import json, resource, sys
+from pathlib import Path
+
+import psutil
+import torch
+
+from miga_lib import clips, layouts, training
+from miga_lib.inputs import Inputs
+from miga_lib.readers import Report, miga
+from miga_lib.settings import Settings
+
+GB = 1e9
+
+def held():
+    return psutil.Process().memory_info().rss / GB
+
+def peak():
+    of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return of / (GB if sys.platform == "darwin" else 1e6 / 1.024)
+
+def learn(preset, count):
+    settings = Settings(preset=preset, device="cpu").resolve()
+    inputs = Inputs(clips.load("synthetic").split("train"), settings)
+    model = training.build(settings, 32, 384).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    sizes, epoch = [], 0
+    while len(sizes) < count:
+        for rows in training.batches(len(inputs), settings, epoch)[: count - len(sizes)]:
+            with training.autocast(settings):
+                logits, embedding = model(inputs.training(rows, epoch))
+            loss = torch.nn.functional.cross_entropy(logits.float(), inputs.labels[rows]) + embedding.float().square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sizes.append(held())
+        epoch += 1
+    return sizes
+"""
+
+
+def measured(code):
+    """What some code, run after ``MEASURE`` in a new process, prints as json."""
+    script = MEASURE + textwrap.dedent(code)
+    return json.loads(subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def test_a_training_step_of_the_paper_network(benchmark):
+    code = "before = held(); learn('paper', 2); print(json.dumps([before, peak()]))"
+    before, peak = benchmark.pedantic(measured, (code,))
+    print(f"\npaper, batch 24: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported")
+
+
+def test_five_hundred_steps_hold_no_more_than_a_hundred(benchmark):
+    sizes = benchmark.pedantic(measured, ("print(json.dumps(learn('quick', 600)))",))
+    early, late = sizes[99], sizes[-1]
+    print(f"\nquick, batch 16: {early:.3f} GB after 100 steps, {late:.3f} GB after 600")
+    assert late < early + 0.02
+
+
+@pytest.mark.parametrize("frames", [10_000, 40_000])
+def test_reading(benchmark, tmp_path, frames):
+    """Four videos in the 137-joint form, of which a clip of 50 frames is kept: the reader needs one video at a time."""
+    code = f"""
+    root = Path({str(tmp_path)!r})
+    import numpy as np
+    for number in range(1, 5):
+        name, folder = f"{{number:04d}}", root / miga.SPLIT_FOLDERS["train"] / f"{{number:04d}}"
+        folder.mkdir(parents=True)
+        np.save(folder / f"{{name}}_openpose.npy", np.zeros(({frames}, 411), np.float32))
+        (folder / f"{{name}}_label.csv").write_text("1,0,49\\n")
+    """
+    measured(code + "print(0)")
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.npy")) / 1e9
+    read = f"""
+    before = held()
+    count = len(clips.load({str(tmp_path)!r}, outputs={str(tmp_path / "outputs")!r}))
+    print(json.dumps([before, peak(), count]))
+    """
+    before, peak, count = benchmark.pedantic(measured, (read,))
+    assert count == 4
+    print(f"\nreading {size:.2f} GB of {frames} frames a video: {peak:.2f} GB at the peak, {before:.2f} GB with everything imported")

@@ -1,0 +1,71 @@
+"""What a network is fed with: the same for a clip whatever stands beside it, and views that share their frames cost nothing in truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from miga_lib import alignment, augmentation, layouts, streams, training
+from miga_lib.inputs import Inputs, uniform
+from miga_lib.settings import PRESETS, Settings
+
+SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
+SEGMENTS = replace(SMOKE, temporal="segments")
+PRESET = PRESETS["smoke"]
+
+
+def network(settings):
+    """A network in which every block has a say."""
+    model = training.build(settings, 32, 0).eval()
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm3d):
+                module.weight.fill_(1.0)
+    return model
+
+
+@pytest.mark.parametrize("settings", [SMOKE, SEGMENTS, replace(SMOKE, model="stgcn")])
+def test_a_clip_is_augmented_the_same_whatever_stands_beside_it(smoke, settings):
+    inputs = Inputs(smoke.split("train"), settings)
+    together = inputs.training(torch.tensor([5, 2, 7]), epoch=3)
+    torch.testing.assert_close(inputs.training(torch.tensor([2]), epoch=3), together[1:2])
+    assert not torch.equal(inputs.training(torch.tensor([2]), epoch=4), together[1:2])
+
+
+def test_views_that_share_frames_give_what_each_gives_alone(smoke):
+    """PySkl's way, view after view: draw its frames, crop to the person in all views of the clip, flip, look."""
+    clips = smoke.split("test").where([0, 3])
+    model, layout, size = network(SEGMENTS), layouts.get("imigue41"), PRESET.test_size
+    expected = []
+    for i in range(2):
+        keypoints, of_clip = torch.from_numpy(np.array(clips[i])), []
+        views = [alignment.segments(keypoints, PRESET.frames, uniform(1, PRESET.frames, view)[0]) for view in range(PRESET.segment_clips)]
+        box = augmentation.crop_box(torch.cat(views)[None])
+        for view in views:
+            for mirrored in (False, True):
+                pixels = augmentation.to_pixels(view[None], box, (size, size))
+                pixels = augmentation.flip(pixels, layout, torch.tensor([mirrored]), width=size)
+                maps = streams.heatmaps(pixels, layout, "joint", (size, size))
+                of_clip.append(model(maps)[0].softmax(1))
+        expected.append(torch.cat(of_clip).mean(0))
+    with torch.no_grad():
+        found = training.predict(model, clips, SEGMENTS).probabilities
+    np.testing.assert_allclose(found, torch.stack(expected).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [SEGMENTS, replace(SEGMENTS, model="stgcn")])
+def test_a_clip_is_predicted_the_same_whatever_stands_beside_it(smoke, settings):
+    clips, model = smoke.split("test"), network(settings)
+    together = training.predict(model, clips, settings).probabilities
+    alone = [training.predict(model, clips.where([i]), settings).probabilities[0] for i in range(len(clips))]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
+
+
+def test_the_first_stage_sees_each_frame_once(smoke):
+    inputs = Inputs(smoke.split("test"), SEGMENTS)
+    rows = torch.arange(3)
+    (maps, frames), _ = inputs.views(rows)
+    assert frames.shape == (3 * PRESET.segment_clips, PRESET.frames)
+    assert frames.unique().tolist() == list(range(maps.shape[2])), "every frame drawn is used, and none twice"
+    assert maps.shape[2] <= int(inputs.frames[rows].sum())
