@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from miga_lib import clips, layouts, plots, training
+from miga_lib import clips, layouts, plots, processes, training
 from miga_lib.inputs import Inputs
 from miga_lib.readers import miga
 from miga_lib.settings import PRESETS, Settings
@@ -101,6 +101,7 @@ def collecting(count: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print a table, draw."""
+    collecting(250)  # starts the processes that read
     sizes = {
         "clips": [(count, collecting(count)) for count in (250, 500, 1000, 2000, 4000)],
         "frames T": [(frames, learning(frames=frames)) for frames in (8, 16, 32, 64, 128)],
@@ -129,4 +130,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with processes.kept_memory():
+        main()

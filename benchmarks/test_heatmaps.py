@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from miga_lib import heatmaps, layouts
+from miga_lib import heatmaps, layouts, processes
 
 CLIPS, FRAMES, SIZE, SIGMA = 16, 48, (56, 56), 0.6
 LAYOUT = layouts.get("imigue41")
@@ -78,7 +78,8 @@ def spread(rng: np.random.Generator) -> np.ndarray:
 def one_core():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with processes.kept_memory():  # as in training
+        yield
     torch.set_num_threads(threads)
 
 

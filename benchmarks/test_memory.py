@@ -19,6 +19,7 @@ import torch
 
 from miga_lib import clips, layouts, training
 from miga_lib.inputs import Inputs
+from miga_lib.processes import kept_memory
 from miga_lib.readers import Report, miga
 from miga_lib.settings import Settings
 
@@ -31,6 +32,7 @@ def peak():
     of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return of / (GB if sys.platform == "darwin" else 1e6 / 1.024)
 
+@kept_memory()  # as training.fit does
 def learn(preset, count):
     settings = Settings(preset=preset, device="cpu").resolve()
     inputs = Inputs(clips.load("synthetic").split("train"), settings)
