@@ -11,9 +11,6 @@ def semantic_loss(
     labels: Int[Tensor, " N"],
     class_embeddings: Float[Tensor, "K D"] | None,
     semantic_weight: float,
-    *,
-    class_weights: Float[Tensor, " K"] | None = None,
-    label_smoothing: float = 0.0,
 ) -> dict[str, Float[Tensor, ""]]:
     """Cross-entropy plus ``semantic_weight`` times the mean squared error between embeddings, over clips and their E values.
 
@@ -21,8 +18,6 @@ def semantic_loss(
         labels: class indices, 0 to K − 1.
         class_embeddings: (K, E), a row for each class as ``labels.embeddings`` gives them; may be None where the weight is 0.
         semantic_weight: 0 leaves the embeddings out of it.
-        class_weights: a factor for the cross-entropy of each class; the semantic part weighs all clips alike.
-        label_smoothing: share of the target that cross-entropy spreads over all classes.
 
     Returns:
         ``loss``, to minimise, and detached from the graph its parts: ``cross_entropy`` and, not yet weighted, ``semantic``, which
@@ -36,7 +31,7 @@ def semantic_loss(
     """
     if not labels.is_cuda and (labels < 0).any():
         raise ValueError(f"labels must be 0 or more to learn from, found {labels.min().item()}; leave out clips whose class is unknown")
-    cross_entropy = functional.cross_entropy(logits, labels, weight=class_weights, label_smoothing=label_smoothing)
+    cross_entropy = functional.cross_entropy(logits, labels)
     if semantic_weight == 0:
         return {"loss": cross_entropy, "cross_entropy": cross_entropy.detach(), "semantic": cross_entropy.new_zeros(())}
     if class_embeddings is None or class_embeddings.shape[1] != embedding.shape[1]:

@@ -81,7 +81,8 @@ def coerce(name: str, value: Any, kind: str) -> Any:
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        raise ValueError(f"parameter {name!r} must be {kind}, got {value!r} ({type(value).__name__})")
+        way_out = f"; papermill passes it as text with `-r {name} ...`" if wanted is str else ""
+        raise ValueError(f"parameter {name!r} must be {kind}, got {value!r} ({type(value).__name__}){way_out}")
     if kind.startswith("list["):
         return [coerce(f"{name}[{i}]", item, kind[5:-1]) for i, item in enumerate(value)]
     return value

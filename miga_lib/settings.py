@@ -42,7 +42,7 @@ PRESETS = {
         stem_kernel=3, graph_channels=(8, 16), graph_learning_rate=0.05, dropout=0.0, segment_clips=2,
     ),
     "quick": Preset(
-        epochs=25, batch_size=16, learning_rate=0.1, frames=16, size=24, test_size=24, base_channels=16, stage_blocks=(1, 1, 1),
+        epochs=25, batch_size=16, learning_rate=0.1, frames=12, size=20, test_size=20, base_channels=16, stage_blocks=(1, 1, 1),
         stem_kernel=3, graph_channels=(32, 32, 64, 64, 128), graph_learning_rate=0.05, dropout=0.3, segment_clips=4,
     ),
     # The recipe of the paper; the learning rate of ST-GCN is the one of its own publication.

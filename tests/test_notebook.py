@@ -67,7 +67,7 @@ def test_what_arrives_as_a_string_becomes_what_was_declared(monkeypatch, name, p
         ("epochs", True, r"parameter 'epochs' must be int, got True \(bool\)"),
         ("resume", 1, r"parameter 'resume' must be bool, got 1 \(int\)"),
         ("seeds", [1, "b"], r"parameter 'seeds\[1\]' must be int, got the string 'b'"),
-        ("stream", 3, r"parameter 'stream' must be str, got 3 \(int\)"),
+        ("stream", 3, r"parameter 'stream' must be str, got 3 \(int\); papermill passes it as text with `-r stream \.\.\.`"),
     ],
 )
 def test_another_type_is_refused(monkeypatch, name, passed, message):
