@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, losses, predictions, runs, training
+from miga_lib import clips, losses, predictions, processes, runs, training
 from miga_lib.inputs import Inputs, uniform
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import Settings
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -79,15 +79,9 @@ def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
         optimizer.step()
 
     batch, few = settings.batch_size, held.split("train").where(np.arange(min(64, len(inputs))))
-    some = Inputs(few, settings)
-
-    def predict() -> None:
-        with training.autocast(settings):
-            predictions.predict(model, few, some.views, PRESETS[settings.preset].test_batch_size)
-
     model.train()
     of_step, of_drawing = seconds(step, repeats), seconds(lambda: inputs.training(rows, 0), repeats)
-    of_prediction = seconds(predict, max(2, repeats // 4))
+    of_prediction = seconds(lambda: training.predict(model, few, settings), max(2, repeats // 4))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.ckpt"
         of_saving = seconds(lambda: training._save(path, model, optimizer, training.Position()), 5)
@@ -137,7 +131,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
     settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
-    with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs:
+    with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
         held, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
         rows += learning(held, settings, given.repeats) + (bookkeeping(held, given.table) if given.table else [])
     hardware = torch.cuda.get_device_name() if settings.device.startswith("cuda") else platform.processor() or platform.machine()
