@@ -34,7 +34,8 @@ test: install
 	$(BIN)/python -m pytest
 
 bench: install
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+	$(BIN)/python -m pytest benchmarks --benchmark-only -s -q
+	$(BIN)/python benchmarks/scaling.py --figure outputs/scaling.png
 
 sweep: install $(VENV)/sweep/installed
 	mkdir -p outputs

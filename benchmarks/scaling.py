@@ -1,9 +1,10 @@
-"""Time against clips, frames, joints and batch: ``python benchmarks/scaling.py`` draws docs/images/scaling.png and prints the numbers.
+"""Time against clips, frames, joints and batch, printed and drawn: ``python benchmarks/scaling.py --figure scaling.png``.
 
 Times are medians; both axes are logarithmic, so that what grows linearly is a line of slope 1. The slope that is printed is fitted to
 the upper half of the sizes, where what a call costs in itself no longer matters.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -26,7 +27,6 @@ from miga_lib.inputs import Inputs
 from miga_lib.readers import miga
 from miga_lib.settings import PRESETS, Settings
 
-FIGURE = Path(__file__).parent.parent / "docs" / "images" / "scaling.png"
 REPEATS = 5
 LAYOUTS = ("coco17", "light_hand35", "imigue41", "openpose137")
 
@@ -101,6 +101,9 @@ def collecting(count: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print a table, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", type=Path, default="outputs/scaling.png")
+    path = parser.parse_args().figure
     collecting(250)  # starts the processes that read
     sizes = {
         "clips": [(count, collecting(count)) for count in (250, 500, 1000, 2000, 4000)],
@@ -126,7 +129,7 @@ def main() -> None:
         ax.set_xlabel(against)
         ax.legend(fontsize=8)
     axes[0].set_ylabel("seconds")
-    figure.savefig(FIGURE, dpi=100, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=100, pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ a string. So the second code cell of every notebook calls ``parameters()``, whic
 
 import ast
 import difflib
+import json
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +75,7 @@ def coerce(name: str, value: Any, kind: str) -> Any:
     types = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
     wanted = types[kind.partition("[")[0]]
     if wanted is not str and isinstance(value, str):
-        text = value.strip().capitalize() if wanted is bool else value
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            raise ValueError(f"parameter {name!r} must be {kind}, got the string {value!r}") from None
+        value = _read(name, value, kind)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -86,6 +84,14 @@ def coerce(name: str, value: Any, kind: str) -> Any:
     if kind.startswith("list["):
         return [coerce(f"{name}[{i}]", item, kind[5:-1]) for i, item in enumerate(value)]
     return value
+
+
+def _read(name: str, text: str, kind: str) -> Any:
+    """What a string stands for, in the notation of Python or of json."""
+    for notation in (ast.literal_eval, json.loads):
+        with suppress(ValueError, SyntaxError):
+            return notation(text.strip())
+    raise ValueError(f"parameter {name!r} must be {kind}, got the string {text!r}")
 
 
 def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace: Any, tb_offset: int | None = None) -> list[str]:

@@ -4,7 +4,13 @@ import pytest
 
 from miga_lib import notebook
 
-CELL = 'stream: str = "joint"  # joint or limb\nepochs: int = 0\nrate: float = 0.1\nresume: bool = True\nseeds: list[int] = [0]\n'
+CELL = """stream: str = "joint"  # joint or limb
+epochs: int = 0
+rate: float = 0.1
+resume: bool = True
+seeds: list[int] = [0]
+flags: list[bool] = [True]
+"""
 
 
 class Shell:
@@ -21,7 +27,7 @@ def check(monkeypatch, injected, **values):
     shell = Shell(
         CELL,
         *([f"# Parameters\n{injected}"] if injected else []),
-        **{"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0]} | values,
+        **{"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0], "flags": [True]} | values,
     )
     monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
     return notebook.parameters(), shell
@@ -29,7 +35,7 @@ def check(monkeypatch, injected, **values):
 
 def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
     values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb")
-    assert list(values.items()) == [("stream", "limb"), ("epochs", 0), ("rate", 0.1), ("resume", True), ("seeds", [0])]
+    assert list(values.items()) == [("stream", "limb"), ("epochs", 0), ("rate", 0.1), ("resume", True), ("seeds", [0]), ("flags", [True])]
 
 
 def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
@@ -37,7 +43,9 @@ def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
 
 
 def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
-    with pytest.raises(ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds"):
+    with pytest.raises(
+        ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds, flags"
+    ):
         check(monkeypatch, "epoch = 3\n")
 
 
@@ -48,6 +56,7 @@ def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
         ("resume", "True", True),
         ("rate", "1e-4", 1e-4),
         ("seeds", "[3, 4]", [3, 4]),
+        ("flags", "[true, false]", [True, False]),
         ("epochs", "3", 3),
         ("rate", 1, 1.0),
     ],
