@@ -52,6 +52,7 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
     return clips.Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
 
 
+@processes.kept_memory()  # as training.fit does
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
     """What drawing a batch and a step of the `quick` network cost, with so many frames in place of the preset's."""
     PRESETS["scaling"] = replace(PRESETS["quick"], frames=frames)
@@ -133,5 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with processes.kept_memory():
-        main()
+    main()

@@ -1,6 +1,6 @@
 """How much memory training and reading take, each in a process of its own: ``pytest benchmarks/test_memory.py --benchmark-only -s``.
 
-Not for Windows, which has no ``resource``.
+For Linux, which tells the peak.
 """
 
 import json
@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 MEASURE = """
-import json, resource, sys
+import json
 from pathlib import Path
 
 import psutil
@@ -28,9 +28,9 @@ GB = 1e9
 def held():
     return psutil.Process().memory_info().rss / GB
 
-def peak():
-    of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return of / (GB if sys.platform == "darwin" else 1e6 / 1.024)
+def peak():  # not that of `resource`, which counts the process that started this one
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / GB
 
 @kept_memory()  # as training.fit does
 def learn(preset, count):
@@ -65,10 +65,11 @@ def test_a_training_step_of_the_paper_network(benchmark):
     print(f"\npaper, batch 24: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported")
 
 
-def test_five_hundred_steps_hold_no_more_than_a_hundred(benchmark):
-    sizes = benchmark.pedantic(measured, ("print(json.dumps(learn('quick', 600)))",))
-    early, late = sizes[99], sizes[-1]
-    print(f"\nquick, batch 16: {early:.3f} GB after 100 steps, {late:.3f} GB after 600")
+def test_five_hundred_steps_hold_no_more(benchmark):
+    """The first ones still settle where the pieces of memory lie; a batch left behind at each step would be 6 GB in the end."""
+    sizes = benchmark.pedantic(measured, ("print(json.dumps(learn('quick', 1000)))",))
+    early, late = sizes[499], sizes[-1]
+    print(f"\nquick, batch 16: {early:.3f} GB after 500 steps, {late:.3f} GB after 1,000")
     assert late < early + 0.02
 
 

@@ -263,6 +263,7 @@ def _tell_nobody(row: dict[str, Any]) -> None:
 
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
     """Test-time predictions of clips by a model of those (resolved) settings; each process does its share of the clips."""
+    memory = nullcontext() if world else processes.kept_memory()  # `fit`, which tells its world, keeps memory already
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
     predicted = None
@@ -271,7 +272,7 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
     if len(share):
         inputs = Inputs(share, settings)
         at_once = max(1, PRESETS[settings.preset].test_batch_size // inputs.temporal_views)
-        with autocast(settings), processes.kept_memory():
+        with autocast(settings), memory:
             predicted = predictions.predict(model, share, inputs.views, at_once)
     return world.gather(predicted, clips.table["id"].to_numpy(str))
 
