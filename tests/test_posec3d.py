@@ -128,6 +128,16 @@ def test_frames_meet_after_the_first_stage():
     assert reached["layer2"] == list(range(12))
 
 
+@pytest.mark.parametrize("stage_blocks", [(1,), (2, 1), (1, 1, 1)])
+def test_views_are_what_their_frames_make_of_them(stage_blocks):
+    model = randomised(PoseC3D(2, 3, base_channels=4, stage_blocks=stage_blocks, embedding_size=5)).eval()
+    heatmaps = draw(2, 2, 6, 8, 8)
+    views = torch.tensor([[0, 0, 3, 5], [6, 8, 9, 11], [7, 7, 7, 2]])
+    alone = [heatmaps[view // 6, :, view % 6].transpose(0, 1) for view in views]
+    for shared, expected in zip(model(heatmaps, views), model(torch.stack(alone)), strict=True):
+        torch.testing.assert_close(shared, expected)
+
+
 def test_each_carrying_block_starts_as_the_identity():
     model = PoseC3D(2, 3, base_channels=4)
     x = draw(2, 16, 3, 8, 8)
