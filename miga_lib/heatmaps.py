@@ -20,7 +20,7 @@ REACH = 5.3
 """A limb is drawn at least this many sigmas to each side; what lies further out is below 8e-7 of its score and left 0."""
 PIECE = 10
 """Rows of pixels drawn at a time of one limb."""
-CHUNK = {"cpu": 100_000, "cuda": 4_000_000}
+CHUNK = {"cpu": 200_000, "cuda": 4_000_000}
 """Pixels drawn at a time: few enough for the cache of a core, enough to keep a GPU busy with about 120 MB."""
 
 

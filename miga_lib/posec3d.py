@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+AT_ONCE = {"cpu": 2}
+"""So many views of a clip go through the later stages together where more would not fit in the processor's cache."""
 EXPANSION = 4
 """A bottleneck gives this many times the channels that it works with inside."""
 
@@ -81,7 +83,9 @@ class PoseC3D(nn.Module):
         # Stem and first stage, but for a network of a single stage, which also halves T.
         apart = 3 if len(self.backbone) > 3 else 2
         of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
-        return self.backbone[apart:](of_frames[frames].permute(0, 4, 1, 2, 3)).mean((2, 3, 4))
+        together = AT_ONCE.get(heatmaps.device.type, len(frames))
+        views = [self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)]
+        return torch.cat([view.mean((2, 3, 4)) for view in views])
 
     def forward(
         self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R t"] | None = None
