@@ -21,10 +21,11 @@ from .settings import Settings
 
 MODULE = "miga_lib.training"
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""What ``mallopt`` of glibc sets: how many free bytes are kept, and how many pieces may be mapped apart, which are never kept."""
-KEPT, MAPPED = 1 << 26, 1 << 16
-"""Both as glibc has them by itself, the first as the most that it comes to."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+"""What ``mallopt`` of glibc sets: how many free bytes are kept; from what size on pieces are mapped apart, which are never kept; and
+how many of these there may be."""
+USUAL = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
+"""What glibc comes to by itself where large pieces are freed; once one of these was set, it no longer moves them."""
 
 
 def launch(
@@ -132,6 +133,6 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         if libc:
-            libc.mallopt(M_MMAP_MAX, MAPPED)
-            libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+            for parameter, value in USUAL.items():
+                libc.mallopt(parameter, value)
             libc.malloc_trim(0)
