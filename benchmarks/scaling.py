@@ -56,25 +56,21 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
     """What drawing a batch and a step of the `quick` network cost, with so many frames in place of the preset's."""
     PRESETS["scaling"] = replace(PRESETS["quick"], frames=frames)
-    inputs, costs = (
-        Inputs(made(batch, 2 * frames, layout), settings := Settings(preset="scaling", layout=layout, device="cpu").resolve()),
-        {},
-    )
-    rows = torch.arange(batch)
-    for model in ("posec3d", "stgcn"):
-        settings = replace(settings, model=model)
-        inputs.settings = settings
-        network = training.build(settings, 32, 384).train()
+    some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
+    for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
+        settings = Settings(model, preset="scaling", layout=layout, device="cpu").resolve()
+        inputs, network = Inputs(some, settings), training.build(settings, 32, 384).train()
         given = inputs.training(rows, 0)
 
-        def step(network=network, given=given, settings=settings) -> None:
+        def step(inputs=inputs, network=network, given=given, settings=settings) -> None:
             with training.autocast(settings):
                 logits, _ = network(given)
             functional.cross_entropy(logits.float(), inputs.labels[rows]).backward()
 
-        costs[f"step of {'PoseC3D' if model == 'posec3d' else 'ST-GCN'}"] = seconds(step)
-    inputs.settings = replace(settings, model="posec3d")
-    return costs | {"drawing joints": seconds(lambda: inputs.training(rows, 0))}
+        costs[f"step of {name}"] = seconds(step)
+        if model == "posec3d":
+            costs["drawing joints"] = seconds(lambda inputs=inputs: inputs.training(rows, 0))
+    return costs
 
 
 def collecting(count: int) -> dict[str, float]:

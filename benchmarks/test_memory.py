@@ -62,6 +62,7 @@ def measured(code):
 def test_a_training_step_of_the_paper_network(benchmark):
     code = "before = held(); learn('paper', 2); print(json.dumps([before, peak()]))"
     before, peak = benchmark.pedantic(measured, (code,))
+    assert peak > before
     print(f"\npaper, batch 24: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported")
 
 

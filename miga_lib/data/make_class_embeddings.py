@@ -42,6 +42,7 @@ def embed(names: tuple[str, ...]) -> np.ndarray:
 
 
 def main() -> None:
+    """Embed the 32 class names and write the table, with where it comes from."""
     raw = embed(labels.CLASSES)
     scale = float(np.sqrt(MEAN_SQUARE * raw.shape[1]))
     provenance = {
