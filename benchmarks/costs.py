@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, losses, predictions, processes, runs, training
-from miga_lib.inputs import Inputs, uniform
+from miga_lib import clips, predictions, runs, training
 from miga_lib.settings import Settings
+from miga_lib.training import loop, processes
+from miga_lib.training.distributed import World
+from miga_lib.training.inputs import uniform
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -62,21 +64,15 @@ def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, f
 
 def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
     """What drawing, learning and predicting a clip costs."""
-    inputs = Inputs(held.split("train"), settings)
-    table = training._class_embeddings(held, settings)
-    model = training.build(settings, len(held.classes), table.shape[1])
-    optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
-    rows = torch.arange(settings.batch_size)
-    drawn = inputs.training(rows, 0)
-    network = torch.compile(model, dynamic=False) if training._worth_compiling(settings) else model
+    with tempfile.TemporaryDirectory() as empty:
+        task, state = loop.start(held, settings, Path(empty), World(), lambda row: None, lambda: False)
+    inputs, model, rows = task.inputs, state.model, torch.arange(settings.batch_size)
 
     def step() -> None:
-        with training.autocast(settings):
-            logits, embedding = network(drawn)
-        loss = losses.semantic_loss(logits.float(), embedding.float(), inputs.labels[rows].clamp(min=0), table, settings.semantic_weight)
-        optimizer.zero_grad()
-        loss["loss"].backward()
-        optimizer.step()
+        loss = loop.forward(task, rows, 0, task.compiled)["loss"]
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
 
     batch, few = settings.batch_size, held.split("train").where(np.arange(min(64, len(inputs))))
     model.train()
@@ -84,12 +80,12 @@ def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
     of_prediction = seconds(lambda: training.predict(model, few, settings), max(2, repeats // 4))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.ckpt"
-        of_saving = seconds(lambda: training._save(path, model, optimizer, training.Position()), 5)
+        of_saving = seconds(lambda: state.save(path), 5)
         checkpoint = path.stat().st_size
     return [
         ("keypoints in memory", inputs.keypoints.nbytes / len(inputs) / 1e3, "kB a clip"),
         ("drawing a training input", 1e3 * of_drawing / batch, "ms a clip"),
-        ("forward, backward, update", 1e3 * of_step / batch, "ms a clip"),
+        ("drawing, forward, backward, update", 1e3 * of_step / batch, "ms a clip"),
         ("predicting (all test views)", 1e3 * of_prediction / len(few), "ms a clip"),
         ("checkpoint", checkpoint / 1e6, "MB"),
         ("writing it", 1e3 * of_saving, "ms"),

@@ -22,10 +22,11 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from miga_lib import clips, layouts, plots, processes, training
-from miga_lib.inputs import Inputs
+from miga_lib import clips, layouts, plots, training
 from miga_lib.readers import miga
 from miga_lib.settings import PRESETS, Settings
+from miga_lib.training import processes
+from miga_lib.training.inputs import Inputs
 
 REPEATS = 5
 LAYOUTS = ("coco17", "light_hand35", "imigue41", "openpose137")

@@ -28,7 +28,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, predictions, training
+from miga_lib import clips, predictions
+from miga_lib.training import __main__ as command_line
+from miga_lib.training import loop
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("--data=synthetic-smoke", "--preset=quick", "--batch-size=4", "--epochs=8", "--device=cpu")
@@ -317,14 +319,14 @@ TRIALS = {
 
 def train(arguments: list[str]) -> None:
     """``soak.py train``: what ``python -m miga_lib.training`` does, with more checkpoints, and a note of the process under torchrun."""
-    training.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
+    loop.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     given = parameters(arguments)
     if rank := os.environ.get("RANK"):
         run = Path(given["outputs"]) / "runs" / given["run"]
         run.mkdir(parents=True, exist_ok=True)
         (run / f"rank{rank}.pid").write_text(str(os.getpid()))
         (run / f"rank{rank}.starts").write_text(str(int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1))
-    training.main(arguments)
+    command_line.main(arguments)
 
 
 def main() -> None:

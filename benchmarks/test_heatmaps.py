@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from miga_lib import heatmaps, layouts, processes
+from miga_lib import heatmaps, layouts
+from miga_lib.training import processes
 
 CLIPS, FRAMES, SIZE, SIGMA = 16, 48, (56, 56), 0.6
 LAYOUT = layouts.get("imigue41")

@@ -18,8 +18,8 @@ import psutil
 import torch
 
 from miga_lib import clips, layouts, training
-from miga_lib.inputs import Inputs
-from miga_lib.processes import kept_memory
+from miga_lib.training.inputs import Inputs
+from miga_lib.training.processes import kept_memory
 from miga_lib.readers import Report, miga
 from miga_lib.settings import Settings
 

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from miga_lib import clips, processes, training
-from miga_lib.inputs import Inputs
-from miga_lib.posec3d import FlatConvolution, FlatMaxPool
+from miga_lib import clips, training
+from miga_lib.models.posec3d import FlatConvolution, FlatMaxPool
 from miga_lib.settings import Settings
+from miga_lib.training import processes
+from miga_lib.training.inputs import Inputs
 
 
 def plain(model):

@@ -6,7 +6,8 @@ import matplotlib
 
 matplotlib.use("agg")
 
-from miga_lib import clips, plots, survey
+from miga_lib import clips, plots
+from miga_lib.analysis import survey
 
 IMAGES = Path(__file__).parent / "images"
 CLIP = "0065_31"

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from . import layouts
-from .posec3d import PoseC3D
+from .models.posec3d import PoseC3D
+from .models.stgcn import STGCN
 from .readers import DataError
-from .stgcn import STGCN
 
 HEAD = "cls_head."
 STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,8 @@ import pandas as pd
 
 from . import layouts, synthetic
 from .layouts import Layout
-from .readers import Clip, DataError, Report, checks, limits, miga, miga23, openpose, pyskl, release, select, shown
+from .readers import READERS, Clip, DataError, Progress, Reader, Report, checks, limits, miga, pyskl, select, shown
 
-READERS = (miga, miga23, release, openpose, pyskl)
 VERSION = 1
 """Of the cache's own files; raise it when their form changes."""
 
@@ -97,9 +96,7 @@ def outputs_folder(outputs: str | Path = "") -> Path:
     return Path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback).expanduser().resolve()
 
 
-def load(
-    source: str | Path, layout: str | Layout = "imigue41", outputs: str | Path = "", progress: Callable[..., Iterable] | None = None
-) -> Clips:
+def load(source: str | Path, layout: str | Layout = "imigue41", outputs: str | Path = "", progress: Progress | None = None) -> Clips:
     """The clips of a folder or file, in the joints of ``layout``.
 
     Args:
@@ -118,7 +115,7 @@ def load(
     key = _key(reader, place, layout)
     folder = outputs_folder(outputs) / "cache" / f"{Path(source).name}-{layout.name}-{key}"
     if not folder.exists():
-        if (whole := getattr(reader, "WHOLE", layout.name)) == layout.name:
+        if (whole := reader.CACHED_LAYOUT or layout.name) == layout.name:
             report = Report()
             clips = reader.read(place, layout, report, progress)
         else:  # what is slow to read is read once, and other layouts are taken from it
@@ -129,16 +126,16 @@ def load(
     return _open(folder, layout)
 
 
-def _terminal_progress() -> Callable[..., Iterable]:
+def _terminal_progress() -> Progress:
     from tqdm import tqdm
 
     return partial(tqdm, disable=None, leave=False)
 
 
-def _recognise(source: str | Path, outputs: str | Path):
+def _recognise(source: str | Path, outputs: str | Path) -> tuple[Reader, Path]:
     """The reader of a source and the place it reads from; the smaller synthetic sets are written as MiGA folders first."""
-    if str(source) == "synthetic-full":
-        return synthetic, source
+    if synthetic.recognises(source):
+        return synthetic, Path(source)
     if str(source) in synthetic.SIZES:
         place = outputs_folder(outputs) / "data" / f"{source}-v{synthetic.VERSION}"
         if not place.exists():
@@ -149,14 +146,14 @@ def _recognise(source: str | Path, outputs: str | Path):
         raise DataError(f"{place}: no such file or folder; give an existing one or one of {', '.join(synthetic.SIZES)}")
     if place.suffix.lower() == ".zip" and place.is_file():
         place = _unpacked(place, outputs)
-    known = [reader for reader in READERS if reader.find(place)]
+    known = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
     if len(known) != 1:
-        formats = ", ".join(reader.__name__.rpartition(".")[2] for reader in known or READERS)
+        formats = ", ".join(known or READERS)
         raise DataError(
             f"{place}: "
             + (f"could be any of {formats}; give the folder or file of one alone" if known else f"no known format, tried {formats}")
         )
-    return known[0], place
+    return next(iter(known.values())), place
 
 
 def _unpacked(archive: Path, outputs: str | Path) -> Path:

@@ -261,6 +261,10 @@ _LAYOUTS = {
 }
 
 
+STRATEGIES = ("uniform", "distance", "spatial")
+"""Ways to split the neighbours of a joint, see ``partitions``."""
+
+
 def names() -> list[str]:
     """The names that ``get`` knows."""
     return list(_LAYOUTS)
@@ -321,7 +325,7 @@ def partitions(layout: Layout, strategy: str = "spatial") -> np.ndarray:
     # code cuts distances off at one limb: where both ends are further out than that, they count as equally far.
     to_center = np.minimum(layout.distances[:, layout.center], 2)
     outer = neighbours & (to_center[:, None] >= to_center[None, :])
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
     subsets = {"uniform": [itself + neighbours], "distance": [itself, neighbours], "spatial": [itself, outer, neighbours & ~outer]}
-    if strategy not in subsets:
-        raise ValueError(f"strategy must be one of {', '.join(subsets)}, got {strategy!r}")
     return (np.stack(subsets[strategy]) * share).astype(np.float32)

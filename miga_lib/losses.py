@@ -1,45 +1,81 @@
-"""The training loss: cross-entropy on the classes, and a pull of the predicted embedding to that of the class name."""
+"""The training loss: a weighted sum of ``TERMS``, with its parts kept apart.
+
+A new term is a function here, an entry in ``TERMS``, and a field ``<name>_weight`` in ``settings.Settings``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 
-def semantic_loss(
-    logits: Float[Tensor, "N K"],
-    embedding: Float[Tensor, "N E"],
-    labels: Int[Tensor, " N"],
-    class_embeddings: Float[Tensor, "K D"] | None,
-    semantic_weight: float,
-) -> dict[str, Float[Tensor, ""]]:
-    """Cross-entropy plus ``semantic_weight`` times the mean squared error between embeddings, over clips and their E values.
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a loss term may look at: the network's output for N clips, and their classes.
 
-    Args:
-        labels: class indices, 0 to K − 1.
-        class_embeddings: (K, E), a row for each class as ``labels.embeddings`` gives them; may be None where the weight is 0.
-        semantic_weight: 0 leaves the embeddings out of it.
-
-    Returns:
-        ``loss``, to minimise, and detached from the graph its parts: ``cross_entropy`` and, not yet weighted, ``semantic``, which
-        is 0 where it was left out.
+    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1. ``class_embeddings`` is (K, E), a row a
+    class as ``labels.embeddings`` gives them; it may be None where no term needs it.
 
     Raises:
-        ValueError: a label below 0, as of a clip whose class is unknown (on a GPU PyTorch's own assertion, since to look at the
-            labels there is to wait for them); no class embeddings to pull to, or ones of another size.
+        ValueError: a label below 0, as of a clip whose class is unknown. (On a GPU this is PyTorch's own assertion: to read the labels
+            here would wait for the device.)
+    """
+
+    logits: Float[Tensor, "N K"]
+    embedding: Float[Tensor, "N E"]
+    labels: Int[Tensor, " N"]
+    class_embeddings: Float[Tensor, "K D"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.labels.is_cuda and (self.labels < 0).any():
+            raise ValueError(
+                f"labels must be 0 or more to learn from, found {self.labels.min().item()}; leave out clips whose class is unknown"
+            )
+
+
+def cross_entropy(batch: Batch) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the classes, in nats."""
+    return functional.cross_entropy(batch.logits, batch.labels)
+
+
+def semantic(batch: Batch) -> Float[Tensor, ""]:
+    """Mean squared error between predicted and true class embedding, over clips and their E values.
 
     Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv 2307.10624.
+
+    Raises:
+        ValueError: there are no class embeddings, or they have another size than the predicted ones.
     """
-    if not labels.is_cuda and (labels < 0).any():
-        raise ValueError(f"labels must be 0 or more to learn from, found {labels.min().item()}; leave out clips whose class is unknown")
-    cross_entropy = functional.cross_entropy(logits, labels)
-    if semantic_weight == 0:
-        return {"loss": cross_entropy, "cross_entropy": cross_entropy.detach(), "semantic": cross_entropy.new_zeros(())}
-    if class_embeddings is None or class_embeddings.shape[1] != embedding.shape[1]:
-        found = "none" if class_embeddings is None else class_embeddings.shape[1]
+    targets = batch.class_embeddings
+    if targets is None or targets.shape[1] != batch.embedding.shape[1]:
+        found = "none" if targets is None else targets.shape[1]
         raise ValueError(
-            f"the network predicts embeddings of {embedding.shape[1]} values and the class embeddings have {found}; "
+            f"the network predicts embeddings of {batch.embedding.shape[1]} values and the class embeddings have {found}; "
             "build it with their `embedding_size`, or set `semantic_weight` to 0"
         )
-    semantic = functional.mse_loss(embedding.to(class_embeddings.dtype), class_embeddings[labels])
-    loss = cross_entropy + semantic_weight * semantic
-    return {"loss": loss, "cross_entropy": cross_entropy.detach(), "semantic": semantic.detach()}
+    return functional.mse_loss(batch.embedding.to(targets.dtype), targets[batch.labels])
+
+
+TERMS: dict[str, Callable[[Batch], Tensor]] = {"cross_entropy": cross_entropy, "semantic": semantic}
+"""Every term of the loss by name. Cross-entropy always counts once; any other term counts by its weight."""
+
+
+def total(batch: Batch, weights: Mapping[str, float]) -> dict[str, Float[Tensor, ""]]:
+    """The loss to minimise, and its parts.
+
+    Args:
+        weights: of terms by name. A term of weight 0, or without one, is not computed.
+
+    Returns:
+        ``loss``, and each of ``TERMS`` not yet weighted and detached from the graph; 0 where the term was not computed.
+    """
+    loss = cross_entropy(batch)
+    parts = {"cross_entropy": loss.detach()}
+    for name, term in TERMS.items():
+        if name != "cross_entropy":
+            value = term(batch) if weights.get(name) else loss.new_zeros(())
+            loss = loss + weights[name] * value if weights.get(name) else loss
+            parts[name] = value.detach()
+    return {"loss": loss, **parts}

@@ -8,6 +8,8 @@ import pandas as pd
 from .predictions import Predictions
 
 CONFIDENCE = 0.95
+BINS = 15
+"""Of confidence, for the calibration, as in Guo et al."""
 
 
 def scores(predictions: Predictions) -> dict[str, float]:
@@ -78,6 +80,28 @@ def cross_entropy(predictions: Predictions) -> float:
     """Mean of −log of the probability that clips of known label give their true class, in nats; a probability of 0 counts as 1e-12."""
     known = labelled(predictions)
     return float(-np.log(np.maximum(known.probabilities[np.arange(len(known)), known.labels], 1e-12)).mean())
+
+
+def calibration(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
+    """How often guesses of a given confidence are right: a row for each bin that has clips.
+
+    Bins are of equal width over the probability of the guess, the upper edge included (Guo et al., ICML 2017, who take 15). Columns:
+    left and right edge, clips, confidence (the mean), accuracy and its Wilson interval low to high.
+    """
+    known = labelled(predictions)
+    confidence, right = known.probabilities.max(1), known.guesses == known.labels
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    parts = pd.DataFrame({"confidence": confidence, "hit": right}).groupby(place)
+    table = parts.agg(clips=("hit", "size"), hits=("hit", "sum"), confidence=("confidence", "mean"), accuracy=("hit", "mean"))
+    table.insert(0, "left", table.index / bins)
+    table.insert(1, "right", (table.index + 1) / bins)
+    table["low"], table["high"] = wilson(table.pop("hits").to_numpy(), table["clips"].to_numpy())
+    return table.reset_index(drop=True)
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """The expected calibration error of a table of ``calibration``: |accuracy − confidence|, averaged over the clips."""
+    return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["clips"]))
 
 
 def wilson(right: np.ndarray, trials: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:

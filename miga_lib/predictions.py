@@ -100,7 +100,7 @@ def load(path: str | Path) -> Predictions:
     """Predictions from a file that ``Predictions.save`` wrote.
 
     Raises:
-        ValueError: it is no such file, or what it holds makes no sense; scores of other toolboxes are read by ``external.read``.
+        ValueError: it is no such file, or what it holds makes no sense; scores of other toolboxes are for ``ensemble.score_files``.
     """
     fields = ("ids", "labels", "probabilities", "classes")
     try:
@@ -108,9 +108,9 @@ def load(path: str | Path) -> Predictions:
             missing = [name for name in fields if name not in held]
             arrays = {name: held[name] for name in fields if name in held}
     except TypeError:  # a bare array opens no context
-        raise ValueError(f"{path}: not a predictions file (a single array); read it with `external.read`") from None
+        raise ValueError(f"{path}: not a predictions file (a single array); read it with `ensemble.score_files.read`") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a predictions file ({error}); read other scores with `external.read`") from None
+        raise ValueError(f"{path}: not a predictions file ({error}); read other scores with `ensemble.score_files.read`") from None
     if missing:
         raise ValueError(f"{path}: a predictions file holds {', '.join(fields)}; {missing[0]!r} is not in it")
     try:

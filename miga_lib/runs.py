@@ -25,12 +25,15 @@ RESULT = "result.json"
 
 
 def name(settings: Settings, data: str | Path = "synthetic") -> str:
-    """The name of a run where none is given: of what it was trained on, unless that is ``synthetic``, and of its settings."""
+    """The name of a run where none is given: data (unless ``synthetic``), main settings, and all that differs from the preset."""
     settings = settings.resolve()
     parts = [] if str(data) == "synthetic" else [Path(data).name]
     parts += [settings.model, settings.stream, settings.layout, settings.temporal, settings.preset]
-    parts += [settings.strategy] if settings.model == "stgcn" and settings.strategy != "spatial" else []
+    parts += [settings.strategy] if settings.of_model.input == "graph" and settings.strategy != "spatial" else []
     parts += [] if settings.semantic_weight else ["plain"]
+    parts += [f"semantic_weight{settings.semantic_weight:g}"] if settings.semantic_weight not in (0, Settings.semantic_weight) else []
+    parts += [Path(settings.embeddings).stem] if settings.embeddings else []
+    parts += [f"{name}{value:g}" for name, value in settings.differing().items()]
     return "-".join([*parts, str(settings.seed)])
 
 
@@ -102,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not json ({error}); remove it, or choose another `run` name") from None
 
 
-def circumstances() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a result depends on beside its settings: versions, machine, and the state of the repository."""
     about = {package: version(package) for package in ("miga_lib", "torch", "numpy")}
     about |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}", "host": platform.node()}
@@ -119,7 +122,7 @@ def _git_state() -> str:
 
 
 def result(run: Path) -> dict[str, Any]:
-    """Settings, circumstances and scores of a finished run. Raises FileNotFoundError where the run is not finished."""
+    """Settings, environment and scores of a finished run. Raises FileNotFoundError where the run is not finished."""
     if not (run / RESULT).exists():
         raise FileNotFoundError(f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to go on with it")
     return read_json(run / RESULT)

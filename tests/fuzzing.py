@@ -174,7 +174,7 @@ def outcome(name: str, source: Path) -> str:
     report = Report()
     try:
         with joblib.parallel_config(backend="sequential"):
-            read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items)) if reader.find(source) else []
+            read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items)) if reader.recognises(source) else []
             rows = [clips._row(clip, 0) for clip in read]
     except DataError as error:
         return "refused" if "\n" not in str(error) and len(str(error)) < 1500 else f"refused at length: {error}"

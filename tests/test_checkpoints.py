@@ -9,9 +9,9 @@ import test_stgcn
 import torch
 
 from miga_lib import checkpoints, layouts
-from miga_lib.posec3d import PoseC3D
+from miga_lib.models.posec3d import PoseC3D
+from miga_lib.models.stgcn import STGCN
 from miga_lib.readers import DataError
-from miga_lib.stgcn import STGCN
 
 PYSKL = {"base_channels": 4, "stage_blocks": (2, 1)}
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from miga_lib import clips, distributed, processes, runs, training
-from miga_lib.distributed import World
+from miga_lib import clips, runs, training
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
+from miga_lib.training import distributed, processes
+from miga_lib.training.distributed import World
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 UNEVEN = replace(SMOKE, batch_size=5)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miga_lib import failures, labels
+from miga_lib import labels, metrics
+from miga_lib.analysis import failures
 from miga_lib.predictions import Predictions
 
 
@@ -127,15 +128,15 @@ def test_calibration_by_hand():
     Sixth: confidence 0.575, right in 2 of 2; tenth: 0.95, right in 1 of 2. Error: (2 · 0.425 + 2 · 0.45) / 4 = 0.4375.
     """
     predictions = sure([("a", 0, 0, 0.55), ("b", 0, 0, 0.6), ("c", 1, 1, 0.95), ("d", 1, 2, 0.95)])
-    table = failures.calibration(predictions, bins=10)
+    table = metrics.calibration(predictions, bins=10)
     assert table["left"].tolist() == pytest.approx([0.5, 0.9])
     assert table["clips"].tolist() == [2, 2]
     assert table["confidence"].tolist() == pytest.approx([0.575, 0.95])
     assert table["accuracy"].tolist() == [1, 0.5]
-    assert failures.calibration_error(table) == pytest.approx(0.4375)
+    assert metrics.calibration_error(table) == pytest.approx(0.4375)
 
 
 def test_a_sure_and_right_model_is_calibrated():
-    table = failures.calibration(sure([("a", 0, 0, 1.0), ("b", 1, 1, 1.0)]))
+    table = metrics.calibration(sure([("a", 0, 0, 1.0), ("b", 1, 1, 1.0)]))
     assert len(table) == 1
-    assert failures.calibration_error(table) == 0
+    assert metrics.calibration_error(table) == 0

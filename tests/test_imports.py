@@ -9,9 +9,8 @@ import miga_lib
 
 PACKAGE = Path(miga_lib.__file__).parent
 ORDER = (
-    "layouts labels readers synthetic clips survey alignment augmentation heatmaps streams posec3d stgcn settings inputs losses "
-    "predictions external metrics failures runs distributed processes training checkpoints submissions ensemble recipes comparison "
-    "plots viewer notebook"
+    "layouts labels readers synthetic clips alignment augmentation heatmaps streams models losses settings predictions metrics runs "
+    "checkpoints training ensemble analysis plots viewer notebook"
 ).split()
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from miga_lib import alignment, augmentation, layouts, streams, training
-from miga_lib.inputs import Inputs, uniform
 from miga_lib.settings import PRESETS, Settings
+from miga_lib.training.inputs import Inputs, uniform
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
 SEGMENTS = replace(SMOKE, temporal="segments")
@@ -46,7 +46,7 @@ def test_views_that_share_frames_give_what_each_gives_alone(smoke):
             for mirrored in (False, True):
                 pixels = augmentation.to_pixels(view[None], box, (size, size))
                 pixels = augmentation.flip(pixels, layout, torch.tensor([mirrored]), width=size)
-                maps = streams.heatmaps(pixels, layout, "joint", (size, size))
+                maps = streams.joint_heatmaps(pixels, layout, (size, size))
                 of_clip.append(model(maps)[0].softmax(1))
         expected.append(torch.cat(of_clip).mean(0))
     with torch.no_grad():

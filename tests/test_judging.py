@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import failures, labels, metrics, plots, recipes
+from miga_lib import labels, metrics, plots
+from miga_lib.analysis import failures
+from miga_lib.ensemble import recipes
 from miga_lib.predictions import Predictions
 
 WIDEST = 1050

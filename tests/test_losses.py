@@ -17,15 +17,19 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
+def total(batch: dict[str, torch.Tensor], semantic: float = 20.0) -> dict[str, torch.Tensor]:
+    return losses.total(losses.Batch(**batch), {"semantic": semantic})
+
+
 def test_two_clips_worked_by_hand():
     # Equal logits over 4 classes: cross-entropy ln 4. Errors (1, 0) and (2, 1): mean square (1 + 0 + 4 + 1) / 4 = 1.5.
-    parts = losses.semantic_loss(
+    batch = losses.Batch(
         logits=torch.zeros(2, 4),
         embedding=torch.tensor([[1.0, 0.0], [2.0, 2.0]]),
         labels=torch.tensor([0, 2]),
         class_embeddings=torch.tensor([[0.0, 0.0], [9.0, 9.0], [0.0, 1.0], [9.0, 9.0]]),
-        semantic_weight=20,
     )
+    parts = losses.total(batch, {"semantic": 20})
     assert parts["cross_entropy"].item() == pytest.approx(math.log(4))
     assert parts["semantic"].item() == pytest.approx(1.5)
     assert parts["loss"].item() == pytest.approx(math.log(4) + 20 * 1.5)
@@ -33,13 +37,13 @@ def test_two_clips_worked_by_hand():
 
 def test_predicting_the_class_embedding_costs_nothing(batch):
     batch["embedding"] = batch["class_embeddings"][batch["labels"]]
-    assert losses.semantic_loss(**batch, semantic_weight=20.0)["semantic"] == 0
+    assert total(batch)["semantic"] == 0
 
 
 def test_gradient_is_that_of_the_weighted_sum(batch):
     gradients = {}
     for weight in (1.0, 3.0):
-        loss = losses.semantic_loss(**batch, semantic_weight=weight)["loss"]
+        loss = total(batch, weight)["loss"]
         gradients[weight] = torch.autograd.grad(loss, [batch["logits"], batch["embedding"]])
     torch.testing.assert_close(gradients[1.0][0], gradients[3.0][0])
     torch.testing.assert_close(3 * gradients[1.0][1], gradients[3.0][1])
@@ -49,12 +53,12 @@ def test_gradient_is_that_of_the_weighted_sum(batch):
 
 def test_only_the_loss_is_attached_to_the_graph(batch):
     for weight in (0.0, 20.0):
-        parts = losses.semantic_loss(**batch, semantic_weight=weight)
+        parts = total(batch, weight)
         assert {name: part.requires_grad for name, part in parts.items()} == {"loss": True, "cross_entropy": False, "semantic": False}
 
 
 def test_weight_0_needs_no_embeddings(batch):
-    parts = losses.semantic_loss(batch["logits"], torch.empty(5, 0), batch["labels"], None, 0)
+    parts = losses.total(losses.Batch(batch["logits"], torch.empty(5, 0), batch["labels"]), {"semantic": 0})
     assert parts["semantic"] == 0
     assert parts["loss"] == parts["cross_entropy"] > 0
 
@@ -62,13 +66,13 @@ def test_weight_0_needs_no_embeddings(batch):
 def test_order_of_clips_does_not_matter(batch):
     order = torch.tensor([4, 2, 0, 1, 3])
     shuffled = {name: values if name == "class_embeddings" else values[order] for name, values in batch.items()}
-    for name, part in losses.semantic_loss(**batch, semantic_weight=20.0).items():
-        torch.testing.assert_close(part, losses.semantic_loss(**shuffled, semantic_weight=20.0)[name])
+    for name, part in total(batch).items():
+        torch.testing.assert_close(part, total(shuffled)[name])
 
 
 def test_half_precision_embeddings_are_compared_in_the_table_s_precision(batch):
     batch["embedding"] = batch["embedding"].detach().bfloat16().requires_grad_()
-    parts = losses.semantic_loss(**batch, semantic_weight=20.0)
+    parts = total(batch)
     assert parts["semantic"].dtype == torch.float32
     parts["loss"].backward()
     assert batch["embedding"].grad.dtype == torch.bfloat16
@@ -78,11 +82,11 @@ def test_half_precision_embeddings_are_compared_in_the_table_s_precision(batch):
 def test_an_unknown_label_is_refused(batch, unknown):
     batch["labels"][2] = unknown
     with pytest.raises(ValueError, match=f"labels must be 0 or more to learn from, found {unknown}; leave out clips"):
-        losses.semantic_loss(**batch, semantic_weight=20.0)
+        total(batch)
 
 
 def test_class_embeddings_must_be_there_and_fit(batch):
     with pytest.raises(ValueError, match="predicts embeddings of 3 values and the class embeddings have none"):
-        losses.semantic_loss(**batch | {"class_embeddings": None}, semantic_weight=20.0)
+        total(batch | {"class_embeddings": None})
     with pytest.raises(ValueError, match="predicts embeddings of 0 values and the class embeddings have 3; build it with"):
-        losses.semantic_loss(**batch | {"embedding": torch.empty(5, 0)}, semantic_weight=20.0)
+        total(batch | {"embedding": torch.empty(5, 0)})

@@ -12,7 +12,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from test_survey import STICK, clips_of, still
 
-from miga_lib import alignment, layouts, plots, survey
+from miga_lib import alignment, layouts, plots
+from miga_lib.analysis import survey
 from miga_lib.plots import inputs, motion
 from miga_lib.settings import Settings
 

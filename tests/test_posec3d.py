@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from miga_lib import posec3d
-from miga_lib.posec3d import PoseC3D
+from miga_lib.models import posec3d
+from miga_lib.models.posec3d import PoseC3D
 
 # Stages of the published network: blocks, frames that a block's first convolution sees, strides of T, H and W.
 STAGES = [(4, 1, (1, 2, 2)), (6, 3, (1, 2, 2)), (3, 3, (2, 2, 2))]

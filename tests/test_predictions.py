@@ -72,7 +72,7 @@ def test_files_of_something_else_are_named_and_sent_elsewhere(tmp_path):
     make().save(tmp_path / "whole.npz")
     (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:200])
     for name in ("bare.npy", "text.npz", "half.npz"):
-        with pytest.raises(ValueError, match=rf"{name}: not a predictions file \(.*external\.read"):
+        with pytest.raises(ValueError, match=rf"{name}: not a predictions file \(.*ensemble\.score_files\.read"):
             predictions.load(tmp_path / name)
 
 

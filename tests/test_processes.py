@@ -8,7 +8,7 @@ import pytest
 
 HELD = """
 import psutil, torch
-from miga_lib.processes import kept_memory
+from miga_lib.training.processes import kept_memory
 
 def held():
     return psutil.Process().memory_info().rss / 1e6

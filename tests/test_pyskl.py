@@ -216,7 +216,7 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, content, message):
 
 def test_a_folder_of_several_pickles_asks_which(tmp_path):
     file(tmp_path, annotation())
-    assert pyskl.find(tmp_path)
+    assert pyskl.recognises(tmp_path)
     (tmp_path / "second.pkl").write_bytes(b"")
     with pytest.raises(DataError, match="holds 2 pickles; name one of them: own.pkl, second.pkl"):
         read(tmp_path)

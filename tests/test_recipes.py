@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import ensemble, predictions, recipes, runs, submissions
+from miga_lib import ensemble, predictions, runs
+from miga_lib.ensemble import recipes, submissions
 from miga_lib.predictions import Predictions
 
 CLASSES = np.array(["nod", "shake"])

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from miga_lib import layouts
-from miga_lib.stgcn import CHANNELS, STGCN, GraphConvolution
+from miga_lib.models.stgcn import CHANNELS, STGCN, GraphConvolution
 
 CHAIN = layouts.make("chain", ["head", "hip", "foot"], "head-hip-foot", center="head")
 SMALL = {"channels": (8, 8, 16), "embedding_size": 5}

@@ -4,9 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miga_lib import heatmaps, layouts, streams
+from miga_lib import heatmaps, layouts
+from miga_lib.models import MODELS
 
 LAYOUT = layouts.get("imigue22")
+HEATMAPS, GRAPHS = MODELS["posec3d"].streams, MODELS["stgcn"].streams
 # A chain whose centre is its middle: the parent of `low` and of `high` is `middle`.
 STICK = layouts.make("stick", ["low", "middle", "high"], "low-middle-high", center="middle", mirror=[0, 1, 2])
 
@@ -26,7 +28,7 @@ def stick(*frames: list[tuple[float, float, float]]) -> torch.Tensor:
 @pytest.mark.parametrize(("stream", "number"), [("joint", 22), ("limb", len(LAYOUT.limbs))])
 def test_heatmaps_are_those_of_each_frame_with_channels_before_time(stream, number, dtype):
     keypoints = clips(dtype=dtype) * torch.tensor([0.1, 0.1, 1], dtype=dtype)
-    maps = streams.heatmaps(keypoints, LAYOUT, stream, (24, 40), sigma=1)
+    maps = HEATMAPS[stream](keypoints, LAYOUT, (24, 40), sigma=1)
     assert maps.shape == (2, number, 4, 24, 40)
     assert maps.is_contiguous()
     assert maps.dtype == dtype
@@ -38,7 +40,7 @@ def test_heatmaps_are_those_of_each_frame_with_channels_before_time(stream, numb
 def test_joint_stream_worked_by_hand():
     keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
     # The centre's mean is (10, 5); from there (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean distance of 14/5.
-    x, y, score = streams.graph(keypoints, STICK, "joint")[0, ..., 0]
+    x, y, score = GRAPHS["joint"](keypoints, STICK)[0, ..., 0]
     torch.testing.assert_close(x * 2.8, torch.tensor([[0.0, 0, 0], [0, 0, 5]], dtype=torch.float64))
     torch.testing.assert_close(y * 2.8, torch.tensor([[-5.0, -1, 2], [0, 1, 0]], dtype=torch.float64))
     assert torch.equal(score, keypoints[0, ..., 2])
@@ -54,43 +56,43 @@ def test_bone_and_motion_streams_worked_by_hand():
     }
     for stream, channels in expected.items():
         expected_x, expected_y, expected_score = torch.tensor(channels, dtype=torch.float64)
-        x, y, score = streams.graph(keypoints, STICK, stream)[0, ..., 0]
+        x, y, score = GRAPHS[stream](keypoints, STICK)[0, ..., 0]
         torch.testing.assert_close(x * 2.8, expected_x)
         torch.testing.assert_close(y * 2.8, expected_y)
         torch.testing.assert_close(score, expected_score)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 999), st.sampled_from(streams.STREAMS["stgcn"]), st.floats(-2000, 2000), st.floats(0.01, 100))
+@given(st.integers(0, 999), st.sampled_from(sorted(GRAPHS)), st.floats(-2000, 2000), st.floats(0.01, 100))
 def test_graph_does_not_depend_on_place_and_size_of_the_person(seed, stream, shift, scale):
     keypoints = clips(seed)
     moved = torch.cat([keypoints[..., :2] * scale + shift, keypoints[..., 2:]], dim=-1)
     moved = moved.where(keypoints[..., 2:] > 0, 0)
-    torch.testing.assert_close(streams.graph(moved, LAYOUT, stream), streams.graph(keypoints, LAYOUT, stream), rtol=0, atol=1e-7)
+    torch.testing.assert_close(GRAPHS[stream](moved, LAYOUT), GRAPHS[stream](keypoints, LAYOUT), rtol=0, atol=1e-7)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 999), st.floats(0, 1), st.sampled_from(streams.STREAMS["stgcn"]))
+@given(st.integers(0, 999), st.floats(0, 1), st.sampled_from(sorted(GRAPHS)))
 def test_what_is_missing_is_zero_and_what_stands_there_does_not_matter(seed, missing, stream):
     keypoints = clips(seed, missing=missing)
-    graph = streams.graph(keypoints, LAYOUT, stream)
+    graph = GRAPHS[stream](keypoints, LAYOUT)
     assert graph.isfinite().all()
     assert not graph.where(graph[:, 2:] == 0, 0).any()
     keypoints[..., :2][keypoints[..., 2] == 0] = torch.nan
-    assert torch.equal(streams.graph(keypoints, LAYOUT, stream), graph)
+    assert torch.equal(GRAPHS[stream](keypoints, LAYOUT), graph)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 5))
 def test_clips_are_normalised_each_on_its_own(seed, number):
     keypoints = clips(seed, number)
-    graph = streams.graph(keypoints, LAYOUT, "bone_motion")
-    torch.testing.assert_close(torch.cat([streams.graph(of[None], LAYOUT, "bone_motion") for of in keypoints]), graph)
+    graph = GRAPHS["bone_motion"](keypoints, LAYOUT)
+    torch.testing.assert_close(torch.cat([GRAPHS["bone_motion"](of[None], LAYOUT) for of in keypoints]), graph)
 
 
 def test_joints_are_at_distance_one_on_the_mean_with_the_centre_in_the_middle():
     keypoints = clips(5)
-    x, y, score = streams.graph(keypoints, LAYOUT, "joint")[..., 0].unbind(1)
+    x, y, score = GRAPHS["joint"](keypoints, LAYOUT)[..., 0].unbind(1)
     for n in range(2):
         assert torch.hypot(x, y)[n][score[n] > 0].mean().item() == pytest.approx(1)
         assert x[n, :, LAYOUT.center].sum().item() == pytest.approx(0, abs=1e-9)
@@ -98,15 +100,15 @@ def test_joints_are_at_distance_one_on_the_mean_with_the_centre_in_the_middle():
 
 def test_centre_never_seen_leaves_the_mean_of_all_joints():
     keypoints = stick([(2.0, 0.0, 1.0), (0.0, 0.0, 0.0), (6.0, 0.0, 1.0)])
-    assert streams.graph(keypoints, STICK, "joint")[0, 0, 0, :, 0].tolist() == pytest.approx([-1, 0, 1])
+    assert GRAPHS["joint"](keypoints, STICK)[0, 0, 0, :, 0].tolist() == pytest.approx([-1, 0, 1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("stream", streams.STREAMS["stgcn"])
+@pytest.mark.parametrize("stream", sorted(GRAPHS))
 def test_clip_without_extent_is_all_zero_but_the_scores(stream, dtype):
     keypoints = torch.zeros(2, 3, 22, 3, dtype=dtype)
     keypoints[1, :, 4] = torch.tensor([1234.567, 321.987, 0.3])
-    graph = streams.graph(keypoints, LAYOUT, stream)
+    graph = GRAPHS[stream](keypoints, LAYOUT)
     assert graph.dtype == dtype
     assert not graph[:, :2].any()
     assert not graph[0].any()
@@ -114,24 +116,18 @@ def test_clip_without_extent_is_all_zero_but_the_scores(stream, dtype):
 
 @pytest.mark.parametrize("stream", ["joint_motion", "bone_motion"])
 def test_single_frame_has_no_motion(stream):
-    assert not streams.graph(clips(frames=1), LAYOUT, stream).any()
+    assert not GRAPHS[stream](clips(frames=1), LAYOUT).any()
 
 
 @pytest.mark.parametrize(
     ("model", "stream", "expected"), [("posec3d", "joint", 22), ("posec3d", "limb", 21), ("stgcn", "joint", 3), ("stgcn", "bone_motion", 3)]
 )
 def test_channels(model, stream, expected):
-    assert streams.channels(model, stream, LAYOUT) == expected
+    assert MODELS[model].in_channels(stream, LAYOUT) == expected
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="model must be one of posec3d, stgcn, got 'pose'"):
-        streams.channels("pose", "joint", LAYOUT)
-    with pytest.raises(ValueError, match="stream of posec3d must be one of joint, limb, got 'bone'"):
-        streams.heatmaps(clips(), LAYOUT, "bone", (8, 8))
-    with pytest.raises(ValueError, match="stream of stgcn must be one of joint, bone, joint_motion, bone_motion, got 'limb'"):
-        streams.graph(clips(), LAYOUT, "limb")
     with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
-        streams.graph(clips(), STICK, "joint")
+        GRAPHS["joint"](clips(), STICK)
     with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
-        streams.heatmaps(clips(), STICK, "joint", (8, 8))
+        HEATMAPS["joint"](clips(), STICK, (8, 8))

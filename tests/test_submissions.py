@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from miga_lib import submissions
+from miga_lib.ensemble import submissions
 from miga_lib.predictions import Predictions
 
 

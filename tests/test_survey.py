@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import layouts, survey
+from miga_lib import layouts
+from miga_lib.analysis import survey
 from miga_lib.clips import Clips
 
 STICK = layouts.make("stick", ["head", "neck", "hip"], "head-neck-hip", center="neck")

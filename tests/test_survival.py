@@ -16,8 +16,10 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import processes, runs, training
+from miga_lib import runs, training
 from miga_lib.settings import Settings
+from miga_lib.training import loop, processes
+from miga_lib.training.__main__ import main
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=8", "--device=cpu")
@@ -138,16 +140,16 @@ def test_interrupts_are_left_alone_outside_the_main_thread():
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(smoke, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    clip = training.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    clip = torch.nn.utils.clip_grad_norm_
     norms = []
 
     def steep(parameters, most):
         norms.append(clip(parameters, most))
         return norms[-1] if len(norms) < 3 else torch.tensor(float("inf"))
 
-    monkeypatch.setattr(training.nn.utils, "clip_grad_norm_", steep)
-    message = r"the loss is \d.* in epoch 2, step 1, clips 0\d+_\d+, .* and 8 more, with a gradient of norm inf"
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", steep)
+    message = r"the loss is \d.* in epoch 2, step 1, clips 0\d+_\d+, .* and 8 more, with gradient norm inf"
     with pytest.raises(FloatingPointError, match=message):
         training.fit(smoke, SMOKE, tmp_path, progress=quiet)
     held = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -178,6 +180,6 @@ def test_the_command_line_has_the_parameters_of_the_notebook(capsys):
     cell = next(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     names = [line.split(":")[0] for line in cell.splitlines()]
     with pytest.raises(SystemExit):
-        training.main(["--help"])
+        main(["--help"])
     said = capsys.readouterr().out
     assert [name for name in names if f"--{name.replace('_', '-')} " not in said and f"--{name}," not in said] == []

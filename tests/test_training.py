@@ -9,6 +9,8 @@ import torch
 
 from miga_lib import predictions, runs, training
 from miga_lib.settings import PRESETS, Settings
+from miga_lib.training import loop
+from miga_lib.training.__main__ import main
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 
@@ -83,7 +85,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_bits(finished, smoke, tmp_path, monkeypatch, stop_after):
     run, _ = finished
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     seen = []
 
     def stop(row):
@@ -175,8 +177,8 @@ def test_the_table_of_runs_lists_the_broken_and_the_unfinished_too(finished, tmp
 
 
 def test_the_command_line_takes_the_notebooks_parameters(tmp_path, capsys):
-    training.main(["--data", "synthetic-smoke", "--preset", "smoke", "--stream", "limb", "--outputs", str(tmp_path), "--epochs", "1"])
-    assert (tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-0" / "result.json").exists()
+    main(["--data", "synthetic-smoke", "--preset", "smoke", "--stream", "limb", "--outputs", str(tmp_path), "--epochs", "1"])
+    assert (tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs1-0" / "result.json").exists()
     assert "epoch   1: loss" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="stream must be one of joint, limb for model 'posec3d', got 'elbow'"):
-        training.main(["--stream", "elbow"])
+        main(["--stream", "elbow"])

@@ -7,7 +7,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
-from .. import survey
+from ..analysis import survey
 from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS

@@ -8,9 +8,9 @@ from matplotlib.colors import to_rgb
 
 from .. import alignment, augmentation, streams
 from ..clips import Clips
-from ..inputs import Inputs
 from ..layouts import Layout
 from ..settings import Settings
+from ..training.inputs import Inputs
 from .skeletons import SIDES, fit, limb_lines, sides, skeleton
 
 SIZE = 56
@@ -29,7 +29,8 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = SIZE, count: int
     chosen = np.linspace(0, len(keypoints) - 1, count).round().astype(int)
     given = torch.tensor(keypoints)[None]
     pixels = augmentation.to_pixels(given, augmentation.crop_box(given), (size, size))[:, chosen]
-    maps = {stream: streams.heatmaps(pixels, layout, stream, (size, size))[0].amax(0).numpy() for stream in ("joint", "limb")}
+    drawn = {"joint": streams.joint_heatmaps, "limb": streams.limb_heatmaps}
+    maps = {stream: draw(pixels, layout, (size, size))[0].amax(0).numpy() for stream, draw in drawn.items()}
     figure, axes = plt.subplots(4, count, figsize=(9.5, 6.1), sharex=True, sharey=True, squeeze=False)
     for i, t in enumerate(chosen):
         axes[0, i].set_title(f"frame {t + 1}", fontsize=8)

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
 
-from .. import failures, metrics
+from .. import metrics
+from ..analysis import failures
 from ..predictions import Predictions
 
 INK, FAINT = "#0072b2", "#b0b0b0"
@@ -105,7 +106,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
     return axes
 
 
-def calibration(predictions: Mapping[str, Predictions], bins: int = failures.BINS) -> np.ndarray:
+def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.BINS) -> np.ndarray:
     """How often guesses of a given confidence are right, and how many there are: an array of two Axes.
 
     Args:
@@ -114,8 +115,8 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = failures.BIN
     axes = plt.subplots(1, 2, figsize=(10, 3.9 + 0.2 * len(predictions)))[1]
     axes[0].plot([0, 100], [0, 100], color=FAINT, linestyle="--", label="as often as it claims")
     for (name, one), colour, mark in zip(predictions.items(), (INK, *OUTCOMES.values()), "os^Dv", strict=False):
-        table = failures.calibration(one, bins)
-        error = failures.calibration_error(table)
+        table = metrics.calibration(one, bins)
+        error = metrics.calibration_error(table)
         bars = 100 * np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())
         label = f"{name}: expected calibration error {100 * error:.1f} %"
         axes[0].errorbar(100 * table["confidence"], 100 * table["accuracy"], bars, fmt=mark, color=colour, elinewidth=1, label=label)

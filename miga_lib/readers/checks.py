@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from . import UNKNOWN, Clip, Report
+from .contract import UNKNOWN, Clip, Report
 
 HIGHEST_SCORE = 1.1
 """OpenPose's own scores go a little beyond 1."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import DataError
+from .contract import DataError
 
 MB, GB = 10**6, 10**9
 LARGEST = {".json": 8 * MB, ".csv": GB, ".xlsx": GB}

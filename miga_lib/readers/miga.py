@@ -5,7 +5,7 @@ file with a row ``class,start_frame,end_frame`` for each clip. Frames are number
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import pandas as pd
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import UNKNOWN, Clip, DataError, Report, below, in_parallel, limits, repair
+from . import limits
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, below, in_parallel, repair
 
 VERSION = 1
+CACHED_LAYOUT = ""
 WIDTH, HEIGHT = 1280, 720
 
 SPLIT_FOLDERS = {"train": "imigue_skeleton_train", "val": "imigue_skeleton_validate", "test": "imigue_skeleton_test"}
@@ -34,7 +36,7 @@ UNUSABLE_VIDEOS = ("0218", "0319", "0347", "0348")
 """Videos whose skeleton files are known to be empty or broken in the release; they are skipped where they are."""
 
 
-def find(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether the folder, or one up to three levels below it, is a split of the challenge."""
     return bool(split_folders(source))
 
@@ -53,7 +55,7 @@ def split_folders(source: Path) -> dict[str, Path]:
     return found
 
 
-def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all splits under ``source``, by split, video and row of the label file.
 
     A clip's id is ``<video>_<row>``. Segments are clamped to the video; labels of a test split that are all the same are

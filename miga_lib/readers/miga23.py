@@ -4,16 +4,18 @@
 ``{…}_label.pkl``, a pickled pair of names and class indices. The published training file holds the validation clips as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import UNKNOWN, Clip, DataError, Report, below, limits, repair, select, shown, unpickling
+from . import limits, unpickling
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, below, repair, select, shown
 
 VERSION = 1
+CACHED_LAYOUT = ""
 WIDTH, HEIGHT = 1280, 720
 FRAMES = 90
 FILES = {"val": "valid", "train": "train", "test": "test"}
@@ -21,7 +23,7 @@ VALIDATION_VIDEOS = ("0001", "0002", "0003", "0004", "0006", "0007", "0008", "00
 """The videos of the validation split, for a training file without its validation file beside it."""
 
 
-def find(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether the folder, or one up to three levels below it, holds arrays of the challenge."""
     return bool(_arrays(source))
 
@@ -37,7 +39,7 @@ def _arrays(source: Path) -> dict[str, Path]:
     return {split: paths[0] for split, paths in found.items() if paths and paths[0].is_file()}
 
 
-def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all splits: validation, training, test; each as long as it is without the empty frames at its end.
 
     Validation clips inside the training file are told by the names in the validation file, else by their video, and left to the

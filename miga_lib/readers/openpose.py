@@ -6,7 +6,7 @@ the challenge's label files), split and subject, width and height. Without it ea
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import UNKNOWN, Clip, DataError, Report, in_parallel, limits, repair, select, shown
+from . import limits
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, select, shown
 from .miga import clamp
 
 VERSION = 1
+CACHED_LAYOUT = ""
 SEGMENTS = "segments.csv"
 FRAME = re.compile(r"(\d{1,15})_keypoints\.json$")
 SPLITS = ("train", "val", "test")
@@ -28,7 +30,7 @@ MOST_PEOPLE = 8
 MOST_TRACKS = 16
 
 
-def find(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether the folder, or one directly in it, holds json files of OpenPose."""
     return bool(_videos(source))
 
@@ -38,7 +40,7 @@ def _videos(source: Path) -> dict[str, Path]:
     return {folder.name: folder for folder in folders if next(folder.glob("*_keypoints.json"), None)}
 
 
-def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all videos, in the order of the segment table.
 
     Where a frame holds several people, the one with the highest total score over the video is followed; where its file is missing,

@@ -8,7 +8,7 @@ the layout that is asked for tells it. Ours also hold ``classes`` and, in each a
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import UNKNOWN, Clip, DataError, Report, repair, shown, unpickling
+from . import unpickling
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, shown
 
 VERSION = 1
+CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
 """Names of the classes, one a line, beside a pickle that does not tell them itself."""
@@ -29,7 +31,7 @@ HIGHEST_SCORE = 1.5
 """OpenPose goes a little beyond 1. A third coordinate that does so further is a depth."""
 
 
-def find(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether the file, or one directly in the folder, is a pickle."""
     return bool(_pickles(source))
 
@@ -39,7 +41,7 @@ def _pickles(source: Path) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label")]
 
 
-def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of a pickle, in its order. Of several persons the one with the highest total score is taken, and counted.
 
     Raises:

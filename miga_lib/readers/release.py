@@ -4,7 +4,7 @@
 subject_id, class, start_frame, end_frame and win_or_lose. The split is the official one between subjects.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ import pandas as pd
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import Clip, DataError, Report, below, in_parallel, limits, miga, select
+from . import limits, miga
+from .contract import Clip, DataError, Progress, Report, below, in_parallel, select
 
 VERSION = 1
-WHOLE = "openpose137"
+CACHED_LAYOUT = "openpose137"
 """What is read, whatever is asked for: the workbooks are slow, so other layouts are taken from the cache of this one."""
 
 SKELETONS = "mg_skeleton_only"
@@ -30,7 +31,7 @@ TRAINING_SUBJECTS = (
 TEST_SUBJECTS = tuple(subject for subject in range(1, 73) if subject not in TRAINING_SUBJECTS)
 
 
-def find(source: Path) -> bool:
+def recognises(source: Path) -> bool:
     """Whether the folder, or one up to three levels below it, holds the skeletons of the release."""
     return bool(_skeletons(source))
 
@@ -39,7 +40,7 @@ def _skeletons(source: Path) -> list[Path]:
     return [source] if source.name == SKELETONS else [path for path in below(source, SKELETONS) if path.is_dir()]
 
 
-def read(source: Path, layout: Layout, report: Report, progress: Callable[..., Iterable]) -> Iterator[Clip]:
+def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all videos, by video and row of the label table, split by subject into train and test.
 
     A clip's id is ``<video>_<k>``, k counting the rows of its video. Segments are clamped to the video. Videos without labels, or
@@ -51,7 +52,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Callable[..., I
     skeletons = _skeletons(source)
     if len(skeletons) > 1:
         raise DataError(f"{source}: {SKELETONS} is there {len(skeletons)} times; name one of {', '.join(map(str, skeletons))}")
-    joints = select(layouts.get(WHOLE), layout, str(source))
+    joints = select(layouts.get(CACHED_LAYOUT), layout, str(source))
     videos = {folder.name: folder for folder in sorted(skeletons[0].iterdir()) if folder.is_dir()}
     table = read_table(_table(source, skeletons[0]))
     for video in sorted(set(table["video_id"]) - set(videos)):
@@ -109,7 +110,7 @@ def _frames(folder: Path, joints: np.ndarray) -> tuple[np.ndarray, list[str], st
     """All frames of a video, what had to be repaired, and what made it unreadable."""
     nothing = np.zeros((0, len(joints), 3), np.float32)
     try:
-        frames, events = miga.read_frames(folder / f"{folder.name}_2.xlsx", layouts.get(WHOLE))
+        frames, events = miga.read_frames(folder / f"{folder.name}_2.xlsx", layouts.get(CACHED_LAYOUT))
     except DataError as error:
         if folder.name in miga.UNUSABLE_VIDEOS:
             return nothing, ["video skipped: its skeleton file is known to be unusable"], ""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from . import DataError, shown
+from .contract import DataError, shown
 
 PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
 """What a set or the keys of a dict may be made of; a tuple of tuples could take for ever to hash."""

@@ -22,7 +22,7 @@ other people in the picture, and correlations between classes. Accuracy on these
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ import pandas as pd
 
 from .. import labels, layouts
 from ..layouts import Layout
-from ..readers import Clip, Report, in_parallel, miga
+from ..readers import Clip, Progress, Report, in_parallel, miga
 from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
@@ -39,6 +39,9 @@ __all__ = ["SIZES", "VERSION", "Plan", "Size", "Video", "plans", "read", "record
 
 VERSION = 2
 """Of the generator: goes up whenever the same size and seed give other clips."""
+CACHED_LAYOUT = ""
+STREAMED = "synthetic-full"
+"""The size that is not written as MiGA folders first; the generator is its reader."""
 ABOUT = "synthetic.json"
 SMOKE_FILES = {1: "csv", 4: "xlsx"}
 """The smoke set holds every kind of keypoint file: these videos have theirs as csv and xlsx, the others as npy."""
@@ -101,7 +104,12 @@ def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str,
     ]
 
 
-def read(source: str, layout: Layout, report: Report, progress: Callable[..., Iterable] | None = None, seed: int = 0) -> Iterator[Clip]:
+def recognises(source: str | Path) -> bool:
+    """Whether the source is the set that ``read`` gives straight from the generator."""
+    return str(source) == STREAMED
+
+
+def read(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Clip]:
     """The clips of a size straight from the generator, without files: what a reader gives, test labels and subjects included.
 
     Args:

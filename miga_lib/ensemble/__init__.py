@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import external, metrics, predictions
-from .clips import Clips
-from .predictions import Predictions
-from .readers import Report
+from .. import metrics, predictions
+from ..clips import Clips
+from ..predictions import Predictions
+from ..readers import Report
+from . import score_files
 
 
 def join(members: Sequence[Predictions]) -> list[Predictions]:
@@ -83,13 +84,13 @@ def gather(
 
     Args:
         folders: of runs or ensembles.
-        scores: files that ``external.read`` reads; ``{split}`` in a path stands for the split's name. Clips of other splits in them
+        scores: files that ``score_files.read`` reads; ``{split}`` in a path stands for the split's name. Clips of other splits in them
             are passed over.
-        annotations, normalise, report: as for ``external.read``.
+        annotations, normalise, report: as for ``score_files.read``.
         shared_only: go on with the clips that all members have, and note how many that loses, rather than refuse.
 
     Raises:
-        ValueError: a member twice, or one without predictions of the split; otherwise as ``external.read`` and ``join`` do.
+        ValueError: a member twice, or one without predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
     """
     report, wanted = report or Report(), clips.split(split).table["id"].tolist()
     names = [*(folder.name for folder in folders), *scores]
@@ -100,7 +101,7 @@ def gather(
     members = [predictions.load(folder / f"{split}.npz") for folder in folders]
     for given in scores:
         path = Path(given.replace("{split}", split)).expanduser()
-        one = external.read(path, clips.classes, annotations, split, normalise, report)
+        one = score_files.read(path, clips.classes, annotations, split, normalise, report)
         held = set(one.ids.tolist())
         if not (shared := [id for id in wanted if id in held]):
             raise ValueError(

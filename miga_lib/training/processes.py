@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from . import runs
-from .settings import Settings
+from .. import runs
+from ..settings import Settings
 
 MODULE = "miga_lib.training"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miga_lib import external
+from miga_lib.ensemble import score_files
 from miga_lib.readers import Report
 
 CLASSES = ("nod", "shake", "touch face")
@@ -25,7 +25,7 @@ def csv_lines(ids=IDS, rows=ROWS):
 
 
 def read(path, **options):
-    return external.read(path, CLASSES, **options)
+    return score_files.read(path, CLASSES, **options)
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import comparison, runs
-from miga_lib.comparison import QUESTIONS, Question
+from miga_lib import runs
+from miga_lib.analysis import questions
+from miga_lib.analysis.questions import QUESTIONS, Question
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
+from miga_lib.training import loop
 
 CLASSES = np.array(["nod", "shake", "bow"])
 CLIPS = 200
@@ -26,7 +28,7 @@ def made(accuracy, seed):
 def run(predictions, **settings):
     """A row of the table of runs."""
     resolved = Settings(**{"preset": "smoke", "device": "cpu"} | settings).resolve()
-    row = {name: getattr(resolved, name) for name in comparison.EQUALS}
+    row = {name: getattr(resolved, name) for name in questions.EQUALS}
     return {**row, "folder": None, "parameters": 1, "seconds": 1.0, "predictions": predictions}
 
 
@@ -38,40 +40,40 @@ def table(with_loss, without, seeds=3):
 
 @pytest.mark.parametrize(("with_loss", "without", "verdict"), [(0.8, 0.5, "supported"), (0.5, 0.8, "refuted"), (0.6, 0.6, "undecided")])
 def test_each_verdict_can_come_out(with_loss, without, verdict):
-    answer = comparison.judge(SEMANTIC, table(with_loss, without), GROUPS)
+    answer = questions.judge(SEMANTIC, table(with_loss, without), GROUPS)
     assert answer["verdict"] == verdict
     assert answer["pairs"] == 3
     assert answer["low"] <= answer["difference"] <= answer["high"]
     assert answer["difference"] == pytest.approx(answer["top1_better"] - answer["top1_worse"])
-    assert f"is {verdict}: top-1" in comparison.sentence(answer, "made clips")
+    assert f"is {verdict}: top-1" in questions.sentence(answer, "made clips")
 
 
 def test_the_verdict_needs_interval_and_test_to_agree():
-    assert comparison.verdict(0.01, 0.05, 0.01) == "supported"
-    assert comparison.verdict(-0.05, -0.01, 0.01) == "refuted"
-    assert comparison.verdict(0.01, 0.05, 0.2) == "undecided"
-    assert comparison.verdict(-0.01, 0.05, 0.01) == "undecided"
+    assert questions.verdict(0.01, 0.05, 0.01) == "supported"
+    assert questions.verdict(-0.05, -0.01, 0.01) == "refuted"
+    assert questions.verdict(0.01, 0.05, 0.2) == "undecided"
+    assert questions.verdict(-0.01, 0.05, 0.01) == "undecided"
 
 
 def test_a_side_against_itself_differs_by_nothing():
-    answer = comparison.judge(SEMANTIC, table(0.6, 0.6, 1).assign(predictions=[made(0.6, 0)] * 2), GROUPS)
+    answer = questions.judge(SEMANTIC, table(0.6, 0.6, 1).assign(predictions=[made(0.6, 0)] * 2), GROUPS)
     assert (answer["difference"], answer["low"], answer["high"], answer["p"]) == (0, 0, 0, 1)
 
 
 def test_a_question_that_no_pair_answers_has_no_answer():
-    assert comparison.judge(SEMANTIC, pd.DataFrame([run(made(0.5, 0))]), GROUPS) is None
+    assert questions.judge(SEMANTIC, pd.DataFrame([run(made(0.5, 0))]), GROUPS) is None
 
 
 def test_pairs_differ_in_what_is_asked_and_in_nothing_else():
     rows = [run(made(0.5, 0)), run(made(0.5, 1), semantic_weight=0.0, temporal="crop_pad"), run(made(0.5, 2), semantic_weight=0.0, seed=1)]
-    assert comparison.pair(SEMANTIC, pd.DataFrame(rows)).empty
+    assert questions.pair(SEMANTIC, pd.DataFrame(rows)).empty
 
 
 def test_models_are_compared_in_spite_of_their_own_learning_rates():
     question = QUESTIONS[0]
     rows = [run(made(0.5, 0)), run(made(0.5, 1), model="stgcn")]
     assert rows[0]["learning_rate"] != rows[1]["learning_rate"]
-    assert len(comparison.pair(question, pd.DataFrame(rows))) == 1
+    assert len(questions.pair(question, pd.DataFrame(rows))) == 1
 
 
 def test_joint_and_limb_of_one_seed_are_fused(tmp_path):
@@ -80,19 +82,19 @@ def test_joint_and_limb_of_one_seed_are_fused(tmp_path):
         row["folder"] = tmp_path / str(number)
         row["folder"].mkdir()
         row.pop("predictions").save(row["folder"] / "test.npz")
-    full = comparison.with_predictions(pd.DataFrame(rows))
-    fused = full[full["stream"] == comparison.FUSED]
+    full = questions.with_predictions(pd.DataFrame(rows))
+    fused = full[full["stream"] == questions.FUSED]
     assert len(fused) == 1
     expected = (made(0.5, 0).probabilities + made(0.5, 1).probabilities) / 2
     assert np.allclose(fused["predictions"].iloc[0].probabilities, expected)
     together = next(q for q in QUESTIONS if q.claim.endswith("beat joint alone"))
-    assert len(comparison.pair(together, full)) == 1
+    assert len(questions.pair(together, full)) == 1
 
 
 def grid(**lists):
     default = {"models": ["posec3d", "stgcn"], "layouts": ["imigue41", "imigue22"], "temporals": ["align", "crop_pad"]}
     default |= {"semantic": [True, False], "strategies": ["spatial"], "seeds": [0]}
-    return comparison.grid(**default | lists)
+    return questions.grid(**default | lists)
 
 
 def test_the_grid_changes_one_thing_at_a_time():
@@ -117,20 +119,20 @@ def test_an_empty_list_is_refused():
 
 def test_every_question_is_about_settings_that_exist():
     for question in QUESTIONS:
-        assert {*question.better, *question.worse, *question.given} <= set(comparison.EQUALS)
+        assert {*question.better, *question.worse, *question.given} <= set(questions.EQUALS)
         assert question.better.keys() == question.worse.keys()
 
 
 def test_finished_runs_are_found_again(tmp_path, monkeypatch):
     wanted = [Settings(preset="smoke", epochs=1, device="cpu")]
-    first = comparison.train(wanted, "synthetic-smoke", tmp_path, progress=lambda row: None)
-    monkeypatch.setattr(comparison.training, "build", lambda *_: pytest.fail("trained again"))
-    assert comparison.train(wanted, "synthetic-smoke", tmp_path)["folder"].equals(first["folder"])
+    first = questions.train(wanted, "synthetic-smoke", tmp_path, progress=lambda row: None)
+    monkeypatch.setattr(loop, "build", lambda *_: pytest.fail("trained again"))
+    assert questions.train(wanted, "synthetic-smoke", tmp_path)["folder"].equals(first["folder"])
 
 
 def test_cost_names_parameters_and_multiply_adds(tmp_path):
-    trained = comparison.train([Settings(preset="smoke", epochs=1, device="cpu")], "synthetic-smoke", tmp_path, progress=lambda row: None)
-    cost = comparison.cost(trained, "synthetic-smoke", tmp_path)
+    trained = questions.train([Settings(preset="smoke", epochs=1, device="cpu")], "synthetic-smoke", tmp_path, progress=lambda row: None)
+    cost = questions.cost(trained, "synthetic-smoke", tmp_path)
     assert cost["parameters"].item() == trained["parameters"].item()
     # The stem alone: 41 maps of 16 × 16 × 8 pixels, 3 × 3 kernels, 4 channels
     assert cost["multiply-adds"].item() > 41 * 16 * 16 * 8 * 9 * 4

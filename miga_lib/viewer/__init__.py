@@ -21,10 +21,10 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import alignment, augmentation, layouts, plots
-from .clips import Clips
-from .layouts import Layout
-from .predictions import Predictions
+from .. import alignment, augmentation, layouts, plots
+from ..clips import Clips
+from ..layouts import Layout
+from ..predictions import Predictions
 
 BESIDE = {
     "nothing": "nothing",

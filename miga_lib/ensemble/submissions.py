@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .predictions import Predictions
+from ..predictions import Predictions
 
 FORMS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
 """Names of the table and the archive, by the year from which they hold; the later table has a header."""

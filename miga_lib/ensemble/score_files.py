@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import labels
-from .predictions import TOLERANCE, Predictions
-from .readers import UNKNOWN, DataError, Report, limits, shown, unpickling
+from .. import labels
+from ..predictions import TOLERANCE, Predictions
+from ..readers import UNKNOWN, DataError, Report, limits, shown, unpickling
 
 NORMALISATIONS = ("", "softmax", "divide")
 ROUNDING = 1e-2

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from .predictions import Predictions
+from ..predictions import Predictions
 
-PATIENCE = timedelta(hours=2)
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+TIMEOUT = timedelta(hours=2)
 """How long processes wait for one that reads clips; one that has died is noticed at once, by ``torchrun``."""
 
 
@@ -58,7 +59,7 @@ class World:
         if device.startswith("cuda"):
             return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[torch.device(device)])
         for layer in model.modules():
-            if isinstance(layer, _BatchNorm):
+            if isinstance(layer, BATCH_NORM):
                 layer.forward = partial(normalise, layer)
         return DistributedDataParallel(model)
 
@@ -112,8 +113,8 @@ def join(device: str) -> World:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # Small things go through the CPU on any machine, so that what was tested without GPUs holds with them.
         backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-        store, rank, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
-        distributed.init_process_group(backend, store=_fresh(store), rank=rank, world_size=size, timeout=PATIENCE)
+        store, rank, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
+        distributed.init_process_group(backend, store=_fresh(store), rank=rank, world_size=size, timeout=TIMEOUT)
     return World(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -151,7 +152,7 @@ class Sum(torch.autograd.Function):
         return total
 
 
-def normalise(layer: _BatchNorm, x: Float[Tensor, "N C *rest"]) -> Float[Tensor, "N C *rest"]:
+def normalise(layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Float[Tensor, "N C *rest"]) -> Float[Tensor, "N C *rest"]:
     """A batch norm layer's forward pass, with mean and variance over the batches of all processes, however many clips each has."""
     if not layer.training:
         return nn.functional.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .clips import Clips
-from .layouts import Layout
-from .readers import select
+from ..clips import Clips
+from ..layouts import Layout
+from ..readers import select
 
 SPLITS = ("train", "val", "test")
 UNKNOWN = "(unknown)"

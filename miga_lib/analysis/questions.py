@@ -17,10 +17,11 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import clips as clip_sets
-from . import ensemble, metrics, predictions, runs, training
-from .inputs import Inputs
-from .settings import Settings
+from .. import clips as clip_sets
+from .. import ensemble, metrics, predictions, runs, training
+from ..models import MODELS
+from ..settings import Settings
+from ..training.inputs import Inputs
 
 SIGNIFICANCE = 0.05
 SEMANTIC_WEIGHT = 20.0
@@ -93,15 +94,16 @@ def grid(
     for seed, model, *values in itertools.product(seeds, models, *factors.values()):
         chosen = dict(zip(factors, values, strict=True))
         changed = [name for name, value in chosen.items() if value != factors[name][0]]
-        if (len(changed) > 1 and not full) or (model != "stgcn" and ("strategy" in changed or chosen["layout"] == "imigue22_official")):
+        of_graph = "strategy" in changed or chosen["layout"] == "imigue22_official"
+        if (len(changed) > 1 and not full) or (of_graph and MODELS[model].input != "graph"):
             continue
-        both = ["joint", "limb"] if model == "posec3d" and (full or not changed) else ["joint"]
+        both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
         wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, **chosen) for stream in both]
     return wanted
 
 
 def train(
-    wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.say
+    wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.print_epoch
 ) -> pd.DataFrame:
     """A row for each of the settings, trained now or found finished: settings, the run's folder, its cost.
 
@@ -110,16 +112,11 @@ def train(
     rows = []
     for number, settings in enumerate(wanted, 1):
         clips = clip_sets.load(data, settings.layout, outputs)
-        folder = runs.folder(name(settings, data), outputs)
+        folder = runs.folder(runs.name(settings, data), outputs)
         print(f"{number} of {len(wanted)}: {folder.name}" + (" (finished before)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
         rows.append({**result["settings"], "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
     return pd.DataFrame(rows)
-
-
-def name(settings: Settings, data: str) -> str:
-    """The name of a run of a comparison; where its number of epochs is not the preset's, that is part of the name."""
-    return runs.name(settings, data) + (f"-{settings.epochs}epochs" if settings.epochs else "")
 
 
 def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 32) -> pd.DataFrame:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .clips import Clips
-from .metrics import confusion, labelled, wilson
-from .predictions import Predictions
+from ..clips import Clips
+from ..metrics import confusion, labelled, wilson
+from ..predictions import Predictions
 
 REGIONS = {
     "head": ("turtle neck", "head up", "bite lip"),
@@ -23,8 +23,6 @@ REGIONS = {
     "speech": ("illustrative",),
 }  # fmt: skip
 """What of the body moves in each class, or what a hand goes to. The grouping is ours, from the names of the classes."""
-
-BINS = 15
 
 
 def by_region(classes: Sequence[str]) -> dict[str, list[int]]:
@@ -136,25 +134,3 @@ def accuracy_by(table: pd.DataFrame, column: str, bins: int = 0) -> pd.DataFrame
     answer = parts.agg(clips=("right", "size"), hits=("right", "sum"), accuracy=("right", "mean"), expected=("expected", "mean"))
     answer["low"], answer["high"] = wilson(answer.pop("hits").to_numpy(), answer["clips"].to_numpy())
     return answer.assign(middle=parts[column].median()) if bins else answer
-
-
-def calibration(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
-    """How often guesses of a given confidence are right: a row for each bin that has clips.
-
-    Bins are of equal width over the probability of the guess, the upper edge included (Guo et al., ICML 2017, who take 15). Columns:
-    left and right edge, clips, confidence (the mean), accuracy and its Wilson interval low to high.
-    """
-    known = labelled(predictions)
-    confidence, right = known.probabilities.max(1), known.guesses == known.labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    parts = pd.DataFrame({"confidence": confidence, "hit": right}).groupby(place)
-    table = parts.agg(clips=("hit", "size"), hits=("hit", "sum"), confidence=("confidence", "mean"), accuracy=("hit", "mean"))
-    table.insert(0, "left", table.index / bins)
-    table.insert(1, "right", (table.index + 1) / bins)
-    table["low"], table["high"] = wilson(table.pop("hits").to_numpy(), table["clips"].to_numpy())
-    return table.reset_index(drop=True)
-
-
-def calibration_error(table: pd.DataFrame) -> float:
-    """The expected calibration error of a table of ``calibration``: |accuracy − confidence|, averaged over the clips."""
-    return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["clips"]))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import ensemble, metrics, runs, submissions
-from .failures import calibration, calibration_error
-from .predictions import Predictions
+from .. import ensemble, metrics, runs
+from ..predictions import Predictions
+from . import submissions
 
 LONGEST_NAME = 120
 
@@ -94,7 +94,10 @@ def judge(named: Mapping[str, Predictions], reference: str, groups: pd.Series) -
     for name, one in joined.items():
         scores = metrics.scores(one)
         rows[name] = {score: scores[score] for score in ("top1", "mean_class", "macro_f1")}
-        rows[name] |= {"cross_entropy": metrics.cross_entropy(one), "calibration_error": calibration_error(calibration(one))}
+        rows[name] |= {
+            "cross_entropy": metrics.cross_entropy(one),
+            "calibration_error": metrics.calibration_error(metrics.calibration(one)),
+        }
         if name != reference:
             gain = metrics.difference(one, joined[reference], groups)
             rows[name] |= {"gain": gain["difference"], "low": gain["low"], "high": gain["high"], "p": gain["p"]}

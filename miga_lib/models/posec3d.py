@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-AT_ONCE = {"cpu": 2}
-"""So many views of a clip go through the later stages together where more would not fit in the processor's cache."""
+from ..layouts import Layout
+
+VIEWS_AT_ONCE = {"cpu": 2}
+"""How many views of a clip pass the later stages together, by device type; on a CPU more would not fit in its cache."""
 EXPANSION = 4
 """A bottleneck gives this many times the channels that it works with inside."""
 
@@ -83,7 +85,7 @@ class PoseC3D(nn.Module):
         # Stem and first stage, but for a network of a single stage, which also halves T.
         apart = 3 if len(self.backbone) > 3 else 2
         of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
-        together = AT_ONCE.get(heatmaps.device.type, len(frames))
+        together = VIEWS_AT_ONCE.get(heatmaps.device.type, len(frames))
         views = [self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)]
         return torch.cat([view.mean((2, 3, 4)) for view in views])
 
@@ -166,8 +168,33 @@ class FlatMaxPool(nn.Module):
         return y.permute(0, 2, 3, 1).reshape(n, t, h, w, c).permute(0, 4, 1, 2, 3)
 
 
+def build(
+    layout: Layout,
+    in_channels: int,
+    num_classes: int,
+    *,
+    width: int,
+    dropout: float,
+    embedding_size: int,
+    strategy: str,
+    stage_blocks: Sequence[int],
+    stem_kernel: int,
+) -> PoseC3D:
+    """The network of a row of ``models.MODELS``. Heatmaps have no graph: layout and strategy change nothing."""
+    network = PoseC3D(
+        in_channels,
+        num_classes,
+        base_channels=width,
+        stage_blocks=stage_blocks,
+        stem_kernel=stem_kernel,
+        dropout=dropout,
+        embedding_size=embedding_size,
+    )
+    return network.to(memory_format=torch.channels_last_3d)
+
+
 def folded(model: PoseC3D) -> PoseC3D:
-    """A copy of a network for prediction alone, each batch norm folded into the convolution before it: the same numbers, sooner."""
+    """A copy of a network for prediction, each batch norm folded into the convolution before it: the same numbers, faster."""
     model = copy.deepcopy(model).eval()
     for unit in [module for module in model.modules() if isinstance(getattr(module, "bn", None), nn.BatchNorm3d)]:
         unit.conv = fuse_conv_bn_eval(unit.conv, unit.bn)

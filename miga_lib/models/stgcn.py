@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from . import layouts
+from .. import layouts
 
-CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
-"""Channels that each block of the published network gives."""
+WIDTH, MULTIPLES = 64, (1, 1, 1, 1, 2, 2, 2, 4, 4, 4)
+"""Output channels of the published network's first block, and of each block as a multiple of that."""
+CHANNELS = tuple(WIDTH * multiple for multiple in MULTIPLES)
 
 FRAMES = 9
 """How many frames the convolution over time sees."""
@@ -133,3 +134,26 @@ class GraphConvolution(nn.Module):
     def forward(self, x: Float[Tensor, "B C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "B D T V"]:
         x = self.conv(x).unflatten(1, (len(weights), -1))
         return torch.einsum("bpdtv,pvw->bdtw", x, weights)
+
+
+def build(
+    layout: layouts.Layout,
+    in_channels: int,
+    num_classes: int,
+    *,
+    width: int,
+    dropout: float,
+    embedding_size: int,
+    strategy: str,
+    multiples: Sequence[int],
+) -> STGCN:
+    """The network of a row of ``models.MODELS``: each block has ``width`` channels times its multiple."""
+    return STGCN(
+        layout,
+        num_classes,
+        strategy=strategy,
+        in_channels=in_channels,
+        dropout=dropout,
+        embedding_size=embedding_size,
+        channels=[width * multiple for multiple in multiples],
+    )

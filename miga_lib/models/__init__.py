@@ -1,0 +1,99 @@
+"""The networks, each whole in one file, and ``MODELS``: what the rest of the library knows of them.
+
+A new model is a file beside this one and a row of ``MODELS``; CONTRIBUTING.md has an example.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import streams
+from ..layouts import Layout
+from . import posec3d, stgcn
+
+INPUTS = ("heatmaps", "graph")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network in the size of one preset."""
+
+    width: int
+    """Channels of the first layer; the other layers have multiples of it."""
+    learning_rate: float
+    """Initial rate at the preset's batch size."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the model's ``build``, such as its depth."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of ``MODELS``.
+
+    Raises:
+        ValueError: an ``input`` that is not one of ``INPUTS``.
+    """
+
+    input: str
+    """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``: streams give (N, C, T, V, M);
+    ``strategy`` and the limbs of the layout matter."""
+    streams: Mapping[str, Callable[..., Tensor]]
+    """Functions of ``streams`` by the name that users give."""
+    sizes: Mapping[str, Size]
+    """One for each preset."""
+    build: Callable[..., nn.Module]
+    """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, strategy, **arguments)``: a network that gives class
+    logits (N, K) and label embeddings (N, E)."""
+    for_prediction: Callable[[Any], nn.Module] = lambda network: network
+    """Gives a network that predicts the same, faster."""
+    compiles: bool = False
+    """Whether ``torch.compile`` pays for itself within a run of the ``paper`` preset on a GPU."""
+
+    def __post_init__(self) -> None:
+        if self.input not in INPUTS:
+            raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
+
+    def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
+        """What the network takes, from keypoints (N, T, V, 3) in pixels of a square of that side."""
+        if self.input == "graph":
+            return self.streams[stream](keypoints, layout)
+        return self.streams[stream](keypoints, layout, (side, side)).contiguous(memory_format=torch.channels_last_3d)
+
+    def in_channels(self, stream: str, layout: Layout) -> int:
+        """Channels of the network's input, read off the stream itself: a map for each joint or limb, or the values of a node."""
+        return self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
+
+
+MODELS = {
+    "posec3d": Model(
+        input="heatmaps",
+        streams={"joint": streams.joint_heatmaps, "limb": streams.limb_heatmaps},
+        sizes={
+            "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
+            "quick": Size(width=16, learning_rate=0.1, arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3}),
+            "paper": Size(width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}),
+        },
+        build=posec3d.build,
+        for_prediction=posec3d.folded,
+        compiles=True,
+    ),
+    "stgcn": Model(
+        input="graph",
+        streams={
+            "joint": streams.joint_graph,
+            "bone": streams.bone_graph,
+            "joint_motion": streams.joint_motion_graph,
+            "bone_motion": streams.bone_motion_graph,
+        },
+        sizes={
+            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
+            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
+            # The learning rate of ST-GCN's own publication.
+            "paper": Size(width=64, learning_rate=0.1, arguments={"multiples": stgcn.MULTIPLES}),
+        },
+        build=stgcn.build,
+    ),
+}

@@ -1,0 +1,22 @@
+"""Training: what a network takes (``inputs``), the loop (``loop``), several processes (``distributed``), what is kept (``checkpoint``).
+
+``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on several devices.
+"""
+
+from ..settings import Settings
+from .loop import batches, epoch_line, fit, learning_rate, left_out, print_epoch
+from .networks import autocast, build, load_model, predict
+
+__all__ = [
+    "Settings",
+    "autocast",
+    "batches",
+    "build",
+    "epoch_line",
+    "fit",
+    "learning_rate",
+    "left_out",
+    "load_model",
+    "predict",
+    "print_epoch",
+]

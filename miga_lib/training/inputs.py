@@ -1,0 +1,101 @@
+"""What a network takes: clips on the device, cropped, flipped and drawn there, in training or in test form.
+
+All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip: the same clip in the same epoch is always augmented in
+the same way, whatever was computed before.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .. import alignment, augmentation, layouts
+from ..clips import Clips
+from ..settings import PRESETS, Settings
+
+
+class Inputs:
+    """The clips of one split on the device, drawn as resolved settings say, in training or in test form."""
+
+    def __init__(self, clips: Clips, settings: Settings) -> None:
+        self.settings, self.layout, self.model = settings, layouts.get(settings.layout), settings.of_model
+        table = clips.table
+        compact = np.concatenate([clips[i] for i in range(len(clips))])
+        self.keypoints = torch.from_numpy(compact).to(settings.device)
+        # Copied, since pandas may give arrays that must not be written to, which PyTorch warns about.
+        self.frames, self.labels = (torch.tensor(table[name].to_numpy(), device=settings.device) for name in ("frames", "label"))
+        self.starts = self.frames.cumsum(0) - self.frames
+        self.ids = table["id"].to_numpy(str)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def training(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n ..."]:
+        """Augmented inputs of some clips, the same whenever the same clips are asked for in the same epoch."""
+        columns = 5 + alignment.draws(self.settings.temporal, self.settings.frames)
+        draws = uniform(len(self), columns, self.settings.seed, epoch)[rows].to(self.settings.device)
+        keypoints = self._resample(rows, draws[:, 5:])
+        boxes = augmentation.crop_box(keypoints)
+        if self.model.input == "heatmaps":
+            boxes = augmentation.random_resized_crop(boxes, draws[:, :4])
+        side = self.settings.size
+        return self._tensor(augmentation.to_pixels(keypoints, boxes, (side, side)), side, draws[:, 4] < 0.5)
+
+    @property
+    def temporal_views(self) -> int:
+        """How many choices of frames a test clip is predicted from."""
+        return PRESETS[self.settings.preset].segment_clips if self.settings.temporal == "segments" else 1
+
+    def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
+        """Test inputs of some clips, plain and then mirrored: the arguments of the network, which gives one row for each temporal
+        view, clip after clip."""
+        side, frames = self.settings.test_size, None
+        if self.settings.temporal == "segments":
+            pixels, frames = self._segments(rows, side)
+        else:
+            keypoints = self._resample(rows, None)
+            pixels = augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (side, side))
+        if frames is not None and self.model.input == "graph":
+            pixels, frames = pixels[0, frames], None
+        for mirrored in (False, True):
+            view = self._tensor(pixels, side, torch.full((len(pixels),), mirrored, device=pixels.device))
+            yield (view,) if frames is None else (view, frames)
+
+    def _segments(self, rows: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """All frames that some view of the clips needs, one after the other in pixels, (1, U, V, 3), and which of them each view needs.
+
+        The views of a clip share one box, as in PySkl, which crops after its test clips are drawn.
+        """
+        # The same random numbers for all clips, as in PySkl's test clips.
+        draws = torch.cat([uniform(1, self.settings.frames, view) for view in range(self.temporal_views)]).to(self.settings.device)
+        pixels, views, count = [], [], 0
+        for row in rows:
+            chosen = alignment.segment_frames(self.frames[row].expand(len(draws)), self.settings.frames, draws)
+            own, places = chosen.unique(return_inverse=True)
+            keypoints = self.keypoints[self.starts[row] + own][None]
+            pixels.append(augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (side, side)))
+            views.append(places + count)
+            count += len(own)
+        return torch.cat(pixels, dim=1), torch.cat(views)
+
+    def _resample(self, rows: Tensor, draws: Tensor | None) -> Tensor:
+        starts, frames = self.starts[rows], self.frames[rows]
+        return alignment.resample(self.keypoints, starts, frames, self.settings.frames, self.settings.temporal, draws)
+
+    def _tensor(self, pixels: Tensor, side: int, mirrored: Tensor) -> Tensor:
+        pixels = augmentation.flip(pixels, self.layout, mirrored, width=side)
+        return self.model.tensor(self.settings.stream, pixels, self.layout, side)
+
+
+@lru_cache(maxsize=4)  # each batch of an epoch asks for the same numbers
+def uniform(rows: int, columns: int, *key: int) -> Float[Tensor, "{rows} {columns}"]:
+    """Uniform random numbers in [0, 1) that depend on ``key`` alone."""
+    return torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed_of(*key)))
+
+
+def seed_of(*key: int) -> int:
+    """A seed for PyTorch's generators that depends on all numbers of a key."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

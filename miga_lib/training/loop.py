@@ -1,0 +1,335 @@
+"""The training loop: ``fit`` trains one stream of one model as its settings say, and leaves a run folder.
+
+All random numbers are drawn from (seed, epoch, clip) or (seed, epoch, step). So a run that was stopped anywhere goes on to the same
+bits as one that was not stopped, and there is no random state to keep.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from .. import labels, losses, metrics, runs
+from ..clips import Clips
+from ..settings import PRESETS, Settings
+from . import checkpoint, distributed, processes
+from .checkpoint import State
+from .distributed import World
+from .inputs import Inputs, seed_of, uniform
+from .networks import autocast, build, predict, seeded
+
+MAX_GRADIENT_NORM = 40.0
+"""Longer gradients are scaled down to this norm, as in PySkl's recipe."""
+
+CHECKPOINT_SECONDS = 30.0
+"""The most work, in seconds, that a kill in the middle of an epoch loses."""
+
+IDS_SHOWN = 8
+"""How many clips of a batch an error names."""
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def epoch_line(row: dict[str, Any]) -> str:
+    """The result of an epoch, in one line."""
+    parts = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS)
+    return f"epoch {row['epoch']:3d}: loss {row['loss']:.3f} ({parts}), validation top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
+
+
+def print_epoch(row: dict[str, Any]) -> None:
+    """Print a line at the end of each epoch."""
+    if "val_top1" in row:
+        print(epoch_line(row), flush=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What stays the same from the first step of a run to the last."""
+
+    settings: Settings
+    """Resolved."""
+    run: Path
+    world: World
+    inputs: Inputs
+    """The training clips."""
+    class_embeddings: Float[Tensor, "K E"]
+    network: nn.Module
+    """The model, wrapped where several processes train it."""
+    compiled: nn.Module
+    """The same for batches of the usual size, compiled where that pays."""
+    progress: Progress
+    interrupted: Callable[[], bool]
+    """Whether Ctrl-C was pressed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A step that was computed and whose loss was not read yet, since to read it is to wait for the GPU."""
+
+    values: Float[Tensor, " n"]
+    """Over the clips of this process, the sum of the loss and of each of its terms; and the gradient norm."""
+    ids: np.ndarray
+    """Of the clips of the whole batch."""
+    steps: int
+    """In the epoch."""
+
+    def settle(self, task: Task, state: State, stop: bool, save: bool) -> tuple[bool, bool]:
+        """Wait for the step, add its losses to the state, and report it to ``progress``.
+
+        Args:
+            stop, save: what this process requests.
+
+        Returns:
+            Whether any process requests to stop, and to save: all processes get the same answer after the same step.
+
+        Raises:
+            FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any saves the update.
+        """
+        summed = task.world.sum(torch.cat([self.values.cpu().double(), torch.tensor([stop, save]).double()])).tolist()
+        *losses_of_step, gradient_norm, any_stop, any_save = summed
+        loss = losses_of_step[0] / len(self.ids)
+        if not np.isfinite(summed).all():
+            shown = ", ".join(self.ids[:IDS_SHOWN]) + f" and {len(self.ids) - IDS_SHOWN} more" * (len(self.ids) > IDS_SHOWN)
+            raise FloatingPointError(
+                f"the loss is {loss:g} in epoch {state.epoch + 1}, step {state.step}, clips {shown}, with gradient norm "
+                f"{gradient_norm / task.world.size:g}: look at their keypoints, or lower learning_rate"
+            )
+        for name, value in zip(state.sums, losses_of_step, strict=True):
+            state.sums[name] += value
+        task.progress(_position(task, state, self.steps) | {"loss": loss})
+        return any_stop > 0, any_save > 0
+
+
+def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progress: Progress = print_epoch) -> dict[str, Any]:
+    """Train, keep the epoch that is best on validation, predict validation and test clips with it, and leave all of it in ``run``.
+
+    Under ``torchrun`` each process learns from its share of every batch; ``batch_size`` counts the clips of all processes together,
+    so the learning rate needs no change, see ``distributed``. Ctrl-C stops after the current step, with a checkpoint; a second one
+    stops at once. Either way the same call goes on from there. The caller's random generators are left as they were.
+
+    Args:
+        clips: with a train and a val split; ``left_out`` says which training clips are not used.
+        resume: go on with what the folder holds, or return its result where it is finished; if False, train anew and replace it.
+        progress: called with epoch, step, steps and loss after each step, and after each epoch also with its row of ``metrics.csv``.
+
+    Returns:
+        The content of ``result.json``: settings, environment, seconds, the best epoch and the scores of each split.
+
+    Raises:
+        ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a run with other settings
+            or clips.
+        RuntimeError: another process is training in the folder.
+        FloatingPointError: loss or gradient are no longer finite; the message names epoch, step and clips.
+        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
+    """
+    settings = settings.resolve()
+    world = distributed.join(settings.device)
+    settings = replace(settings, device=world.device(settings.device))
+    lock = runs.lock(run) if world.rank == 0 else nullcontext()
+    memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
+    with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
+        if finished := world.from_first(_prepare, run, settings, clips, resume):
+            return finished
+        task, state = start(clips, settings, run, world, progress, interrupted)
+        while state.epoch < settings.epochs:
+            _train_epoch(task, state)
+            _validate(task, state, clips.split("val"))
+        return _finish(task, state, clips)
+
+
+def _train_epoch(task: Task, state: State) -> None:
+    """The steps of an epoch that are left: forward, backward, settle the step before, update, save if it is time."""
+    settings, world = task.settings, task.world
+    order = batches(len(task.inputs), settings, state.epoch)
+    task.network.train()
+    pending: Pending | None = None
+    while state.step < len(order):
+        began, batch = time.monotonic(), order[state.step]
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, (state.epoch + state.step / len(order)) / settings.epochs)
+        torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
+
+        rows = world.share(batch)
+        parts = forward(task, rows, state.epoch, task.compiled if len(batch) == settings.batch_size else task.network)
+        state.optimizer.zero_grad()
+        # Processes average their gradients; the factor makes that the mean over the clips of the whole batch.
+        (parts["loss"] * (len(rows) * world.size / len(batch))).backward()
+        gradient_norm = nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
+
+        # All processes agree on these, one step late, so that all save and stop after the same step.
+        requested = task.interrupted(), world.rank == 0 and time.monotonic() - state.saved > CHECKPOINT_SECONDS
+        # Only now that a GPU has this step to work on is the step before waited for.
+        stop, save = pending.settle(task, state, *requested) if pending else (False, False)
+        state.optimizer.step()
+        values = torch.stack([*(value.detach() * len(rows) for value in parts.values()), gradient_norm])
+        pending = Pending(values, task.inputs.ids[batch], len(order))
+        state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
+
+        if stop or save or state.step == len(order):
+            late = pending.settle(task, state, *requested)
+            pending, stop, save = None, stop or late[0], save or late[1]
+        if world.rank == 0 and (stop or save):
+            state.save(task.run / "last.ckpt")
+        if stop:
+            raise KeyboardInterrupt(f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; run the same again to go on")
+
+
+def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: nn.Module) -> dict[str, Tensor]:
+    """The loss of some training clips, and its terms."""
+    with autocast(task.settings):
+        logits, embedding = network(task.inputs.training(rows, epoch))
+    batch = losses.Batch(logits.float(), embedding.float(), task.inputs.labels[rows], task.class_embeddings)
+    return losses.total(batch, task.settings.weights)
+
+
+def start(
+    clips: Clips, settings: Settings, run: Path, world: World, progress: Progress, interrupted: Callable[[], bool]
+) -> tuple[Task, State]:
+    """Everything that the first step needs, from the folder's checkpoint where it has one."""
+    inputs = Inputs(_learnable(clips), settings)
+    clips.split("val")
+    if (smallest := min(len(rows) for rows in batches(len(inputs), settings, 0))) < world.size:
+        raise ValueError(f"a step of {smallest} clips cannot be shared by {world.size} processes; use fewer, or a larger batch_size")
+    class_embeddings = _class_embeddings(clips, settings)
+    model = build(settings, len(clips.classes), class_embeddings.shape[1])
+    network = world.wrap(model, settings.device)
+    compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
+    optimizer = torch.optim.SGD(
+        model.parameters(), settings.learning_rate, momentum=PRESETS[settings.preset].momentum, weight_decay=settings.weight_decay
+    )
+    state = State(model, optimizer)
+    if kept := world.from_first(_read_if_there, run / "last.ckpt"):
+        state.restore(kept)
+    task = Task(
+        settings, run, world, inputs, class_embeddings, network, compiled, progress if world.rank == 0 else _report_nothing, interrupted
+    )
+    return task, state
+
+
+def _validate(task: Task, state: State, clips: Clips) -> None:
+    """The end of an epoch: scores on the validation clips, a row of metrics, checkpoints."""
+    scores = metrics.scores(predict(state.model, clips, task.settings, task.world))
+    row = {"epoch": state.epoch + 1, **{name: total / len(task.inputs) for name, total in state.sums.items()}}
+    row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
+    row |= {"learning_rate": state.optimizer.param_groups[0]["lr"], "seconds": round(state.seconds, 2)}
+    position = _position(task, state, state.step)
+    improved = state.end_epoch(row)
+    if task.world.rank == 0:
+        if improved:
+            state.save(task.run / "best.ckpt")
+        runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
+        state.save(task.run / "last.ckpt")
+    task.progress(position | row)
+
+
+def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
+    """Predictions of the best epoch's network, their scores, and last of all ``result.json``."""
+    best = task.world.from_first(checkpoint.read, task.run / "best.ckpt")
+    state.model.load_state_dict(best["model"])
+    splits = [split for split in ("val", "test") if (clips.table["split"] == split).any()]
+    result = {
+        "settings": asdict(task.settings),
+        "data": runs.fingerprint(clips),
+        "best_epoch": best["position"]["epoch"],
+        "scores": {split: _evaluate(task, state, clips.split(split), task.run / f"{split}.npz") for split in splits},
+        "embedding_size": task.class_embeddings.shape[1],
+        "train_clips": len(task.inputs),
+        "parameters": sum(p.numel() for p in state.model.parameters()),
+        "processes": task.world.size,
+        "seconds": round(sum(row["seconds"] for row in state.rows), 2),
+        "environment": runs.environment(),
+    }
+    if task.world.rank == 0:
+        runs.write_json(task.run / runs.RESULT, result)
+    task.world.wait()
+    return result
+
+
+def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, float]:
+    """Predict clips, keep the predictions, and score them where labels are known."""
+    predicted = predict(state.model, clips, task.settings, task.world)
+    if task.world.rank == 0:
+        predicted.save(path)
+    return metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
+
+
+def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
+    """The result of a run that is finished; otherwise make sure that the folder is this run's own."""
+    about = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
+    path = run / "settings.json"
+    if resume and path.exists():
+        kept = runs.read_json(path)
+        # Settings that the run's version did not know have the value that it used.
+        before = asdict(Settings(**kept["settings"] | {"device": "cpu", "precision": "fp32"}).resolve())
+        may_change = ("device", "precision")  # between a run's first and last day
+        differing = [name for name, value in about["settings"].items() if name not in may_change and before[name] != value]
+        if differing or kept["data"] != about["data"]:
+            what = ", ".join(f"{name}={before[name]!r}" for name in differing) or "other clips"
+            raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
+        return runs.result(run) if (run / runs.RESULT).exists() else None
+    for name in (runs.RESULT, "last.ckpt", "best.ckpt", "metrics.csv", "val.npz", "test.npz"):
+        (run / name).unlink(missing_ok=True)
+    runs.write_json(path, about | {"environment": runs.environment()})
+    return None
+
+
+def batches(count: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
+    """The rows of each training batch of an epoch: a new order each time, every clip once."""
+    order = uniform(1, count, settings.seed, epoch, 1)[0].argsort()
+    parts = list(order.split(settings.batch_size))
+    if len(parts) > 1 and len(parts[-1]) < settings.batch_size / 2:  # batch norm learns little from a few clips
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def learning_rate(settings: Settings, done: float) -> float:
+    """Cosine annealing from the initial rate to 0; ``done`` is the share of all steps that are finished."""
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def left_out(clips: Clips) -> str:
+    """How many training clips nothing can be learnt from, in words. They are still predicted where they are asked for."""
+    table = clips.split("train").table
+    unknown, empty = int((table["label"] < 0).sum()), int((table["missing"] == 1).sum())
+    return f"Left out of training: {unknown} clips of unknown class, {empty} without a single joint."
+
+
+def _learnable(clips: Clips) -> Clips:
+    """The training clips of known class that have a joint. Raises ValueError where there are none."""
+    train = clips.split("train")
+    rows = (train.table["label"] >= 0) & (train.table["missing"] < 1)
+    if not rows.any():
+        raise ValueError(f"there is nothing to learn from any of the {len(train)} training clips. {left_out(clips)}")
+    return train.where(rows.to_numpy())
+
+
+def _class_embeddings(clips: Clips, settings: Settings) -> Float[Tensor, "K E"]:
+    table = labels.embeddings(clips.classes, settings.embeddings) if settings.semantic_weight else np.zeros((len(clips.classes), 0))
+    return torch.from_numpy(table).to(settings.device, torch.float32)
+
+
+def _worth_compiling(settings: Settings) -> bool:
+    """Compiling takes most of a minute and pays on a GPU, 1.9 times the clips a second there, where a run takes many minutes."""
+    return settings.device.startswith("cuda") and settings.preset == "paper" and settings.of_model.compiles
+
+
+def _read_if_there(path: Path) -> dict[str, Any] | None:
+    return checkpoint.read(path) if path.exists() else None
+
+
+def _position(task: Task, state: State, steps: int) -> dict[str, int]:
+    """How far the run is, for ``progress``."""
+    return {"epoch": state.epoch + 1, "epochs": task.settings.epochs, "step": state.step, "steps": steps}
+
+
+def _report_nothing(row: dict[str, Any]) -> None:
+    """The progress of all processes but the first."""

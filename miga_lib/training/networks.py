@@ -1,0 +1,73 @@
+"""Networks of settings: built, read from a finished run, and asked for predictions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .. import layouts, predictions, runs
+from ..clips import Clips
+from ..predictions import Predictions
+from ..settings import PRESETS, Settings
+from . import processes
+from .checkpoint import read
+from .distributed import World
+from .inputs import Inputs
+
+
+def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
+    """The untrained network of resolved settings, on its device, its weights drawn from the seed alone."""
+    layout, model = layouts.get(settings.layout), settings.of_model
+    arguments = model.sizes[settings.preset].arguments
+    with seeded(settings.device, settings.seed):
+        network = model.build(
+            layout,
+            model.in_channels(settings.stream, layout),
+            classes,
+            width=settings.width,
+            dropout=settings.dropout,
+            embedding_size=embedding_size if settings.semantic_weight else 0,
+            strategy=settings.strategy,
+            **arguments,
+        )
+    return network.to(settings.device)
+
+
+@contextmanager
+def seeded(device: str, seed: int) -> Iterator[None]:
+    """A block whose random numbers, on the CPU and on a device, depend on the seed alone; the caller's generators are left as they were."""
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
+    """The best network of a finished run, and its settings on that device, ready for ``predict``."""
+    result = runs.result(run)
+    settings = replace(Settings(**result["settings"] | {"device": device, "precision": "auto"})).resolve()
+    model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
+    model.load_state_dict(read(run / "best.ckpt")["model"])
+    return model.eval(), settings
+
+
+def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
+    """Test-time predictions of clips by a model of those (resolved) settings; each process predicts its share of the clips."""
+    memory = nullcontext() if world else processes.kept_memory()  # `fit`, which passes its world, keeps memory already
+    world = world or World()
+    share = clips.where(world.share(torch.arange(len(clips))).numpy())
+    predicted = None
+    model = settings.of_model.for_prediction(model.eval())
+    if len(share):
+        inputs = Inputs(share, settings)
+        at_once = max(1, PRESETS[settings.preset].test_batch_size // inputs.temporal_views)
+        with autocast(settings), memory:
+            predicted = predictions.predict(model, share, inputs.views, at_once)
+    return world.gather(predicted, clips.table["id"].to_numpy(str))
+
+
+def autocast(settings: Settings) -> torch.autocast:
+    """The arithmetic of resolved settings."""
+    return torch.autocast(torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16")
