@@ -3,12 +3,13 @@
 # make bench  the benchmarks
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
 # make soak   training made to fail in the ways that it does fail in; about half an hour
+# make mutants  small changes to modules, and how many of them the tests find; parameters in docs/reliability.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --no-progress-bar
 
-.PHONY: install demo test bench sweep soak lint clean
+.PHONY: install demo test bench sweep soak mutants lint clean
 
 install: $(VENV)/installed
 
@@ -30,11 +31,12 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" notebooks/*.ipynb
 	$(BIN)/python -m pytest
 
 bench: install
-	$(BIN)/python -m pytest benchmarks --benchmark-only -s -q
+	$(BIN)/python -m pytest benchmarks --jaxtyping-packages= --benchmark-only -s -q
 	$(BIN)/python benchmarks/scaling.py --figure outputs/scaling.png
 
 sweep: install $(VENV)/sweep/installed
@@ -43,6 +45,27 @@ sweep: install $(VENV)/sweep/installed
 
 soak: install $(VENV)/sweep/installed
 	$(BIN)/python benchmarks/soak.py
+
+BASE ?= origin/main
+MODULES ?= $(shell git diff --name-only --diff-filter=d $(BASE) -- 'miga_lib/*.py')
+TESTS ?= $(wildcard $(sort $(foreach module,$(MODULES),tests/test_$(notdir $(module)) tests/test_$(notdir $(patsubst %/,%,$(dir $(module)))).py)))
+MUTANTS := $(VENV)/mutants
+toml = [$(foreach path,$(1),\"$(path)\",)]
+
+mutants: install $(VENV)/mutmut-3.8.1
+	$(if $(TESTS),,$(error no tests for MODULES = $(MODULES); name some in TESTS))
+	rm -rf $(MUTANTS) && mkdir $(MUTANTS) && cd $(MUTANTS) && ln -s $(addprefix ../../,miga_lib tests benchmarks notebooks) .
+	awk '{ print } /^\[tool.mutmut\]/ { print "only_mutate = $(call toml,$(MODULES))\npytest_add_cli_args_test_selection = $(call toml,$(TESTS))" }' \
+		pyproject.toml > $(MUTANTS)/pyproject.toml
+	# Imported once, with the type checker, and shared by all mutants.
+	printf '%s\n' 'from jaxtyping import install_import_hook' 'import sys' 'sys.path.append("tests")' \
+		'install_import_hook("miga_lib", "typechecking.check")' 'import scipy.stats, sklearn.metrics, miga_lib.notebook' > $(MUTANTS)/checked.py
+	cd $(MUTANTS) && echo checked > preload.txt && OMP_NUM_THREADS=1 nice ../bin/mutmut run --max-children 1
+	cd $(MUTANTS) && ../bin/mutmut results --all true | sed -E 's/^ *(.*)\.x.*: (.*)$$/\1: \2/' | sort | uniq -c
+
+$(VENV)/mutmut-%:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==$*
+	touch $@
 
 # Snakemake has an environment of its own.
 $(VENV)/sweep/installed: workflow/requirements.txt

@@ -1,9 +1,9 @@
-"""Is the network worth it? The `quick` preset beside the majority class and a linear classifier, on the synthetic test split.
+"""The `quick` preset compared with the majority class and a linear classifier, on the synthetic test split.
 
     python benchmarks/baselines.py --seeds 0 1 2
 
-The linear classifier gets every advantage that costs nothing: the clips aligned as for the network, coordinates cropped to the person,
-and its regularisation chosen on the validation split. A seed is one of the network; the other two have no randomness.
+The linear classifier gets the same preparation as the network: clips are aligned and coordinates are cropped to the person. Its
+regularisation is chosen on the validation split. Seeds are those of the network; the other two are not random.
 """
 
 import argparse
@@ -20,11 +20,12 @@ from miga_lib.clips import Clips
 from miga_lib.predictions import Predictions
 
 FRAMES = 16
-PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+INVERSE_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Values of C of ``LogisticRegression`` to choose from."""
 
 
 def features(some: Clips) -> np.ndarray:
-    """Aligned coordinates in the person's box, and scores: (N, T·V·3)."""
+    """Aligned coordinates relative to the person's box, and scores: (N, T·V·3)."""
     aligned = torch.stack([alignment.align(torch.tensor(some[i]), FRAMES) for i in range(len(some))])
     boxed = augmentation.to_pixels(aligned, augmentation.crop_box(aligned), (1, 1))
     present = boxed[..., 2:] > 0
@@ -33,11 +34,11 @@ def features(some: Clips) -> np.ndarray:
 
 def linear(data_set: Clips) -> dict[str, Predictions]:
     """Predictions of val and test by logistic regression, with the penalty that is best on val."""
-    learn = data_set.split("train")
-    inputs, labels = features(learn), learn.table["label"].to_numpy()
+    train = data_set.split("train")
+    inputs, labels = features(train), train.table["label"].to_numpy()
     candidates = []
-    for strength in PENALTIES:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500)).fit(inputs, labels)
+    for inverse_penalty in INVERSE_PENALTIES:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=500)).fit(inputs, labels)
         candidates.append({split: _predict(model, data_set.split(split)) for split in ("val", "test")})
     return max(candidates, key=lambda predicted: metrics.scores(predicted["val"])["top1"])
 
@@ -49,10 +50,10 @@ def _predict(model, some: Clips) -> Predictions:
 
 
 def majority(data_set: Clips) -> Predictions:
-    """Everything taken for the commonest training class."""
+    """The most frequent training class, predicted for every clip."""
     test = data_set.split("test")
-    guess = data_set.split("train").table["label"].mode()[0]
-    probabilities = np.eye(len(test.classes))[np.full(len(test), guess)]
+    predicted = data_set.split("train").table["label"].mode()[0]
+    probabilities = np.eye(len(test.classes))[np.full(len(test), predicted)]
     return Predictions(test.table["id"].to_numpy(str), test.table["label"].to_numpy(), probabilities, np.array(test.classes))
 
 

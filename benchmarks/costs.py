@@ -1,9 +1,9 @@
-"""What a clip costs at each stage on this machine: the numbers of docs/scaling.md.
+"""Time and memory for a clip at each stage on this machine: the numbers of docs/scaling.md.
 
     python benchmarks/costs.py --preset quick --folder outputs/data/synthetic-v2
     python benchmarks/costs.py --preset paper --device cuda
 
-Times are medians of ``--repeats``; threads as ``OMP_NUM_THREADS`` says.
+Times are medians of ``--repeats``; ``OMP_NUM_THREADS`` sets the number of threads.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from miga_lib.training.inputs import uniform
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median time of something, after one go that does not count."""
+    """Median time of some work, after a first call that is not counted."""
     times = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
@@ -46,11 +46,11 @@ def size(folder: Path) -> int:
 
 
 def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, float, str]]]:
-    """The clips of a folder read into a new cache, and what that cost."""
+    """The clips of a folder read into a new cache, and the costs of that."""
     began = time.perf_counter()
-    held = clips.load(folder, outputs=outputs)
-    took, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(held)
-    frames = held.table["frames"].sum()
+    data = clips.load(folder, outputs=outputs)
+    took, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(data)
+    frames = data.table["frames"].sum()
     rows = [
         ("clips", count, ""),
         ("frames a clip, mean", frames / count, ""),
@@ -59,13 +59,13 @@ def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, f
         ("cache", cache / count / 1e3, "kB a clip"),
         ("opening the cache", 1e3 * seconds(lambda: clips.load(folder, outputs=outputs), 5), "ms in all"),
     ]
-    return held, rows
+    return data, rows
 
 
-def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
-    """What drawing, learning and predicting a clip costs."""
+def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
+    """The costs of drawing, training and predicting a clip."""
     with tempfile.TemporaryDirectory() as empty:
-        task, state = loop.start(held, settings, Path(empty), World(), lambda row: None, lambda: False)
+        task, state = loop.start(data, settings, Path(empty), World(), lambda row: None, lambda: False)
     inputs, model, rows = task.inputs, state.model, torch.arange(settings.batch_size)
 
     def step() -> None:
@@ -74,7 +74,7 @@ def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
         loss.backward()
         state.optimizer.step()
 
-    batch, few = settings.batch_size, held.split("train").where(np.arange(min(64, len(inputs))))
+    batch, few = settings.batch_size, data.split("train").where(np.arange(min(64, len(inputs))))
     model.train()
     of_step, of_drawing = seconds(step, repeats), seconds(lambda: inputs.training(rows, 0), repeats)
     of_prediction = seconds(lambda: training.predict(model, few, settings), max(2, repeats // 4))
@@ -92,13 +92,13 @@ def learning(held: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
     ]
 
 
-def bookkeeping(held: clips.Clips, count: int) -> list[tuple[str, float, str]]:
-    """What the table, the random numbers and the predictions of so many clips cost, whatever their keypoints."""
-    table = pd.concat([held.table] * -(-count // len(held)), ignore_index=True).head(count)
+def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
+    """The costs of the table, the random numbers and the predictions of ``count`` clips, without those of keypoints."""
+    table = pd.concat([data.table] * -(-count // len(data)), ignore_index=True).head(count)
     table = table.assign(id=[f"{row:010d}" for row in range(count)])
-    many = replace(held, table=table)
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(held.classes)), count)
-    predicted = predictions.Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(held.classes))
+    many = replace(data, table=table)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(data.classes)), count)
+    predicted = predictions.Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(data.classes))
     with tempfile.TemporaryDirectory() as folder:
         path, npz = Path(folder) / "clips.csv", Path(folder) / "test.npz"
         table.to_csv(path, index=False)
@@ -117,19 +117,19 @@ def bookkeeping(held: clips.Clips, count: int) -> list[tuple[str, float, str]]:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="read this folder into a new cache; without it, the synthetic clips as cached")
+    parser.add_argument("--folder", type=Path, help="read this folder into a new cache; by default the cached synthetic clips")
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--stream", default="joint")
-    parser.add_argument("--table", type=int, default=0, help="also what a table of so many clips costs")
+    parser.add_argument("--table", type=int, default=0, help="also measure a table of this number of clips")
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
     settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
     with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
-        held, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
-        rows += learning(held, settings, given.repeats) + (bookkeeping(held, given.table) if given.table else [])
+        data, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
+        rows += learning(data, settings, given.repeats) + (bookkeeping(data, given.table) if given.table else [])
     hardware = torch.cuda.get_device_name() if settings.device.startswith("cuda") else platform.processor() or platform.machine()
     print(f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}")
     print(f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}")

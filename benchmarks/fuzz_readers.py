@@ -1,7 +1,7 @@
-"""Ten thousand mutated files for each reader: clips or one of our own errors, in bounded time and memory.
+"""Ten thousand mutated files for each reader: each gives clips or an error of the reader, in bounded time and memory.
 
 ``python benchmarks/fuzz_readers.py [--count 10000] [--seed 0] [reader …]`` prints, for each, how many were read and refused, the
-slowest case and the memory; it stops at the first fault with the changes that bring it about. A seeded few hundred run in the tests.
+slowest case and the memory. It stops at the first fault and prints the mutations that cause it. The tests run a few hundred cases.
 """
 
 import argparse
@@ -18,14 +18,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import fuzzing
 
-MEMORY = 4 * 2**30
-"""Bytes of address space beyond what the process had before."""
-LONGEST = 5.0
-"""Seconds a case may take."""
+MEMORY_BYTES = 4 * 2**30
+"""Limit of the address space, in addition to that of the process before."""
+CASE_SECONDS = 5.0
+"""Limit of the time of a case."""
 
 
 def run(name: str, count: int, number: int) -> str:
-    """Fuzz one reader. Raises whatever was found, after hypothesis has made it small."""
+    """Fuzz one reader. Raises the error found, for the smallest case to which hypothesis reduces it."""
     seen: Counter = Counter()
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def run(name: str, count: int, number: int) -> str:
             seen[once(changes)] += 1
             took = time.process_time() - began
             slowest = max(slowest, took)
-            assert took < LONGEST, f"took {took:.1f} s"
+            assert took < CASE_SECONDS, f"took {took:.1f} s"
 
         began = time.process_time()
         each()
@@ -60,7 +60,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     given_arguments = parser.parse_args()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES,) * 2)
     warnings.simplefilter("error")
     for reader in given_arguments.readers or fuzzing.SOURCES:
         print(run(reader, given_arguments.count, given_arguments.seed), flush=True)

@@ -1,7 +1,7 @@
-"""Time against clips, frames, joints and batch, printed and drawn: ``python benchmarks/scaling.py --figure scaling.png``.
+"""Time against clips, frames, joints and batch size, as a table and a figure: ``python benchmarks/scaling.py --figure scaling.png``.
 
-Times are medians; both axes are logarithmic, so that what grows linearly is a line of slope 1. The slope that is printed is fitted to
-the upper half of the sizes, where what a call costs in itself no longer matters.
+Times are medians. Both axes are logarithmic, so that linear growth is a line of slope 1. The printed slope is fitted to the upper half
+of the sizes, where the constant cost of a call does not matter.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LAYOUTS = ("coco17", "light_hand35", "imigue41", "openpose137")
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Median time of something, after one go that does not count."""
+    """Median time of some work, after a first call that is not counted."""
     times = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
@@ -55,7 +55,7 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
 
 @processes.kept_memory()  # as training.fit does
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
-    """What drawing a batch and a step of the `quick` network cost, with so many frames in place of the preset's."""
+    """Seconds for drawing a batch and for a step of the `quick` network, with another number of frames than the preset's."""
     PRESETS["scaling"] = replace(PRESETS["quick"], frames=frames)
     some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
@@ -75,7 +75,7 @@ def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dic
 
 
 def collecting(count: int) -> dict[str, float]:
-    """What reading so many clips from MiGA folders, opening them again and predicting them cost."""
+    """Seconds for reading ``count`` clips from MiGA folders, opening their cache and predicting them."""
     with tempfile.TemporaryDirectory() as folder:
         source, outputs = Path(folder) / "source", Path(folder) / "outputs"
         moving = np.random.default_rng(0).uniform(300, 600, (1, 137, 3)) + np.random.default_rng(1).normal(0, 2, (2000, 137, 3)).cumsum(0)
@@ -83,13 +83,13 @@ def collecting(count: int) -> dict[str, float]:
             segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
             miga.write_video(source, "train", f"{video:04d}", moving.astype(np.float32), segments)
         began = time.perf_counter()
-        held = clips.load(source, "imigue22", outputs)
+        read = clips.load(source, "imigue22", outputs)
         reading = time.perf_counter() - began
         opening = seconds(lambda: clips.load(source, "imigue22", outputs))
     settings = Settings(preset="smoke", layout="imigue22", device="cpu").resolve()
     few = made(count, 40, "imigue22")
     model = training.build(settings, 32, 384)
-    assert len(held) == count
+    assert len(read) == count
     return {
         "reading MiGA folders": reading,
         "opening the cache": opening,
@@ -98,7 +98,7 @@ def collecting(count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print a table, draw."""
+    """Measure, print a table, draw a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", type=Path, default="outputs/scaling.png")
     path = parser.parse_args().figure

@@ -1,10 +1,10 @@
-"""Training made to fail in the ways that it does fail in, and whether what comes out is the same to the bit.
+"""Faults during training: kills, a full disk and others, and whether the resumed run gives the same bits.
 
     make soak
     python benchmarks/soak.py --only kills disk --kills 5
 
-A row for each way; the last column says what was seen. Every run is compared with one that nothing happened to: weights, epochs and
-predictions must be equal, not alike.
+Prints a row for each fault, with what was observed in the last column. Every run is compared with one without a fault: weights, epochs
+and predictions must be equal, bit for bit.
 """
 
 import argparse
@@ -41,33 +41,33 @@ SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv/sweep/bin'}{os.paths
 
 
 def command(outputs: Path, run: str, options: tuple[str, ...], processes: int = 1) -> list[str]:
-    """What trains, with checkpoints every moment."""
+    """The command that trains, with very frequent checkpoints."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--max-restarts=3"]
     main = [str(Path(__file__).resolve()), "train", f"--outputs={outputs}", f"--run={run}", *options]
     return [sys.executable, *([*torchrun, "--"] if processes > 1 else []), *main]
 
 
 def parameters(options: Iterable[str]) -> dict[str, str]:
-    """Options by their names."""
+    """The values of options, by name."""
     return dict(option.removeprefix("--").split("=", 1) for option in options)
 
 
-def start(*arguments, **surroundings) -> subprocess.Popen:
-    """Begin to train, in a process of its own."""
+def start(*arguments, **process_options) -> subprocess.Popen:
+    """Start training in a new process."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command(*arguments), **pipes, **surroundings)
+    return subprocess.Popen(command(*arguments), **pipes, **process_options)
 
 
 def finish(*arguments) -> str:
-    """Train to the end; gives what was printed."""
+    """Train to the end. Returns the printed text."""
     job = start(*arguments)
-    said = job.communicate()[0]
-    assert job.returncode == 0, f"{' '.join(job.args)}\n{said}"
-    return said
+    printed = job.communicate()[0]
+    assert job.returncode == 0, f"{' '.join(job.args)}\n{printed}"
+    return printed
 
 
 def wait_for(condition: Callable[[], object], job: subprocess.Popen, seconds: float = 300) -> None:
-    """Wait until a condition holds while a job works; it must not end before."""
+    """Wait until a condition is true; the job must not end before."""
     end = time.monotonic() + seconds
     while not condition():
         assert job.poll() is None, f"ended early: {job.stdout.read() if job.stdout else ''}"
@@ -76,15 +76,15 @@ def wait_for(condition: Callable[[], object], job: subprocess.Popen, seconds: fl
 
 
 def position(run: Path) -> str:
-    """Where a run's last checkpoint stands."""
+    """The position of a run's last checkpoint, as text."""
     if not (run / "last.ckpt").exists():
         return "before the first checkpoint"
-    held = torch.load(run / "last.ckpt", weights_only=True)["position"]
-    return f"epoch {held['epoch'] + 1}, step {held['step']}"
+    stored = torch.load(run / "last.ckpt", weights_only=True)["position"]
+    return f"epoch {stored['epoch'] + 1}, step {stored['step']}"
 
 
 def same(run: Path, other: Path) -> None:
-    """Two finished runs must hold the same weights, epochs and predictions."""
+    """Check that two finished runs have the same weights, epochs and predictions."""
     for name in ("last.ckpt", "best.ckpt"):
         ours, theirs = (torch.load(folder / name, weights_only=True)["model"] for folder in (run, other))
         differing = [key for key in ours if not torch.equal(ours[key], theirs[key])]
@@ -99,19 +99,19 @@ def same(run: Path, other: Path) -> None:
 
 @cache
 def untouched(outputs: Path, options: tuple[str, ...], processes: int = 1) -> tuple[Path, float, float]:
-    """The folder of a run that nothing happens to, the seconds until its first checkpoint, and until its end."""
+    """The folder of a run without a fault, the seconds until its first checkpoint, and until its end."""
     clips.load(parameters(options)["data"], outputs=outputs)
     run, began = outputs / "runs" / f"untouched-{processes}-{abs(hash(options))}", time.monotonic()
     job = start(outputs, run.name, options, processes)
     wait_for((run / "last.ckpt").exists, job)
     first = time.monotonic() - began
-    said = job.communicate()[0]
-    assert job.returncode == 0, said
+    printed = job.communicate()[0]
+    assert job.returncode == 0, printed
     return run, first, time.monotonic() - began
 
 
 def kills(outputs: Path, options: tuple[str, ...] = QUICK, count: int = 20, seed: int = 0) -> str:
-    """kill -9 at random moments, each time resumed."""
+    """kill -9 at random times; the run is resumed after each."""
     reference, first, seconds = untouched(outputs, options)
     drawn, done, runs, where = random.Random(seed), 0, 0, []
     while done < count:
@@ -120,22 +120,22 @@ def kills(outputs: Path, options: tuple[str, ...] = QUICK, count: int = 20, seed
             job = start(outputs, name, options)
             if done < count:
                 try:
-                    said = job.communicate(timeout=drawn.uniform(0.8 * first, seconds))[0]
-                    assert job.returncode == 0, said
+                    printed = job.communicate(timeout=drawn.uniform(0.8 * first, seconds))[0]
+                    assert job.returncode == 0, printed
                     continue
                 except subprocess.TimeoutExpired:
                     job.kill()
                     done += 1
-            said = job.communicate()[0]
-            assert job.returncode in (0, -signal.SIGKILL), said
+            printed = job.communicate()[0]
+            assert job.returncode in (0, -signal.SIGKILL), printed
             where.append(position(outputs / "runs" / name))
         same(outputs / "runs" / name, reference)
     middle = sum("step" in place and not place.endswith("step 0") for place in where)
-    return f"{done} kills ({middle} resumed in mid-epoch), {runs} runs of {seconds:.0f} s, all to the same bits, each epoch once"
+    return f"{done} kills ({middle} resumed within an epoch), {runs} runs of {seconds:.0f} s, all with the same bits, each epoch once"
 
 
 def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """Ctrl-C in a notebook (its kernel is interrupted), then the cell run again."""
+    """Ctrl-C in a notebook (its kernel is interrupted); then the cell is run again."""
     from jupyter_client.manager import start_new_kernel
 
     reference, *_ = untouched(outputs, options)
@@ -162,24 +162,24 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     same(outputs / "runs" / "interrupted", reference)
-    return f"stopped cleanly ({stopped}), run again to the same bits"
+    return f"stopped after a step ({stopped}); the cell run again gave the same bits"
 
 
 def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """A second run of the same name; then the first is killed and its lock must be free."""
+    """A second run with the same name; then the first is killed, and its lock must be free."""
     reference, *_ = untouched(outputs, options)
     first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
     wait_for((run / "last.ckpt").exists, first)
-    first.send_signal(signal.SIGSTOP)  # so that it is not done before the other has begun
+    first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
     second = start(outputs, "twice", options)
-    said = second.communicate()[0]
-    assert second.returncode == 1, said
-    assert f"held by process {first.pid} on {os.uname().nodename}" in said, said
+    printed = second.communicate()[0]
+    assert second.returncode == 1, printed
+    assert f"held by process {first.pid} on {os.uname().nodename}" in printed, printed
     first.kill()
     first.communicate()
     finish(outputs, "twice", options)
     same(run, reference)
-    return "the second was refused, told host and process; the lock of the first went with it"
+    return "the second was refused with host and process; the lock of the first ended with its process"
 
 
 def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
@@ -189,16 +189,16 @@ def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     wait_for((run / "last.ckpt").exists, job)
     time.sleep(2 * CHECKPOINT_SECONDS)
     killed_at = position(run)
-    os.kill(int((run / "rank1.pid").read_text()), signal.SIGKILL)
-    said = job.communicate()[0]
-    assert job.returncode == 0, said
-    assert (run / "rank1.starts").read_text() == "2", f"started {(run / 'rank1.starts').read_text()} times\n{said}"
+    os.kill(int((run / ".rank1.pid").read_text()), signal.SIGKILL)
+    printed = job.communicate()[0]
+    assert job.returncode == 0, printed
+    assert (run / ".rank1.starts").read_text() == "2", f"started {(run / '.rank1.starts').read_text()} times\n{printed}"
     same(run, reference)
-    return f"both started again by torchrun and went on (from {killed_at} or later) to the bits of two untouched ones"
+    return f"torchrun restarted both; they resumed from {killed_at} or later, with the same bits as two processes without a fault"
 
 
 def fill(folder: Path) -> Path:
-    """Use up a disk."""
+    """Fill the disk of a folder."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -207,7 +207,7 @@ def fill(folder: Path) -> Path:
 
 
 def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """The disk fills up in mid-run (a small tmpfs, which takes root to mount); room is made, and the run started again."""
+    """The disk becomes full during a run; then space is freed and the run is started again. The disk is a tmpfs, mounted by root."""
     reference, *_ = untouched(outputs, options)
     disk = outputs / "disk"
     disk.mkdir()
@@ -218,9 +218,9 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         job, run = start(disk, "full", options), disk / "runs" / "full"
         wait_for((run / "best.ckpt").exists, job)
         ballast = fill(disk)
-        said = job.communicate()[0]
-        assert job.returncode == 1, said
-        assert "cannot be written (No space left on device)" in said, said
+        printed = job.communicate()[0]
+        assert job.returncode == 1, printed
+        assert "cannot be written (No space left on device)" in printed, printed
         last, left = position(run), [path.name for path in run.glob(".*.unfinished")]
         assert not left, left
         ballast.unlink()
@@ -228,25 +228,25 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         same(run, reference)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    return f"one line of error, last checkpoint whole ({last}); with room again to the same bits"
+    return f"one line of error, last checkpoint complete ({last}); with free space again the same bits"
 
 
 def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100_000) -> str:
-    """As ``full_disk``, for all who may not mount: no file of the run may grow past a limit that its checkpoints exceed."""
+    """As ``full_disk``, without root: no file may grow beyond a limit of ``limit`` bytes, which is less than a checkpoint."""
     untouched(outputs, options)
     job = start(outputs, "quota", options, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    said = job.communicate()[0]
-    assert job.returncode == 1, said
-    assert "cannot be written (File too large)" in said, said
+    printed = job.communicate()[0]
+    assert job.returncode == 1, printed
+    assert "cannot be written (File too large)" in printed, printed
     left = sorted(path.name for path in (outputs / "runs" / "quota").iterdir() if path.name != ".lock")
     assert left == [".holder.json", "settings.json"], left
     finish(outputs, "quota", options)
     same(outputs / "runs" / "quota", untouched(outputs, options)[0])
-    return "one line of error, nothing half there; without the limit to the same bits"
+    return "one line of error, no partial file; without the limit the same bits"
 
 
 def sweep(outputs: Path, seeds: int = 2) -> str:
-    """A sweep: one job killed, a second driver begun, the driver killed; then the same command again."""
+    """A sweep: a job is killed, a second driver is started, the driver is killed; then the same command is run again."""
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
     options = (*(option for option in SMALL if "epochs" not in option), "--epochs=12")
@@ -257,7 +257,7 @@ def sweep(outputs: Path, seeds: int = 2) -> str:
     profile, snakefile = ROOT / "workflow" / "profiles" / "local", ROOT / "workflow" / "Snakefile"
     drive = [SNAKEMAKE, "-s", str(snakefile), "--profile", str(profile), "--configfile", str(outputs / "soak.yaml"), "--cores", "1"]
     begin = {"cwd": outputs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with (outputs / "driver.log").open("w") as log:  # a pipe that nobody reads from would hold it up
+    with (outputs / "driver.log").open("w") as log:  # a pipe that is not read would block it
         driver = subprocess.Popen(drive, **begin | {"stdout": log})
     atexit.register(driver.kill)
     victim = next_run(outputs, seeds, driver)
@@ -274,18 +274,18 @@ def sweep(outputs: Path, seeds: int = 2) -> str:
     driver.wait()
     done = subprocess.run(drive, **begin)
     assert done.returncode == 0, done.stdout
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished run was done again"
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished run was trained again"
     for seed in range(seeds):
         same(outputs / "runs" / f"soak-{seed}", untouched(outputs, (*options, f"--seed={seed}"))[0])
     assert (outputs / "sweeps" / "soak" / "table.csv").exists()
     return (
-        f"job killed at {killed_at} went on; second driver refused; driver killed during {last.name}, and again: "
-        f"{len(finished)} finished untouched, {seeds} runs to the same bits, table and figure there"
+        f"job killed at {killed_at} resumed; second driver refused; driver killed during {last.name}; after the same command again: "
+        f"{len(finished)} finished runs unchanged, {seeds} runs with the same bits, table and figure written"
     )
 
 
 def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
-    """The run that is under way, once it has a checkpoint."""
+    """The unfinished run, when it has a checkpoint."""
     found = []
 
     def begun() -> bool:
@@ -298,7 +298,7 @@ def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
 
 
 def kill_papermill(run: str) -> None:
-    """kill -9 of the papermill that trains a run; its kernel lives on for some seconds."""
+    """kill -9 of the papermill that trains a run; its kernel ends some seconds later."""
     listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
     pids = [int(line.split()[0]) for line in listing.splitlines() if "bin/papermill" in line and f"-p run {run}" in line]
     pids = [pid for pid in pids if "bash" not in Path(f"/proc/{pid}/comm").read_text()]
@@ -307,25 +307,25 @@ def kill_papermill(run: str) -> None:
 
 
 TRIALS = {
-    "kills": ("kill -9 at random moments", kills),
+    "kills": ("kill -9 at random times", kills),
     "notebook": ("Ctrl-C in a notebook", notebook),
-    "twice": ("the same name twice, then the holder killed", twice),
+    "twice": ("two runs with the same name, the first killed", twice),
     "worker": ("a torchrun worker killed", worker),
     "disk": ("disk full", full_disk),
-    "quota": ("files may not grow", full_quota),
+    "quota": ("limit of file size", full_quota),
     "sweep": ("a sweep's job and driver killed", sweep),
 }
 
 
 def train(arguments: list[str]) -> None:
-    """``soak.py train``: what ``python -m miga_lib.training`` does, with more checkpoints, and a note of the process under torchrun."""
+    """``soak.py train``: ``python -m miga_lib.training`` with more checkpoints; under torchrun it also records process ids and starts."""
     loop.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     given = parameters(arguments)
     if rank := os.environ.get("RANK"):
         run = Path(given["outputs"]) / "runs" / given["run"]
         run.mkdir(parents=True, exist_ok=True)
-        (run / f"rank{rank}.pid").write_text(str(os.getpid()))
-        (run / f"rank{rank}.starts").write_text(str(int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1))
+        (run / f".rank{rank}.pid").write_text(str(os.getpid()))
+        (run / f".rank{rank}.starts").write_text(str(int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1))
     command_line.main(arguments)
 
 
@@ -334,8 +334,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=list(TRIALS), choices=TRIALS)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--folder", help="an empty one to work in, which is kept; otherwise a temporary one")
+    parser.add_argument("--seed", type=int, default=0, help="of the random times")
+    parser.add_argument("--folder", help="an empty folder to work in, which is kept; by default a temporary one")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = []
@@ -350,7 +350,7 @@ def main() -> None:
                 seen = f"FAILED: {error!r}"
             rows.append((what, "skipped" if seen.startswith("SKIPPED") else "failed" if seen.startswith("FAILED") else "passed", seen))
             print(f"{what}: {seen} [{time.monotonic() - began:.0f} s]", flush=True)
-    print("\n| what happens | verdict | seen |\n| --- | --- | --- |")
+    print("\n| fault | verdict | observed |\n| --- | --- | --- |")
     print("\n".join(f"| {what} | {verdict} | {seen} |" for what, verdict, seen in rows))
     raise SystemExit(any(verdict == "failed" for _, verdict, _ in rows))
 

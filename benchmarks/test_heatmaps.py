@@ -1,8 +1,8 @@
 """Heatmaps of a batch against a plain loop over frames and joints: ``pytest benchmarks/test_heatmaps.py --benchmark-only -s``.
 
-Sixteen clips of 48 frames, 41 joints and 43 limbs, 56×56 pixels, on one core. The loop fills each Gaussian's window with numpy, as
-the definitions say. Each comparison is made for a person that fills the map and for joints spread evenly over the map, whose long
-limbs are the worst case. Both sides must agree to 1e-6; the ratio of their times is printed.
+Sixteen clips of 48 frames, 41 joints and 43 limbs, 56×56 pixels, on one core. The loop fills each Gaussian's window with numpy, by the
+definitions. Each comparison is made for a person that fills the map, and for joints spread evenly over the map, whose long limbs are
+the worst case. Both sides must agree to 1e-6; the ratio of their times is printed.
 """
 
 import time
@@ -62,7 +62,7 @@ def draw_limb(drawn: np.ndarray, a: np.ndarray, b: np.ndarray, a_score: float, b
 
 
 def person(rng: np.random.Generator) -> np.ndarray:
-    """Joints in which each limb is 1 to 8 px long, grown from the centre and fitted into the map."""
+    """Joints in the map, placed from the centre outwards, with limbs of 1 to 8 px."""
     parents, depth = LAYOUT.parents, LAYOUT.distances[LAYOUT.center]
     places = np.zeros((CLIPS, FRAMES, len(parents), 2))
     for v in np.argsort(depth)[1:]:
@@ -105,7 +105,7 @@ def test_heatmaps_against_a_plain_loop(benchmark, what, poses):
         np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-6)
     benchmark.pedantic(draw, (*batch, *limbs, SIZE, SIGMA), rounds=10, warmup_rounds=2)
 
-    # The least of each, as whatever else the machine does can only add.
+    # The minimum of each, since other work of the machine can only add time.
     loop, ours = 1e3 * min(seconds), 1e3 * benchmark.stats.stats.min / CLIPS
     benchmark.extra_info["times faster"] = round(loop / ours, 1)
     print(f"\n{what}, {poses.__name__}: plain loop {loop:.1f} ms a clip, heatmaps.{what} {ours:.2f} ms: {loop / ours:.1f} times faster")

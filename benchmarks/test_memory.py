@@ -1,6 +1,6 @@
-"""How much memory training and reading take, each in a process of its own: ``pytest benchmarks/test_memory.py --benchmark-only -s``.
+"""Memory of training and of reading, each in a new process: ``pytest benchmarks/test_memory.py --benchmark-only -s``.
 
-For Linux, which tells the peak.
+Only on Linux, which reports the peak.
 """
 
 import json
@@ -25,10 +25,10 @@ from miga_lib.settings import Settings
 
 GB = 1e9
 
-def held():
+def memory():
     return psutil.Process().memory_info().rss / GB
 
-def peak():  # not that of `resource`, which counts the process that started this one
+def peak():  # not that of `resource`, which includes the process that started this one
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / GB
 
@@ -47,27 +47,27 @@ def learn(preset, count):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            sizes.append(held())
+            sizes.append(memory())
         epoch += 1
     return sizes
 """
 
 
 def measured(code):
-    """What some code, run after ``MEASURE`` in a new process, prints as json."""
+    """The json that some code prints, run after ``MEASURE`` in a new process."""
     script = MEASURE + textwrap.dedent(code)
     return json.loads(subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
 def test_a_training_step_of_the_paper_network(benchmark):
-    code = "before = held(); learn('paper', 2); print(json.dumps([before, peak()]))"
+    code = "before = memory(); learn('paper', 2); print(json.dumps([before, peak()]))"
     before, peak = benchmark.pedantic(measured, (code,))
     assert peak > before
     print(f"\npaper, batch 24: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported")
 
 
 def test_five_hundred_steps_hold_no_more(benchmark):
-    """The first ones still settle where the pieces of memory lie; a batch left behind at each step would be 6 GB in the end."""
+    """Memory still grows a little in the first steps. If each step leaked a batch, it would grow by 6 GB."""
     sizes = benchmark.pedantic(measured, ("print(json.dumps(learn('quick', 1000)))",))
     early, late = sizes[499], sizes[-1]
     print(f"\nquick, batch 16: {early:.3f} GB after 500 steps, {late:.3f} GB after 1,000")
@@ -76,7 +76,7 @@ def test_five_hundred_steps_hold_no_more(benchmark):
 
 @pytest.mark.parametrize("frames", [10_000, 40_000])
 def test_reading(benchmark, tmp_path, frames):
-    """Four videos in the 137-joint form, of which a clip of 50 frames is kept: the reader needs one video at a time."""
+    """Four videos with 137 joints, each with a clip of 50 frames: the reader needs the memory of one video at a time."""
     code = f"""
     root = Path({str(tmp_path)!r})
     import numpy as np
@@ -89,7 +89,7 @@ def test_reading(benchmark, tmp_path, frames):
     measured(code + "print(0)")
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.npy")) / 1e9
     read = f"""
-    before = held()
+    before = memory()
     count = len(clips.load({str(tmp_path)!r}, outputs={str(tmp_path / "outputs")!r}))
     print(json.dumps([before, peak(), count]))
     """

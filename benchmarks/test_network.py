@@ -1,6 +1,6 @@
 """A training step and a test clip of the `paper` network against plain PyTorch: ``pytest benchmarks/test_network.py --benchmark-only -s``.
 
-Plain is the same network with PyTorch's own 3-D convolutions and pooling, in fp32 and contiguous memory, without compilation. Both sides
+The plain network is the same with PyTorch's own 3-D convolutions and pooling, in fp32 and contiguous memory, without compilation. Both
 run on all cores in one process, one after the other, and the ratio of their times is printed.
 """
 
@@ -22,7 +22,7 @@ from miga_lib.training.inputs import Inputs
 
 
 def plain(model):
-    """The same weights in PyTorch's own layers."""
+    """The same network and weights with PyTorch's own layers."""
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     model.backbone.maxpool = nn.MaxPool3d((1, 3, 3), stride=1, padding=(0, 1, 1))
     for module in model.modules():
@@ -33,7 +33,7 @@ def plain(model):
 
 
 def step(model, settings, maps, labels):
-    torch.manual_seed(0)  # both sides drop the same features
+    torch.manual_seed(0)  # so that both networks drop the same features
     with training.autocast(settings):
         logits, embedding = model(maps)
     loss = functional.cross_entropy(logits.float(), labels) + embedding.float().square().sum() / len(maps)
@@ -76,7 +76,7 @@ def test_a_training_step(benchmark, preset, count):
 def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
     settings = Settings(preset="paper", temporal="segments", device="cpu").resolve()
     ours = training.build(settings, 32, 384).eval()
-    with torch.no_grad():  # or every residual branch would begin as zero
+    with torch.no_grad():  # at 0, their initial value, every residual branch would be 0
         for module in ours.modules():
             if isinstance(module, nn.BatchNorm3d):
                 module.weight.fill_(1.0)
@@ -100,7 +100,7 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
 
 
 def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
-    """Not a timing: plain fp32 and what we run come to the same losses, step by step within noise."""
+    """Not a timing: the plain network in fp32 and ours have the same losses in each step, within noise."""
     settings = Settings(preset="quick", device="cpu", semantic_weight=0.0).resolve()
     fp32 = Settings(preset="quick", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
     data = clips.load("synthetic").split("train")

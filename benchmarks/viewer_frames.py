@@ -1,8 +1,8 @@
 """How fast the viewer draws and finds clips, measured in Chromium: `python benchmarks/viewer_frames.py`.
 
 A notebook in JupyterLab shows 5,000 clips of 137 joints and 300 frames. In each frame of the browser (requestAnimationFrame) the
-slider is moved by one frame of the clip, and the draws are counted; once with the browser's own pace of 60 a second, once with its
-limit taken off. The list is timed from a keystroke in the search field to the next frame, in which it is up to date.
+slider is moved by one frame of the clip, and the draws are counted: once at the browser's limit of 60 frames per second, once without
+this limit. The list is timed from a keystroke in the search field to the next frame of the browser, which shows the new list.
 """
 
 import sys
@@ -40,7 +40,7 @@ TYPE = """async (viewer) => {
         const start = performance.now();
         find.value = text;
         find.dispatchEvent(new Event('input'));
-        viewer.querySelector('.miga-list').getBoundingClientRect();  // the layout is part of it
+        viewer.querySelector('.miga-list').getBoundingClientRect();  // includes the time for the layout
         const filtered = performance.now() - start;
         await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
         times.push([filtered, performance.now() - start]);
@@ -51,7 +51,7 @@ LOOKS = {"skeleton alone": {}, "with trails and limb heatmap": {"Trails": True, 
 
 
 def measure(address: str, flags: tuple[str, ...], name: str) -> None:
-    """Print the rates of scrubbing, one line for each look, and the times of the list."""
+    """Print the rate of draws while the slider moves, a line for each of ``LOOKS``, and the times of the list."""
     with lab.browser(flags=flags) as browser:
         page = browser.new_page()
         shown = lab.run_notebook(page, address, "viewer.ipynb").first

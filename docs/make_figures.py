@@ -18,7 +18,7 @@ def main() -> None:
     """Draw the same synthetic clip as heatmaps, and brought to one length."""
     plots.style()
     data_set = clips.load("synthetic")
-    keypoints, layout = data_set[survey.find(data_set, CLIP)], data_set.layout
+    keypoints, layout = data_set[survey.row_of(data_set, CLIP)], data_set.layout
     for name, draw in (("heatmaps", plots.heatmaps), ("alignments", plots.alignments)):
         figure = draw(keypoints, layout)[0, 0].figure
         figure.savefig(IMAGES / f"{name}.png", dpi=100, pil_kwargs={"optimize": True})

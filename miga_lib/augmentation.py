@@ -1,7 +1,7 @@
 """Crop to the person, random resized crop and flip, on whole batches of keypoints.
 
-A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Joints are cropped and flipped as coordinates, before anything is
-drawn; a missing joint, of score 0, stays (0, 0, 0). Randomness is an argument: numbers in [0, 1), drawn by the caller.
+A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Crop and flip change the coordinates of the joints, before heatmaps are
+drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no random numbers: the caller passes numbers in [0, 1).
 """
 
 import math
@@ -12,48 +12,51 @@ from torch import Tensor
 
 from .layouts import Layout
 
-AREA = (0.56, 1.0)
-"""Area of a random resized crop as a share of its box."""
-ASPECT = (3 / 4, 4 / 3)
-"""Width of a random resized crop over its height, where the box is a square."""
-LEAST_SIDE = 10.0
-"""No box around a person is smaller, in px: a person that small is a stray detection."""
+AREA_SHARES = (0.56, 1.0)
+"""Smallest and largest area of a random resized crop, as a share of the area of its box."""
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+"""Smallest and largest width / height of a random resized crop, relative to that of its box."""
+LEAST_SIDE_PX = 10.0
+"""The smallest box around a person: a smaller person is a false detection."""
 
 
 def crop_box(keypoints: Float[Tensor, "N T V 3"], margin: float = 0.25) -> Float[Tensor, "N 4"]:
-    """The square around all that is present in a clip, ``margin`` wider than its longer side and at least 10 px wide.
+    """A square around all present joints of a clip, in all its frames.
 
-    The square has the centre of the tight box and may reach out of the video's frame. A clip without any joint gets the box
-    (−5, −5, 5, 5).
+    Its centre is that of the tight box around the joints. Its side is the longer side of the tight box times 1 + ``margin``, at least
+    10 px. It may extend beyond the image of the video. A clip without any joint gets the box (−5, −5, 5, 5).
 
-    Source: PoseC3D (Duan et al., CVPR 2022) and PySkl's PoseCompact with ``hw_ratio=1, allow_imgpad=True``. That one cuts its box
-    to ints, takes a coordinate of 0 for a missing joint, and leaves the whole frame where the tight box is under 10 px.
+    Source: PoseC3D (Duan et al., CVPR 2022) and PySkl's PoseCompact with ``hw_ratio=1, allow_imgpad=True``. PoseCompact differs: it
+    truncates the box to ints, regards a joint with a coordinate of 0 as missing, and does not crop where the tight box is under 10 px.
     """
     xy, present = keypoints[..., :2].flatten(1, 2), keypoints[..., 2:].flatten(1, 2) > 0
     low, high = xy.where(present, math.inf).amin(1), xy.where(present, -math.inf).amax(1)
     found = present.any(1)
     center = ((low + high) / 2).where(found, 0)
-    side = ((high - low).amax(1, keepdim=True) * (1 + margin)).clamp(min=LEAST_SIDE).where(found, LEAST_SIDE)
+    side = ((high - low).amax(1, keepdim=True) * (1 + margin)).clamp(min=LEAST_SIDE_PX).where(found, LEAST_SIDE_PX)
     return torch.cat([center - side / 2, center + side / 2], dim=1)
 
 
-def random_resized_crop(boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N k"]) -> Float[Tensor, "N 4"]:
-    """A random box in each box: area 0.56 to 1 of it, aspect 3/4 to 4/3 times its own, anywhere inside.
+def random_resized_crop(boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N draws"]) -> Float[Tensor, "N 4"]:
+    """A random box inside each box: its area is 0.56 to 1 times that of the box, its aspect ratio 3/4 to 4/3 times that of the box.
+
+    A side that would be longer than the box's is set to the box's; area and aspect ratio stay in their ranges.
 
     Args:
-        uniform: in [0, 1), k = 4: for the area (even), the aspect (even in its logarithm), and the place along x and y (even).
-
-    A side that comes out longer than the box's is cut to it, which keeps area and aspect in their ranges.
+        uniform: random numbers in [0, 1), four for each clip: for the area (uniform), the aspect ratio (uniform in its logarithm), and
+            the position along x and along y (uniform).
 
     Raises:
-        ValueError: another k.
+        ValueError: another number of random numbers.
 
     Source: RandomResizedCrop of PySkl and torchvision, which draw up to ten times until the crop fits, and round to whole pixels.
     """
     if uniform.shape[1] != 4:
         raise ValueError(f"a random resized crop takes 4 random numbers a clip, got {uniform.shape[1]}")
-    area = AREA[0] + (AREA[1] - AREA[0]) * uniform[:, 0]
-    aspect = torch.exp(math.log(ASPECT[0]) + (math.log(ASPECT[1]) - math.log(ASPECT[0])) * uniform[:, 1])
+    least, most = AREA_SHARES
+    area = least + (most - least) * uniform[:, 0]
+    narrow, wide = map(math.log, ASPECT_RATIOS)
+    aspect = torch.exp(narrow + (wide - narrow) * uniform[:, 1])
     share = torch.stack([area * aspect, area / aspect], dim=1).sqrt().clamp(max=1)
     corner, extent = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     low = corner + uniform[:, 2:] * (1 - share) * extent
@@ -61,10 +64,13 @@ def random_resized_crop(boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N k
 
 
 def to_pixels(keypoints: Float[Tensor, "N T V 3"], boxes: Float[Tensor, "N 4"], size: tuple[int, int]) -> Float[Tensor, "N T V 3"]:
-    """Keypoints in the pixels of a heatmap (H, W) that shows the box: x ← (x − x0) · W / (x1 − x0), likewise y.
+    """Keypoints in the pixels of a heatmap that shows the box: x ← (x − x0) · W / (x1 − x0), y ← (y − y0) · H / (y1 − y0).
 
-    The scaling is PySkl's, so that its weights see what they were trained on. As a pixel's centre lies at a whole number, the map
-    shows the box from half a pixel outside its left and upper edge on.
+    The scaling is PySkl's, so that weights of PySkl get the input that they were trained on. The centre of a pixel has whole numbers
+    as coordinates, so the map begins half a pixel outside the left and upper edge of the box.
+
+    Args:
+        size: (H, W) of the heatmap.
 
     Raises:
         ValueError: a size below 1.
@@ -78,10 +84,10 @@ def to_pixels(keypoints: Float[Tensor, "N T V 3"], boxes: Float[Tensor, "N 4"], 
 
 
 def flip(keypoints: Float[Tensor, "N T V 3"], layout: Layout, flags: Bool[Tensor, " N"], width: float) -> Float[Tensor, "N T V 3"]:
-    """Mirror the clips whose flag is set: x ← width − 1 − x, and left and right joints exchanged as ``layout.mirror`` says.
+    """Mirror the clips whose flag is set: x ← width − 1 − x; left and right joints are exchanged by ``layout.mirror``.
 
-    Drawing flipped keypoints in a heatmap ``width`` pixels wide gives the flipped heatmap with left and right channels exchanged
-    (as the test-time flip of PySkl does; its training flip, width − x, lies one pixel further).
+    Heatmaps of ``width`` pixels drawn from flipped keypoints are the flipped heatmaps with left and right channels exchanged. PySkl
+    flips in the same way in test; in training it uses width − x, one pixel further.
 
     Raises:
         ValueError: keypoints that do not have the layout's joints.

@@ -1,7 +1,7 @@
-"""Weights of others' networks into ours, and ours back: PoseC3D as PySkl stores it, ST-GCN as its authors do.
+"""Checkpoints of other projects: PoseC3D as PySkl stores it (read and written), ST-GCN as its authors store it (read).
 
-The networks are equal weight for weight, so names are all there is to translate: PySkl's heads are called ``cls_head.…``, ST-GCN's
-files fit as they are. Files are opened by PyTorch's weights-only loader, which runs no code.
+The networks have the same weights, so only names differ: PySkl's heads are called ``cls_head.…``; the names of ST-GCN's files are the
+same. Files are opened by PyTorch's weights-only loader, which runs no code.
 """
 
 import os
@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,27 +19,29 @@ from .models.posec3d import PoseC3D
 from .models.stgcn import STGCN
 from .readers import DataError
 
-HEAD = "cls_head."
+HEAD_PREFIX = "cls_head."
 STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}
-"""ST-GCN's ways to split a neighbourhood, by their number of partitions."""
+"""ST-GCN's partition strategies, by P, their number of partitions."""
 
 MOST_JOINTS = 1000
 
 Weights = dict[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: int | None = None) -> PoseC3D:
-    """The PoseC3D of a PySkl checkpoint, whatever its width and depth, in evaluation mode.
+    """The PoseC3D of a PySkl checkpoint, of any width and depth, in evaluation mode.
 
     Args:
-        path: a checkpoint, wrapped (``state_dict``, with or without ``module.``) or bare, of PySkl or of ``save_pyskl``.
-        num_classes: where given and other than in the file, the classification head starts anew, with a warning.
-        in_channels: number of joints or limbs; where given and other than in the file, the stem's convolution starts anew.
+        path: a checkpoint of PySkl or of ``save_pyskl``: a state dict (with or without ``module.``), or a dict that contains one.
+        num_classes: K. Where it differs from the file, the classification head is initialised randomly, with a warning.
+        in_channels: C, the number of joints or limbs. Where it differs from the file, the first convolution is initialised randomly,
+            with a warning.
 
     Raises:
-        DataError: no checkpoint, or tensors that do not fit a PoseC3D; the first of them are named.
+        DataError: the file is not a checkpoint, or its tensors do not fit a PoseC3D; the message names the first of them.
     """
-    weights = {name.removeprefix(HEAD): tensor for name, tensor in read(path).items()}
+    weights = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in read(path).items()}
     stem, head = "backbone.conv1.conv.weight", "fc_cls.weight"
     _require(path, weights, "a PoseC3D", {stem: 5, head: 2})
     blocks = [
@@ -50,26 +53,26 @@ def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: in
         base, kernel = len(weights[stem]), weights[stem].shape[-1]
         return PoseC3D(channels, classes, base_channels=base, stage_blocks=blocks, stem_kernel=kernel, embedding_size=embedding)
 
-    held = weights[stem].shape[1], len(weights[head])
-    _check(path, weights, lambda: build(*held))
-    channels, classes = in_channels or held[0], num_classes or held[1]
-    anew = [stem] * (channels != held[0]) + [head, "fc_cls.bias"] * (classes != held[1])
+    stored = weights[stem].shape[1], len(weights[head])
+    _check(path, weights, lambda: build(*stored))
+    channels, classes = in_channels or stored[0], num_classes or stored[1]
+    anew = [stem] * (channels != stored[0]) + [head, "fc_cls.bias"] * (classes != stored[1])
     return _fill(path, build(channels, classes), weights, anew)
 
 
 def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", num_classes: int | None = None) -> STGCN:
-    """The ST-GCN of a checkpoint of its authors, whatever its blocks and partitions, in evaluation mode.
+    """The ST-GCN of a checkpoint of its authors, with any blocks and partitions, in evaluation mode.
 
-    The file brings its own graph. A layout of another number of joints brings the layout's graph instead, and what was learned for
-    each joint (the batch norm of the input, the importance of edges) starts anew, with a warning.
+    The network uses the graph in the file. Where the layout has another number of joints than the file, it uses the layout's graph, and
+    the weights that depend on joints (batch norm of the input, edge importance) are initialised anew, with a warning.
 
     Args:
-        path: a checkpoint, wrapped (``state_dict``, with or without ``module.``) or bare.
-        layout: the skeleton that the network will be fed with; the published ones are of ``openpose18``.
-        num_classes: where given and other than in the file, the classification head starts anew.
+        path: a checkpoint: a state dict (with or without ``module.``), or a dict that contains one.
+        layout: the skeleton of the network's input; that of the published checkpoints is ``openpose18``.
+        num_classes: K. Where it differs from the file, the classification head is initialised randomly, with a warning.
 
     Raises:
-        DataError: no checkpoint, or tensors that do not fit an ST-GCN; the first of them are named.
+        DataError: the file is not a checkpoint, or its tensors do not fit an ST-GCN; the message names the first of them.
     """
     layout = layouts.get(layout) if isinstance(layout, str) else layout
     weights = read(path)
@@ -77,7 +80,7 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
     _require(path, weights, "an ST-GCN", {head: 4, graph: 3, norm: 1, "st_gcn_networks.0.gcn.conv.weight": 4})
     partitions, joints, _ = weights[graph].shape
     if partitions not in STRATEGIES or len(weights[norm]) % joints or not 2 <= joints <= MOST_JOINTS:
-        raise DataError(f"{path}: a graph of shape {tuple(weights[graph].shape)} and {len(weights[norm])} input values is no ST-GCN's")
+        raise DataError(f"{path}: a graph of shape {tuple(weights[graph].shape)} with {len(weights[norm])} input values is not an ST-GCN's")
     blocks = _numbers(weights, r"st_gcn_networks\.(\d{1,4})\.")
     channels = [_rows(weights, f"st_gcn_networks.{block}.tcn.2.weight") for block in blocks]
 
@@ -99,7 +102,7 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
     anew = [head, "fcn.bias"] * (classes != len(weights[head]))
     if same and not torch.allclose(weights[graph].float(), torch.from_numpy(layouts.partitions(layout, STRATEGIES[partitions])), atol=1e-3):
         warnings.warn(
-            f"{Path(path).name}: its graph differs from that of layout {layout.name!r} and was kept: is the order of joints the same?",
+            f"{Path(path).name}: its graph differs from that of layout {layout.name!r} and was kept; check the order of joints",
             stacklevel=2,
         )
     if not same:
@@ -108,35 +111,33 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
 
 
 def save_pyskl(model: PoseC3D, path: str | Path) -> None:
-    """Write a PoseC3D as a checkpoint that PySkl loads; it appears under its name once it is whole."""
+    """Write a PoseC3D as a checkpoint that PySkl loads. The file gets its name when it is complete."""
     path = Path(path)
-    weights = {name if name.startswith("backbone.") else HEAD + name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    weights = {name if name.startswith("backbone.") else HEAD_PREFIX + name: tensor.cpu() for name, tensor in model.state_dict().items()}
     unfinished = path.with_name(f".{path.name}.unfinished")
     torch.save({"meta": {}, "state_dict": weights}, unfinished)
     os.replace(unfinished, path)
 
 
 def read(path: str | Path) -> Weights:
-    """The tensors of a checkpoint by name, without what they are wrapped in.
+    """The tensors of a checkpoint by name, without the dict around them and without ``module.``.
 
     Raises:
-        DataError: the file is none, asks for code to be run, or holds something else than tensors under names.
+        DataError: the file is not a checkpoint, requests to run code, or contains anything else than named tensors.
     """
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # torch raises half a dozen kinds for a file that is none of its own
+    except Exception as error:  # torch raises half a dozen kinds for a file that is not its own
         if asked := re.search(r"GLOBAL (\S+)", str(error)):
-            raise DataError(
-                f"{path}: the checkpoint asks for {asked[1]}: refused, and nothing was run; save its state dict alone"
-            ) from None
+            raise DataError(f"{path}: the checkpoint asks for {asked[1]}: refused, and nothing was run; save only its state dict") from None
         raise DataError(f"{path}: not a checkpoint of PyTorch ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
     for key in ("state_dict", "model_state_dict", "model"):
-        held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
-    if not isinstance(held, Mapping) or not held:
-        raise DataError(f"{path}: expected tensors by name, found {type(held).__name__}")
-    for name, tensor in held.items():
+        stored = stored[key] if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping) else stored
+    if not isinstance(stored, Mapping) or not stored:
+        raise DataError(f"{path}: expected tensors by name, found {type(stored).__name__}")
+    for name, tensor in stored.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise DataError(f"{path}: expected tensors by name, found {type(tensor).__name__} under {str(name)[:60]!r}")
         if (
@@ -144,50 +145,50 @@ def read(path: str | Path) -> Weights:
             or tensor.is_meta
             or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
         ):
-            raise DataError(f"{path}: {name[:60]!r} claims shape {tuple(tensor.shape)} and holds less")
-    wrapped = all(name.startswith("module.") for name in held)
-    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in held.items()}
+            raise DataError(f"{path}: {name[:60]!r} has shape {tuple(tensor.shape)}, and its data are shorter")
+    wrapped = all(name.startswith("module.") for name in stored)
+    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in stored.items()}
 
 
 def _numbers(weights: Weights, pattern: str) -> list[int]:
-    """The different numbers that a pattern finds at the beginning of the names."""
+    """The numbers that a pattern finds at the beginning of names, each once, sorted."""
     return sorted({int(found[1]) for name in weights if (found := re.match(pattern, name))})
 
 
 def _rows(weights: Weights, name: str) -> int:
-    """What a layer gives; 0 where it is not there."""
+    """The output size of a layer, the first axis of its weight; 0 where there is no such layer."""
     return weights[name].shape[0] if name in weights and weights[name].ndim else 0
 
 
 def _require(path: str | Path, weights: Weights, network: str, dimensions: Mapping[str, int]) -> None:
-    """The tensors from which the size of a network is read."""
+    """Check that the tensors are there from which the size of the network is read. Raises DataError naming the first that is not."""
     for name, count in dimensions.items():
         if name not in weights or weights[name].ndim != count or not all(weights[name].shape):
-            found = f"it is {tuple(weights[name].shape)}" if name in weights else f"it holds {', '.join(list(weights)[:3])}, …"
-            raise DataError(f"{path}: not {network}: it needs a tensor {name!r} of {count} dimensions, {found}")
+            found = f"it is {tuple(weights[name].shape)}" if name in weights else f"found {', '.join(list(weights)[:3])}, …"
+            raise DataError(f"{path}: not {network}: it must have a tensor {name!r} of {count} dimensions, {found}")
 
 
 def _check(path: str | Path, weights: Weights, build: Callable[[], nn.Module]) -> None:
-    """Hold the file against a network of its own size, which takes no memory. Raises DataError naming what differs first."""
+    """Compare the file with a network of its size, built without memory. Raises DataError naming the first tensors that differ."""
     try:
         with torch.device("meta"):
             expected = build().state_dict()
     except (ValueError, RuntimeError, IndexError) as error:
-        raise DataError(f"{path}: no network can be made of the sizes in it ({' '.join(str(error).split())[:200]})") from None
+        raise DataError(f"{path}: no network can be built with the sizes in it ({' '.join(str(error).split())[:200]})") from None
     differing = [
         f"{name} is {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}" if name in weights else f"{name} is missing"
         for name, tensor in expected.items()
         if (weights[name].shape != tensor.shape if name in weights else not name.endswith("num_batches_tracked"))
     ]
-    differing += [f"{name} has no place" for name in weights if name not in expected]
+    differing += [f"{name} is unknown" for name in weights if name not in expected]
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise DataError(f"{path}: tensors do not fit the network that the others tell of: {'; '.join(differing[:3])}{more}")
+        raise DataError(f"{path}: tensors do not fit the network of the other tensors: {'; '.join(differing[:3])}{more}")
 
 
-def _fill(path: str | Path, model: nn.Module, weights: Weights, anew: list[str]) -> nn.Module:
-    """The network with the weights of the file, but for those that start anew, of which a warning tells."""
+def _fill(path: str | Path, model: Network, weights: Weights, anew: list[str]) -> Network:
+    """The network with the weights of the file, except those named in ``anew``, which a warning lists."""
     if anew:
-        warnings.warn(f"{Path(path).name}: not taken from the file, starting anew: {', '.join(anew)}", stacklevel=3)
+        warnings.warn(f"{Path(path).name}: not loaded from the file, initialised anew: {', '.join(anew)}", stacklevel=3)
     model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in anew}, strict=False)
     return model.eval()

@@ -1,42 +1,54 @@
-"""A set of clips: a table with a row for each, beside the keypoints of all of them in one array that stays on disk.
+"""A set of clips: a table with a row for each clip, and the keypoints of all clips in one array that stays on disk.
 
-``load`` recognises what a folder or file holds, reads it once into a cache, and from then on opens it in well under a second.
+``load`` recognises the format of a folder or file and reads it once into a cache. After that it opens in well under a second.
 """
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import shutil
-import tempfile
+import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 
 from . import layouts, synthetic
 from .layouts import Layout
-from .readers import READERS, Clip, DataError, Progress, Reader, Report, checks, limits, miga, pyskl, select, shown
+from .readers import READERS, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
 
-VERSION = 1
-"""Of the cache's own files; raise it when their form changes."""
+VERSION = 2
+"""Of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is read
+into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
+TABLE, KEYPOINTS, ABOUT = "clips.csv", "keypoints.npy", "about.json"
+"""The files of a cache."""
+UNFINISHED = ".unfinished-"
+"""Begins the names of folders that are being written, and of the lock files beside them."""
 
-LONGEST_NAME = 250
-MOST_ERRORS = 20
+MAX_NAME_LENGTH = 250
+MAX_FOLDER_NAME_LENGTH = 40
+"""Characters that a cache takes from the name of its source; a name on disk has at most 255 bytes."""
+MAX_ERRORS_SHOWN = 20
 COLUMNS = {"id": str, "label": int, "split": str, "video": str, "subject": str, "frames": int, "width": int, "height": int}
 COLUMNS |= {"missing": float, "start": int}
 
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Clips and their keypoints.
+    """Clips and their keypoints. Neither is changed in place: ``dataclasses.replace`` makes other clips.
 
     ``table`` has the columns id, label (−1: unknown), split, video, subject (empty: unknown), frames, width, height, missing (the
-    share of joints that were not found) and start: clip i is ``keypoints[start : start + frames]``, which ``clips[i]`` gives.
-    ``keypoints`` is (F, V, 3) float32, all frames of all clips; ``report`` says what the reader had to repair.
+    share of missing joints) and start: clip i is ``keypoints[start : start + frames]``, which is ``clips[i]``.
+    ``keypoints`` is (F, V, 3) float32, all frames of all clips. ``report`` says what the reader had to repair.
     """
 
     table: pd.DataFrame
@@ -53,24 +65,35 @@ class Clips:
         start, frames = self.table["start"].iloc[index], self.table["frames"].iloc[index]
         return self.keypoints[start : start + frames]
 
+    @cached_property
+    def checksum(self) -> str:
+        """CRC-32 of the keypoints of all clips, in the order of the table: the same for the same content, whatever its source.
+
+        For clips as loaded it is the one that their cache keeps. For others (``where``, ``hold_out``, ``replace``) it is computed.
+        """
+        keypoints, checksum = np.asarray(self.keypoints), 0
+        for start, frames in zip(self.table["start"], self.table["frames"], strict=True):
+            checksum = zlib.crc32(np.ascontiguousarray(keypoints[start : start + frames], dtype="<f4").data, checksum)
+        return f"{checksum:08x}"
+
     def records(self) -> Iterator[Clip]:
-        """The clips one by one, with all that is told of each."""
+        """The clips one by one, with what the table says of each."""
         fields = ["id", "label", "split", "video", "subject", "width", "height"]
         for i, row in enumerate(self.table[fields].itertuples(index=False)):
-            yield Clip(*row, self[i])
+            yield Clip(**row._asdict(), keypoints=self[i])
 
     def where(self, rows: Sequence[int] | pd.Series | np.ndarray) -> "Clips":
-        """The clips of the rows that are chosen (a boolean for each row, or row numbers)."""
+        """The clips of some rows, given as a boolean for each row or as row numbers."""
         return replace(self, table=self.table[np.asarray(rows)] if np.asarray(rows).dtype == bool else self.table.iloc[rows])
 
     def split(self, name: str) -> "Clips":
-        """The clips of one split. Raises ValueError, with the splits there are, where it has none."""
+        """The clips of one split. Raises ValueError, with the names of the splits, where it has none."""
         if not (chosen := self.table["split"] == name).any():
             raise ValueError(f"there are no clips of split {name!r}; there are {', '.join(sorted(self.table['split'].unique()))}")
         return self.where(chosen)
 
     def summary(self) -> pd.DataFrame:
-        """Of each split: clips, classes that have any, videos, subjects, median frames, and the share of joints missing."""
+        """A row for each split: clips, classes with clips, videos, subjects, median frames, and the share of missing joints."""
         splits = self.table.groupby("split")
         known = self.table[self.table["label"] >= 0].groupby("split")
         return pd.DataFrame(
@@ -85,12 +108,12 @@ class Clips:
         ).reindex([split for split in ("train", "val", "test") if split in splits.groups])
 
     def groups(self) -> pd.Series:
-        """What clips must not be torn apart by: their subject where it is known, else their video."""
+        """The group of each clip, which must stay whole when clips are divided: its subject where that is known, else its video."""
         return self.table["subject"].where(self.table["subject"] != "", "video " + self.table["video"])
 
 
 def outputs_folder(outputs: str | Path = "") -> Path:
-    """Where everything is written: ``outputs``, else the environment's ``MIGA_OUTPUTS``, else ``outputs/`` of the repository."""
+    """Where everything is written: ``outputs``, else the variable ``MIGA_OUTPUTS``, else ``outputs/`` of the repository."""
     repository = Path(__file__).resolve().parents[1]
     fallback = repository / "outputs" if (repository / "pyproject.toml").exists() else Path("outputs")
     return Path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback).expanduser().resolve()
@@ -102,27 +125,28 @@ def load(source: str | Path, layout: str | Layout = "imigue41", outputs: str | P
     Args:
         source: MiGA folders, MiGA'23 arrays, the full iMiGUE release, OpenPose's output, a PySkl pickle, each also as a zip file; or
             the name of a synthetic set: ``synthetic-smoke``, ``synthetic`` or ``synthetic-full``.
-        outputs: where the cache lies, see ``outputs_folder``.
-        progress: shows how far the reading is, called like ``tqdm``; by default a bar where there is a terminal.
+        outputs: where the cache is kept, see ``outputs_folder``.
+        progress: shows how much was read, called like ``tqdm``; by default a bar in a terminal and nothing elsewhere.
 
     Raises:
-        DataError: nothing is there, its format is not known, or a file of it is broken.
+        DataError: the source does not exist, its format is unknown, a file of it is broken, or its cache is damaged.
+        OSError: there is no room for the cache.
         ValueError: an unknown layout.
     """
     layout = layouts.get(layout) if isinstance(layout, str) else layout
     progress = progress or _terminal_progress()
-    reader, place = _recognise(source, outputs)
-    key = _key(reader, place, layout)
-    folder = outputs_folder(outputs) / "cache" / f"{Path(source).name}-{layout.name}-{key}"
+    place = _place(source, outputs)
+    folder = _cache_folder(place, layout, outputs)
     if not folder.exists():
+        reader = _reader(place)
         if (whole := reader.CACHED_LAYOUT or layout.name) == layout.name:
             report = Report()
             clips = reader.read(place, layout, report, progress)
-        else:  # what is slow to read is read once, and other layouts are taken from it
+        else:  # a format that is slow to read is read once; other layouts are taken from that cache
             every = load(place, whole, outputs, progress)
             joints, report = select(every.layout, layout, str(place)), Report(classes=every.classes, earlier=every.report)
             clips = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in every.records())
-        _write(folder, clips, layout, report)
+        _write(folder, clips, layout, report, place)
     return _open(folder, layout)
 
 
@@ -132,20 +156,36 @@ def _terminal_progress() -> Progress:
     return partial(tqdm, disable=None, leave=False)
 
 
-def _recognise(source: str | Path, outputs: str | Path) -> tuple[Reader, Path]:
-    """The reader of a source and the place it reads from; the smaller synthetic sets are written as MiGA folders first."""
+def _place(source: str | Path, outputs: str | Path) -> Path:
+    """Where the files of a source are: zip files are unpacked, and the smaller synthetic sets written as MiGA folders, once."""
     if synthetic.recognises(source):
-        return synthetic, Path(source)
+        return Path(source)
     if str(source) in synthetic.SIZES:
         place = outputs_folder(outputs) / "data" / f"{source}-v{synthetic.VERSION}"
         if not place.exists():
-            synthetic.write(place, str(source))
-        return miga, place
+            with _new_folder(place) as folder:
+                synthetic.write(folder, str(source))
+        return place
     place = Path(source).expanduser().resolve()
     if not place.exists():
         raise DataError(f"{place}: no such file or folder; give an existing one or one of {', '.join(synthetic.SIZES)}")
-    if place.suffix.lower() == ".zip" and place.is_file():
-        place = _unpacked(place, outputs)
+    return _unpacked(place, outputs) if place.suffix.lower() == ".zip" and place.is_file() else place
+
+
+def _unpacked(archive: Path, outputs: str | Path) -> Path:
+    about = archive.stat()
+    key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
+    place = outputs_folder(outputs) / "data" / f"{archive.stem[:MAX_FOLDER_NAME_LENGTH]}-{key}"
+    if not place.exists():
+        with _new_folder(place) as folder:
+            limits.unpack(archive, folder)
+    return place
+
+
+def _reader(place: Path) -> Reader:
+    """The one reader that recognises the files. Raises DataError where none or several do."""
+    if synthetic.recognises(place):
+        return synthetic
     known = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
     if len(known) != 1:
         formats = ", ".join(known or READERS)
@@ -153,81 +193,192 @@ def _recognise(source: str | Path, outputs: str | Path) -> tuple[Reader, Path]:
             f"{place}: "
             + (f"could be any of {formats}; give the folder or file of one alone" if known else f"no known format, tried {formats}")
         )
-    return next(iter(known.values())), place
+    return next(iter(known.values()))
 
 
-def _unpacked(archive: Path, outputs: str | Path) -> Path:
-    """The folder that a zip file is unpacked to, once."""
-    about = archive.stat()
-    key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
-    folder = outputs_folder(outputs) / "data" / f"{archive.stem}-{key}"
-    if not folder.exists():
-        limits.unpack(archive, folder)
-    return folder
+def _cache_folder(place: Path, layout: Layout, outputs: str | Path) -> Path:
+    """Where the clips of a source are cached in a layout: another folder whenever a reader, the joints or a file changes."""
+    readers = [(name, reader.VERSION) for name, reader in {**READERS, "synthetic": synthetic}.items()]
+    key = hashlib.sha256(repr((VERSION, readers, layout.joints, str(place))).encode())
+    for listed in _listing(place):
+        key.update(repr(listed).encode())
+    return outputs_folder(outputs) / "cache" / f"{place.name[:MAX_FOLDER_NAME_LENGTH]}-{layout.name}-{key.hexdigest()[:16]}"
 
 
-def _key(reader, place: str | Path, layout: Layout) -> str:
-    """Changes whenever the reader, the joints or any file of the source does (by name, size and time of change)."""
-    files = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place), *Path(place).parent.glob(pyskl.LABEL_MAP)]
-    listing = [(str(p), (stat := p.stat()).st_size, stat.st_mtime_ns) for p in files if p.is_file()]
-    version = (VERSION, reader.__name__, reader.VERSION, layout.joints, str(place), listing)
-    return hashlib.sha256(repr(version).encode()).hexdigest()[:16]
+def _listing(place: Path) -> Iterator[tuple[str, object]]:
+    """Each folder of a source with the names, sizes and times of change of its files. Links are followed, to each folder once.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    if not place.is_dir():
+        yield str(place.parent), _states(str(place.parent), [place.name, pyskl.LABEL_MAP])
+        return
+    seen = set()
+    for folder, folders, files in os.walk(place, onerror=_refuse, followlinks=True):
+        about = os.stat(folder)
+        if (about.st_dev, about.st_ino) in seen:  # such as a link to a folder above, which would never end
+            folders.clear()
+            yield folder, os.path.realpath(folder)
+        else:
+            seen.add((about.st_dev, about.st_ino))
+            folders.sort()  # os.walk goes on in this order
+            yield folder, _states(folder, sorted(files))
 
 
-def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report) -> None:
-    """A cache folder, made beside its place and renamed into it once it is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
-        whole = Path(temporary) / folder.name
-        whole.mkdir()
-        table = pd.DataFrame(_stream(whole / "keypoints.npy", clips, len(layout.joints)), columns=list(COLUMNS))
-        if table.empty:
-            raise DataError(f"{folder.name}: the source holds no clips")
-        if (again := table["id"].duplicated()).any():
-            raise DataError(f"{folder.name}: ids of clips must differ, {table['id'][again].iloc[0]!r} is there twice")
-        table.to_csv(whole / "clips.csv", index=False)
-        about = {"layout": layout.name, "joints": layout.joints, "classes": report.classes, "report": str(report)}
-        (whole / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading this folder, or remove it")
+
+
+def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file; −1 for a link that leads nowhere."""
+    states = []
+    for name in names:
         try:
-            whole.rename(folder)
-        except OSError:  # another process was first, with the same content
-            if not folder.exists():
-                raise
-            shutil.rmtree(whole)
+            about = os.stat(os.path.join(folder, name))
+            states.append((name, about.st_size, about.st_mtime_ns))
+        except OSError:
+            states.append((name, -1, -1))
+    return states
 
 
-def _stream(path: Path, clips: Iterable[Clip], joints: int) -> Iterator[tuple]:
-    """Append the keypoints of clip after clip to a npy file, however many there will be, and give a row of the table for each."""
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A path to write a folder at, which is renamed to ``folder`` at the end. Where another process was first, its folder is kept.
+
+    What killed processes left there and in the folders beside it (``cache`` and ``data``) is removed first: the operating system frees
+    the locks of a process when it ends.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for path in folder.parents[1].glob(f"*/{UNFINISHED}*.lock"):
+        with suppress(OSError):  # its owner is at work (filelock.Timeout), or it belongs to another user
+            with filelock.FileLock(path, timeout=0):
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+    unfinished = folder.with_name(f"{UNFINISHED}{uuid.uuid4().hex}")
+    owner = filelock.FileLock(f"{unfinished}.lock")
+    try:
+        with owner:  # before the folder exists, so that no other process finds it without an owner
+            unfinished.mkdir()
+            try:
+                yield unfinished / folder.name
+                _rename(unfinished / folder.name, folder)
+            finally:
+                shutil.rmtree(unfinished)
+    except OSError as error:
+        if error.errno not in limits.NO_ROOM:
+            raise
+        raise OSError(f"{folder}: cannot be written ({error.strerror}), nothing of it was kept; make room and load again") from None
+    finally:
+        Path(owner.lock_file).unlink(missing_ok=True)
+
+
+def _rename(whole: Path, folder: Path) -> None:
+    try:
+        whole.rename(folder)
+    except OSError:  # another process was first, with the same content
+        if not folder.exists():
+            raise
+
+
+def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, source: Path) -> None:
+    """Write a cache.
+
+    Raises:
+        DataError: the source has no clips, two with the same id, or a name that a table cannot hold.
+        OSError: the disk is full.
+    """
+    with _new_folder(folder) as whole:
+        whole.mkdir()
+        rows, checksum = _write_keypoints(whole / KEYPOINTS, clips, len(layout.joints), source)
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        if table.empty:
+            raise DataError(f"{source}: has no clips; `python -m miga_lib.clips check` shows what was found there")
+        if (again := table["id"].duplicated()).any():
+            twice = table[table["id"] == table["id"][again].iloc[0]]
+            raise DataError(
+                f"{source}: ids of clips must differ, {shown(twice['id'].iloc[0])} is there twice (clips {twice.index[0]} and "
+                f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
+            )
+        text = table.to_csv(index=False).encode()
+        (whole / TABLE).write_bytes(text)
+        about: dict[str, Any] = {"folder": folder.name, "layout": layout.name, "joints": layout.joints}
+        about |= {"classes": report.classes, "report": str(report)}
+        about |= {"keypoints": checksum, "written": (whole / KEYPOINTS).stat().st_mtime_ns}
+        (whole / ABOUT).write_text(json.dumps(about | {"checksum": _checksum(text, about)}, indent=1), encoding="utf-8")
+
+
+def _write_keypoints(path: Path, clips: Iterable[Clip], joints: int, source: Path) -> tuple[list[tuple[Any, ...]], str]:
+    """Write the keypoints of clip after clip, of any number of clips, to a npy file; gives the rows of the table and a checksum."""
     header = {"descr": "<f4", "fortran_order": False}
-    frames = 0
+    rows, frames, checksum = [], 0, 0
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header | {"shape": (0, joints, 3)})
         for clip in clips:
-            file.write(np.ascontiguousarray(clip.keypoints, dtype="<f4").tobytes())
-            yield _row(clip, frames)
+            content = np.ascontiguousarray(clip.keypoints, dtype="<f4").tobytes()
+            file.write(content)
+            rows.append(_row(clip, frames, source))
             frames += len(clip.keypoints)
+            checksum = zlib.crc32(content, checksum)
         # numpy pads the header so that the length of the first axis can grow in place
         file.seek(0)
         np.lib.format.write_array_header_1_0(file, header | {"shape": (frames, joints, 3)})
+    return rows, f"{checksum:08x}"
 
 
-def _row(clip: Clip, start: int) -> tuple:
-    """What the table tells of a clip. Raises DataError for a name that a table cannot hold."""
+def _row(clip: Clip, start: int, source: str | Path = "the source") -> tuple[Any, ...]:
+    """A clip's row of the table. Raises DataError for a name that a table cannot hold."""
     for name in (clip.id, clip.video, clip.subject):
-        if not name.isprintable() or len(name) > LONGEST_NAME:
-            raise DataError(f"ids, videos and subjects are up to {LONGEST_NAME} printable characters, found {shown(name)}")
+        if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+            rule = f"ids, videos and subjects are up to {MAX_NAME_LENGTH} printable characters"
+            raise DataError(f"{source}: {rule}, found {shown(name)}; rename it")
     missing = float((clip.keypoints[..., 2] == 0).mean())
     return (clip.id, clip.label, clip.split, clip.video, clip.subject, len(clip.keypoints), clip.width, clip.height, missing, start)
 
 
-def _open(folder: Path, layout: Layout) -> Clips:
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    table = pd.read_csv(folder / "clips.csv", dtype=COLUMNS, keep_default_na=False)
-    return Clips(table, np.load(folder / "keypoints.npy", mmap_mode="r"), layout, tuple(about["classes"]), about["report"])
+def _checksum(table: bytes, about: dict[str, Any]) -> str:
+    """CRC-32 of all that a cache holds beside the keypoints."""
+    return f"{zlib.crc32(json.dumps(about).encode(), zlib.crc32(table)):08x}"
+
+
+def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
+    """The clips of a cache, once it was compared with what was written there.
+
+    The table, the text beside it and the shape of the keypoints are always compared. The keypoints themselves are compared where
+    their file was changed or copied after it was written, and with ``every_byte``.
+
+    Raises:
+        DataError: something differs; the message says to delete the folder.
+    """
+    try:
+        about, text = json.loads((folder / ABOUT).read_bytes()), (folder / TABLE).read_bytes()
+        if about.pop("checksum") != _checksum(text, about) or about["folder"] != folder.name:
+            raise ValueError(f"{TABLE} or {ABOUT} is not as it was written")
+        table = pd.read_csv(io.BytesIO(text), dtype=COLUMNS, keep_default_na=False)
+        keypoints, shape = limits.array(folder / KEYPOINTS), (int(table["frames"].sum()), len(layout.joints), 3)
+        if keypoints.shape != shape or keypoints.dtype.str != "<f4":
+            raise ValueError(f"{KEYPOINTS} has shape {keypoints.shape} and type {keypoints.dtype}, not {shape} and float32")
+        state = (folder / KEYPOINTS).stat()
+        if every_byte or state.st_mtime_ns != about["written"]:
+            if f"{zlib.crc32(keypoints.data):08x}" != about["keypoints"]:
+                raise ValueError(f"{KEYPOINTS} is not as it was written")
+            with suppress(OSError):  # a copy: the next time need not compare it again
+                os.utime(folder / KEYPOINTS, ns=(state.st_atime_ns, about["written"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BufferError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{folder}: this cache is damaged ({reason}); delete this folder and load the clips again") from None
+    clips = Clips(table, keypoints, layout, tuple(about["classes"]), about["report"])
+    vars(clips)["checksum"] = about["keypoints"]  # known, so never computed; `replace` leaves it behind
+    return clips
 
 
 def hold_out(clips: Clips, fold: int = 0, folds: int = 10, seed: int = 0) -> Clips:
-    """Clips whose ``val`` split is one fold of what was their training and validation clips, no subject (or video) in both.
+    """The same clips with new splits: one fold of the training and validation clips is ``val``, the others are ``train``.
+
+    No subject (or video, where subjects are unknown) is in both. The test split stays as it is.
 
     Source: the folds are scikit-learn's StratifiedGroupKFold over ``Clips.groups``.
 
@@ -248,36 +399,41 @@ def hold_out(clips: Clips, fold: int = 0, folds: int = 10, seed: int = 0) -> Cli
 
 
 def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = "") -> tuple[str, bool]:
-    """What a source holds, what stands out in it and what is wrong with it, in words; and whether it can be used."""
-    report, rows, heading = Report(errors=[]), [], str(source)
+    """A text on what a source holds, what is unusual and what is wrong in it and in its caches; and whether it can be used."""
+    errors: list[str] = []
+    report, rows, heading = Report(errors=errors), [], str(source)
     try:
-        reader, place = _recognise(source, outputs)
-        heading = f"{place}: {reader.__doc__.partition(chr(10))[0].rstrip('.')} [{reader.__name__.rpartition('.')[2]}]"
+        place = _place(source, outputs)
+        reader = _reader(place)
+        heading = f"{place}: {(reader.__doc__ or '').partition(chr(10))[0].rstrip('.')} [{reader.__name__.rpartition('.')[2]}]"
         for clip in checks.look(reader.read(place, layouts.get(layout), report, _terminal_progress()), report):
-            rows.append(_row(clip, 0))
+            rows.append(_row(clip, 0, place))
+        for cached in map(layouts.get, {layout, reader.CACHED_LAYOUT or layout}):
+            if (folder := _cache_folder(place, cached, outputs)).exists():
+                _open(folder, cached, every_byte=True)
     except ValueError as error:
-        report.errors.append(str(error))
-    if not rows and not report.errors:
-        report.errors.append("the source holds no clips")
+        errors.append(str(error))
+    if not rows and not errors:
+        errors.append("the source has no clips")
     lines = [heading, ""]
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "").summary()
         lines += [summary.to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
     lines += [str(report), ""] if report.events else []
-    lines += [f"ERROR {error}" for error in report.errors[:MOST_ERRORS]]
-    lines += [f"… and {len(report.errors) - MOST_ERRORS} more errors"] * (len(report.errors) > MOST_ERRORS)
-    lines += [f"Cannot be used: {len(report.errors)} error{'s' * (len(report.errors) > 1)}." if report.errors else "Can be used."]
-    return "\n".join(lines), not report.errors
+    lines += [f"ERROR {error}" for error in errors[:MAX_ERRORS_SHOWN]]
+    lines += [f"… and {len(errors) - MAX_ERRORS_SHOWN} more errors"] * (len(errors) > MAX_ERRORS_SHOWN)
+    lines += [f"Cannot be used: {len(errors)} error{'s' * (len(errors) > 1)}." if errors else "Can be used."]
+    return "\n".join(lines), not errors
 
 
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.clips check <source>``: exit status 1 where the source cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m miga_lib.clips", description="Look at a source of clips.")
-    checking = parser.add_subparsers(required=True).add_parser("check", help="what is there, and what is wrong with it")
+    parser = argparse.ArgumentParser(prog="python -m miga_lib.clips", description="Check a source of clips.")
+    checking = parser.add_subparsers(required=True).add_parser("check", help="show what it holds and what is wrong in it and in its caches")
     checking.add_argument("source", help="folder or file of clips")
     checking.add_argument("--layout", default="imigue41", help="default 'imigue41'")
-    checking.add_argument("--outputs", default="", help="where zip files are unpacked; empty: the repository's outputs/")
+    checking.add_argument("--outputs", default="", help="where caches and unpacked zip files are; empty: the repository's outputs/")
     text, usable = check(**vars(parser.parse_args(arguments)))
     print(text)
     raise SystemExit(0 if usable else 1)

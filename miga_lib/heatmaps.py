@@ -1,7 +1,7 @@
 """Joints and limbs → Gaussian pseudo-heatmaps, on whole batches, on the device of the keypoints.
 
-Coordinates are in heatmap pixels: the centre of pixel (y, x) lies at the whole numbers (x, y). Where windows and lines run is
-computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. Nothing is differentiated.
+Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of windows and the course of
+lines are computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. There are no gradients.
 
 Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and thresholds as in PySkl.
 """
@@ -16,12 +16,12 @@ from torch import Tensor
 
 LEAST_SCORE = 1e-3
 """A joint or limb with a lower score is not drawn."""
-REACH = 5.3
-"""A limb is drawn at least this many sigmas to each side; what lies further out is below 8e-7 of its score and left 0."""
-PIECE = 10
-"""Rows of pixels drawn at a time of one limb."""
-CHUNK = {"cpu": 200_000, "cuda": 4_000_000}
-"""Pixels drawn at a time: few enough for the cache of a core, enough to keep a GPU busy with about 120 MB."""
+REACH_SIGMAS = 5.3
+"""A limb is drawn at least this many sigmas to each side. Values further out are below 8e-7 of its score and are left 0."""
+PIECE_ROWS = 10
+"""A limb is drawn in pieces of at most this many rows of pixels."""
+CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
+"""Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy with about 120 MB."""
 
 
 def joints(
@@ -33,19 +33,19 @@ def joints(
 ) -> Float[Tensor, "*maps V {size[0]} {size[1]}"]:
     """One map for each joint: at pixel (y, x) ``score · exp(−((x − μx)² + (y − μy)²) / 2σ²)`` in a window around it, 0 elsewhere.
 
-    The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() cuts towards 0.
+    The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() truncates towards 0.
 
     Args:
         keypoints: x and y in heatmap pixels; a joint is not drawn where one of them is not finite.
-        scores: the heights of the peaks; a joint is not drawn below 1e-3.
+        scores: the heights of the peaks; a joint with a score below 1e-3 is not drawn.
         size: (H, W) of a map.
         sigma: in heatmap pixels.
-        persons: whether the first axis of the batch counts persons M, whose maps are merged by maximum.
+        persons: whether the first axis of the batch is the person axis M; the maps of persons are merged by maximum.
 
     Raises:
         ValueError: a size below 1, or a sigma that is not above 0.
     """
-    # A joint is a segment without length.
+    # A joint is a segment of length 0.
     maps = segments(keypoints, keypoints, scores, scores, size, sigma)
     return maps.amax(0) if persons else maps
 
@@ -58,7 +58,7 @@ def limbs(
     sigma: float = 0.6,
     persons: bool = False,
 ) -> Float[Tensor, "*maps L {size[0]} {size[1]}"]:
-    """One map for each limb (a, b): the ``segments`` from joint a to joint b, with the other arguments and errors of ``joints``."""
+    """One map for each limb (a, b): ``segments`` from joint a to joint b. Other arguments and errors as of ``joints``."""
     a, b = torch.as_tensor(limbs, dtype=torch.long, device=keypoints.device).reshape(-1, 2).T
     maps = segments(keypoints[..., a, :], keypoints[..., b, :], scores[..., a], scores[..., b], size, sigma)
     return maps.amax(0) if persons else maps
@@ -73,11 +73,11 @@ def segments(
     size: tuple[int, int],
     sigma: float = 0.6,
 ) -> Float[Tensor, "*batch {size[0]} {size[1]}"]:
-    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, d being the distance of a pixel to the segment.
+    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, where d is the distance of a pixel to the segment.
 
-    Drawn in the segment's box grown by 3σ, cut to ints as in ``joints``. Where the lower score is below 1e-3 nothing is drawn; a
-    segment shorter than 1 px is drawn as a joint at its start with the start's score. Values below 8e-7 of the score may be left 0,
-    since only a band around the segment is computed. Waits for the device once, to learn how long the bands are.
+    The window is the segment's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing is drawn where the lower
+    score is below 1e-3. A segment shorter than 1 px is drawn as a joint at its start with the start's score. Values below 8e-7 of the
+    score may be left 0, since only a band around the segment is computed. Waits for the device once, to read how long the bands are.
 
     Raises:
         ValueError: a size below 1, or a sigma that is not above 0.
@@ -91,24 +91,25 @@ def segments(
         return maps
     a, b = (of.reshape(-1, 2).T.double().contiguous() for of in (starts, ends))
     bands = _bands(a, b, start_scores.double().flatten(), end_scores.double().flatten(), size, sigma)
-    # Long and short bands fit in one tensor once cut into pieces; taken in the order of the maps, a chunk finds its maps in the cache.
-    pieces = (bands[0] / PIECE).ceil().long()
+    # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are drawn in the order of the
+    # maps, so that the maps of a chunk are in the cache.
+    pieces = (bands[0] / PIECE_ROWS).ceil().long()
     rows, count, total = torch.stack([*bands[:2].amax(1), pieces.sum()]).int().tolist()
-    rows = min(rows, PIECE)
+    rows = min(rows, PIECE_ROWS)
     owner = torch.arange(len(pieces), device=maps.device).repeat_interleave(pieces, output_size=total)
-    begin = (torch.arange(total, device=maps.device) - (pieces.cumsum(0) - pieces)[owner]) * PIECE
-    chunk = CHUNK.get(maps.device.type, CHUNK["cpu"]) // (rows * count) + 1
+    begin = (torch.arange(total, device=maps.device) - (pieces.cumsum(0) - pieces)[owner]) * PIECE_ROWS
+    chunk = CHUNK_PIXELS.get(maps.device.type, CHUNK_PIXELS["cpu"]) // (rows * count) + 1
     for of_chunk, from_row in zip(owner.split(chunk), begin.split(chunk), strict=True):
         _draw(maps.view(-1), bands[:, of_chunk], from_row, rows, count)
     return maps
 
 
 def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """How to draw G segments from a to b, (2, G): walk along the longer axis, and at each step set a row of pixels across.
+    """How to draw G segments from a to b, both (2, G): step along the longer axis, and at each step set a row of pixels across it.
 
-    A row holds the pixels next to the line, and is moved into the window where it sticks out.
+    A row is the pixels nearest to the line. Where it extends beyond the window, it is moved into the window.
 
-    Returns (14, G) float64, in the order in which ``_draw`` names them.
+    Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
     """
     height, width = size
     lower = a_scores.minimum(b_scores)
@@ -117,11 +118,11 @@ def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
     low = (a.minimum(b) - 3 * sigma).trunc().clamp(min=0)
     high = ((a.maximum(b) + 3 * sigma).trunc() + 1).minimum(a.new_tensor([[width], [height]]))
     drawn = (lower >= LEAST_SCORE) & peak.isfinite() & (a + b).isfinite().all(0) & (low < high).all(0)
-    # What is not drawn sets one pixel, to exp(−∞).
+    # A segment that is not drawn sets one pixel to exp(−∞) = 0.
     a, b, low, high = (of.where(drawn, empty) for of, empty in ((a, 0), (b, 0), (low, 0), (high, 1)))
     peak = peak.log().where(drawn, -math.inf)
 
-    # From here on x is the axis walked along.
+    # From here on, x is the longer axis of each segment.
     steep = torch.greater(*(b - a).abs().flip(0))
     (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (torch.where(steep, of.flip(0), of) for of in (a, b, low, high))
     row_stride, stride = (torch.where(steep, *of).double() for of in ((width, 1), (1, width)))
@@ -129,7 +130,7 @@ def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
     length = torch.hypot(bx - ax, by - ay)
     cosine = ((bx - ax) / length).where(length > 0, 1)
     slope = ((by - ay) / (bx - ax)).where(length > 0, 0)
-    count = (2 * REACH * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
+    count = (2 * REACH_SIGMAS * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
     unit = 1 / (sigma * math.sqrt(2))
     line = [ay + (low_x - ax) * slope - count / 2, slope, low_y, high_y - count]
     place = [unit * (low_x - ax) / cosine, unit / cosine, unit * length, unit * cosine]
@@ -137,9 +138,10 @@ def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
 
 
 def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> None:
-    """Set, in the flat maps, ``rows`` rows of ``count`` pixels of each of P bands, from the band's row ``begin`` (P,) on.
+    """Draw one piece of each band of ``bands`` (14, pieces): ``rows`` rows of ``count`` pixels, from the band's row ``begin`` (pieces,).
 
-    Pixels are (count, rows, P). Past the end of a band its last row is set again, past the end of a row its last pixel.
+    Pixels are computed as (count, rows, pieces) and written into the flattened maps. Beyond the end of a band its last row is written
+    again, beyond the end of a row its last pixel.
     """
     own_rows, own_count, line, slope, least, most, place, step, length, cosine, peak, first, row_stride, stride = bands
     row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(own_rows - 1)
@@ -147,7 +149,7 @@ def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> 
     line = torch.addcmul(line, row, slope)
     start = line.ceil().clamp_(least, most)
     pixel = torch.addcmul(first, row, row_stride).addcmul_(start, stride).long() + (nth * stride).long()[:, None]
-    # In units of σ√2: `place` along the line, `beyond` the nearer of its ends, `aside` of it.
+    # Distances in units of σ√2: `place` is along the line, `beyond` is past the nearer end of it, `aside` is across it.
     dtype = torch.promote_types(maps.dtype, torch.float32)
     place = torch.addcmul(place, row, step)
     before, after = (-place).to(dtype), place.sub_(length).to(dtype)
@@ -160,7 +162,7 @@ def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> 
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    # NumPy asks Linux for zeroed huge pages; the many small pages of torch.zeros would cost more time than the drawing.
+    # NumPy requests zeroed huge pages from Linux. torch.zeros uses many small pages, which take more time than the drawing.
     numpy_dtype = {torch.float32: np.float32, torch.float64: np.float64}.get(like.dtype)
     if like.device.type == "cpu" and numpy_dtype is not None:
         return torch.from_numpy(np.zeros(shape, numpy_dtype))

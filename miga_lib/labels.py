@@ -12,19 +12,23 @@ CLASSES = (
     "tidy sleeve", "put arm back", "move torso", "sit straight", "scratch arm", "rub hand", "cross finger", "minaret hand",
     "play things", "withdraw arms", "head up", "bite lip", "arm akimbo", "shake shoulder", "illustrative",
 )  # fmt: skip
-"""Class names in the index order of the challenge, 0 to 31. The last one, illustrative, is a gesture that goes with speech."""
+"""Class names in the index order of the challenge, 0 to 31. The last one, illustrative, is a gesture that accompanies speech."""
 
 TRAINING_COUNTS = (
     10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1, 887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6,
     2079, 3765,
 )  # fmt: skip
-"""Training clips of each class in the challenge's release, validation taken out: 12,893 in all."""
+"""Number of training clips of each class in the challenge's release, without the validation clips: 12,893 in all."""
 
 ILLUSTRATIVE_FILE_CLASS = 99
+MAX_EMBEDDING_SIZE = 16_384
+MAX_GLOVE_LINE = 2**20
+"""Characters of a line that are read at a time; a word and 300 numbers have about 3,000."""
+"""The number of class illustrative in label files."""
 
 
 def from_file(number: int) -> int:
-    """The index 0…31 of a class as the label files write it: 1…31, and 99 for illustrative. Raises ValueError for any other."""
+    """The class index 0…31 of a number in a label file: 1…31, and 99 for illustrative. Raises ValueError for any other number."""
     if number == ILLUSTRATIVE_FILE_CLASS:
         return len(CLASSES) - 1
     if not 1 <= number < len(CLASSES):
@@ -33,7 +37,7 @@ def from_file(number: int) -> int:
 
 
 def to_file(label: int) -> int:
-    """The number that the label files use for class index ``label``; the inverse of ``from_file``."""
+    """The number in label files for the class index ``label`` (0…31); the inverse of ``from_file``."""
     return ILLUSTRATIVE_FILE_CLASS if label == len(CLASSES) - 1 else label + 1
 
 
@@ -41,38 +45,54 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
     """An embedding for each class name: (K, E) float32.
 
     Args:
-        table: empty for the table that comes with the package (the 32 class names by a sentence model, E = 384, scaled to a mean
-            square of 0.1, about that of the GloVe means below, so that one ``semantic_weight`` does for both; its provenance is
-            kept beside the numbers); a ``.npy`` file of shape (K, E), rows in the order of ``classes``; or a GloVe text file, a
-            word and its numbers on each line, of which the words of a name are averaged as in Li et al. (arXiv 2307.10624).
+        table: one of three. Empty: the table of the package, the 32 class names embedded by a sentence model, E = 384. It is scaled to
+            a mean square of 0.1, about that of the averaged GloVe vectors, so that the same ``semantic_weight`` suits both; the file
+            also records how it was made. A ``.npy`` file of shape (K, E), rows in the order of ``classes``. Or a GloVe text file, a
+            word and its numbers on each line; the vectors of the words of a name are averaged, as in Li et al. (arXiv 2307.10624).
 
     Raises:
-        ValueError: a class the table does not have, a wrong shape or a word without a vector.
+        ValueError: a class that is not in the table, a wrong shape, or a word without a vector.
     """
     if not table:
         with resources.files("miga_lib").joinpath("data/class_embeddings.npz").open("rb") as file, np.load(file) as shipped:
             known = dict(zip(shipped["classes"].tolist(), shipped["embeddings"], strict=True))
         if missing := [name for name in classes if name not in known]:
             raise ValueError(
-                f"no embedding is shipped for class {missing[0]!r} ({len(missing)} such); set `semantic_weight` to 0 or give a GloVe file"
+                f"the table of the package has no embedding for class {missing[0]!r} ({len(missing)} classes are missing); "
+                "set `semantic_weight` to 0, or `embeddings` to a GloVe file"
             )
         return np.stack([known[name] for name in classes])
     if Path(table).suffix == ".npy":
-        rows = np.load(table, allow_pickle=False).astype(np.float32)
-        if rows.ndim != 2 or len(rows) != len(classes):
-            raise ValueError(f"{table}: expected one row for each of the {len(classes)} classes, found shape {rows.shape}")
-        return rows
+        try:  # mapped, so that a header cannot claim more than the file holds
+            rows = np.lib.format.open_memmap(table, mode="r")
+        except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
+            raise ValueError(f"{table}: not a numpy array ({' '.join(str(error).split())[:200]}); write it with numpy.save") from None
+        if rows.dtype.kind not in "fiu" or rows.ndim != 2 or len(rows) != len(classes) or not 0 < rows.shape[1] <= MAX_EMBEDDING_SIZE:
+            wanted = f"numbers of shape ({len(classes)}, up to {MAX_EMBEDDING_SIZE}), a row for each class"
+            raise ValueError(f"{table}: expected {wanted}, found {rows.dtype} of shape {rows.shape}")
+        return _finite(np.array(rows, dtype=np.float32), table)
     return _glove(classes, Path(table))
 
 
 def _glove(classes: Sequence[str], path: Path) -> np.ndarray:
     wanted = {word for name in classes for word in name.split()}
-    vectors = {}
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            word, _, numbers = line.partition(" ")
-            if word in wanted:
-                vectors[word] = np.array(numbers.split(), dtype=np.float32)
+    vectors: dict[str, np.ndarray] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            while line := file.readline(MAX_GLOVE_LINE):
+                word, _, numbers = line.partition(" ")
+                if word in wanted:
+                    vectors[word] = np.array(numbers.split(), dtype=np.float32)
+    except (OSError, ValueError) as error:  # also UnicodeDecodeError
+        raise ValueError(f"{path}: not a GloVe text file ({' '.join(str(error).split())[:200]}); expected a word and its numbers") from None
     if missing := sorted(wanted - vectors.keys()):
-        raise ValueError(f"{path}: no vector for the words {', '.join(missing)}, of which class names are made")
-    return np.stack([np.mean([vectors[word] for word in name.split()], axis=0) for name in classes])
+        raise ValueError(f"{path}: no vector for the words {', '.join(missing)} of the class names")
+    if len(sizes := {len(vector) for vector in vectors.values()}) > 1:
+        raise ValueError(f"{path}: the vectors must have one length, found {', '.join(map(str, sorted(sizes)))}")
+    return _finite(np.stack([np.mean([vectors[word] for word in name.split()], axis=0) for name in classes]), path)
+
+
+def _finite(rows: np.ndarray, table: str | Path) -> np.ndarray:
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{table}: embeddings must be finite numbers, those of class {int((~np.isfinite(rows)).any(1).argmax())} are not")
+    return rows

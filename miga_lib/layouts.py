@@ -1,7 +1,7 @@
-"""Skeleton layouts: which joints there are, which limbs join them, and which joint mirrors which.
+"""Skeleton layouts: the joints, the limbs that connect them, and the mirror image of each joint.
 
-A layout is written down by joint names. The mirror follows from the names (``left_x`` and ``right_x`` swap), and so does the
-selection of one layout from another, so neither can disagree with the joint order. Left and right are the subject's own.
+A layout is defined by joint names. The mirror follows from the names (``left_x`` and ``right_x`` swap), and so does the selection of
+one layout from another, so both always agree with the joint order. Left and right are the subject's own.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Layout:
-    """The joints of a skeleton and how they hang together.
+    """The joints of a skeleton and how they are connected.
 
     All numbers are indices into ``joints``. A limb is a pair of joints; ``mirror[v]`` is the joint that joint v becomes when
     left and right are exchanged; ``regions`` names groups of joints; ``center`` is the root of the graph.
@@ -30,7 +30,7 @@ class Layout:
 
     @cached_property
     def adjacency(self) -> np.ndarray:
-        """Whether two joints share a limb: (V, V) bool, symmetric, a joint being no neighbour of itself."""
+        """Whether two joints share a limb: (V, V) bool, symmetric, False on the diagonal."""
         adjacency = np.zeros((len(self.joints), len(self.joints)), dtype=bool)
         first, second = np.array(self.limbs).T
         adjacency[first, second] = adjacency[second, first] = True
@@ -110,7 +110,7 @@ FACE_19_LIMBS = (
 
 
 def _face_70_limbs() -> str:
-    """The contours of the landmarks, each hung on the nearest joint of the head."""
+    """The contours of the landmarks, each connected to the nearest joint of the head."""
     jaw, brow = [f"_jaw_{i}" for i in range(8, 0, -1)], [f"_brow_{i}" for i in range(5, 0, -1)]
     lips = [
         "upper_lip {0}_upper_lip_1 {0}_upper_lip_2 {0}_lip_corner",
@@ -142,7 +142,7 @@ def _hand_21_limbs(side: str) -> str:
 
 
 def _region(joint: str) -> str:
-    """Where on the body a joint of the layouts of this module lies."""
+    """The body region of a joint; for the joint names of this module."""
     side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("", "", joint)
     if part.startswith((*FINGERS, "hand")):
         return f"{side}_hand"
@@ -185,13 +185,13 @@ def make(
     mirror: Sequence[int] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
 ) -> Layout:
-    """A layout from the names of its joints, checked.
+    """Make a layout from the names of its joints, and check it.
 
     Args:
-        joints: V different names, in the order of the keypoint array.
+        joints: V different names, in the order of axis V of the keypoints.
         limbs: pairs of joint indices, or chains of names such as ``"neck-nose neck-left_shoulder-left_elbow"``.
         center: the root of the graph, by name or index.
-        mirror: V indices; by default from the names, ``left_x`` against ``right_x``.
+        mirror: V indices; by default from the names: ``left_x`` and ``right_x`` swap.
         regions: names for groups of joints; by default one region, ``all``.
 
     Raises:
@@ -210,15 +210,15 @@ def make(
         raise ValueError(f"layout {name!r}: {error.args[0]!r} is not one of its {len(joints)} joints") from None
     limbs = tuple((int(a), int(b)) for a, b in limbs)
     mirror = tuple(mirror) if mirror is not None else mirror_names(joints)
-    regions = {region: tuple(members) for region, members in (regions or {"all": range(len(joints))}).items()}
-    used = {center, *mirror, *(v for limb in limbs for v in limb), *(v for members in regions.values() for v in members)}
+    of_region = {region: tuple(members) for region, members in (regions or {"all": range(len(joints))}).items()}
+    used = {center, *mirror, *(v for limb in limbs for v in limb), *(v for members in of_region.values() for v in members)}
     if wrong := sorted(v for v in used if not 0 <= v < len(joints)):
         raise ValueError(f"layout {name!r}: joints are numbered 0 to {len(joints) - 1}, found {wrong}")
     if not limbs or len({frozenset(limb) for limb in limbs}) != len(limbs) or any(a == b for a, b in limbs):
         raise ValueError(f"layout {name!r}: limbs must be different pairs of different joints, at least one")
     if len(mirror) != len(joints) or any(mirror[m] != v for v, m in enumerate(mirror)):
         raise ValueError(f"layout {name!r}: mirror must be its own inverse over all {len(joints)} joints, got {mirror}")
-    return Layout(name, joints, limbs, mirror, MappingProxyType(regions), center)
+    return Layout(name, joints, limbs, mirror, MappingProxyType(of_region), center)
 
 
 def _openpose(name: str, joints: Sequence[str], limbs: str | Iterable[tuple[int, int]], center: str = "neck") -> Layout:
@@ -228,8 +228,8 @@ def _openpose(name: str, joints: Sequence[str], limbs: str | Iterable[tuple[int,
     return make(name, joints, limbs, center, regions=members)
 
 
-# The graph of the official starting kit reads 1-based joint numbers as 0-based ones: the nose has no neighbour and each hand
-# hangs on the wrong joint. Kept for whoever reproduces that baseline.
+# The graph of the official starting kit takes 1-based joint numbers for 0-based ones: the nose has no neighbour and each hand is
+# connected to the wrong joint. It is here to reproduce that baseline.
 OFFICIAL_LIMBS = [(2, 1), (2, 3), (3, 4), (4, 5), (2, 6), (6, 7), (7, 8), (1, 9), (9, 11), (1, 10), (10, 11)]
 OFFICIAL_LIMBS += [(5, v) for v in range(12, 17)] + [(8, v) for v in range(17, 22)]
 
@@ -246,9 +246,9 @@ _LAYOUTS = {
         _openpose("imigue22", IMIGUE_22, f"{ARMS} {HEAD} {FINGERTIPS}"),
         _openpose("imigue41", IMIGUE_22 + FACE_19, f"{ARMS} {HEAD} {FINGERTIPS} {FACE_19_LIMBS}"),
         _openpose("imigue22_official", IMIGUE_22, OFFICIAL_LIMBS),
-        # As in ST-GCN's graph, the hips hang on the shoulders.
+        # As in ST-GCN's graph, the hips are connected to the shoulders.
         _openpose("openpose18", OPENPOSE_18, f"{ARMS} {HEAD} right_shoulder-right_hip left_shoulder-left_hip {LEGS}"),
-        # As in PySkl, the shoulders and eyes hang on the nose.
+        # As in PySkl, the shoulders and eyes are connected to the nose.
         _openpose(
             "coco17",
             COCO_17,
@@ -262,7 +262,7 @@ _LAYOUTS = {
 
 
 STRATEGIES = ("uniform", "distance", "spatial")
-"""Ways to split the neighbours of a joint, see ``partitions``."""
+"""Ways to partition the neighbours of a joint, see ``partitions``."""
 
 
 def names() -> list[str]:
@@ -271,14 +271,14 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Layout:
-    """The layout of that name. Raises ValueError, with the names there are, for any other."""
+    """The layout with that name. Raises ValueError for an unknown name; the message lists the known ones."""
     if name not in _LAYOUTS:
-        raise ValueError(f"layout {name!r} is not known; there are {', '.join(_LAYOUTS)}, and those you `layouts.register`")
+        raise ValueError(f"layout {name!r} is unknown; known are {', '.join(_LAYOUTS)}; add your own with `layouts.register`")
     return _LAYOUTS[name]
 
 
 def register(layout: Layout) -> Layout:
-    """Make a layout of your own known to ``get`` by its name.
+    """Add a layout of your own, so that ``get`` finds it by its name.
 
     >>> register(make("stick", ["head", "hip"], [(0, 1)], center="hip")).name
     'stick'
@@ -286,14 +286,14 @@ def register(layout: Layout) -> Layout:
     Raises ValueError where another layout already has that name.
     """
     if _LAYOUTS.setdefault(layout.name, layout) != layout:
-        raise ValueError(f"layout {layout.name!r} is already known and differs; choose another name")
+        raise ValueError(f"another layout named {layout.name!r} is already registered; choose another name")
     return layout
 
 
 def selection(source: Layout, target: Layout) -> np.ndarray:
-    """Indices (V of target,) into the joints of ``source`` that give the joints of ``target``, matched by name.
+    """Indices into the joints of ``source`` that give the joints of ``target``, matched by name: (V of target,) int.
 
-    Raises ValueError naming the joints that ``source`` lacks.
+    Raises ValueError where joints are missing in ``source``; the message names them.
     """
     index = {joint: v for v, joint in enumerate(source.joints)}
     if missing := [joint for joint in target.joints if joint not in index]:
@@ -303,26 +303,26 @@ def selection(source: Layout, target: Layout) -> np.ndarray:
 
 
 def partitions(layout: Layout, strategy: str = "spatial") -> np.ndarray:
-    """The neighbourhood of each joint split into P subsets, as the adjacency matrices of ST-GCN.
+    """The neighbourhood of each joint, split into P partitions: the normalised adjacency matrices of ST-GCN.
 
     Args:
-        strategy: ``uniform`` (P = 1: a joint and its neighbours alike), ``distance`` (P = 2: the joint itself, its neighbours) or
-            ``spatial`` (P = 3: the joint itself; what flows to it from neighbours as far from the centre or further; what flows
-            from nearer ones), where all joints two limbs or more from the centre count as equally far.
+        strategy: ``uniform`` (P = 1: a joint and its neighbours together), ``distance`` (P = 2: the joint itself; its neighbours) or
+            ``spatial`` (P = 3: the joint itself; its neighbours at the same or a larger distance from the centre; its neighbours
+            nearer to the centre). All joints two limbs or more from the centre count as equally far from it.
 
     Returns:
-        (P, V, V) float32. Entry [p, w, v] is the share of joint w in the new value of joint v; over p and w a column sums to 1.
+        (P, V, V) float32. Entry [p, u, v] is the weight of joint u in the new value of joint v. For each v, the sum over p and u is 1.
 
     Raises:
-        ValueError: another strategy.
+        ValueError: an unknown strategy.
 
     Source: Yan et al., Spatial Temporal Graph Convolutional Networks, AAAI 2018, and its published code, to which these are equal.
-    The paper's section 3.3 knows no such cut of the distance; the code's networks were trained with it.
+    The paper's section 3.3 does not limit the distance to two limbs; the code does, and the published weights were trained with it.
     """
     itself, neighbours = np.eye(len(layout.joints)), layout.adjacency
     share = (itself + neighbours) / (1 + neighbours.sum(0))
-    # A limb's outer end pulls on the inner one in the second subset, its inner end on the outer one in the third. The published
-    # code cuts distances off at one limb: where both ends are further out than that, they count as equally far.
+    # Partition 2 goes from a limb's outer end to its inner end, partition 3 the other way. The published code does not
+    # measure distances above one limb: the ends of a limb further out count as equally far, so both ways are in partition 2.
     to_center = np.minimum(layout.distances[:, layout.center], 2)
     outer = neighbours & (to_center[:, None] >= to_center[None, :])
     if strategy not in STRATEGIES:

@@ -1,4 +1,4 @@
-"""The training loss: a weighted sum of ``TERMS``, with its parts kept apart.
+"""The training loss: a weighted sum of ``TERMS``; each term is also reported by itself.
 
 A new term is a function here, an entry in ``TERMS``, and a field ``<name>_weight`` in ``settings.Settings``.
 """
@@ -13,25 +13,25 @@ from torch.nn import functional
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a loss term may look at: the network's output for N clips, and their classes.
+    """The arguments of a loss term: the network's output for N clips, and their classes.
 
-    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1. ``class_embeddings`` is (K, E), a row a
-    class as ``labels.embeddings`` gives them; it may be None where no term needs it.
+    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1. ``class_embeddings`` is (K, E), a row for
+    each class, from ``labels.embeddings``; it may be None where no term needs it.
 
     Raises:
-        ValueError: a label below 0, as of a clip whose class is unknown. (On a GPU this is PyTorch's own assertion: to read the labels
-            here would wait for the device.)
+        ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the labels would wait for the
+            device; there an assertion of PyTorch fails instead.)
     """
 
     logits: Float[Tensor, "N K"]
     embedding: Float[Tensor, "N E"]
     labels: Int[Tensor, " N"]
-    class_embeddings: Float[Tensor, "K D"] | None = None
+    class_embeddings: Float[Tensor, "K _"] | None = None  # any size, so that `semantic` can report a wrong one
 
     def __post_init__(self) -> None:
         if not self.labels.is_cuda and (self.labels < 0).any():
             raise ValueError(
-                f"labels must be 0 or more to learn from, found {self.labels.min().item()}; leave out clips whose class is unknown"
+                f"labels must be 0 or more in training, found {self.labels.min().item()}; leave out clips whose class is unknown"
             )
 
 
@@ -41,12 +41,12 @@ def cross_entropy(batch: Batch) -> Float[Tensor, ""]:
 
 
 def semantic(batch: Batch) -> Float[Tensor, ""]:
-    """Mean squared error between predicted and true class embedding, over clips and their E values.
+    """Mean squared error between the predicted embedding and that of the true class, over clips and their E values.
 
     Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv 2307.10624.
 
     Raises:
-        ValueError: there are no class embeddings, or they have another size than the predicted ones.
+        ValueError: there are no class embeddings, or their size is not that of the predicted ones.
     """
     targets = batch.class_embeddings
     if targets is None or targets.shape[1] != batch.embedding.shape[1]:
@@ -58,18 +58,21 @@ def semantic(batch: Batch) -> Float[Tensor, ""]:
     return functional.mse_loss(batch.embedding.to(targets.dtype), targets[batch.labels])
 
 
-TERMS: dict[str, Callable[[Batch], Tensor]] = {"cross_entropy": cross_entropy, "semantic": semantic}
-"""Every term of the loss by name. Cross-entropy always counts once; any other term counts by its weight."""
+TERMS: dict[str, Callable[[Batch], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "semantic": semantic,
+}
+"""Every term of the loss by name. The weight of cross-entropy is always 1."""
 
 
 def total(batch: Batch, weights: Mapping[str, float]) -> dict[str, Float[Tensor, ""]]:
-    """The loss to minimise, and its parts.
+    """The loss to minimise, and its terms.
 
     Args:
-        weights: of terms by name. A term of weight 0, or without one, is not computed.
+        weights: the weights of terms by name. A term with weight 0, or without a weight, is not computed.
 
     Returns:
-        ``loss``, and each of ``TERMS`` not yet weighted and detached from the graph; 0 where the term was not computed.
+        ``loss``, then each of ``TERMS`` in their order, without its weight and detached from the graph; 0 where it was not computed.
     """
     loss = cross_entropy(batch)
     parts = {"cross_entropy": loss.detach()}
@@ -78,4 +81,4 @@ def total(batch: Batch, weights: Mapping[str, float]) -> dict[str, Float[Tensor,
             value = term(batch) if weights.get(name) else loss.new_zeros(())
             loss = loss + weights[name] * value if weights.get(name) else loss
             parts[name] = value.detach()
-    return {"loss": loss, **parts}
+    return {"loss": loss, **{name: parts[name] for name in TERMS}}

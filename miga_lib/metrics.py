@@ -1,4 +1,4 @@
-"""How good a set of predictions is. Everything here sees predictions, never models, so a fused result is scored like a single one."""
+"""How good a set of predictions is. Everything here takes predictions, never models, so a fused result is scored like a single one."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,17 @@ import pandas as pd
 
 from .predictions import Predictions
 
-CONFIDENCE = 0.95
-BINS = 15
-"""Of confidence, for the calibration, as in Guo et al."""
+CONFIDENCE_LEVEL = 0.95
+"""Of all intervals."""
+CALIBRATION_BINS = 15
+"""Bins of the confidence, as many as Guo et al. take."""
 
 
 def scores(predictions: Predictions) -> dict[str, float]:
     """Top-1, top-5, mean-class accuracy and macro-F1 over the clips whose label is known, each 0 to 1.
 
-    ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that have clips; absent
-    classes are left out, not counted as 0. ``majority`` is what always guessing the commonest of these labels would score.
+    ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that have clips. Absent
+    classes are left out, not counted as 0. ``majority`` is the top-1 accuracy of always predicting the most frequent of these labels.
 
     Raises:
         ValueError: no clip has a label.
@@ -28,7 +29,7 @@ def scores(predictions: Predictions) -> dict[str, float]:
     recall, _, f1, _ = _by_class(known)
     every = np.arange(len(known.classes))
     return {
-        "top1": float((known.guesses == known.labels).mean()),
+        "top1": float((known.predicted == known.labels).mean()),
         "top5": float(top_k_accuracy_score(known.labels, known.probabilities, k=5, labels=every)) if len(every) > 5 else 1.0,
         "mean_class": float(recall[present].mean()),
         "macro_f1": float(f1[present].mean()),
@@ -39,59 +40,60 @@ def scores(predictions: Predictions) -> dict[str, float]:
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
-    """Recall, precision and F1 of each class, each with its interval, and its support (clips) and guesses: a row a class, by name.
+    """Recall, precision and F1 of each class with their intervals, support (its clips) and predicted (clips predicted as it).
 
-    What cannot be said is NaN: the recall and F1 of a class without clips, the precision of a class never guessed. Intervals are
-    Wilson's (``wilson``). F1 is no proportion, but F1 / (2 − F1) is one: what was got right of all clips that are of the class or were
-    taken for it (Hand, Christen and Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
+    A row for each class, by name. A value with nothing to divide by is NaN: recall and F1 of a class without clips, precision of a
+    class that is never predicted. Intervals are Wilson's (``wilson``). F1 is not a proportion, but F1 / (2 − F1) is one: the clips
+    predicted correctly, of all clips that are of the class or were predicted as it (Hand, Christen and Kirielle, F*: an interpretable
+    transformation of the F-measure, Machine Learning 110, 2021).
     """
     known = labelled(predictions)
     recall, precision, f1, support = _by_class(known)
-    guessed = np.bincount(known.guesses, minlength=len(support))
-    right = np.bincount(known.labels[known.guesses == known.labels], minlength=len(support))
+    predicted = np.bincount(known.predicted, minlength=len(support))
+    correct = np.bincount(known.labels[known.predicted == known.labels], minlength=len(support))
     table = pd.DataFrame({"recall": recall, "precision": precision, "f1": f1}, index=pd.Index(known.classes.tolist(), name="class"))
     table.loc[support == 0, ["recall", "f1"]] = np.nan
-    table.loc[guessed == 0, "precision"] = np.nan
-    either = np.where(support > 0, support + guessed - right, 0)
-    for name, trials in {"recall": support, "precision": guessed, "f1": either}.items():
-        bounds = wilson(right, trials)
+    table.loc[predicted == 0, "precision"] = np.nan
+    either = np.where(support > 0, support + predicted - correct, 0)
+    for name, trials in {"recall": support, "precision": predicted, "f1": either}.items():
+        bounds = wilson(correct, trials)
         table[f"{name}_low"], table[f"{name}_high"] = (2 * b / (1 + b) if name == "f1" else b for b in bounds)
-    return table.assign(support=support, guessed=guessed)
+    return table.assign(support=support, predicted=predicted)
 
 
 def _by_class(known: Predictions) -> tuple[np.ndarray, ...]:
-    """Recall, precision, F1 and support of each class, 0 where there is nothing to divide by."""
+    """Recall, precision, F1 and support of each class, (K,) each; 0 where there is nothing to divide by."""
     from sklearn.metrics import precision_recall_fscore_support
 
     every = np.arange(len(known.classes))
-    precision, recall, f1, support = precision_recall_fscore_support(known.labels, known.guesses, labels=every, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(known.labels, known.predicted, labels=every, zero_division=0)
     return recall, precision, f1, support
 
 
-def confusion(predictions: Predictions) -> np.ndarray:
-    """Number of clips of class i that were taken for class j: (K, K) int."""
+def confusion_matrix(predictions: Predictions) -> np.ndarray:
+    """Number of clips of class i that were predicted as class j: (K, K) int."""
     from sklearn.metrics import confusion_matrix
 
     known = labelled(predictions)
-    return confusion_matrix(known.labels, known.guesses, labels=np.arange(len(known.classes)))
+    return confusion_matrix(known.labels, known.predicted, labels=np.arange(len(known.classes)))
 
 
 def cross_entropy(predictions: Predictions) -> float:
-    """Mean of −log of the probability that clips of known label give their true class, in nats; a probability of 0 counts as 1e-12."""
+    """Mean of −log of the probability of the true class, over the clips of known label, in nats; a probability of 0 counts as 1e-12."""
     known = labelled(predictions)
     return float(-np.log(np.maximum(known.probabilities[np.arange(len(known)), known.labels], 1e-12)).mean())
 
 
-def calibration(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
-    """How often guesses of a given confidence are right: a row for each bin that has clips.
+def calibration_bins(predictions: Predictions, bins: int = CALIBRATION_BINS) -> pd.DataFrame:
+    """How often predictions of a given confidence are correct: a row for each bin that has clips.
 
-    Bins are of equal width over the probability of the guess, the upper edge included (Guo et al., ICML 2017, who take 15). Columns:
-    left and right edge, clips, confidence (the mean), accuracy and its Wilson interval low to high.
+    The confidence is the probability of the predicted class. Bins have equal width and include their upper edge (Guo et al., ICML
+    2017, who take 15). Columns: left and right edge, clips, confidence (the mean), accuracy and its Wilson interval low to high.
     """
     known = labelled(predictions)
-    confidence, right = known.probabilities.max(1), known.guesses == known.labels
+    confidence, correct = known.probabilities.max(1), known.predicted == known.labels
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    parts = pd.DataFrame({"confidence": confidence, "hit": right}).groupby(place)
+    parts = pd.DataFrame({"confidence": confidence, "hit": correct}).groupby(place)
     table = parts.agg(clips=("hit", "size"), hits=("hit", "sum"), confidence=("confidence", "mean"), accuracy=("hit", "mean"))
     table.insert(0, "left", table.index / bins)
     table.insert(1, "right", (table.index + 1) / bins)
@@ -100,33 +102,33 @@ def calibration(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
 
 
 def calibration_error(table: pd.DataFrame) -> float:
-    """The expected calibration error of a table of ``calibration``: |accuracy − confidence|, averaged over the clips."""
+    """The expected calibration error of a table of ``calibration_bins``: |accuracy − confidence|, averaged over the clips."""
     return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["clips"]))
 
 
-def wilson(right: np.ndarray, trials: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of each proportion ``right / trials``, NaN where there are no trials: two arrays, low and high.
+def wilson(successes: np.ndarray, trials: np.ndarray, level: float = CONFIDENCE_LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of each proportion ``successes / trials``, NaN where there are no trials: two arrays, low and high.
 
-    It takes clips as independent. Those of one person are alike, so the truth is somewhat less certain than it says.
+    It treats clips as independent. Clips of one person are similar, so the interval is somewhat too narrow.
     """
     from scipy.stats import binomtest
 
     bounds = np.full((2, len(trials)), np.nan)
     for i in np.flatnonzero(trials):
-        bounds[:, i] = binomtest(int(right[i]), int(trials[i])).proportion_ci(confidence, method="wilson")
+        bounds[:, i] = binomtest(int(successes[i]), int(trials[i])).proportion_ci(level, method="wilson")
     return bounds[0], bounds[1]
 
 
 def interval(
-    statistic: Callable[[np.ndarray], float], groups: np.ndarray, confidence: float = CONFIDENCE, resamples: int = 1000, seed: int = 0
+    statistic: Callable[[np.ndarray], float], groups: np.ndarray, level: float = CONFIDENCE_LEVEL, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic of clips, resampled by whole groups (subjects or videos).
 
-    Clips of one person are alike; resampling them one by one would make every interval too narrow. With fewer than about ten groups
-    this one is too narrow as well; with one group it is NaN.
+    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer than about ten groups
+    this one is too narrow as well. With one group it is NaN.
 
     Args:
-        statistic: of the rows of the resampled clips, some of them more than once.
+        statistic: takes the rows of the resampled clips. A row can occur more than once.
         groups: (N,) the group of each clip.
     """
     from scipy.stats import bootstrap
@@ -143,7 +145,7 @@ def interval(
         of_groups,
         vectorized=False,
         n_resamples=resamples,
-        confidence_level=confidence,
+        confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(seed),
     )
@@ -151,17 +153,17 @@ def interval(
 
 
 def in_words(low: float, high: float) -> str:
-    """An interval of shares as text, in percent."""
+    """An interval of proportions as text, in percent."""
     if np.isnan(low):
         return "no interval, since all clips are of one subject or video"
-    return f"{CONFIDENCE:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
+    return f"{CONFIDENCE_LEVEL:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Exact two-sided McNemar test: how likely two sets of answers to the same clips differ this much by chance.
+    """Exact two-sided McNemar test: the probability that two sets of predictions of the same clips differ this much by chance.
 
     Args:
-        first, second: (N,) bool, whether each side got the clip right.
+        first, second: (N,) bool, whether each predicts the clip correctly.
     """
     from scipy.stats import binomtest
 
@@ -170,50 +172,50 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def difference(first: Predictions, second: Predictions, groups: pd.Series) -> dict[str, float]:
-    """How much more of the clips the first gets right than the second.
+    """The difference between the top-1 accuracies of two sets of predictions: the first minus the second.
 
     Args:
-        first, second: of the same clips in the same order, as ``ensemble.join`` gives them.
+        first, second: of the same clips in the same order, as ``ensemble.join`` returns them.
         groups: the subject or video of each clip, by the clip's id.
 
     Returns:
-        ``difference`` of the top-1 accuracies, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and the
-        clips that ``both`` get right, ``only_first``, ``only_second`` and ``neither``.
+        ``difference``, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and how many clips ``both``,
+        ``only_first``, ``only_second`` and ``neither`` predict correctly.
 
     Raises:
         ValueError: other clips or another order of them; no label is known.
     """
-    right = _right_of_both(first, second)
-    gap = right[0].astype(float) - right[1]
+    a, b = _correct(first, second)
+    gap = a.astype(float) - b
     of_clips = groups.loc[labelled(first).ids].to_numpy()
     low, high = interval(lambda rows: float(gap[rows].mean()), of_clips)
-    counts = {"both": right.all(0), "only_first": right[0] & ~right[1], "only_second": right[1] & ~right[0], "neither": ~right.any(0)}
-    answer = {"difference": float(gap.mean()), "low": low, "high": high, "p": mcnemar(right[0], right[1])}
-    return answer | {name: int(clips.sum()) for name, clips in counts.items()}
+    outcomes = {"both": a & b, "only_first": a & ~b, "only_second": b & ~a, "neither": ~a & ~b}
+    result = {"difference": float(gap.mean()), "low": low, "high": high, "p": mcnemar(a, b)}
+    return result | {name: int(clips.sum()) for name, clips in outcomes.items()}
 
 
-def alone(first: Predictions, second: Predictions) -> pd.DataFrame:
-    """What each of two gets right alone: for each class the clips that both, only_first, only_second or neither get right.
+def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:
+    """Number of clips of each class that both, only_first, only_second or neither predict correctly: a row for each class, by name.
 
     Args:
-        first, second: of the same clips in the same order, as ``ensemble.join`` gives them.
+        first, second: of the same clips in the same order, as ``ensemble.join`` returns them.
     """
-    right, known = _right_of_both(first, second), labelled(first)
-    outcome = np.array(["neither", "only_second", "only_first", "both"])[2 * right[0] + right[1]]
+    correct, known = _correct(first, second), labelled(first)
+    outcome = np.array(["neither", "only_second", "only_first", "both"])[2 * correct[0] + correct[1]]
     table = pd.crosstab(known.classes[known.labels], outcome)
     return table.reindex(index=known.classes.tolist(), columns=["both", "only_first", "only_second", "neither"], fill_value=0)
 
 
-def _right_of_both(first: Predictions, second: Predictions) -> np.ndarray:
-    """Whether each of the two gets each clip of known label right: (2, N) bool."""
+def _correct(first: Predictions, second: Predictions) -> np.ndarray:
+    """Whether each of the two predicts each clip of known label correctly: (2, N) bool."""
     if first.ids.tolist() != second.ids.tolist() or first.labels.tolist() != second.labels.tolist():
-        raise ValueError("two sets of predictions can only be compared over the same clips in one order; `ensemble.join` sees to that")
-    return np.stack([known.guesses == known.labels for known in (labelled(first), labelled(second))])
+        raise ValueError("predictions can only be compared on the same clips in the same order; call `ensemble.join` first")
+    return np.stack([known.predicted == known.labels for known in (labelled(first), labelled(second))])
 
 
 def labelled(predictions: Predictions) -> Predictions:
     """The predictions of the clips whose label is known. Raises ValueError where there is none."""
     known = predictions.known()
     if not len(known):
-        raise ValueError(f"none of the {len(predictions)} clips has a known label, so there is nothing to score")
+        raise ValueError(f"none of the {len(predictions)} clips has a known label, so there is nothing to score; use a split with labels")
     return known

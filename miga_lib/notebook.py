@@ -1,62 +1,91 @@
-"""What every notebook needs of its surroundings: checked parameters, and a display of progress that updates in place.
+"""What every notebook needs: checked parameters, and a display of progress that updates in place.
 
 Papermill runs a notebook whatever its parameters: an unknown name passes with a warning, and ``false`` or ``[3, 4]`` may arrive as
-a string. So the second code cell of every notebook calls ``parameters()``, which stops at the first thing that is off.
+a string. So the second code cell of every notebook calls ``parameters()``, which stops at the first fault.
 """
 
 import ast
 import difflib
+import html
+import itertools
 import json
+import shlex
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from IPython import get_ipython
-from IPython.display import DisplayHandle, display
+from IPython.display import HTML, DisplayHandle, display
 
 from . import training
+from .plots.tables import NO_FORMULAS
+from .settings import check_choice
 
 INJECTED = "# Parameters"
 """First line of the cell that papermill puts after the notebook's own parameters."""
 
 
-def parameters() -> dict[str, Any]:
-    """The parameters of this notebook, each checked to be one that it declares and of the type declared.
+def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
+    """The parameters of this notebook, each checked to be one that it declares, of the type declared and among its choices.
 
-    The cell before the one that calls this must hold the declarations, ``name: type = literal``, and nothing else. A number, list
-    or truth value that arrived as a string is turned into what was declared, in the notebook's variables too. From here on a
-    ValueError or FileNotFoundError that ``miga_lib`` raises is shown as the one line that it is.
+    The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell that was run counts, so
+    this can be called again, and after any other cell. A number, list, dict or truth value that arrived as a string is turned into
+    what was declared, in the notebook's variables too. From here on a ValueError or FileNotFoundError that ``miga_lib`` raises is
+    shown in one line.
+
+    Args:
+        choices: for parameters with a closed set of values, the values; for a list, those of its items.
 
     Returns:
         The values by name, in the order of declaration.
 
     Raises:
-        ValueError: a name that is not declared, or a value of another type; the message lists what there is.
+        ValueError: a name that is not declared, a value of another type, or one that is not among the choices; the message lists what
+            there is. Or no parameters cell was run.
     """
     shell = get_ipython()
     shell.set_custom_exc((ValueError, FileNotFoundError), _show_own_errors_in_one_line)
-    cells = [cell for cell in shell.user_ns["In"][:-1] if cell.strip()]
-    injected = cells.pop() if cells and cells[-1].lstrip().startswith(INJECTED) else ""
-    declared = declarations(cells[-1])
+    declared, injected = find_declarations(shell.user_ns["In"])
     for name in assignments(injected):
         if name not in declared:
             near = difflib.get_close_matches(name, declared, n=1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise ValueError(f"this notebook has no parameter {name!r}{meant}; it has {', '.join(declared)}")
     values = {name: coerce(name, shell.user_ns[name], kind) for name, kind in declared.items()}
+    for name, known in choices.items():
+        for value in values[name] if isinstance(values[name], list) else [values[name]]:
+            check_choice(name, value, known)
     shell.user_ns.update(values)
     return values
+
+
+def find_declarations(cells: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Name and type of each parameter in the last cell of annotated literals, and the last cell that papermill injected after it.
+
+    Args:
+        cells: all that were run, in their order.
+
+    Raises:
+        ValueError: no cell is made of annotated literals alone.
+    """
+    for last in range(len(cells) - 1, -1, -1):
+        with suppress(ValueError, SyntaxError):
+            if found := declarations(cells[last]):
+                injected = [cell for cell in cells[last:] if cell.lstrip().startswith(INJECTED)]
+                return found, injected[-1] if injected else ""
+    raise ValueError("no parameters cell was run: it holds only `name: type = literal`; run it, then this cell again")
 
 
 def declarations(cell: str) -> dict[str, str]:
     """Name and type of each parameter that a cell declares. Raises ValueError for any other statement in it."""
     found = {}
     for statement in ast.parse(cell).body:
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name) or statement.value is None:
             raise ValueError(f"the parameters cell may hold only `name: type = literal`, found `{ast.unparse(statement)}`")
+        ast.literal_eval(statement.value)
         found[statement.target.id] = ast.unparse(statement.annotation)
     return found
 
@@ -67,12 +96,12 @@ def assignments(cell: str) -> list[str]:
 
 
 def coerce(name: str, value: Any, kind: str) -> Any:
-    """The value as the declared type: as it is, or read from the string that papermill made of it.
+    """The value in the declared type: as it is, or read from the string that papermill made of it.
 
     Raises:
         ValueError: it is neither.
     """
-    types = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
+    types: dict[str, type[Any]] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
     wanted = types[kind.partition("[")[0]]
     if wanted is not str and isinstance(value, str):
         value = _read(name, value, kind)
@@ -86,6 +115,23 @@ def coerce(name: str, value: Any, kind: str) -> Any:
     return value
 
 
+def code(value: object) -> str:
+    """Any text as Markdown that shows it literally, in code type: no character of it is markup, a formula or a script."""
+    return "<code>" + "".join(c if c.isalnum() or c in " ./_-" else f"&#{ord(c)};" for c in str(value)) + "</code>"
+
+
+def plain(sentences: Iterable[str]) -> HTML:
+    """Sentences as a list in which no text is taken as markup, script or formula."""
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return HTML(f'<ul class="{NO_FORMULAS}">{items}</ul>')
+
+
+def command(name: str, **parameters: Any) -> str:
+    """The command that runs another notebook with these parameters; those that are empty are left out."""
+    given = [["-r", key, value] if isinstance(value, str) else ["-p", key, json.dumps(value)] for key, value in parameters.items() if value]
+    return shlex.join(["papermill", f"{name}.ipynb", "out.ipynb", *itertools.chain.from_iterable(given)])
+
+
 def _read(name: str, text: str, kind: str) -> Any:
     """What a string stands for, in the notation of Python or of json."""
     for notation in (ast.literal_eval, json.loads):
@@ -95,7 +141,7 @@ def _read(name: str, text: str, kind: str) -> Any:
 
 
 def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace: Any, tb_offset: int | None = None) -> list[str]:
-    """The errors that a user can mend need no stack; all others are shown whole."""
+    """Errors that a user can fix need no stack; all others are shown whole."""
     frames = traceback.extract_tb(trace)
     if Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
         lines = [f"{kind.__name__}: {error}"]
@@ -109,7 +155,7 @@ class Progress:
     """One line under the cell that is rewritten in place, and one printed line an epoch, which a log keeps.
 
     Args:
-        every_epoch: whether the printed lines are wanted.
+        every_epoch: whether the lines are printed.
     """
 
     def __init__(self, every_epoch: bool = True) -> None:
@@ -129,7 +175,7 @@ class Progress:
             self._handle.update(content, raw=True)
 
     def __call__(self, row: dict[str, Any]) -> None:
-        """What ``training.fit`` tells after each step and each epoch."""
+        """Take what ``training.fit`` reports after each step and each epoch."""
         if self.every_epoch and "val_top1" in row:
             print(training.epoch_line(row), flush=True)
         if row["epoch"] == row["epochs"] and row["step"] == row["steps"]:
@@ -138,13 +184,13 @@ class Progress:
             self.show("epoch {epoch} of {epochs}, step {step} of {steps}: loss {loss:.3f}".format(**row))
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove the line."""
         if self._handle is not None:
             self._handle.update({"text/plain": ""}, raw=True)
             self._handle = None
 
 
-def progress(items: Iterable, total: int, desc: str) -> Iterator:
+def progress(items: Iterable[Any], total: int, desc: str) -> Iterator[Any]:
     """The items, with a line that says how many of them are done; called like ``tqdm``."""
     line = Progress()
     for done, item in enumerate(items):

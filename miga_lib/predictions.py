@@ -1,4 +1,4 @@
-"""What a model says of a set of clips: class probabilities, kept with the clips' ids so that nothing depends on an order."""
+"""The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their order."""
 
 import os
 import zipfile
@@ -13,20 +13,22 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from .clips import Clips
+from .settings import check_choice
 
-TOLERANCE = 1e-3
-"""So much may the sum of a row differ from 1: that of 32-bit or 16-bit rounding, not of another meaning."""
+SUM_TOLERANCE = 1e-3
+"""How far the sum of a row may be from 1. Rounding to 32 or 16 bits stays below it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Class probabilities of N clips, the currency of everything that judges or fuses.
+    """Class probabilities of N clips. Everything that scores or fuses takes them.
 
-    ``ids`` (N,) are different strings; ``labels`` (N,) are class indices, −1 where unknown; ``probabilities`` is (N, K) with rows
-    that sum to 1; ``classes`` (K,) names the columns.
+    ``ids`` (N,) are unique strings. ``labels`` (N,) are class indices, −1 where unknown. ``probabilities`` is (N, K), and its rows sum
+    to 1. ``classes`` (K,) names its columns.
 
     Raises:
-        ValueError: shapes that do not fit, an id or a class given twice, a row that is no distribution, a label that is no class.
+        ValueError: shapes that do not match, an id or a class that is there twice, a row that does not sum to 1, a label that is not a
+            class index.
     """
 
     ids: np.ndarray
@@ -44,12 +46,12 @@ class Predictions:
         for what, names in {"ids": self.ids, "classes": self.classes}.items():
             values, counts = np.unique(names, return_counts=True)
             if (counts > 1).any():
-                raise ValueError(f"{what} of predictions must differ, '{values[counts.argmax()]}' is there {counts.max()} times")
+                raise ValueError(f"{what} of predictions must be unique, found '{values[counts.argmax()]}' {counts.max()} times")
         sums = self.probabilities.sum(1)
-        wrong = ~((self.probabilities >= 0).all(1) & (np.abs(sums - 1) < TOLERANCE))
+        wrong = ~((self.probabilities >= 0).all(1) & (np.abs(sums - 1) < SUM_TOLERANCE))
         if wrong.any():
             row = int(wrong.argmax())
-            raise ValueError(f"probabilities of a clip must be 0 or more and sum to 1; those of '{self.ids[row]}' sum to {sums[row]:g}")
+            raise ValueError(f"probabilities of a clip must be 0 or more and sum to 1, those of '{self.ids[row]}' sum to {sums[row]:g}")
         if self.labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be whole numbers, found type {self.labels.dtype}")
         if count and not (self.labels.min() >= -1 and self.labels.max() < columns):
@@ -59,7 +61,7 @@ class Predictions:
         return len(self.ids)
 
     @property
-    def guesses(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """The most probable class of each clip, (N,)."""
         return self.probabilities.argmax(1)
 
@@ -68,31 +70,34 @@ class Predictions:
         return self._rows(self.labels >= 0)
 
     def of(self, ids: Iterable[str]) -> "Predictions":
-        """The predictions of the clips with these ids, in their order.
+        """The predictions of the clips with these ids, in the order of ``ids``.
 
         Raises:
-            ValueError: a clip is not there; the message has an example of the ids that are.
+            ValueError: there is no prediction of a clip. The message shows an id that there is.
         """
         place, wanted = {id: row for row, id in enumerate(self.ids.tolist())}, list(ids)
         if lacking := [id for id in wanted if id not in place]:
-            example = f"its own are such as {self.ids[0]}" if len(self) else "they are of no clip at all"
-            raise ValueError(f"the predictions lack {len(lacking)} of {len(wanted)} clips, such as {lacking[0]}; {example}")
+            found = f"they are of clips such as {self.ids[0]}" if len(self) else "they are of no clips"
+            raise ValueError(
+                f"the predictions lack {len(lacking)} of {len(wanted)} clips (such as {lacking[0]}); {found}; choose predictions of the "
+                "same data"
+            )
         return self._rows(np.array([place[id] for id in wanted], dtype=int))
 
     def _rows(self, rows: np.ndarray) -> "Predictions":
         return Predictions(self.ids[rows], self.labels[rows], self.probabilities[rows], self.classes)
 
     def save(self, path: str | Path) -> None:
-        """Write an ``npz`` file that loads without pickle; it appears under its name once it is whole."""
+        """Write an ``npz`` file that loads without pickle. It appears under its name only when it is complete."""
         path = Path(path)
         unfinished = path.with_name(f".{path.stem}.unfinished.npz")
-        arrays = {
-            "ids": self.ids.astype(str),
-            "labels": self.labels,
-            "probabilities": self.probabilities,
-            "classes": self.classes.astype(str),
-        }
-        np.savez_compressed(unfinished, **arrays)
+        np.savez_compressed(
+            unfinished,
+            ids=self.ids.astype(str),
+            labels=self.labels,
+            probabilities=self.probabilities,
+            classes=self.classes.astype(str),
+        )
         os.replace(unfinished, path)
 
 
@@ -100,38 +105,42 @@ def load(path: str | Path) -> Predictions:
     """Predictions from a file that ``Predictions.save`` wrote.
 
     Raises:
-        ValueError: it is no such file, or what it holds makes no sense; scores of other toolboxes are for ``ensemble.score_files``.
+        ValueError: it is not such a file, or its contents are invalid. For scores of other toolboxes see ``ensemble.score_files``.
     """
     fields = ("ids", "labels", "probabilities", "classes")
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
-            missing = [name for name in fields if name not in held]
-            arrays = {name: held[name] for name in fields if name in held}
-    except TypeError:  # a bare array opens no context
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            missing = [name for name in fields if name not in stored]
+            arrays = {name: stored[name] for name in fields if name in stored}
+    except TypeError:  # a single array is not a context manager
         raise ValueError(f"{path}: not a predictions file (a single array); read it with `ensemble.score_files.read`") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a predictions file ({error}); read other scores with `ensemble.score_files.read`") from None
     if missing:
-        raise ValueError(f"{path}: a predictions file holds {', '.join(fields)}; {missing[0]!r} is not in it")
+        raise ValueError(f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing")
     try:
         return Predictions(**arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def judgeable(by_split: Mapping[str, Predictions], wanted: str = "test") -> tuple[str, str]:
-    """The split to judge by: the one wanted, or ``val`` where no label of that is known; and a sentence that says so, else empty.
+def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") -> tuple[str, str]:
+    """The split to evaluate on; and a sentence that says why it is not the wanted one, else empty.
+
+    Args:
+        labels: class indices of the clips of each split, −1 where unknown.
+        wanted: this split is used if a label of it is known, else ``val``.
 
     Raises:
-        ValueError: there are no predictions of the split, or no known labels in either.
+        ValueError: there is no such split, or no label of it or of ``val`` is known.
     """
-    if wanted not in by_split:
-        raise ValueError(f"there are no predictions of split {wanted!r}; there are some of {', '.join(sorted(by_split)) or 'none'}")
-    if (by_split[wanted].labels >= 0).any():
-        return wanted, ""
-    if wanted == "val" or "val" not in by_split or not (by_split["val"].labels >= 0).any():
-        raise ValueError(f"no class of the {wanted} clips is known, nor of validation clips, so there is nothing to judge by")
-    return "val", f"The classes of the {len(by_split[wanted])} {wanted} clips are unknown, so it is judged on the validation clips."
+    check_choice("split", wanted, sorted(labels))
+    tried = list(dict.fromkeys([wanted, "val"]))
+    usable = [split for split in tried if split in labels and (labels[split] >= 0).any()]
+    if not usable:
+        raise ValueError(f"no label of split {' or '.join(tried)} is known, so nothing can be evaluated; give data with labels")
+    unknown = f"The classes of the {len(labels[wanted])} {wanted} clips are unknown, so the validation clips are used."
+    return usable[0], "" if usable[0] == wanted else unknown
 
 
 @torch.inference_mode()
@@ -141,10 +150,10 @@ def predict(
     """Probabilities of each clip, averaged over its test-time views.
 
     Args:
-        model: gives logits and embeddings; it is left in evaluation mode.
-        views: what the model is given for some clips, named by their rows: the arguments of one call after the other, each for as
-            many views of every clip, clip after clip.
-        batch_size: how many clips go through the model at a time.
+        model: returns logits and embeddings. It is left in evaluation mode.
+        views: takes the rows of some clips and yields the arguments of one call of the model after another. Each call takes the same
+            number of views of every clip, clip after clip.
+        batch_size: clips that the model takes at a time.
     """
     model.eval()
     averages = []

@@ -1,12 +1,14 @@
-"""Run folders: what a training run leaves behind, written so that no file under its final name is ever half there."""
+"""Run folders: the files that a training run writes. A file gets its final name only when it is complete."""
 
 import argparse
+import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -18,40 +20,80 @@ import filelock
 import pandas as pd
 
 from .clips import Clips, outputs_folder
+from .readers import limits
 from .settings import Settings
 
 RESULT = "result.json"
-"""Written last: a run without it is not finished."""
+"""The file that is written last: a run without it is not finished."""
+SETTINGS = "settings.json"
+"""The file that is written first."""
+FILES = (SETTINGS, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
+"""All files that a run writes into its folder, except hidden ones."""
+MAX_NAME_LENGTH = 150
+NAME = re.compile(rf"\w[\w.+=,-]{{0,{MAX_NAME_LENGTH - 1}}}")
+"""The pattern of a name that becomes a file or folder: it cannot lead to another folder."""
 
 
 def name(settings: Settings, data: str | Path = "synthetic") -> str:
-    """The name of a run where none is given: data (unless ``synthetic``), main settings, and all that differs from the preset."""
+    """The default name of a run: data (unless ``synthetic``), main settings, and all settings that differ from the preset."""
     settings = settings.resolve()
     parts = [] if str(data) == "synthetic" else [Path(data).name]
     parts += [settings.model, settings.stream, settings.layout, settings.temporal, settings.preset]
     parts += [settings.strategy] if settings.of_model.input == "graph" and settings.strategy != "spatial" else []
     parts += [] if settings.semantic_weight else ["plain"]
-    parts += [f"semantic_weight{settings.semantic_weight:g}"] if settings.semantic_weight not in (0, Settings.semantic_weight) else []
+    usual = Settings().weights | ({} if settings.semantic_weight else {"semantic": 0.0})
+    parts += [f"{term}_weight{weight:g}" for term, weight in settings.weights.items() if weight != usual[term]]
     parts += [Path(settings.embeddings).stem] if settings.embeddings else []
     parts += [f"{name}{value:g}" for name, value in settings.differing().items()]
-    return "-".join([*parts, str(settings.seed)])
+    return safe_name("-".join([*parts, str(settings.seed)]))
 
 
-def folder(name: str, outputs: str | Path = "") -> Path:
-    """The folder of a run, made if need be."""
-    path = outputs_folder(outputs) / "runs" / name
+def folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
+    """The folder of the run (or of another ``kind`` of result, such as an ensemble) with that name; made if it does not exist.
+
+    Raises:
+        ValueError: a name that is not letters, digits and ``. _ + = , -``, so that it could lead to another folder.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind} must be up to {MAX_NAME_LENGTH} letters, digits and . _ + = , - and "
+            f"begin with a letter, a digit or _, got {name[:80]!r}"
+        )
+    path = outputs_folder(outputs) / f"{kind}s" / name
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-@contextmanager
-def lock(run: Path) -> Iterator[None]:
-    """Hold a run folder for this process alone.
+def safe_name(text: str) -> str:
+    """The text, if it can be a file name; else a name made from it: other characters become ``-``, and a digest makes it unique."""
+    if NAME.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    readable = re.sub(r"[^\w.+=,-]+", "-", text).strip("-.+=,")[: MAX_NAME_LENGTH - 9]
+    return f"{readable}-{digest}" if readable else digest
 
-    The operating system frees the lock when its holder ends, however it ends, so none is ever left over.
+
+def require_own_folder(path: Path, files: Iterable[str]) -> None:
+    """Check that a folder has no files of another origin, before it is written to.
+
+    Args:
+        files: the names of all files that are written into it; hidden files are ignored.
 
     Raises:
-        RuntimeError: another process holds it; the message names host and process.
+        ValueError: the folder has another file.
+    """
+    if foreign := sorted(entry.name for entry in path.iterdir() if entry.name not in files and not entry.name.startswith(".")):
+        raise ValueError(f"{path}: not overwritten, since it has {foreign[0]!r}, a file of another origin; choose another name")
+
+
+@contextmanager
+def lock(run: Path) -> Iterator[None]:
+    """Lock a run folder for this process.
+
+    The operating system frees the lock when the process ends, also when it is killed, so no lock is left over.
+
+    Raises:
+        RuntimeError: another process has the lock; the message names host and process.
     """
     guard, holder = filelock.FileLock(run / ".lock"), run / ".holder.json"
     try:
@@ -69,10 +111,10 @@ def lock(run: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it there once the disk has it, so that it is either the old or the new one.
+    """Write a file under a temporary name and rename it when it is on the disk, so that ``path`` is either the old or the new file.
 
     Raises:
-        OSError: it cannot be written; the old one stays as it was, and nothing is left beside it.
+        OSError: the file cannot be written. The old file stays as it was, and the temporary one is removed.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
@@ -83,7 +125,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(unfinished, path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        reason = f"{path}: cannot be written ({error.strerror}), what was there before still is; make room and run the same again to go on"
+        reason = f"{path}: cannot be written ({error.strerror}), an older file stays as it was; free disk space and run the same again"
         raise OSError(reason) from None
 
 
@@ -97,16 +139,20 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """What ``write_json`` wrote. Raises ValueError, naming the file, where that is no json."""
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """What ``write_json`` wrote. Raises ValueError, naming the file, where it is damaged or lacks one of the keys."""
+    way_out = "restore it, choose another `run` name, or train the run anew with `resume=False`"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = limits.document(path)
     except ValueError as error:
-        raise ValueError(f"{path}: not json ({error}); remove it, or choose another `run` name") from None
+        raise ValueError(f"{error}; {way_out}") from None
+    if lacking := [key for key in keys if not isinstance(content, dict) or key not in content]:
+        raise ValueError(f"{path}: damaged, it has no {lacking[0]!r}; {way_out}")
+    return content
 
 
 def environment() -> dict[str, str]:
-    """What a result depends on beside its settings: versions, machine, and the state of the repository."""
+    """What a result depends on besides its settings: versions, machine, and the state of the repository."""
     about = {package: version(package) for package in ("miga_lib", "torch", "numpy")}
     about |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}", "host": platform.node()}
     return about | {"git": _git_state(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -124,19 +170,22 @@ def _git_state() -> str:
 def result(run: Path) -> dict[str, Any]:
     """Settings, environment and scores of a finished run. Raises FileNotFoundError where the run is not finished."""
     if not (run / RESULT).exists():
-        raise FileNotFoundError(f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to go on with it")
-    return read_json(run / RESULT)
+        raise FileNotFoundError(f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to resume it")
+    return read_json(run / RESULT, "settings", "data", "scores")
 
 
 def fingerprint(clips: Clips) -> dict[str, Any]:
-    """What says that two runs are of the same clips: how many, the classes, and a digest of ids, labels, splits and lengths."""
+    """What is equal for two runs on the same clips: number, classes, a digest of ids, labels, splits and lengths, and a checksum.
+
+    The checksum is that of the keypoints in the order of the table, so it differs between layouts; the digest does not.
+    """
     columns = clips.table[["id", "label", "split", "frames"]]
     digest = int(pd.util.hash_pandas_object(columns, index=False).sum())
-    return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes)}
+    return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes), "checksum": clips.checksum}
 
 
 def table(outputs: str | Path = "") -> pd.DataFrame:
-    """Every run under ``outputs/runs``, the newest first: a row each, whatever state it is in.
+    """A row for each run under ``outputs/runs``, in any state, the newest first.
 
     Columns: run, state (finished, unfinished, or broken and why), changed (when it was finished or last written to), epochs_done, the
     settings, clips and digest (of its data), seconds, and the scores as ``<split>_<score>``.
@@ -149,12 +198,12 @@ def table(outputs: str | Path = "") -> pd.DataFrame:
 
 
 def _row(run: Path) -> dict[str, Any]:
-    """What there is to tell of one run."""
+    """The row of a run in ``table``."""
     finished = (run / RESULT).exists()
     row: dict[str, Any] = {"state": "finished" if finished else "unfinished", "epochs_done": 0}
     try:
-        about = read_json(run / "settings.json")
-        row |= about["settings"] | {"clips": about["data"]["clips"], "digest": about["data"]["digest"]}
+        about = read_json(run / SETTINGS, "settings", "data")
+        row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "checksum")}
         if (run / "metrics.csv").exists():
             row["epochs_done"] = len(pd.read_csv(run / "metrics.csv"))
         if finished:
@@ -162,7 +211,7 @@ def _row(run: Path) -> dict[str, Any]:
             row["seconds"] = about["seconds"]
             row |= {f"{split}_{score}": value for split, scores in about["scores"].items() for score, value in scores.items()}
             if lacking := [f"{split}.npz" for split in about["scores"] if not (run / f"{split}.npz").exists()]:
-                row["state"] = f"broken: {lacking[0]} is gone"
+                row["state"] = f"broken: {lacking[0]} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         row["state"] = f"broken: {type(error).__name__}: {error}"
     written = [run / RESULT] if finished else [run, *run.glob("*.*")]
@@ -170,27 +219,28 @@ def _row(run: Path) -> dict[str, Any]:
 
 
 def newest(count: int, outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
-    """Folders of the runs that were finished last, of all of them or of those on the given clips.
+    """Folders of the ``count`` runs that were finished last, of all runs or of those on the given clips.
 
     Raises:
-        FileNotFoundError: there are fewer.
+        FileNotFoundError: there are fewer finished runs.
     """
     finished = _finished(outputs, clips).head(count)
     if len(finished) < count:
         raise FileNotFoundError(
-            f"{outputs_folder(outputs) / 'runs'}: {count} finished runs are needed and {len(finished)} are there; train with 04_train first"
+            f"{outputs_folder(outputs) / 'runs'}: expected at least {count} finished runs, found {len(finished)}; train with 04_train first"
             + (", on the same `data`" if clips is not None else "")
         )
-    return [folder(name, outputs) for name in finished["run"]]
+    return [outputs_folder(outputs) / "runs" / name for name in finished["run"]]
 
 
 def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
-    """Folders of the newest finished limb run and of the joint run that is most like it, the joint run first.
+    """Folders of a finished joint run and a finished limb run, in this order.
 
-    The joint run is of the same model; of several the one that shares most of the other settings, and of those the newest.
+    The limb run is the newest one. The joint run has the same model; of several, it is the one with the most settings in common, and of
+    those the newest.
 
     Raises:
-        FileNotFoundError: one of the two is not there.
+        FileNotFoundError: there is no such joint or limb run.
     """
     finished = _finished(outputs, clips)
     limbs = finished[finished["stream"] == "limb"] if len(finished) else finished
@@ -202,35 +252,40 @@ def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list
             "or name the `runs` to fuse"
         )
     alike = (joints[[field.name for field in fields(Settings)]] == limbs[[field.name for field in fields(Settings)]].iloc[0]).sum(axis=1)
-    return [folder(name, outputs) for name in (joints.loc[alike.idxmax(), "run"], limbs["run"].iloc[0])]
+    return [outputs_folder(outputs) / "runs" / name for name in (joints.loc[alike.idxmax(), "run"], limbs["run"].iloc[0])]
 
 
 def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
     every = table(outputs)
     finished = every[every["state"] == "finished"]
-    return finished if clips is None or finished.empty else finished[finished["digest"] == fingerprint(clips)["digest"]]
+    if clips is None or finished.empty:
+        return finished
+    data = fingerprint(clips)
+    # Keypoints are compared where both sides have the same joints; runs of earlier versions kept no checksum of theirs.
+    comparable = (finished["layout"] == clips.layout.name) & (finished["checksum"] != "")
+    return finished[(finished["digest"] == data["digest"]) & (~comparable | (finished["checksum"] == data["checksum"]))]
 
 
 def find(name: str, outputs: str | Path = "") -> Path:
     """The folder of a finished run, or of an ensemble, by its name or path.
 
     Raises:
-        ValueError: there is none; the message lists the runs that there are.
+        ValueError: there is none; the message lists finished runs.
     """
     for kind in ("runs", "ensembles"):
         if name and (path := outputs_folder(outputs) / kind / name / RESULT).exists():
             return path.parent
     known = ", ".join(_finished(outputs, None)["run"].head(10)) or "none"
-    raise ValueError(f"there is no finished run or ensemble {name!r} in {outputs_folder(outputs)}; there are {known}")
+    raise ValueError(f"there is no finished run or ensemble {name!r} in {outputs_folder(outputs)}; finished runs are {known}")
 
 
 def to_tensorboard(outputs: str | Path = "") -> Path:
-    """Write what ``metrics.csv`` of each run tells as TensorBoard's event files: ``tensorboard --logdir outputs`` then shows it.
+    """Write the content of each run's ``metrics.csv`` as event files of TensorBoard, which ``tensorboard --logdir outputs`` shows.
 
-    Settings and final scores appear under its tab for hyperparameters. What was written there before is replaced.
+    Settings and final scores appear in its tab for hyperparameters. Older event files are replaced.
 
     Returns:
-        The folder, ``outputs/tensorboard``, with one folder a run.
+        The folder ``outputs/tensorboard``, which has one folder for each run.
 
     Raises:
         ModuleNotFoundError: TensorBoard is not installed.
@@ -256,8 +311,8 @@ def to_tensorboard(outputs: str | Path = "") -> Path:
 
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.runs``: the table of all runs."""
-    parser = argparse.ArgumentParser(prog="python -m miga_lib.runs", description="The runs that there are, the newest first.")
-    parser.add_argument("--outputs", default="", help="where runs lie; empty: the repository's outputs/")
+    parser = argparse.ArgumentParser(prog="python -m miga_lib.runs", description="A table of all runs, the newest first.")
+    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
     parser.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard as well")
     given = parser.parse_args(arguments)
     columns = ["run", "state", "epochs_done", "val_top1", "test_top1", "test_mean_class", "test_macro_f1", "test_majority", "seconds"]

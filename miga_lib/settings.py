@@ -1,4 +1,4 @@
-"""What a run is asked to do: ``Settings``, and the presets that fill in what they leave open."""
+"""``Settings`` of a run, and the presets, which give the values that settings leave open."""
 
 import math
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ DEVICES = "auto, cpu, cuda or cuda:<number>"
 
 @dataclass(frozen=True)
 class Preset:
-    """The size of the input and the schedule. The size of each network in a preset is in its row of ``models.MODELS``.
+    """The size of the input, and the schedule. The size of a network in each preset is in its row of ``models.MODELS``.
 
-    The fields that ``Settings`` has too hold where a setting is 0.
+    Where a setting is 0, the preset's field with the same name is used.
     """
 
     epochs: int
@@ -29,7 +29,7 @@ class Preset:
     test_size: int
     dropout: float
     segment_clips: int
-    """Temporal views of a test clip where ``temporal`` is ``segments``."""
+    """Number of temporal views of a test clip where ``temporal`` is ``segments``."""
     test_batch_size: int = 32
     weight_decay: float = 3e-4
     momentum: float = 0.9
@@ -45,12 +45,12 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the outcome of a run, beside the clips.
+    """Everything besides the clips that determines the result of a run.
 
-    A number that is 0 where 0 makes no sense, and ``auto``, stand for the value of the preset; ``resolve`` fills them in.
+    A number that is 0 where 0 makes no sense, and ``auto``, stand for the preset's value; ``resolve`` fills them in.
 
     Raises:
-        ValueError: naming the setting, the values it may have and the value it had.
+        ValueError: a setting has a value that it cannot have; the message names the setting, the possible values and the value found.
     """
 
     model: str = "posec3d"
@@ -58,7 +58,7 @@ class Settings:
     layout: str = "imigue41"
     temporal: str = "align"
     semantic_weight: float = 20.0
-    """Weight of the semantic loss; 0 switches it off."""
+    """Weight of the semantic loss; 0: no semantic loss."""
     preset: str = "auto"
     epochs: int = 0
     batch_size: int = 0
@@ -69,17 +69,17 @@ class Settings:
     strategy: str = "spatial"
     """How a graph model partitions the neighbours of a joint; heatmap models ignore it."""
     embeddings: str = ""
-    """Table of class embeddings, see ``labels.embeddings``; empty: the one that comes with the package."""
+    """Table of class embeddings, see ``labels.embeddings``; empty: the table of the package."""
     frames: int = 0
-    """T, the number of frames that every clip is brought to."""
+    """T, the number of frames that every clip is resampled to."""
     size: int = 0
     """Side of a heatmap in training, in pixels; test heatmaps keep the preset's ratio to it."""
     width: int = 0
     """Channels of the network's first layer; the other layers have multiples of it."""
     dropout: float = 0.0
-    """Share of values dropped, below 1; 0: the preset's, so a network without dropout is asked for by a tiny value such as 1e-9."""
+    """Share of values dropped, below 1. 0 is the preset's value; for a network without dropout, set a tiny value such as 1e-9."""
     weight_decay: float = 0.0
-    """0: the preset's; a tiny value such as 1e-12 switches it off."""
+    """0 is the preset's value; for no weight decay, set a tiny value such as 1e-12."""
 
     def __post_init__(self) -> None:
         of_model = f" for model {self.model!r}"
@@ -92,13 +92,15 @@ class Settings:
             value = getattr(self, field.name)
             if field.type in (int, float) and not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"{field.name} must be 0 or more, got {value!r}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, got {self.seed!r}")
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
         if self.device != "auto" and not self.device.startswith(("cpu", "cuda")):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
             raise ValueError(f"device must be {DEVICES}, got {self.device!r}{reason}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"device {self.device!r} was asked for and PyTorch finds no CUDA device; use 'auto' or 'cpu'")
+            raise ValueError(f"device {self.device!r} was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'")
 
     @classmethod
     def choose(cls, parameters: Mapping[str, Any]) -> "Settings":
@@ -107,9 +109,9 @@ class Settings:
         The parameter ``more`` is a dict of further settings, for the fields that a notebook does not list.
 
         Raises:
-            ValueError: ``more`` names something that is no setting, or that is a parameter of its own; a value of another type.
+            ValueError: ``more`` has a name that is not a setting, a setting that is also a parameter, or a value of the wrong type.
         """
-        known = {field.name: field.type for field in fields(cls)}
+        known: dict[str, Any] = {field.name: field.type for field in fields(cls)}
         more = dict(parameters.get("more", {}))
         for name, value in more.items():
             if name in parameters:
@@ -119,8 +121,20 @@ class Settings:
                 raise ValueError(f"more[{name!r}] must be {known[name].__name__}, got {value!r} ({type(value).__name__})")
         return cls(**{name: parameters[name] for name in known if name in parameters} | more)
 
+    @classmethod
+    def of_run(cls, stored: Mapping[str, Any], device: str = "cpu") -> "Settings":
+        """The resolved settings that a run stored, on another device. Settings unknown to the version that ran it have its values.
+
+        Raises:
+            ValueError: a setting that this version does not know, or what ``Settings`` refuses.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(stored.keys() - known):
+            raise ValueError(f"the run has a setting {unknown[0]!r} that this version of miga_lib does not know; update it")
+        return cls(**{**stored, "device": device, "precision": "auto"}).resolve()
+
     def resolve(self) -> "Settings":
-        """The same settings with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
+        """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
         device = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         name = self.preset if self.preset != "auto" else "paper" if device.startswith("cuda") else "quick"
         precision = self.precision if self.precision != "auto" else _fast_precision(device)
@@ -128,11 +142,11 @@ class Settings:
         return replace(self, preset=name, device=device, precision=precision, **filled)
 
     def differing(self) -> dict[str, Any]:
-        """The (resolved) numbers that are not those of the preset, by name."""
+        """The numbers that differ from the preset, by name, of resolved settings."""
         return {name: getattr(self, name) for name, value in self._defaults(self.preset).items() if getattr(self, name) != value}
 
     def _defaults(self, preset: str) -> dict[str, Any]:
-        """What 0 stands for in a preset."""
+        """The values that 0 stands for in a preset, by setting."""
         size = MODELS[self.model].sizes[preset]
         common = {name: getattr(PRESETS[preset], name) for name in IN_PRESET}
         return common | {"learning_rate": size.learning_rate, "width": size.width}
@@ -144,7 +158,7 @@ class Settings:
 
     @property
     def test_size(self) -> int:
-        """Side of a heatmap in test, in pixels, of resolved settings."""
+        """Side of a heatmap in test, in pixels; of resolved settings."""
         preset = PRESETS[self.preset]
         return round(self.size * preset.test_size / preset.size)
 
@@ -160,25 +174,26 @@ CHOICES = {
     "precision": PRECISIONS,
     "strategy": layouts.STRATEGIES,
 }
-"""Settings with a closed set of values that does not depend on other settings."""
+"""Possible values of settings that have a fixed set of them."""
 IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay")
-"""Settings whose value in a preset is the same for all models."""
+"""Settings whose preset value is the same for all models."""
 
 
 def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
-    """See to it that a parameter has one of the values in ``known``.
+    """Check that a parameter has one of the values in ``known``.
 
     Raises:
-        ValueError: naming the parameter, the values it may have and the value it had.
+        ValueError: it does not; the message names the parameter, the possible values and the value found.
     """
     if value not in list(known):
-        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}{about}, got {value!r}")
+        shown = (repr(one) if one == "" or "," in str(one) else str(one) for one in known)
+        raise ValueError(f"{name} must be one of {', '.join(shown)}{about}, got {value!r}")
 
 
 def _fast_precision(device: str) -> str:
-    """bf16 where the processor computes in it, fp32 elsewhere."""
+    """bf16 where the processor has instructions for it, else fp32."""
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    # PyTorch has no public question for this. Where a release drops these, the answer is fp32, which always works.
-    questions = (getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None), getattr(torch.cpu, "_is_avx512_bf16_supported", None))
-    return "bf16" if all(question is not None and question() for question in questions) else "fp32"
+    # PyTorch has no public function for this. Where a release removes these, fp32 is used, which always works.
+    checks = (getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None), getattr(torch.cpu, "_is_avx512_bf16_supported", None))
+    return "bf16" if all(check is not None and check() for check in checks) else "fp32"

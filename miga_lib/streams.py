@@ -12,14 +12,14 @@ from torch import Tensor
 from . import heatmaps
 from .layouts import Layout
 
-SIGMA = 0.6
-"""Width of a Gaussian in heatmap pixels, as in PoseC3D's configurations."""
+SIGMA_PX = 0.6
+"""Standard deviation of a Gaussian in heatmap pixels, as in PoseC3D's configurations."""
 
 
 def joint_heatmaps(
-    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA
+    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA_PX
 ) -> Float[Tensor, "N V T {size[0]} {size[1]}"]:
-    """A map for each joint of the layout, see ``heatmaps.joints``.
+    """A map for each joint of the layout, see ``heatmaps.joints``; ``size`` is (H, W).
 
     Raises:
         ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not above 0.
@@ -28,9 +28,9 @@ def joint_heatmaps(
 
 
 def limb_heatmaps(
-    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA
+    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA_PX
 ) -> Float[Tensor, "N L T {size[0]} {size[1]}"]:
-    """A map for each limb of the layout, see ``heatmaps.limbs``.
+    """A map for each limb of the layout, see ``heatmaps.limbs``; ``size`` is (H, W).
 
     Raises:
         ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not above 0.
@@ -44,10 +44,10 @@ def joint_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Te
     """Position and score of each joint, for one person.
 
     Positions are measured from the mean position of the layout's centre in the clip, in units of the mean distance of the joints from
-    there. So neither the position of the person in the video nor the distance of the camera matters, while all movements in the clip
-    are kept: one offset and one unit a clip. A mean depends less on one wrong detection than a largest extent does. Unlike the width
-    of the shoulders, it exists in every layout and does not shrink when the body turns. Where the centre is never detected, the mean
-    over all joints takes its place. A missing joint is 0 in all three channels.
+    it. So the result does not depend on the position of the person in the video or the distance of the camera, but all movements in
+    the clip are kept: each clip has one origin and one unit. A mean depends less on one wrong detection than a maximum does. Unlike
+    the width of the shoulders, it exists in every layout and does not shrink when the body turns. Where the centre is never detected,
+    the mean over all joints is used. A missing joint is 0 in all three channels.
 
     Source: input of Yan et al. (AAAI 2018), who scale by the video's frame instead.
 
@@ -87,13 +87,13 @@ def bone_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Fl
 
 
 def _channels_first(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Positions (N, V, T, 2) and scores (N, V, T): drawing does not depend on the order of axes, and models take channels first."""
+    """Positions (N, V, T, 2) and scores (N, V, T), so that maps come with channels first, as models take them."""
     _check(keypoints, layout)
     return keypoints[..., :2].transpose(1, 2), keypoints[..., 2].transpose(1, 2)
 
 
 def _normalised(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Positions (N, T, V, 2) from the mean position of the centre, in units of the mean distance; and scores (N, T, V, 1)."""
+    """Positions (N, T, V, 2) as described at ``joint_graph``, and scores (N, T, V, 1)."""
     _check(keypoints, layout)
     places, scores = keypoints[..., :2], keypoints[..., 2:]
     present, places = (scores > 0).double(), places.where(scores > 0, 0)
@@ -102,7 +102,7 @@ def _normalised(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     origin = (places * origins).sum((1, 2), keepdim=True) / origins.sum((1, 2), keepdim=True).clamp(min=1)
     centered = (places - origin) * present
     unit = centered.norm(dim=-1, keepdim=True).sum((1, 2), keepdim=True) / present.sum((1, 2), keepdim=True).clamp(min=1)
-    # The extent of a clip whose joints all lie at one point is rounding error.
+    # The extent of a clip whose joints are all at one point is rounding error.
     extent = unit > 1e-6 * places.abs().amax((1, 2, 3), keepdim=True)
     return torch.where(extent, centered / unit.where(extent, 1), 0).to(places.dtype), scores
 
@@ -114,18 +114,18 @@ def _bones(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
 
 
 def _motion(places: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    following = [torch.cat([of[:, 1:], torch.zeros_like(of[:, :1])], dim=1) for of in (places, scores)]
-    return _difference(*following, places, scores)
+    next_places, next_scores = (torch.cat([of[:, 1:], torch.zeros_like(of[:, :1])], dim=1) for of in (places, scores))
+    return _difference(next_places, next_scores, places, scores)
 
 
 def _difference(places: Tensor, scores: Tensor, other_places: Tensor, other_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions minus the other ones, with the lower score; both 0 where one of the two is missing."""
+    """Positions minus the other positions, and the lower of both scores; 0 where one of the two joints is missing."""
     lower = scores.minimum(other_scores)
     return (places - other_places).where(lower > 0, 0), lower
 
 
 def _nodes(places: Tensor, scores: Tensor) -> Tensor:
-    """The values of all nodes in the order of axes that graph models take, for M = 1 person."""
+    """Positions and scores as graph models take them, (N, 3, T, V, M), for M = 1 person."""
     return torch.cat([places, scores], dim=-1).permute(0, 3, 1, 2)[..., None].contiguous()
 
 

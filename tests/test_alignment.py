@@ -10,7 +10,7 @@ NEARLY_ONE = float(np.nextafter(1, 0))
 
 
 def clip(frames: int, seed: int = 0, joints: int = 5, missing: float = 0.3, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """A random clip (T, V, 3) in video pixels, in which each joint is missing in a share of the frames."""
+    """A random clip (T, V, 3) in video pixels, in which each joint is missing in some frames."""
     rng = np.random.default_rng(seed)
     keypoints = rng.random((frames, joints, 3)) * (1280, 720, 0.9) + (0, 0, 0.1)
     keypoints[rng.random((frames, joints)) < missing] = 0
@@ -18,7 +18,7 @@ def clip(frames: int, seed: int = 0, joints: int = 5, missing: float = 0.3, dtyp
 
 
 def align_joint_by_joint(keypoints: np.ndarray, length: int) -> np.ndarray:
-    """The definition of `align`, word by word."""
+    """The definition of `align`, computed joint by joint."""
     frames = len(keypoints)
     places = np.linspace(0, frames - 1, length)
     if frames >= length:
@@ -38,14 +38,14 @@ def align_joint_by_joint(keypoints: np.ndarray, length: int) -> np.ndarray:
 
 @settings(deadline=None)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 99), st.sampled_from([torch.float32, torch.float64]))
-def test_align_is_its_definition(frames, length, seed, dtype):
+def test_align_equals_its_definition(frames, length, seed, dtype):
     keypoints = clip(frames, seed, dtype=dtype)
     aligned = alignment.align(keypoints, length)
     assert aligned.dtype == dtype
     np.testing.assert_allclose(aligned.numpy(), align_joint_by_joint(keypoints.double().numpy(), length), rtol=1e-6, atol=1e-6)
 
 
-def test_long_clip_gives_its_frames_with_halves_rounded_to_even():
+def test_long_clip_is_sampled_with_halves_rounded_to_even():
     keypoints = clip(6, missing=0)
     # linspace(0, 5, 3) = 0, 2.5, 5 and linspace(0, 3, 3) = 0, 1.5, 3
     assert torch.equal(alignment.align(keypoints, 3), keypoints[[0, 2, 5]])
@@ -58,9 +58,9 @@ def test_short_clip_is_interpolated_over_the_frames_in_which_a_joint_is_present(
         [[[10.0, 20.0, 0.8], [10.0, 20.0, 0.8], nothing, nothing], [[30.0, 40.0, 0.4], nothing, [30.0, 40.0, 0.4], nothing]]
     )
     middle = alignment.align(keypoints, 3)[1]
-    # Both: the average. One of them: its place, half its score. None: nothing.
+    # Present in both frames: the average. In one: its position and half its score. In none: missing.
     assert middle.tolist() == pytest.approx(torch.tensor([[20.0, 30.0, 0.6], [10.0, 20.0, 0.4], [30.0, 40.0, 0.2], nothing]))
-    # A quarter of the way: 3/4 of the first frame and 1/4 of the second.
+    # At weight 1/4: 3/4 of the first frame and 1/4 of the second.
     assert alignment.align(keypoints, 5)[1, 0].tolist() == pytest.approx([15.0, 25.0, 0.7])
 
 
@@ -118,7 +118,7 @@ def test_mirrored_input_gives_mirrored_output(frames, length, seed):
 
 @settings(deadline=None)
 @given(st.integers(2, 40), st.integers(1, 40), st.integers(0, 99))
-def test_what_stands_at_a_missing_joint_does_not_matter(frames, length, seed):
+def test_coordinates_of_a_missing_joint_do_not_matter(frames, length, seed):
     keypoints = clip(frames, seed)
     written = keypoints.clone()
     written[..., :2][keypoints[..., 2] == 0] = torch.nan
@@ -145,7 +145,7 @@ def test_batch_equals_its_clips_one_by_one(frames, length, method, random, seed)
         assert torch.equal(batch[n], getattr(alignment, method)(keypoints[start : start + number], length, *of_clip))
 
 
-def test_clips_of_a_batch_come_in_the_order_asked_for():
+def test_clips_of_a_batch_are_in_the_requested_order():
     keypoints = clip(9)
     batch = alignment.resample(keypoints, torch.tensor([5, 0, 5]), torch.tensor([4, 2, 2]), 2)
     assert torch.equal(batch, keypoints[torch.tensor([[5, 8], [0, 1], [5, 6]])])
@@ -153,7 +153,7 @@ def test_clips_of_a_batch_come_in_the_order_asked_for():
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.none() | st.floats(0, NEARLY_ONE))
-def test_crop_pad_takes_frames_in_a_row_and_fills_the_end(frames, length, uniform):
+def test_crop_pad_takes_consecutive_frames_and_fills_the_end(frames, length, uniform):
     keypoints = clip(frames, missing=0)
     cut = alignment.crop_pad(keypoints, length, None if uniform is None else torch.tensor([uniform], dtype=torch.float64))
     begin = (keypoints[:, 0, 0] == cut[0, 0, 0]).nonzero().item()
@@ -165,10 +165,10 @@ def test_crop_pad_takes_frames_in_a_row_and_fills_the_end(frames, length, unifor
         assert begin == max(frames - length, 0) // 2
 
 
-def test_crop_pad_takes_every_cut_equally_often():
+def test_crop_pad_takes_every_start_equally_often():
     keypoints = clip(7, missing=0)
     uniform = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
-    # 5 cuts of 3 frames, each for a fifth of the numbers
+    # 5 starts for 3 frames, each for a fifth of the numbers
     begins = [(keypoints[:, 0, 0] == alignment.crop_pad(keypoints, 3, u[None])[0, 0, 0]).nonzero().item() for u in uniform]
     assert begins == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
@@ -181,7 +181,7 @@ def test_segments_take_one_frame_of_each_segment(frames, length, seed, draw):
     if draw == "random":
         uniform = torch.rand(length, generator=torch.Generator().manual_seed(seed))
     for i, frame in enumerate(alignment.segments(keypoints, length, uniform)[:, 0, 0].tolist()):
-        # Frame f lasts from f to f + 1, segment i from i·T/length to (i + 1)·T/length: they overlap.
+        # Frame f is the interval from f to f + 1, segment i that from i·T/length to (i + 1)·T/length: they overlap.
         assert frame * length < (i + 1) * frames
         assert (frame + 1) * length > i * frames
         if draw is None:
@@ -194,7 +194,7 @@ def test_segments_of_a_short_clip_repeat_its_frames_in_order():
     assert alignment.segments(keypoints, 5, torch.tensor([0.9, 0.9, 0.4, 0.0, 0.0]))[:, 0, 0].tolist() == [0, 0, 0, 1, 1]
 
 
-def test_draws_tell_how_many_numbers_a_clip_takes():
+def test_draws_is_the_number_of_random_numbers_of_a_clip():
     assert [alignment.draws(method, 48) for method in alignment.METHODS] == [0, 1, 48]
 
 
@@ -204,7 +204,7 @@ def test_draws_tell_how_many_numbers_a_clip_takes():
         ({"method": "stretch"}, "temporal method must be one of align, crop_pad, segments, got 'stretch'"),
         ({"length": 0}, "length must be 1 frame or more, got 0"),
         ({"frames": torch.tensor([4, 0])}, "at least 1 frame.*found clips of 0 to 4 frames"),
-        ({"starts": torch.tensor([0, 7])}, "among the 9 given: .* start at 0 to 7"),
+        ({"starts": torch.tensor([0, 7])}, "within the 9 given frames, found .* start at 0 to 7"),
         ({"starts": torch.tensor([-1, 0])}, "start at -1 to 0"),
         ({"uniform": torch.rand(2, 3)}, "'segments' takes 5 random numbers a clip, got 3: see `draws`"),
     ],

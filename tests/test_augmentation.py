@@ -8,11 +8,11 @@ from miga_lib import augmentation, heatmaps, layouts
 
 LAYOUT = layouts.get("imigue22")
 WINDOW_CUT = np.exp(-4.5)
-"""Height of a Gaussian 3σ from its centre: int() lets a window end there on one side and up to a pixel later on the other."""
+"""Height of a Gaussian 3σ from its centre. By int(), a window ends there on one side and up to a pixel later on the other."""
 
 
 def clips(seed: int = 0, number: int = 3, frames: int = 4, missing: float = 0.3) -> torch.Tensor:
-    """Random clips (N, T, V, 3) in video pixels, persons of different sizes in different places."""
+    """Random clips (N, T, V, 3) in video pixels, with persons of different sizes at different positions."""
     rng = np.random.default_rng(seed)
     places = rng.random((number, 1, 1, 2)) * 500 + rng.random((number, frames, 22, 2)) * rng.uniform(20, 300, (number, 1, 1, 1))
     keypoints = np.concatenate([places, rng.uniform(0.1, 1, (number, frames, 22, 1))], axis=-1)
@@ -22,17 +22,17 @@ def clips(seed: int = 0, number: int = 3, frames: int = 4, missing: float = 0.3)
 
 def test_box_is_a_square_with_a_margin_around_the_joints():
     keypoints = torch.tensor([[[[100.0, 50.0, 1.0], [180.0, 70.0, 0.2]], [[0.0, 0.0, 0.0], [140.0, 90.0, 0.9]]]])
-    # x from 100 to 180 is the longer side: 80 · 1.25 = 100 around (140, 70). The missing joint at (0, 0) does not count.
+    # x from 100 to 180 is the longer side: 80 · 1.25 = 100 around (140, 70). The missing joint at (0, 0) is ignored.
     assert augmentation.crop_box(keypoints).tolist() == [[90.0, 20.0, 190.0, 120.0]]
     assert augmentation.crop_box(keypoints, margin=0).tolist() == [[100.0, 30.0, 180.0, 110.0]]
 
 
-def test_joint_at_the_origin_counts_when_it_has_a_score():
+def test_joint_at_the_origin_is_in_the_box_if_it_has_a_score():
     keypoints = torch.tensor([[[[0.0, 0.0, 0.5], [40.0, 20.0, 0.5]]]])
     assert augmentation.crop_box(keypoints, margin=0).tolist() == [[0.0, -10.0, 40.0, 30.0]]
 
 
-def test_box_of_a_stray_joint_is_10_px_wide_and_there_is_one_for_nobody():
+def test_box_of_one_joint_is_10_px_wide_and_an_empty_clip_has_one_too():
     keypoints = torch.zeros(2, 3, 4, 3)
     keypoints[0, 1, 2] = torch.tensor([300.0, 200.0, 0.7])
     assert augmentation.crop_box(keypoints).tolist() == [[295.0, 195.0, 305.0, 205.0], [-5.0, -5.0, 5.0, 5.0]]
@@ -40,7 +40,7 @@ def test_box_of_a_stray_joint_is_10_px_wide_and_there_is_one_for_nobody():
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.floats(0, 1))
-def test_box_holds_all_present_joints_of_its_clip(seed, margin):
+def test_box_contains_all_present_joints_of_its_clip(seed, margin):
     keypoints = clips(seed)
     boxes = augmentation.crop_box(keypoints, margin)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -52,7 +52,7 @@ def test_box_holds_all_present_joints_of_its_clip(seed, margin):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4), min_size=1, max_size=5))
-def test_random_crop_lies_in_its_box_with_area_and_aspect_in_range(uniform):
+def test_random_crop_is_in_its_box_with_area_and_aspect_in_range(uniform):
     boxes = torch.tensor([[10.0, -20.0, 110.0, 80.0]], dtype=torch.float64).expand(len(uniform), -1)
     crops = augmentation.random_resized_crop(boxes, torch.tensor(uniform, dtype=torch.float64))
     width, height = (crops[:, 2:] - crops[:, :2]).T
@@ -65,16 +65,16 @@ def test_random_crop_lies_in_its_box_with_area_and_aspect_in_range(uniform):
 
 def test_random_crop_worked_by_hand():
     boxes = torch.tensor([[0.0, 0.0, 100.0, 100.0]]).expand(3, -1)
-    # Half-way the logarithm of the aspect is 0, so sides are the root of the area: √0.78 · 100 = 88.3, then √0.56 · 100 = 74.8.
+    # In the middle the logarithm of the aspect ratio is 0, so sides are the root of the area: √0.78 · 100 = 88.3, then √0.56 · 100 = 74.8.
     uniform = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [1.0, 0.0, 0.0, 0.5]])
     crops = augmentation.random_resized_crop(boxes, uniform)
     assert crops[0].tolist() == pytest.approx([0, 0, 88.318, 88.318], abs=1e-3)
     assert crops[1].tolist() == pytest.approx([12.583, 0, 87.417, 74.833], abs=1e-3)
-    # Area 1 and aspect 3/4 would be √(4/3) = 1.155 high: cut to the box's height, √(3/4) = 0.866 wide.
+    # Area 1 and aspect 3/4 would be √(4/3) = 1.155 high: set to the box's height, with a width of √(3/4) = 0.866.
     assert crops[2].tolist() == pytest.approx([0, 0, 86.603, 100], abs=1e-3)
 
 
-def test_random_crop_says_how_many_numbers_it_takes():
+def test_random_crop_refuses_another_number_of_random_numbers():
     with pytest.raises(ValueError, match="takes 4 random numbers a clip, got 3"):
         augmentation.random_resized_crop(torch.zeros(2, 4), torch.zeros(2, 3))
 
@@ -82,7 +82,7 @@ def test_random_crop_says_how_many_numbers_it_takes():
 def test_corners_of_the_box_become_corners_of_the_map():
     keypoints = torch.tensor([[[[10.0, 20.0, 0.5], [110.0, 70.0, 0.5], [60.0, 45.0, 0.5], [0.0, 0.0, 0.0]]]])
     pixels = augmentation.to_pixels(keypoints, torch.tensor([[10.0, 20.0, 110.0, 70.0]]), (56, 48))
-    # Height 56, width 48; the missing joint stays where missing joints are.
+    # Height 56, width 48; the missing joint stays at (0, 0).
     assert pixels.tolist() == [[[[0.0, 0.0, 0.5], [48.0, 56.0, 0.5], [24.0, 28.0, 0.5], [0.0, 0.0, 0.0]]]]
 
 
@@ -111,7 +111,7 @@ def test_flip_is_its_own_inverse(seed):
 
 @settings(deadline=None)
 @given(st.integers(0, 999))
-def test_drawing_the_flipped_is_flipping_the_drawn(seed):
+def test_heatmaps_of_flipped_joints_are_flipped_heatmaps(seed):
     keypoints, size = clips(seed), (40, 56)
     pixels = augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), size)
     flipped = augmentation.flip(pixels, LAYOUT, torch.ones(3, dtype=torch.bool), 56)

@@ -1,4 +1,4 @@
-"""Weights of others: equal outputs from files in their format, heads anew where asked, and words for a file that does not fit."""
+"""Checkpoints of other projects: equal outputs from their files, new heads on request, and a clear error for a file that does not fit."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ PYSKL = {"base_channels": 4, "stage_blocks": (2, 1)}
 
 
 def pyskl_weights(joints=5, classes=7, **more):
-    """A state dict under PySkl's names, and the heatmaps to try it on."""
+    """A state dict with PySkl's names, and heatmaps as input."""
     model = test_posec3d.randomised(PoseC3D(joints, classes, **PYSKL, **more)).eval()
     state = {f"cls_head.{name}" if name.startswith(("fc_cls", "emb_fc")) else name: value for name, value in model.state_dict().items()}
     return state, model
@@ -28,7 +28,7 @@ def heatmaps(joints=5):
 
 
 def stgcn_weights(layout="openpose18", classes=7, strategy="spatial"):
-    """A state dict under the names of ST-GCN's authors, with the layout's own graph."""
+    """A state dict with the names of ST-GCN's authors and the layout's graph."""
     model = STGCN(layouts.get(layout), classes, strategy=strategy, channels=(8, 8, 16))
     graph = model.A.clone()
     test_stgcn.randomised(model).A.copy_(graph)
@@ -56,8 +56,8 @@ def test_pyskl_files_give_equal_outputs(tmp_path, wrap):
     torch.testing.assert_close(loaded(heatmaps())[0], model(heatmaps())[0], rtol=0, atol=0)
 
 
-def test_the_published_size_gives_what_the_paper_computes(tmp_path):
-    """Against the network written out sum by sum, for a file with PySkl's names."""
+def test_the_published_size_gives_the_outputs_of_the_paper(tmp_path):
+    """Compared with the network computed sum by sum, for a file with PySkl's names."""
     model = test_posec3d.randomised(PoseC3D(3, 4, embedding_size=5))
     checkpoints.save_pyskl(model, tmp_path / "best.pth")
     clips = torch.rand((1, 3, 4, 16, 16), generator=torch.Generator().manual_seed(0))
@@ -65,7 +65,7 @@ def test_the_published_size_gives_what_the_paper_computes(tmp_path):
     torch.testing.assert_close(checkpoints.load_pyskl(tmp_path / "best.pth")(clips), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_embedding_head_of_2023_comes_along(tmp_path):
+def test_the_embedding_head_of_2023_is_loaded(tmp_path):
     state, model = pyskl_weights(embedding_size=6)
     assert "cls_head.emb_fc.weight" in state
     torch.save(state, tmp_path / "best.pth")
@@ -80,8 +80,8 @@ def test_stgcn_files_give_equal_outputs(tmp_path):
     torch.testing.assert_close(loaded(poses)[0], model(poses)[0], rtol=0, atol=0)
 
 
-def test_files_of_an_old_pytorch_are_read(tmp_path):
-    """They are no zip archives and have no counters in their batch norms."""
+def test_files_of_old_pytorch_versions_are_read(tmp_path):
+    """They are not zip archives, and their batch norms have no counters."""
     state, model = stgcn_weights()
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "st_gcn.pt", _use_new_zipfile_serialization=False)
@@ -90,47 +90,47 @@ def test_files_of_an_old_pytorch_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "distance", "spatial"])
-def test_the_number_of_partitions_tells_the_strategy(tmp_path, strategy):
+def test_the_number_of_partitions_gives_the_strategy(tmp_path, strategy):
     state, _ = stgcn_weights(strategy=strategy)
     torch.save(state, tmp_path / "st_gcn.pt")
     assert checkpoints.load_stgcn(tmp_path / "st_gcn.pt").A.shape == state["A"].shape
 
 
-def test_another_number_of_classes_starts_the_head_anew_and_says_so(tmp_path):
+def test_another_number_of_classes_initialises_the_head_anew_with_a_warning(tmp_path):
     state, model = pyskl_weights()
     torch.save(state, tmp_path / "best.pth")
-    with pytest.warns(UserWarning, match=r"best\.pth: not taken from the file, starting anew: fc_cls\.weight, fc_cls\.bias$"):
+    with pytest.warns(UserWarning, match=r"best\.pth: not loaded from the file, initialised anew: fc_cls\.weight, fc_cls\.bias$"):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", num_classes=3)
     torch.testing.assert_close(loaded.features(heatmaps()), model.features(heatmaps()), rtol=0, atol=0)
     assert loaded(heatmaps())[0].shape == (2, 3)
     torch.save(stgcn_weights()[0], tmp_path / "st_gcn.pt")
-    with pytest.warns(UserWarning, match="starting anew: fcn.weight, fcn.bias"):
+    with pytest.warns(UserWarning, match="initialised anew: fcn.weight, fcn.bias"):
         assert checkpoints.load_stgcn(tmp_path / "st_gcn.pt", num_classes=3).fcn.out_channels == 3
 
 
-def test_another_number_of_joints_starts_the_stem_anew_and_says_so(tmp_path):
+def test_another_number_of_joints_initialises_the_stem_anew_with_a_warning(tmp_path):
     state, _ = pyskl_weights()
     torch.save(state, tmp_path / "best.pth")
-    with pytest.warns(UserWarning, match=r"starting anew: backbone\.conv1\.conv\.weight$"):
+    with pytest.warns(UserWarning, match=r"initialised anew: backbone\.conv1\.conv\.weight$"):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", in_channels=9)
     assert loaded(heatmaps(9))[0].shape == (2, 7)
     assert torch.equal(loaded.backbone.layer1[0].conv1.conv.weight, state["backbone.layer1.0.conv1.conv.weight"])
     state, _ = stgcn_weights()
     torch.save(state, tmp_path / "st_gcn.pt")
-    with pytest.warns(UserWarning, match=r"starting anew: A, data_bn\.weight.*edge_importance\.2$"):
+    with pytest.warns(UserWarning, match=r"initialised anew: A, data_bn\.weight.*edge_importance\.2$"):
         loaded = checkpoints.load_stgcn(tmp_path / "st_gcn.pt", "imigue22")
     assert loaded(torch.rand(1, 3, 8, 22, 1))[0].shape == (1, 7)
     assert torch.equal(loaded.A, STGCN(layouts.get("imigue22"), 2).A)
     assert torch.equal(loaded.st_gcn_networks[1].gcn.conv.weight, state["st_gcn_networks.1.gcn.conv.weight"])
 
 
-def test_the_same_numbers_as_in_the_file_start_nothing_anew(tmp_path):
+def test_with_the_numbers_of_the_file_all_weights_are_loaded(tmp_path):
     """A warning would be an error here."""
     torch.save(pyskl_weights()[0], tmp_path / "best.pth")
     checkpoints.load_pyskl(tmp_path / "best.pth", num_classes=7, in_channels=5)
 
 
-def test_another_graph_is_kept_and_told(tmp_path):
+def test_another_graph_is_kept_with_a_warning(tmp_path):
     state, _ = stgcn_weights("imigue22")
     torch.save(state, tmp_path / "st_gcn.pt")
     with pytest.warns(UserWarning, match="its graph differs from that of layout 'imigue22_official' and was kept"):
@@ -139,7 +139,7 @@ def test_another_graph_is_kept_and_told(tmp_path):
 
 
 @pytest.mark.parametrize("size", [{}, {"embedding_size": 6}, {"stem_kernel": 3}], ids=str)
-def test_ours_go_back_under_their_names(tmp_path, size):
+def test_saved_checkpoints_have_the_names_of_pyskl(tmp_path, size):
     state, model = pyskl_weights(**size)
     checkpoints.save_pyskl(model, tmp_path / "ours.pth")
     held = torch.load(tmp_path / "ours.pth", weights_only=True)["state_dict"]
@@ -157,15 +157,15 @@ def test_a_wrong_file_names_the_first_tensors_that_do_not_fit(tmp_path):
     torch.save(other | {"neck.weight": torch.zeros(1)}, path)
     with pytest.raises(
         DataError,
-        match=r"best\.pth: tensors do not fit the network that the others tell of: backbone\.layer1\.1\.conv3\.bn\.running_var is missing; "
-        r"backbone\.layer2\.0\.conv2\.conv\.weight is \(8, 8, 3, 3, 3\), expected \(8, 8, 1, 3, 3\); neck\.weight has no place$",
+        match=r"best\.pth: tensors do not fit the network of the other tensors: backbone\.layer1\.1\.conv3\.bn\.running_var is missing; "
+        r"backbone\.layer2\.0\.conv2\.conv\.weight is \(8, 8, 3, 3, 3\), expected \(8, 8, 1, 3, 3\); neck\.weight is unknown$",
     ):
         checkpoints.load_pyskl(path)
     torch.save(stgcn_weights()[0], path)
-    with pytest.raises(DataError, match=r"not a PoseC3D: it needs a tensor 'backbone\.conv1\.conv\.weight' of 5 dimensions, it holds A, "):
+    with pytest.raises(DataError, match=r"not a PoseC3D: it must have a tensor 'backbone\.conv1\.conv\.weight' of 5 dimensions, found A, "):
         checkpoints.load_pyskl(path)
     torch.save(state, path)
-    with pytest.raises(DataError, match=r"not an ST-GCN: it needs a tensor 'fcn\.weight' of 4 dimensions"):
+    with pytest.raises(DataError, match=r"not an ST-GCN: it must have a tensor 'fcn\.weight' of 4 dimensions"):
         checkpoints.load_stgcn(path)
 
 
@@ -200,15 +200,15 @@ def test_other_files_are_refused(tmp_path, content, message):
         checkpoints.load_pyskl(tmp_path / "best.pth")
 
 
-def test_tensors_that_claim_more_than_they_hold_are_refused(tmp_path):
+def test_tensors_larger_than_their_data_are_refused(tmp_path):
     state, _ = pyskl_weights()
     state["backbone.conv1.conv.weight"] = torch.zeros(1).expand(10**6, 5, 1, 7, 7)
     torch.save(state, tmp_path / "best.pth")
-    with pytest.raises(DataError, match=r"backbone\.conv1\.conv\.weight' claims shape \(1000000, 5, 1, 7, 7\) and holds less"):
+    with pytest.raises(DataError, match=r"backbone\.conv1\.conv\.weight' has shape \(1000000, 5, 1, 7, 7\), and its data are shorter"):
         checkpoints.load_pyskl(tmp_path / "best.pth")
     state["backbone.conv1.conv.weight"] = torch.zeros(10**5, 1, 1, 1, 1)
     torch.save(state, tmp_path / "best.pth")
-    with pytest.raises(DataError, match="tensors do not fit"):  # and no network of that width was made
+    with pytest.raises(DataError, match="tensors do not fit"):  # and no network of that width was built
         checkpoints.load_pyskl(tmp_path / "best.pth")
     torch.save({"weights": 3}, tmp_path / "best.pth")
     with pytest.raises(DataError, match="expected tensors by name, found int under 'weights'"):

@@ -1,12 +1,20 @@
 """Loading: recognised, cached under a key of the source, whole or not at all; and the table beside the keypoints."""
 
+import errno
 import json
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from miga_lib import clips, layouts
-from miga_lib.readers import DataError, Report, miga
+from miga_lib import clips, layouts, runs, training
+from miga_lib.readers import DataError, Report, limits, miga
+from miga_lib.settings import Settings
 
 
 @pytest.fixture
@@ -52,6 +60,273 @@ def test_a_changed_file_is_read_again(source, tmp_path):
     assert len(clips.load(source, outputs=tmp_path)) == 6
 
 
+def test_a_new_version_of_a_reader_reads_again(source, tmp_path, monkeypatch):
+    clips.load(source, outputs=tmp_path)
+    monkeypatch.setattr(miga, "VERSION", miga.VERSION + 1)
+    monkeypatch.setattr(miga, "read", lambda *_: iter(()))
+    with pytest.raises(DataError, match="source: has no clips; `python -m miga_lib.clips check` shows"):
+        clips.load(source, outputs=tmp_path)
+
+
+def test_a_changed_file_in_a_linked_folder_is_read_again(source, tmp_path):
+    linked = source / "imigue_skeleton_train" / "0013"
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert len(clips.load(source, outputs=tmp_path)) == 5
+    (tmp_path / "elsewhere/0013_label.csv").write_text("4,0,1\n5,0,0\n")
+    assert len(clips.load(source, outputs=tmp_path)) == 6
+
+
+def test_links_in_a_circle_end_and_a_link_that_points_elsewhere_is_a_change(source, tmp_path):
+    train = source / "imigue_skeleton_train"
+    (train / "0012" / "above").symlink_to(train)
+    first = clips._cache_folder(source, layouts.get("imigue22"), tmp_path)
+    assert first == clips._cache_folder(source, layouts.get("imigue22"), tmp_path)
+    (train / "0012" / "above").unlink()
+    (train / "0012" / "above").symlink_to(source)
+    assert clips._cache_folder(source, layouts.get("imigue22"), tmp_path) != first
+
+
+def test_a_folder_that_cannot_be_listed_is_named(source, tmp_path, monkeypatch):
+    listed = os.scandir
+
+    def locked(folder):
+        if str(folder).endswith("0013"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(DataError, match="0013: cannot be listed \\(Permission denied\\); allow reading this folder, or remove it"):
+        clips.load(source, outputs=tmp_path)
+
+
+def test_a_source_with_a_long_name_is_cached(source, tmp_path):
+    long = source.rename(tmp_path / ("é" * 127))  # 254 bytes of the 255 that a name may have
+    assert len(clips.load(long, outputs=tmp_path)) == 5
+
+
+def swapped(tmp_path):
+    """Two sources of the same clips with other keypoints, and a run's folder as training on the first leaves it."""
+    keypoints = np.arange(5 * 137 * 3, dtype=np.float32).reshape(5, 137, 3) / 1000
+    for name, values in {"before": keypoints, "after": keypoints[::-1]}.items():
+        for split, video in (("train", "0012"), ("val", "0014")):
+            miga.write_video(tmp_path / name, split, video, values, [(3, 0, 1), (4, 1, 4)])
+    before, after = (clips.load(tmp_path / name, outputs=tmp_path) for name in ("before", "after"))
+    settings = Settings(preset="smoke", device="cpu").resolve()
+    run = runs.folder("run", tmp_path)
+    about = {"settings": asdict(settings), "data": runs.fingerprint(before)}
+    runs.write_json(run / "settings.json", about)
+    runs.write_json(run / "result.json", about | {"scores": {}})
+    for name in ("metrics.csv", "last.ckpt", "best.ckpt"):
+        (run / name).touch()
+    return before, after, settings, run
+
+
+def test_replaced_keypoints_do_not_get_the_old_result(tmp_path):
+    before, after, settings, run = swapped(tmp_path)
+    assert before.table.drop(columns="missing").equals(after.table.drop(columns="missing"))
+    assert training.fit(before, settings, run)["data"]["checksum"] == before.checksum
+    with pytest.raises(ValueError, match="holds a run with other clips; choose another `run` name"):
+        training.fit(after, settings, run)
+
+
+def test_a_run_of_an_earlier_version_without_a_checksum_is_read(tmp_path):
+    before, _, settings, run = swapped(tmp_path)
+    for path in (run / "settings.json", run / "result.json"):
+        about = json.loads(path.read_text())
+        del about["data"]["checksum"]
+        path.write_text(json.dumps(about))
+    assert training.fit(before, settings, run)["scores"] == {}
+    with pytest.raises(ValueError, match="holds a run with other clips"):
+        training.fit(before.where([0, 2]), settings, run)
+
+
+def test_the_checksum_is_that_of_the_clips_in_the_order_of_the_table(source, tmp_path):
+    loaded = clips.load(source, outputs=tmp_path)
+
+    def expected(*rows):
+        return f"{zlib.crc32(b''.join(loaded[row].tobytes() for row in rows)):08x}"
+
+    assert loaded.checksum == expected(0, 1, 2, 3, 4)
+    assert replace(loaded).checksum == loaded.checksum, "computed, and not from the cache"
+    assert loaded.where([1, 4]).checksum == expected(1, 4)
+    assert loaded.where([4, 1]).checksum == expected(4, 1)
+    assert loaded.split("test").checksum == expected(3, 4)
+    doubled = replace(loaded, keypoints=loaded.keypoints * 2)
+    assert doubled.checksum != loaded.checksum
+    assert doubled.where([0]).checksum == f"{zlib.crc32((loaded[0] * 2).tobytes()):08x}"
+    other_split = replace(loaded, table=loaded.table.assign(split="train"))
+    assert other_split.checksum == loaded.checksum
+    assert runs.fingerprint(other_split) != runs.fingerprint(loaded)
+
+
+def rows_cut(folder):
+    lines = (folder / "clips.csv").read_text().splitlines(keepends=True)
+    (folder / "clips.csv").write_text("".join(lines[:-2]))
+
+
+def labels_edited(folder):
+    text = (folder / "clips.csv").read_text()
+    assert "0012_0,3," in text
+    (folder / "clips.csv").write_text(text.replace("0012_0,3,", "0012_0,5,"))
+
+
+def array_cut(folder):
+    with (folder / "keypoints.npy").open("r+b") as file:
+        file.truncate(1000)
+
+
+def array_shortened(folder):
+    np.save(folder / "keypoints.npy", np.load(folder / "keypoints.npy")[:-1])
+
+
+def array_zeroed(folder):
+    np.save(folder / "keypoints.npy", np.zeros_like(np.load(folder / "keypoints.npy")))
+    os.utime(folder / "keypoints.npy", (0, 0))  # that the time has changed must not depend on the clock's ticks
+
+
+def array_of_other_joints(folder):
+    np.save(folder / "keypoints.npy", np.load(folder / "keypoints.npy")[:, :-1])
+
+
+def array_of_another_type(folder):
+    np.save(folder / "keypoints.npy", np.load(folder / "keypoints.npy").view("<i4"))
+
+
+def about_truncated(folder):
+    (folder / "about.json").write_text((folder / "about.json").read_text()[:100])
+
+
+def about_without_checksums(folder):
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps({key: about[key] for key in ("layout", "joints", "classes", "report")}))
+
+
+def classes_swapped(folder):
+    about = json.loads((folder / "about.json").read_text())
+    about["classes"].reverse()
+    (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def array_lost(folder):
+    (folder / "keypoints.npy").unlink()
+
+
+DAMAGES = {
+    rows_cut: "clips.csv or about.json is not as it was written",
+    labels_edited: "clips.csv or about.json is not as it was written",
+    array_cut: "keypoints.npy: ",
+    array_shortened: r"keypoints.npy has shape \(13, 41, 3\) and type float32, not \(14, 41, 3\) and float32",
+    array_zeroed: "keypoints.npy is not as it was written",
+    array_of_other_joints: r"keypoints.npy has shape \(14, 40, 3\)",
+    array_of_another_type: r"keypoints.npy has shape \(14, 41, 3\) and type int32",
+    about_truncated: "Unterminated string",
+    about_without_checksums: "'checksum'",
+    classes_swapped: "clips.csv or about.json is not as it was written",
+    array_lost: "No such file or directory",
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
+def test_a_damaged_cache_is_refused_and_made_anew_once_it_is_deleted(source, tmp_path, damage, reason):
+    first = clips.load(source, outputs=tmp_path)
+    (folder,) = (tmp_path / "cache").iterdir()
+    damage(folder)
+    with pytest.raises(DataError, match=f"{re.escape(str(folder))}: this cache is damaged .*{reason}.*; delete this folder") as error:
+        clips.load(source, outputs=tmp_path)
+    assert len(str(error.value)) - len(str(folder)) < 300
+    shutil.rmtree(folder)
+    assert clips.load(source, outputs=tmp_path).table.equals(first.table)
+
+
+def test_the_cache_of_another_source_is_refused(source, tmp_path):
+    clips.load(source, outputs=tmp_path)
+    (folder,) = (tmp_path / "cache").iterdir()
+    (source / "imigue_skeleton_train/0013/0013_label.csv").write_text("4,0,1\n5,0,0\n")
+    folder.rename(clips._cache_folder(source, layouts.get("imigue41"), tmp_path))
+    with pytest.raises(DataError, match="this cache is damaged"):
+        clips.load(source, outputs=tmp_path)
+
+
+def test_one_changed_value_that_left_no_trace_is_found_by_check(source, tmp_path):
+    clips.load(source, outputs=tmp_path)
+    assert clips.check(source, outputs=tmp_path)[1]
+    (folder,) = (tmp_path / "cache").iterdir()
+    path = folder / "keypoints.npy"
+    state = path.stat()
+    np.load(path, mmap_mode="r+")[3, 2, 1] += 1
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    clips.load(source, outputs=tmp_path)
+    text, usable = clips.check(source, outputs=tmp_path)
+    assert not usable
+    assert f"ERROR {folder}: this cache is damaged (keypoints.npy is not as it was written); delete this folder" in text
+
+
+def test_a_copied_cache_is_compared_once(source, tmp_path, monkeypatch):
+    first = clips.load(source, outputs=tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
+    (path,) = (tmp_path / "b").rglob("keypoints.npy")
+    os.utime(path, (0, 0))
+    assert np.array_equal(clips.load(source, outputs=tmp_path / "b").keypoints, first.keypoints)
+    monkeypatch.setattr(os, "utime", lambda *_, **__: pytest.fail("compared again"))
+    clips.load(source, outputs=tmp_path / "b")
+
+
+def packed(source, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in source.rglob("*.*"):
+            archive.write(file, file.relative_to(source))
+    return path
+
+
+def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch):
+    """The second begins while the first unpacks, the third while the second does; so the third is ready first."""
+    path, begun, unpack = packed(source, tmp_path / "own.zip"), [], limits.unpack
+
+    def late(archive, folder):
+        begun.append(folder)
+        if len(begun) < 3:
+            assert len(clips.load(path, outputs=tmp_path / "outputs")) == 5
+        unpack(archive, folder)
+
+    monkeypatch.setattr(limits, "unpack", late)
+    assert len(clips.load(path, outputs=tmp_path / "outputs")) == 5
+    assert len(begun) == 3
+    assert [len(list((tmp_path / "outputs" / name).iterdir())) for name in ("data", "cache")] == [1, 1]
+
+
+@pytest.mark.parametrize("place", ["cache", "data"])
+def test_what_killed_loads_left_is_removed_and_what_others_write_is_not(source, tmp_path, place):
+    with clips._new_folder(tmp_path / place / "other") as other:
+        (other / "inner").mkdir(parents=True)
+        for path in [*other.parent.parent.iterdir()]:  # a killed process leaves the same, and nobody has its lock
+            copy = path.with_name(re.sub("[0-9a-f]{32}", "0" * 32, path.name))
+            shutil.copytree(path, copy) if path.is_dir() else shutil.copy(path, copy)
+        assert len(list((tmp_path / place).glob(".unfinished-*"))) == 4
+        clips.load(source, outputs=tmp_path)
+        assert len(list((tmp_path / place).glob(".unfinished-*"))) == 2
+        assert (other / "inner").exists()
+    assert (tmp_path / place / "other" / "inner").exists()
+    assert list((tmp_path / place).glob(".unfinished-*")) == []
+
+
+def test_what_is_left_of_another_user_does_not_matter(source, tmp_path):
+    (tmp_path / "cache" / ".unfinished-0.lock").mkdir(parents=True)  # cannot be opened, as if it belonged to another user
+    assert len(clips.load(source, outputs=tmp_path)) == 5
+
+
+@pytest.mark.parametrize(("where", "name"), [(np.lib.format, "write_array_header_1_0"), (zipfile.ZipFile, "extractall")])
+def test_a_full_disk_names_the_folder_and_nothing_is_left(source, tmp_path, monkeypatch, where, name):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = packed(source, tmp_path / "own.zip")
+    monkeypatch.setattr(where, name, full)
+    with pytest.raises(OSError, match=r"own-\S+: cannot be written \(No space left on device\), nothing of it was kept; make room"):
+        clips.load(path, outputs=tmp_path / "outputs")
+    assert list((tmp_path / "outputs").rglob(".unfinished-*")) == []
+
+
 def test_nothing_is_left_of_a_reading_that_failed(source, tmp_path):
     (source / "imigue_skeleton_test/0200/0200_light_hand.csv").write_text("")
     with pytest.raises(DataError, match="0200_light_hand"):
@@ -79,7 +354,9 @@ def test_an_unknown_split_says_which_there_are(source, tmp_path):
 def test_an_id_given_twice_is_refused(source, tmp_path, monkeypatch):
     once = list(miga.read(source, layouts.get("imigue22"), Report(), lambda items, **_: items))
     monkeypatch.setattr(miga, "read", lambda *_: iter(once + once))
-    with pytest.raises(DataError, match="ids of clips must differ, '0012_0' is there twice"):
+    with pytest.raises(
+        DataError, match=r"source: ids of clips must differ, '0012_0' is there twice \(clips 0 and 5, of videos '0012' and '0012'\); rename"
+    ):
         clips.load(source, "imigue22", tmp_path / "outputs")
 
 

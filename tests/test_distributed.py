@@ -1,4 +1,4 @@
-"""Several processes learn what one does, and tell each clip once. Here they are two, on the CPU; this file is also what they run."""
+"""Several processes train the same network as one process, and predict each clip once. Here two processes on the CPU run this file."""
 
 import json
 import os
@@ -27,7 +27,7 @@ UNEVEN = replace(SMOKE, batch_size=5)
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Two processes share a machine with others."""
+    """One thread for each of two processes, since other processes run on the same machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
@@ -35,18 +35,18 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """A run of two processes started as a notebook starts them, from an outputs folder without a cache; and what they printed."""
+    """A run of two processes, started as in a notebook, with an outputs folder without a cache; and the lines that they printed."""
     outputs, lines = tmp_path_factory.mktemp("pair"), []
     result = processes.launch(UNEVEN, 2, "synthetic-smoke", outputs, "pair", show=lines.append)
     return outputs, lines, result
 
 
-def test_two_processes_learn_what_one_does(pair, smoke, tmp_path):
+def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     outputs, _, result = pair
     alone = training.fit(smoke, UNEVEN, tmp_path, progress=lambda row: None)
     ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (outputs / "runs" / "pair", tmp_path))
     assert ours.keys() == theirs.keys()
-    for name in ours:  # sums in another order
+    for name in ours:  # sums are in another order
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-4)
     losses, others = (pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path))
     assert losses.to_numpy() == pytest.approx(others.to_numpy(), rel=1e-4)
@@ -57,7 +57,7 @@ def test_two_processes_learn_what_one_does(pair, smoke, tmp_path):
     }
 
 
-def test_clips_are_read_once_and_lines_come_through(pair):
+def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
     outputs, lines, _ = pair
     assert len(list((outputs / "cache").iterdir())) == 1
     assert sum(line.startswith("epoch ") for line in lines) == 2
@@ -66,7 +66,7 @@ def test_clips_are_read_once_and_lines_come_through(pair):
     )
 
 
-def test_what_went_wrong_in_a_process_is_told(pair):
+def test_an_error_in_a_process_is_reported(pair):
     outputs, *_ = pair
     with runs.lock(runs.folder("pair", outputs)), pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"):
         processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "pair")
@@ -86,10 +86,10 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
     assert 1 <= held["epoch"] < 100
     assert not (outputs / "runs" / "interrupted" / "result.json").exists()
     with runs.lock(outputs / "runs" / "interrupted"):
-        """Nobody is left in the folder."""
+        """The lock of the folder is free."""
 
 
-def test_devices_that_are_not_there_are_refused(tmp_path):
+def test_missing_devices_are_refused(tmp_path):
     with pytest.raises(ValueError, match="devices must be 1 or more, got 0"):
         processes.launch(SMOKE, 0, outputs=tmp_path)
 
@@ -101,7 +101,7 @@ def test_one_gpu_for_all_is_refused():
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 9))
-def test_every_clip_is_in_one_share(count, size):
+def test_every_clip_is_in_exactly_one_share(count, size):
     shares = [World(rank, size).share(torch.arange(count)) for rank in range(size)]
     assert sorted(torch.cat(shares).tolist()) == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
@@ -109,7 +109,7 @@ def test_every_clip_is_in_one_share(count, size):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What two processes found out about themselves: see ``together``."""
+    """What two processes computed together: see ``together``."""
     folder = tmp_path_factory.mktemp("together")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     job = subprocess.run([*torchrun, __file__, str(folder)], capture_output=True, text=True)
@@ -117,17 +117,17 @@ def told(tmp_path_factory):
     return json.loads((folder / "told.json").read_text())
 
 
-def test_uneven_shards_are_gathered_without_a_clip_twice_or_none(told):
+def test_uneven_shares_are_gathered_with_each_clip_once(told):
     assert told["gathered"] == {"1": True, "2": True, "3": True, "8": True}
 
 
-def test_sums_and_answers_are_the_same_everywhere(told):
+def test_sums_and_results_are_the_same_in_all_processes(told):
     assert told["sum"] == [3.0]
     assert told["from_first"] == [5 + 5]
     assert told["first_alone"] == [0, 1]
 
 
-def test_batch_norm_over_uneven_shards_is_that_of_the_whole_batch(told):
+def test_batch_norm_over_uneven_shares_equals_that_of_the_whole_batch(told):
     assert told["outputs"] < 1e-5
     assert told["gradients"] < 1e-5
     assert told["statistics"] < 1e-6
@@ -138,7 +138,7 @@ def test_a_step_with_fewer_clips_than_processes_is_refused(told):
 
 
 def predicted(rows: np.ndarray) -> Predictions | None:
-    """Made-up predictions of some of 8 clips."""
+    """Random predictions of some of 8 clips."""
     if not len(rows):
         return None
     probabilities = np.eye(8)[rows] * 0.5 + 0.5 / 8
@@ -146,14 +146,14 @@ def predicted(rows: np.ndarray) -> Predictions | None:
 
 
 def gathered(world: World, count: int) -> bool:
-    """Whether what all processes tell of ``count`` clips is what one would."""
+    """Whether the gathered predictions of ``count`` clips are those of one process."""
     every = predicted(np.arange(count))
     ours = world.gather(predicted(world.share(torch.arange(count)).numpy()), every.ids)
     return all(np.array_equal(getattr(ours, name), getattr(every, name)) for name in ("ids", "labels", "probabilities"))
 
 
 def batch_norm(world: World) -> dict[str, float]:
-    """The largest differences between one process's batch norm and that of all, the first having one clip of four."""
+    """The largest differences between batch norm in one process and in all of them, where the first has one clip of four."""
     torch.manual_seed(0)
     x, weights = torch.randn(4, 3, 2, 5, 5) * 4 + 100, torch.randn(4, 3, 2, 5, 5)
     plain, shared = nn.BatchNorm3d(3), nn.BatchNorm3d(3)
@@ -170,7 +170,7 @@ def batch_norm(world: World) -> dict[str, float]:
 
 
 def refused(folder: Path) -> str:
-    """What training says of batches of one clip."""
+    """The error of training with batches of one clip."""
     try:
         settings = replace(SMOKE, batch_size=1)
         training.fit(clips.load("synthetic-smoke", outputs=folder / "outputs"), settings, runs.folder("one", folder))
@@ -180,7 +180,7 @@ def refused(folder: Path) -> str:
 
 
 def together(folder: Path) -> None:
-    """Run by each of two processes; the first writes down what the tests look at."""
+    """Run by each of two processes; the first writes the results that the tests read."""
     world = distributed.join("cpu")
     told = {
         "sum": world.sum(torch.tensor([world.rank + 1.0], dtype=torch.float64)).tolist(),

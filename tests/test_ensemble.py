@@ -1,4 +1,4 @@
-"""Fusing joins on ids, whatever the order; weights and temperatures are what hand-worked cases say."""
+"""Fusing joins on ids, in any order; weights and temperatures agree with cases worked out by hand."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def test_members_are_joined_on_ids_not_on_rows():
     fused = ensemble.fuse([JOINT, LIMB])
     assert fused.ids.tolist() == ["1_0", "1_1", "2_0"]
     assert fused.probabilities[:, 0] == pytest.approx([0.7, 0.4, 0.3])
-    assert fused.guesses.tolist() == [0, 1, 1]
+    assert fused.predicted.tolist() == [0, 1, 1]
 
 
 @given(st.permutations(range(3)), st.permutations(range(3)))
@@ -49,17 +49,20 @@ def test_weights_need_no_sum():
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (make([("1_0", 0, 0.5)]), r"member 2 lacks 2 of the 3 clips of the first \(such as 1_1\) and has no others; .*`common`"),
+        (make([("1_0", 0, 0.5)]), r"member 2 lacks 2 of the 3 clips of the first \(such as 1_1\) and has no others; .*`ensemble.common`"),
         (
             make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("9_9", 1, 0.5)]),
             r"member 2 lacks 1 of the 3 clips .* \(such as 2_0\) and has 1 others \(such as 9_9\)",
         ),
         (
             make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5), ("3_0", 1, 0.5)]),
-            r"member 2 has 1 clips that the first lacks \(such as 3_0\); use `common`",
+            r"member 2 has 1 clips that the first lacks \(such as 3_0\); keep the shared ones with `ensemble.common`",
         ),
         (make([("1_0", 0, 0.5)], np.array(["nod", "bow"])), r"member 2 has other classes than the first \(shake against bow\)"),
-        (make([("1_0", 1, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5)]), "gives clip 1_0 another label than the others"),
+        (
+            make([("1_0", 1, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5)]),
+            "has another label of clip 1_0 than the others",
+        ),
     ],
 )
 def test_members_that_do_not_fit_are_refused(member, message):
@@ -73,14 +76,14 @@ def test_weights_that_do_not_fit_are_refused(weights):
         ensemble.fuse([JOINT, LIMB], weights)
 
 
-def test_common_keeps_what_all_have_and_says_what_that_loses():
+def test_common_keeps_the_shared_clips_and_counts_the_others():
     cut, lost = ensemble.common([JOINT, make([("2_0", 1, 0.4), ("7_0", 0, 0.5)])])
     assert [member.ids.tolist() for member in cut] == [["2_0"], ["2_0"]]
     assert lost == 3
 
 
 def test_common_refuses_ids_of_another_kind():
-    with pytest.raises(ValueError, match=r"no clip that all 2 members have \(1_0 against videos/1_0\.mp4\): are their ids of one kind\?"):
+    with pytest.raises(ValueError, match=r"no clip that all 2 members have \(ids such as 1_0 against videos/1_0\.mp4\)"):
         ensemble.common([JOINT, make([("videos/1_0.mp4", 0, 0.5)])])
     for function in (ensemble.common, ensemble.join):
         with pytest.raises(ValueError, match="an ensemble needs at least one set of predictions"):
@@ -92,14 +95,14 @@ def test_a_label_that_one_member_knows_is_kept():
     assert ensemble.fuse([unlabelled, JOINT]).labels.tolist() == [0, 1, 1]
 
 
-def test_the_search_gives_all_weight_to_a_member_that_is_always_surer_of_the_truth():
+def test_a_member_that_is_always_more_confident_of_the_truth_gets_all_weight():
     right = make([("1_0", 0, 0.9), ("1_1", 1, 0.1)])
     wrong = make([("1_0", 0, 0.4), ("1_1", 1, 0.6)])
     assert ensemble.search([right, wrong]) == pytest.approx([1, 0], abs=1e-4)
 
 
 def test_the_search_by_hand():
-    """Two clips; member 1 gives the truths 0.8 and 0.2, member 2 gives 0.2 and 0.8: by symmetry half and half is best."""
+    """The true classes have 0.8 and 0.2 in member 1, 0.2 and 0.8 in member 2: by symmetry equal weights are best."""
     first = make([("1_0", 0, 0.8), ("1_1", 0, 0.2)])
     second = make([("1_0", 0, 0.2), ("1_1", 0, 0.8)])
     assert ensemble.search([first, second]) == pytest.approx([0.5, 0.5], abs=1e-4)
@@ -111,7 +114,7 @@ def test_one_member_has_all_the_weight():
 
 @given(st.integers(0, 1000), st.integers(2, 6), st.booleans())
 def test_the_search_ends_at_the_best_weights_for_any_members(seed, count, twins):
-    """At the best weights no member's mean of p / mixture exceeds 1: moving towards it would gain nothing (Lindsay 1983)."""
+    """At the best weights no member has a mean of p / mixture above 1, since more weight for it gains nothing (Lindsay 1983)."""
     random = np.random.default_rng(seed)
     of_truth = random.uniform(0.01, 0.99, (count, 40))
     of_truth[-1] = of_truth[0] if twins else of_truth[-1]
@@ -133,26 +136,26 @@ def test_no_other_weights_beat_the_searched_ones(first, share):
 
 
 def test_temperature_by_hand():
-    """Sure at 0.9 and right in 3 of 4: calibrated at 0.75, where log-odds log 9 / T = log 3, so T = 2."""
-    sure = make([("1_0", 0, 0.9), ("1_1", 0, 0.9), ("1_2", 0, 0.9), ("1_3", 1, 0.9)])
-    assert ensemble.temperature(sure) == pytest.approx(2, rel=1e-3)
-    assert ensemble.temper(sure, 2).probabilities[:, 0] == pytest.approx(0.75)
+    """Confidence 0.9 and 3 of 4 correct: calibrated at 0.75, where log-odds log 9 / T = log 3, so T = 2."""
+    member = make([("1_0", 0, 0.9), ("1_1", 0, 0.9), ("1_2", 0, 0.9), ("1_3", 1, 0.9)])
+    assert ensemble.temperature(member) == pytest.approx(2, rel=1e-3)
+    assert ensemble.temper(member, 2).probabilities[:, 0] == pytest.approx(0.75)
 
 
-def test_temperature_never_changes_the_guess_and_1_changes_nothing():
+def test_temperature_never_changes_the_predicted_class_and_1_changes_nothing():
     assert np.allclose(ensemble.temper(JOINT, 1).probabilities, JOINT.probabilities)
-    assert ensemble.temper(JOINT, 7).guesses.tolist() == JOINT.guesses.tolist()
+    assert ensemble.temper(JOINT, 7).predicted.tolist() == JOINT.predicted.tolist()
 
 
 def test_oracle_by_hand():
-    """Joint is right on 1_0 and 2_0; limb on 1_0, 1_1 and 2_0 (0.5 is a draw, which goes to the first class)."""
+    """Joint is correct on 1_0 and 2_0; limb on 1_0, 1_1 and 2_0 (0.5 is a tie, which goes to the first class)."""
     assert ensemble.oracle([JOINT]) == pytest.approx(2 / 3)
     assert ensemble.oracle([JOINT, LIMB]) == 1
 
 
 @pytest.fixture
 def members(smoke, tmp_path):
-    """Folders of two runs on the smoke clips and a csv of a third model's scores, of validation and test clips together."""
+    """Folders of two runs on the smoke clips, and a csv with the scores of a third model for validation and test clips."""
     random, table = np.random.default_rng(0), smoke.table[smoke.table["split"] != "train"]
     for name in ("joint", "limb"):
         (tmp_path / name).mkdir()
@@ -173,10 +176,10 @@ def test_runs_and_scores_are_gathered_by_split_in_one_order(members, smoke):
     test = smoke.split("test").table
     assert all(member.ids.tolist() == test["id"].tolist() for member in gathered.values())
     assert np.allclose(gathered[path].probabilities, scores.loc[test["id"]])
-    assert gathered[path].labels.tolist() == test["label"].tolist(), "known by the runs, so known to the scores"
+    assert gathered[path].labels.tolist() == test["label"].tolist(), "the runs know the labels"
 
 
-def test_a_member_that_lacks_clips_is_refused_or_the_shared_ones_are_kept(members, smoke):
+def test_a_member_that_lacks_clips_is_refused_unless_only_shared_clips_are_wanted(members, smoke):
     folders, path, scores = members
     first, last = smoke.split("test").table["id"].iloc[[0, -1]]
     scores.drop([first, last]).to_csv(path)
@@ -185,22 +188,22 @@ def test_a_member_that_lacks_clips_is_refused_or_the_shared_ones_are_kept(member
     report = Report()
     shared = ensemble.gather(folders, [path], "test", smoke, shared_only=True, report=report)
     assert [len(member) for member in shared.values()] == [7, 7, 7]
-    assert "clips that some members lack left out: test (2 of 9)" in str(report)
+    assert "clips left out because a member lacks them: test (2 of 9)" in str(report)
 
 
 def test_what_cannot_be_gathered_is_named(members, smoke):
     folders, path, scores = members
-    with pytest.raises(ValueError, match="members of an ensemble must differ, got joint, joint"):
+    with pytest.raises(ValueError, match="members of an ensemble must be unique, got joint, joint"):
         ensemble.gather([folders[0], folders[0]], [], "test", smoke)
     (folders[1] / "test.npz").unlink()
     with pytest.raises(ValueError, match=r"limb: has no predictions of split 'test' \(test\.npz\)"):
         ensemble.gather(folders, [], "test", smoke)
     scores.rename(index="videos/{}.mp4".format).to_csv(path)
-    with pytest.raises(ValueError, match=r"rgb\.csv: has none of the 9 clips of split 'val'; its ids are such as videos/.*, not 0"):
+    with pytest.raises(ValueError, match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/"):
         ensemble.gather(folders, [path], "val", smoke)
 
 
-def test_a_path_may_tell_the_split(members, smoke):
+def test_a_path_can_contain_the_split(members, smoke):
     folders, path, scores = members
     for split in ("val", "test"):
         scores.loc[smoke.split(split).table["id"]].to_csv(path.replace("rgb", f"rgb-{split}"))

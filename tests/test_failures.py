@@ -1,4 +1,4 @@
-"""Orders, tables and calibration worked out by hand, on predictions small enough to see through."""
+"""Orders, tables and calibration worked out by hand, on a few predictions."""
 
 import itertools
 
@@ -13,9 +13,9 @@ from miga_lib.analysis import failures
 from miga_lib.predictions import Predictions
 
 
-def sure(rows, classes=3):
-    """Predictions from (id, label, guess, probability of the guess); the rest is spread evenly."""
-    probabilities = np.array([[p if k == guess else (1 - p) / (classes - 1) for k in range(classes)] for _, _, guess, p in rows])
+def make(rows, classes=3):
+    """Predictions from (id, label, predicted class, its probability). The other classes have equal probabilities."""
+    probabilities = np.array([[p if k == predicted else (1 - p) / (classes - 1) for k in range(classes)] for _, _, predicted, p in rows])
     names = np.array([f"class {k}" for k in range(classes)])
     return Predictions(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), probabilities, names)
 
@@ -30,8 +30,8 @@ def test_each_class_has_one_region():
 
 
 @given(st.permutations(range(9)))
-def test_classes_confused_with_each_other_stand_together(shuffled):
-    """Three blocks of three classes, in any order: inside a block half of the clips are mistaken, across none is."""
+def test_classes_confused_with_each_other_are_neighbours(shuffled):
+    """Three blocks of three classes, in any order. Within a block, half of the clips are confused; between blocks, none."""
     block = np.array(shuffled) // 3
     matrix = np.where(block[:, None] == block[None, :], 5, 0) + 10 * np.eye(9, dtype=int)
     ordered = block[failures.by_confusion(matrix)]
@@ -46,35 +46,42 @@ def test_classes_without_clips_come_last():
 
 
 def test_confused_pairs_by_hand():
-    """Class 0 is taken for 1 twice (of 4 clips), class 1 for 2 once (of 1): the commoner first, each with its surest example."""
+    """Class 0 is predicted as 1 twice (of 4 clips), class 1 as 2 once (of 1): most frequent first, each with its most confident example."""
     rows = [("a", 0, 0, 0.9), ("b", 0, 1, 0.6), ("c", 0, 1, 0.8), ("d", 0, 0, 0.9), ("e", 1, 2, 0.5), ("f", -1, 1, 0.9)]
-    table = failures.confused(sure(rows))
+    table = failures.confused(make(rows))
     assert table.to_dict("list") == {
         "class": ["class 0", "class 1"],
-        "taken_for": ["class 1", "class 2"],
+        "predicted": ["class 1", "class 2"],
         "clips": [2, 1],
         "share": [0.5, 1.0],
         "example": ["c", "e"],
     }
-    assert len(failures.confused(sure(rows), most=1)) == 1
-    assert failures.confused(sure(rows[:1])).empty
+    assert len(failures.confused(make(rows), most=1)) == 1
+    assert failures.confused(make(rows[:1])).empty
 
 
-def test_in_short_names_the_class_that_swallows_others():
+def test_in_short_names_the_class_predicted_wrongly_most_often():
     rows = [("a", 0, 0, 0.9), ("b", 1, 0, 0.9), ("c", 1, 0, 0.9), ("d", 2, 1, 0.9)]
-    swallowing, lost, confidence = failures.in_short(sure(rows))
-    assert swallowing == "Of its 3 mistakes on 4 clips, 2 are clips taken for **class 0**, which is guessed 3 times and has 1 clips."
-    assert lost == "Of the 3 classes that have clips, 2 are never found, with 3 clips among them."
-    assert confidence == "It claims to be right on 90% of the clips and is on 25%: too sure of itself."
-    assert failures.in_short(sure(rows[:1])) == ["It is right on all 1 clips."]
+    wrong, missed, confidence = failures.in_short(make(rows))
+    assert wrong == "3 of 4 clips are predicted wrongly, 2 of them as “class 0”. This class is predicted 3 times and has 1 clips."
+    assert missed == "2 of the 3 classes that have clips are never predicted correctly; they have 3 clips."
+    assert confidence == "The mean confidence is 90% and the accuracy 25%: overconfident."
+    assert failures.in_short(make(rows[:1])) == ["All 1 clips are predicted correctly."]
 
 
-def test_judged_joins_on_ids(smoke):
+@pytest.mark.parametrize(
+    ("probability", "found"), [(0.4, "40% and the accuracy 50%: underconfident."), (0.51, "51% and the accuracy 50%.")]
+)
+def test_confidence_near_the_accuracy_is_neither_too_high_nor_too_low(probability, found):
+    assert failures.in_short(make([("a", 0, 0, probability), ("b", 1, 0, probability)]))[-1] == f"The mean confidence is {found}"
+
+
+def test_clips_are_joined_on_ids(smoke):
     test = smoke.split("test").table
     mirrored = test.iloc[::-1]
     probabilities = np.tile(np.eye(32)[31], (len(test), 1))
     predictions = Predictions(mirrored["id"].to_numpy(str), mirrored["label"].to_numpy(), probabilities, np.array(smoke.classes))
-    table = failures.judged(predictions, smoke)
+    table = failures.by_clip(predictions, smoke)
     assert table.index.tolist() == mirrored["id"].tolist()
     assert table["frames"].tolist() == mirrored["frames"].tolist()
     assert table["right"].tolist() == (mirrored["label"] == 31).tolist()
@@ -84,9 +91,9 @@ def test_judged_joins_on_ids(smoke):
     assert table["training"].tolist() == [(train == k).sum() for k in mirrored["label"]]
 
 
-def test_judged_refuses_clips_of_other_data(smoke):
-    with pytest.raises(ValueError, match="1 of 1 clips, such as zzz, are not among those of `data`; name the run's data"):
-        failures.judged(sure([("zzz", 0, 0, 0.9)]), smoke)
+def test_clips_of_other_data_are_refused(smoke):
+    with pytest.raises(ValueError, match=r"1 of 1 clips \(such as zzz\) are not in `data`; give the data of the run"):
+        failures.by_clip(make([("zzz", 0, 0, 0.9)]), smoke)
 
 
 TABLE = pd.DataFrame(
@@ -100,7 +107,7 @@ TABLE = pd.DataFrame(
 
 
 def test_accuracy_by_group_by_hand():
-    """Classes x and y are right in 3/4 and 1/4. Each group has two clips of each: expected 1/2; a is right in 2 of 4, b in 2 of 4."""
+    """Classes x and y have accuracies 3/4 and 1/4. Each group has two clips of each: 1/2 expected; 2 of 4 are correct in a and in b."""
     table = failures.accuracy_by(TABLE, "group")
     assert table.index.tolist() == ["a", "b"]
     assert table["clips"].tolist() == [4, 4]
@@ -109,7 +116,7 @@ def test_accuracy_by_group_by_hand():
 
 
 def test_accuracy_by_length_by_hand():
-    """Two bins of four clips: the first holds x alone (3 of 4 right, and so expected), the second y alone."""
+    """Two bins of four clips: the first has only x (3 of 4 correct, so 3/4 is expected), the second only y."""
     table = failures.accuracy_by(TABLE.assign(frames=range(8)), "frames", bins=2)
     assert table["middle"].tolist() == [1.5, 5.5]
     assert table["accuracy"].tolist() == [0.75, 0.25]
@@ -118,17 +125,17 @@ def test_accuracy_by_length_by_hand():
     assert (table["accuracy"] < table["high"]).all()
 
 
-def test_bins_that_cannot_be_told_apart_become_one():
+def test_bins_with_equal_edges_become_one():
     assert len(failures.accuracy_by(TABLE.assign(frames=5), "frames", bins=4)) <= 1
 
 
 def test_calibration_by_hand():
     """Ten bins. 0.55 and 0.6 fall into the sixth (0.5, 0.6]; 0.95 twice into the tenth, one of them wrong.
 
-    Sixth: confidence 0.575, right in 2 of 2; tenth: 0.95, right in 1 of 2. Error: (2 · 0.425 + 2 · 0.45) / 4 = 0.4375.
+    Sixth: confidence 0.575, 2 of 2 correct; tenth: 0.95, 1 of 2 correct. Error: (2 · 0.425 + 2 · 0.45) / 4 = 0.4375.
     """
-    predictions = sure([("a", 0, 0, 0.55), ("b", 0, 0, 0.6), ("c", 1, 1, 0.95), ("d", 1, 2, 0.95)])
-    table = metrics.calibration(predictions, bins=10)
+    predictions = make([("a", 0, 0, 0.55), ("b", 0, 0, 0.6), ("c", 1, 1, 0.95), ("d", 1, 2, 0.95)])
+    table = metrics.calibration_bins(predictions, bins=10)
     assert table["left"].tolist() == pytest.approx([0.5, 0.9])
     assert table["clips"].tolist() == [2, 2]
     assert table["confidence"].tolist() == pytest.approx([0.575, 0.95])
@@ -136,7 +143,7 @@ def test_calibration_by_hand():
     assert metrics.calibration_error(table) == pytest.approx(0.4375)
 
 
-def test_a_sure_and_right_model_is_calibrated():
-    table = metrics.calibration(sure([("a", 0, 0, 1.0), ("b", 1, 1, 1.0)]))
+def test_a_confident_and_correct_model_is_calibrated():
+    table = metrics.calibration_bins(make([("a", 0, 0, 1.0), ("b", 1, 1, 1.0)]))
     assert len(table) == 1
     assert metrics.calibration_error(table) == 0

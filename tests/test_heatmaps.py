@@ -13,7 +13,7 @@ SIZE = (20, 26)
 
 
 def joint_by_its_definition(x, y, score, size, sigma):
-    """One joint's map in float64, word by word as defined."""
+    """One joint's map in float64, straight from the definition."""
     (height, width), drawn = size, np.zeros(size)
     if score >= 1e-3:
         for row in range(max(int(y - 3 * sigma), 0), min(int(y + 3 * sigma) + 1, height)):
@@ -23,7 +23,7 @@ def joint_by_its_definition(x, y, score, size, sigma):
 
 
 def limb_by_its_definition(a, b, a_score, b_score, size, sigma):
-    """One limb's map in float64, word by word as defined."""
+    """One limb's map in float64, straight from the definition."""
     (height, width), drawn = size, np.zeros(size)
     a, b = np.array(a, dtype=float), np.array(b, dtype=float)
     low, high, squared_length = np.minimum(a, b) - 3 * sigma, np.maximum(a, b) + 3 * sigma, (b - a) @ (b - a)
@@ -41,7 +41,7 @@ def limb_by_its_definition(a, b, a_score, b_score, size, sigma):
 
 
 def poses(seed: int, *batch: int, spread: float = 40.0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random joints (…, 5, 2) in and around a map of SIZE, and scores (…, 5) of which some are under the threshold."""
+    """Random joints (…, 5, 2) in and around a map of SIZE, and scores (…, 5), some of them below the threshold."""
     rng = np.random.default_rng(seed)
     keypoints = rng.random((*batch, 5, 2)) * spread + 10 - spread / 2
     scores = rng.random((*batch, 5)) * (rng.random((*batch, 5)) > 0.2) + rng.choice([0, 5e-4], (*batch, 5))
@@ -54,7 +54,7 @@ spreads = st.sampled_from([3.0, 12.0, 40.0, 150.0])
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
-def test_joints_are_their_definition(seed, sigma, spread):
+def test_joints_equal_their_definition(seed, sigma, spread):
     keypoints, scores = poses(seed, 3, spread=spread)
     maps = heatmaps.joints(keypoints, scores, SIZE, sigma)
     for t in range(3):
@@ -65,7 +65,7 @@ def test_joints_are_their_definition(seed, sigma, spread):
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
-def test_limbs_are_their_definition(seed, sigma, spread):
+def test_limbs_equal_their_definition(seed, sigma, spread):
     keypoints, scores = poses(seed, 2, spread=spread)
     maps = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma)
     for t in range(2):
@@ -77,7 +77,7 @@ def test_limbs_are_their_definition(seed, sigma, spread):
 @settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_float32_agrees_with_float64(seed, sigma, spread):
-    # Odd sixteenths: exact in float32, and no window of these sigmas ends so near a whole number that rounding decides.
+    # Odd sixteenths are exact in float32, and with these sigmas no window ends so close to a whole number that rounding matters.
     keypoints, scores = poses(seed, 2, spread=spread)
     keypoints, scores = (keypoints * 8).round() / 8 + 1 / 16, scores.float().double()
     for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN, *of[2:])):
@@ -96,7 +96,7 @@ def test_heights_of_a_joint_and_its_window():
     assert maps.nonzero().amax(0).tolist() == [6, 8]
 
 
-def test_window_left_of_the_map_is_cut_towards_zero():
+def test_window_left_of_the_map_is_truncated_towards_zero():
     # int(−2.3 + 1.8) = int(−0.5) = 0, so the window ends after pixel 0, 2.3 px away.
     maps = heatmaps.joints(torch.tensor([[-2.3, 4.0]]), torch.ones(1), (8, 8))[0]
     assert maps[4, 0].item() == pytest.approx(math.exp(-(2.3**2) / 0.72))
@@ -120,12 +120,12 @@ def test_limb_under_a_pixel_is_a_joint_at_its_start():
     for limb in ((0, 1), (1, 0)):
         (drawn,) = heatmaps.limbs(keypoints, scores, [limb], (9, 12))
         torch.testing.assert_close(drawn, heatmaps.joints(keypoints, scores, (9, 12))[limb[0]])
-    # But the lower of the two scores decides whether it is drawn.
+    # The lower of the two scores decides whether it is drawn.
     assert not heatmaps.limbs(keypoints, torch.tensor([0.9, 5e-4]), [(0, 1)], (9, 12)).any()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
-def test_joint_that_is_nowhere_is_not_drawn(value):
+def test_joint_without_finite_coordinates_is_not_drawn(value):
     keypoints = torch.tensor([[value, 4.0], [4.0, value], [4.0, 4.0], [9.0, 4.0]])
     alone = torch.tensor([0.0, 0.0, 1.0, 1.0])
     assert torch.equal(heatmaps.joints(keypoints, torch.ones(4), (9, 12)), heatmaps.joints(keypoints, alone, (9, 12)))
@@ -134,7 +134,7 @@ def test_joint_that_is_nowhere_is_not_drawn(value):
 
 
 @pytest.mark.parametrize("score", [0.0, 9e-4, -1.0, math.nan, math.inf])
-def test_score_under_the_threshold_or_not_a_number_draws_nothing(score):
+def test_score_below_the_threshold_or_nan_draws_nothing(score):
     keypoints, scores = torch.tensor([[5.0, 4.0], [5.2, 4.0], [9.0, 6.0]]), torch.tensor([score, 1.0, 1.0])
     assert not heatmaps.joints(keypoints[:1], scores[:1], (9, 12)).any()
     if not score > 1:
@@ -183,7 +183,7 @@ def test_large_batch_is_drawn_in_chunks_that_agree():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_types_only_round_the_heights(dtype):
+def test_half_precision_only_rounds_the_heights(dtype):
     keypoints, scores = torch.tensor([[5.5, 4.25], [15.0, 9.5]]), torch.tensor([0.75, 0.5])
     for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN[:1], *of[2:])):
         maps = draw(keypoints.to(dtype), scores.to(dtype), SIZE)
@@ -191,7 +191,7 @@ def test_half_types_only_round_the_heights(dtype):
         assert torch.equal(maps, draw(keypoints, scores, SIZE).to(dtype))
 
 
-def test_arguments_stay_as_they_are():
+def test_arguments_are_not_changed():
     keypoints, scores = poses(2, 4)
     copies = keypoints.clone(), scores.clone()
     heatmaps.limbs(keypoints, scores, CHAIN, SIZE)

@@ -1,4 +1,4 @@
-"""What a network is fed with: the same for a clip whatever stands beside it, and views that share their frames cost nothing in truth."""
+"""The input of a network: that of a clip does not depend on other clips, and views that share frames give the same as separate views."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ PRESET = PRESETS["smoke"]
 
 
 def network(settings):
-    """A network in which every block has a say."""
+    """A network in which every block changes the output."""
     model = training.build(settings, 32, 0).eval()
     with torch.no_grad():
         for module in model.modules():
@@ -26,15 +26,15 @@ def network(settings):
 
 
 @pytest.mark.parametrize("settings", [SMOKE, SEGMENTS, replace(SMOKE, model="stgcn")])
-def test_a_clip_is_augmented_the_same_whatever_stands_beside_it(smoke, settings):
+def test_augmentation_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
     inputs = Inputs(smoke.split("train"), settings)
     together = inputs.training(torch.tensor([5, 2, 7]), epoch=3)
     torch.testing.assert_close(inputs.training(torch.tensor([2]), epoch=3), together[1:2])
     assert not torch.equal(inputs.training(torch.tensor([2]), epoch=4), together[1:2])
 
 
-def test_views_that_share_frames_give_what_each_gives_alone(smoke):
-    """PySkl's way, view after view: draw its frames, crop to the person in all views of the clip, flip, look."""
+def test_views_that_share_frames_give_the_same_as_separate_views(smoke):
+    """As in PySkl, view after view: draw its frames, crop to the person in all views of the clip, flip, predict."""
     clips = smoke.split("test").where([0, 3])
     model, layout, size = network(SEGMENTS), layouts.get("imigue41"), PRESET.test_size
     expected = []
@@ -55,14 +55,14 @@ def test_views_that_share_frames_give_what_each_gives_alone(smoke):
 
 
 @pytest.mark.parametrize("settings", [SEGMENTS, replace(SEGMENTS, model="stgcn")])
-def test_a_clip_is_predicted_the_same_whatever_stands_beside_it(smoke, settings):
+def test_the_prediction_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
     clips, model = smoke.split("test"), network(settings)
     together = training.predict(model, clips, settings).probabilities
     alone = [training.predict(model, clips.where([i]), settings).probabilities[0] for i in range(len(clips))]
     np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
 
 
-def test_the_first_stage_sees_each_frame_once(smoke):
+def test_the_first_stage_computes_each_frame_once(smoke):
     inputs = Inputs(smoke.split("test"), SEGMENTS)
     rows = torch.arange(3)
     (maps, frames), _ = inputs.views(rows)

@@ -15,7 +15,7 @@ def test_from_file_and_to_file_are_inverse():
 
 
 @pytest.mark.parametrize("number", [0, 32, 98, 100, -1])
-def test_a_number_that_is_no_class_is_refused(number):
+def test_a_number_that_is_not_a_class_is_refused(number):
     with pytest.raises(ValueError, match=f"a class is 1 to 31 or 99, found {number}$"):
         labels.from_file(number)
 
@@ -26,7 +26,7 @@ def test_there_are_32_different_classes_with_12893_training_clips():
     assert labels.CLASSES[labels.from_file(99)] == "illustrative"
 
 
-def test_shipped_table_has_a_row_for_each_class_in_any_order():
+def test_the_table_of_the_package_has_a_row_for_each_class_in_any_order():
     rows = labels.embeddings()
     assert rows.shape == (32, 384)
     assert rows.dtype == np.float32
@@ -34,7 +34,7 @@ def test_shipped_table_has_a_row_for_each_class_in_any_order():
     np.testing.assert_array_equal(labels.embeddings(chosen), rows[[labels.CLASSES.index(name) for name in chosen]])
 
 
-def test_shipped_rows_have_the_scale_that_their_provenance_tells():
+def test_rows_of_the_package_have_the_scale_in_their_provenance():
     with resources.files("miga_lib").joinpath("data/class_embeddings.npz").open("rb") as file:
         provenance = json.loads(str(np.load(file)["provenance"]))
     rows = labels.embeddings()
@@ -48,13 +48,16 @@ def test_shipped_rows_have_the_scale_that_their_provenance_tells():
     ("name", "near", "far"),
     [("touch chin", "touch neck", "arm akimbo"), ("scratch arm", "scratch back", "deep breath"), ("bite lip", "bite nails", "fold arm")],
 )
-def test_shipped_table_puts_like_names_together(name, near, far):
+def test_similar_names_have_similar_embeddings(name, near, far):
     rows = dict(zip(labels.CLASSES, labels.embeddings(), strict=True))
     assert rows[name] @ rows[near] > rows[name] @ rows[far]
 
 
-def test_a_class_without_shipped_embedding_is_named():
-    with pytest.raises(ValueError, match="no embedding is shipped for class 'stand up' \\(2 such\\); set `semantic_weight` to 0"):
+def test_a_class_without_an_embedding_is_named():
+    with pytest.raises(
+        ValueError,
+        match="the table of the package has no embedding for class 'stand up' \\(2 classes are missing\\); set `semantic_weight` to 0",
+    ):
         labels.embeddings(("touch chin", "stand up", "kick"))
 
 
@@ -64,7 +67,9 @@ def test_npy_table(tmp_path):
     rows = labels.embeddings(("a", "b"), tmp_path / "table.npy")
     np.testing.assert_array_equal(rows, table)
     assert rows.dtype == np.float32
-    with pytest.raises(ValueError, match=r"table\.npy: expected one row for each of the 3 classes, found shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"table\.npy: expected numbers of shape \(3, up to 16384\), a row for each class, found float64 of shape \(2, 3\)"
+    ):
         labels.embeddings(("a", "b", "c"), tmp_path / "table.npy")
 
 
@@ -72,13 +77,49 @@ def test_glove_words_are_averaged(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("the 9 9\nbite 1 2\nlip 3 0\nface 5 -4\n", encoding="utf-8")
     rows = labels.embeddings(("bite lip", "face"), path)
-    # (1 + 3) / 2 and (2 + 0) / 2; a name of one word is that word.
+    # (1 + 3) / 2 and (2 + 0) / 2; the embedding of a single word is its vector.
     np.testing.assert_array_equal(rows, np.array([[2, 1], [5, -4]], dtype=np.float32))
     assert rows.dtype == np.float32
 
 
-def test_a_word_that_glove_lacks_is_named(tmp_path):
+def test_a_word_without_a_vector_is_named(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("bite 1 2\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"glove\.txt: no vector for the words arm, lip"):
         labels.embeddings(("bite lip", "arm bite"), path)
+
+
+def test_a_table_that_claims_more_than_it_holds_is_refused(tmp_path):
+    path = tmp_path / "claims.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (32, 10**12)})
+    with pytest.raises(ValueError, match=r"claims\.npy: not a numpy array"):
+        labels.embeddings(table=path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.full((32, 2), np.nan), "embeddings must be finite numbers, those of class 0 are not"),
+        (np.zeros((32, 2), dtype="U1"), "expected numbers of shape"),
+        (np.zeros((31, 2)), r"found float64 of shape \(31, 2\)"),
+        (np.zeros((32, 0)), r"found float64 of shape \(32, 0\)"),
+    ],
+)
+def test_a_table_of_something_else_is_refused(tmp_path, rows, message):
+    np.save(tmp_path / "rows.npy", rows)
+    with pytest.raises(ValueError, match=message):
+        labels.embeddings(table=tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("content", [b"wave 1 2\nnod 1\n", b"wave 1 x\nnod 1 2\n", b"wave 1 \xff\nnod 1 2\n", b"wave 1 nan\nnod 1 2\n"])
+def test_a_damaged_glove_file_is_named(tmp_path, content):
+    (tmp_path / "glove.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"glove\.txt: "):
+        labels.embeddings(("wave", "nod"), tmp_path / "glove.txt")
+
+
+def test_a_missing_table_is_named(tmp_path):
+    for name in ("none.npy", "none.txt"):
+        with pytest.raises(ValueError, match=name):
+            labels.embeddings(table=tmp_path / name)

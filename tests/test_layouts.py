@@ -1,4 +1,4 @@
-"""Laws that every layout obeys, and the facts of OpenPose that a wrong index would break."""
+"""Laws of all layouts, and facts of OpenPose that a wrong index would break."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def limb_set(layout):
     return {frozenset(limb) for limb in layout.limbs}
 
 
-def test_every_promised_layout_is_there():
+def test_every_documented_layout_exists():
     assert layouts.names()[: len(NAMES)] == NAMES
     assert [len(layouts.get(name).joints) for name in NAMES] == [137, 25, 35, 22, 41, 22, 18, 17]
 
@@ -53,7 +53,7 @@ def test_parents_lead_to_the_centre(name):
     assert (walk == layout.center).all()
 
 
-def test_the_official_graph_keeps_its_published_faults():
+def test_the_official_graph_has_its_published_faults():
     official = layouts.get("imigue22_official")
     assert not official.adjacency[0].any(), "the nose has no neighbour"
     assert official.joints == layouts.get("imigue22").joints
@@ -71,7 +71,7 @@ def test_imigue22_takes_the_published_columns_of_body25_and_light_hand():
     assert layouts.selection(light, small).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18, *range(25, 35)]
 
 
-def test_landmarks_stand_where_openpose_puts_them():
+def test_landmarks_have_the_indices_of_openpose():
     """Face landmark i is keypoint 25 + i; the hands start at 95 (left) and 116 (right), fingertips every fourth point."""
     index = {joint: v for v, joint in enumerate(layouts.get("openpose137").joints)}
     expected = {"chin": 25 + 8, "right_jaw_8": 25, "left_jaw_8": 25 + 16, "right_brow_1": 25 + 17, "left_brow_1": 25 + 26}
@@ -89,12 +89,12 @@ def test_selection_names_what_is_missing():
 
 
 def test_unknown_layout_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"layout 'imigue23' is not known; there are openpose137, .*coco17"):
+    with pytest.raises(ValueError, match=r"layout 'imigue23' is unknown; known are openpose137, .*coco17"):
         layouts.get("imigue23")
 
 
-def test_a_path_of_three_joints_by_hand():
-    """a–b–c with centre a: distances 0, 1, 2; each column of the partitions shares 1 among the joint and its neighbours."""
+def test_partitions_of_three_joints_worked_by_hand():
+    """a–b–c with centre a: distances 0, 1, 2; each column sums to 1 over the joint and its neighbours."""
     path = layouts.make("path", ["a", "b", "c"], "a-b-c", center="a")
     assert path.distances[0].tolist() == [0, 1, 2]
     assert path.parents.tolist() == [0, 0, 1]
@@ -110,7 +110,7 @@ def test_a_path_of_three_joints_by_hand():
 
 
 def test_far_from_the_centre_both_ends_of_a_limb_are_equally_far():
-    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d fall into the second subset."""
+    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d are in the second partition."""
     _, outer, inner = layouts.partitions(layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a"), "spatial")
     assert outer[2, 3] == 1 / 2
     assert outer[3, 2] == pytest.approx(1 / 3)
@@ -138,10 +138,10 @@ def test_a_wrong_layout_is_refused(change, message):
         layouts.make(**{"name": "mine", "joints": ["a", "b"], "limbs": "a-b", "center": "a"} | change)
 
 
-def test_a_layout_of_your_own_is_known_by_its_name(monkeypatch):
+def test_a_registered_layout_is_found_by_its_name(monkeypatch):
     monkeypatch.setattr(layouts, "_LAYOUTS", dict(layouts._LAYOUTS))
     mine = layouts.register(layouts.make("mine", ["hip", "left_knee", "right_knee"], "hip-left_knee hip-right_knee", center="hip"))
     assert layouts.get("mine") is mine
     assert mine.mirror == (0, 2, 1)
-    with pytest.raises(ValueError, match="'mine' is already known and differs"):
+    with pytest.raises(ValueError, match="another layout named 'mine' is already registered; choose another name"):
         layouts.register(layouts.make("mine", ["hip", "knee"], "hip-knee", center="hip"))

@@ -35,7 +35,7 @@ def test_two_clips_worked_by_hand():
     assert parts["loss"].item() == pytest.approx(math.log(4) + 20 * 1.5)
 
 
-def test_predicting_the_class_embedding_costs_nothing(batch):
+def test_predicting_the_class_embedding_has_no_semantic_loss(batch):
     batch["embedding"] = batch["class_embeddings"][batch["labels"]]
     assert total(batch)["semantic"] == 0
 
@@ -57,7 +57,7 @@ def test_only_the_loss_is_attached_to_the_graph(batch):
         assert {name: part.requires_grad for name, part in parts.items()} == {"loss": True, "cross_entropy": False, "semantic": False}
 
 
-def test_weight_0_needs_no_embeddings(batch):
+def test_weight_0_works_without_embeddings(batch):
     parts = losses.total(losses.Batch(batch["logits"], torch.empty(5, 0), batch["labels"]), {"semantic": 0})
     assert parts["semantic"] == 0
     assert parts["loss"] == parts["cross_entropy"] > 0
@@ -70,7 +70,7 @@ def test_order_of_clips_does_not_matter(batch):
         torch.testing.assert_close(part, total(shuffled)[name])
 
 
-def test_half_precision_embeddings_are_compared_in_the_table_s_precision(batch):
+def test_half_precision_embeddings_are_compared_in_the_precision_of_the_table(batch):
     batch["embedding"] = batch["embedding"].detach().bfloat16().requires_grad_()
     parts = total(batch)
     assert parts["semantic"].dtype == torch.float32
@@ -81,11 +81,11 @@ def test_half_precision_embeddings_are_compared_in_the_table_s_precision(batch):
 @pytest.mark.parametrize("unknown", [-1, -100])
 def test_an_unknown_label_is_refused(batch, unknown):
     batch["labels"][2] = unknown
-    with pytest.raises(ValueError, match=f"labels must be 0 or more to learn from, found {unknown}; leave out clips"):
+    with pytest.raises(ValueError, match=f"labels must be 0 or more in training, found {unknown}; leave out clips"):
         total(batch)
 
 
-def test_class_embeddings_must_be_there_and_fit(batch):
+def test_missing_or_wrong_class_embeddings_are_refused(batch):
     with pytest.raises(ValueError, match="predicts embeddings of 3 values and the class embeddings have none"):
         total(batch | {"class_embeddings": None})
     with pytest.raises(ValueError, match="predicts embeddings of 0 values and the class embeddings have 3; build it with"):

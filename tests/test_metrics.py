@@ -8,20 +8,20 @@ from miga_lib import metrics
 from miga_lib.predictions import Predictions
 
 
-def certain(labels, guesses, classes=3):
-    """Predictions that put 0.9 on their guess."""
+def confident(labels, predicted, classes=3):
+    """Predictions with probability 0.9 for the predicted class."""
     probabilities = np.full((len(labels), classes), 0.1 / (classes - 1))
-    probabilities[np.arange(len(labels)), guesses] = 0.9
+    probabilities[np.arange(len(labels)), predicted] = 0.9
     ids = np.array([f"c{i}" for i in range(len(labels))])
     return Predictions(ids, np.array(labels), probabilities, np.array([f"class {k}" for k in range(classes)]))
 
 
 def test_scores_by_hand():
-    """Class 0: 2 of 3 found, guessed 3 times, 2 right. Class 1: 0 of 1, guessed once. Class 2 has no clips and is left out.
+    """Class 0: 2 of 3 clips correct, predicted 3 times. Class 1: 0 of 1 correct, predicted once. Class 2 has no clips and is left out.
 
     Recall 2/3 and 0, so their mean is 1/3; F1 of class 0 is 2·2/(3 + 3) = 2/3, of class 1 is 0, mean 1/3; majority 3 of 4.
     """
-    scores = metrics.scores(certain([0, 0, 0, 1], [0, 0, 1, 0]))
+    scores = metrics.scores(confident([0, 0, 0, 1], [0, 0, 1, 0]))
     assert scores["top1"] == pytest.approx(2 / 4)
     assert scores["mean_class"] == pytest.approx(1 / 3)
     assert scores["macro_f1"] == pytest.approx(1 / 3)
@@ -36,22 +36,22 @@ def test_top5_counts_the_five_most_probable():
 
 
 def test_clips_of_unknown_class_do_not_count():
-    assert metrics.scores(certain([0, -1, 1], [0, 2, 1]))["clips"] == 2
+    assert metrics.scores(confident([0, -1, 1], [0, 2, 1]))["clips"] == 2
     with pytest.raises(ValueError, match="none of the 1 clips has a known label"):
-        metrics.scores(certain([-1], [0]))
+        metrics.scores(confident([-1], [0]))
 
 
-def test_what_cannot_be_said_of_a_class_is_nan():
-    table = metrics.per_class(certain([0, 0, 1], [0, 1, 1]))
-    assert table.loc["class 0", ["recall", "precision", "support", "guessed"]].tolist() == [1 / 2, 1, 2, 1]
+def test_scores_with_nothing_to_divide_by_are_nan():
+    table = metrics.per_class(confident([0, 0, 1], [0, 1, 1]))
+    assert table.loc["class 0", ["recall", "precision", "support", "predicted"]].tolist() == [1 / 2, 1, 2, 1]
     assert table.loc["class 2", ["recall", "precision", "f1"]].isna().all()
 
 
 def test_confusion_has_truth_in_rows():
-    assert metrics.confusion(certain([0, 0, 1], [0, 2, 1])).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert metrics.confusion_matrix(confident([0, 0, 1], [0, 2, 1])).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
-def test_interval_of_groups_that_agree_inside_is_wider_than_that_of_clips():
+def test_the_interval_over_groups_of_equal_clips_is_wider_than_over_clips():
     right = np.repeat(np.arange(10) < 7, 20)
     by_group = metrics.interval(lambda rows: right[rows].mean(), np.repeat(np.arange(10), 20))
     by_clip = metrics.interval(lambda rows: right[rows].mean(), np.arange(200))
@@ -63,7 +63,7 @@ def test_interval_of_one_group_is_unknown():
 
 
 def test_mcnemar_by_hand():
-    """8 clips only the first gets right, 1 only the second: two-sided p = 2·(C(9,0) + C(9,1)) / 2⁹ = 20/512."""
+    """8 clips only the first predicts correctly, 1 only the second: two-sided p = 2·(C(9,0) + C(9,1)) / 2⁹ = 20/512."""
     first = np.array([True] * 8 + [False] + [True] * 5)
     second = np.array([False] * 8 + [True] + [True] * 5)
     assert metrics.mcnemar(first, second) == pytest.approx(20 / 512)
@@ -71,7 +71,7 @@ def test_mcnemar_by_hand():
 
 
 def test_wilson_by_hand():
-    """With nothing right of n, Wilson's interval is [0, z² / (n + z²)], with everything right its mirror; z = 1.959964."""
+    """For 0 successes of n, Wilson's interval is [0, z² / (n + z²)]; for n of n, it is 1 minus that; z = 1.959964."""
     upper = 1.959964**2 / (3 + 1.959964**2)
     low, high = metrics.wilson(np.array([0, 3, 0]), np.array([3, 3, 0]))
     assert low[:2] == pytest.approx([0, 1 - upper], abs=1e-6)
@@ -80,11 +80,11 @@ def test_wilson_by_hand():
 
 
 def test_intervals_of_a_class_by_hand():
-    """Class 0: 3 clips, 2 found, guessed 3 times, 2 right: recall and precision 2 of 3; 2 right of the 4 that are either."""
-    table = metrics.per_class(certain([0, 0, 0, 1], [0, 0, 1, 0]))
+    """Class 0: 3 clips, predicted 3 times, 2 correct: recall and precision 2 of 3. 4 clips are of it or predicted as it."""
+    table = metrics.per_class(confident([0, 0, 0, 1], [0, 0, 1, 0]))
     row = table.loc["class 0"]
-    for name, (right, trials) in {"recall": (2, 3), "precision": (2, 3)}.items():
-        low, high = metrics.wilson(np.array([right]), np.array([trials]))
+    for name in ("recall", "precision"):
+        low, high = metrics.wilson(np.array([2]), np.array([3]))
         assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx([low[0], high[0]])
     low, high = metrics.wilson(np.array([2]), np.array([4]))
     assert row["f1"] == pytest.approx(2 / 3), "F1 = 2·2 / (3 + 3), and 2·(2/4) / (1 + 2/4) is the same"
@@ -93,31 +93,31 @@ def test_intervals_of_a_class_by_hand():
 
 
 def test_classes_of_one_name_do_not_upset_the_means():
-    """Scores go by index: nothing is looked up by name."""
-    predictions = certain([0, 1, 1], [0, 1, 2])
+    """Scores are computed by class index, not by name."""
+    predictions = confident([0, 1, 1], [0, 1, 2])
     assert metrics.scores(predictions)["mean_class"] == pytest.approx((1 + 1 / 2) / 2)
 
 
 def test_cross_entropy_by_hand():
-    assert metrics.cross_entropy(certain([0, 1, -1], [0, 2, 0])) == pytest.approx(-(np.log(0.9) + np.log(0.05)) / 2)
+    assert metrics.cross_entropy(confident([0, 1, -1], [0, 2, 0])) == pytest.approx(-(np.log(0.9) + np.log(0.05)) / 2)
 
 
-FIRST, SECOND = certain([0, 0, 1, 1, 2], [0, 0, 1, 0, 0]), certain([0, 0, 1, 1, 2], [0, 1, 0, 0, 2])
+FIRST, SECOND = confident([0, 0, 1, 1, 2], [0, 0, 1, 0, 0]), confident([0, 0, 1, 1, 2], [0, 1, 0, 0, 2])
 GROUPS = pd.Series(list("ppqqq"), index=FIRST.ids)
 
 
 def test_difference_by_hand():
-    """The first is right on clips 0, 1, 2, the second on 0 and 4: 3/5 − 2/5, alone on two against one, p = 2·(C(3,0) + C(3,1))/2³ = 1."""
+    """The first is correct on clips 0, 1, 2, the second on 0 and 4: 3/5 − 2/5. Only one is, on 2 and 1: p = 2·(C(3,0) + C(3,1))/2³ = 1."""
     answer = metrics.difference(FIRST, SECOND, GROUPS)
     assert answer["difference"] == pytest.approx(1 / 5)
     assert [answer[name] for name in ("both", "only_first", "only_second", "neither")] == [1, 2, 1, 1]
     assert answer["p"] == 1
-    assert answer["low"] <= 0 < answer["high"], "group q alone gives 0, group p alone 1/2"
+    assert answer["low"] <= 0 < answer["high"], "group p alone has 1/2, group q alone 0"
     assert metrics.difference(SECOND, FIRST, GROUPS)["difference"] == pytest.approx(-1 / 5)
 
 
-def test_what_each_gets_right_alone_by_hand():
-    table = metrics.alone(FIRST, SECOND)
+def test_outcomes_per_class_by_hand():
+    table = metrics.outcomes_per_class(FIRST, SECOND)
     assert table.loc["class 0"].tolist() == [1, 1, 0, 0]
     assert table.loc["class 1"].tolist() == [0, 1, 0, 1]
     assert table.loc["class 2"].tolist() == [0, 0, 1, 0]
@@ -125,7 +125,7 @@ def test_what_each_gets_right_alone_by_hand():
 
 
 def test_only_the_same_clips_in_one_order_are_compared():
-    with pytest.raises(ValueError, match="the same clips in one order; `ensemble.join` sees to that"):
+    with pytest.raises(ValueError, match="on the same clips in the same order; call `ensemble.join` first"):
         metrics.difference(FIRST, SECOND.of(SECOND.ids[::-1].tolist()), GROUPS)
 
 

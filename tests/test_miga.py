@@ -1,4 +1,4 @@
-"""The challenge's folders: what is written is read back, and each quirk of the release is met."""
+"""The challenge's folders: what is written is read back, and each peculiarity of the release is handled."""
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,10 @@ def test_splits_are_found_at_any_usual_depth(tmp_path, inner):
 
 def test_both_phases_are_found_and_a_split_folder_alone_will_do(root):
     miga.write_video(root / "imigue_data_phase2", "test", "0300", video(), [(0, 0, 2)])
-    with pytest.raises(DataError, match=r"imigue_skeleton_test is there 2 times; name the folder above one of"):
+    with pytest.raises(
+        DataError,
+        match=r"found imigue_skeleton_test 2 times; give one of the folders that hold it: imigue_data_phase1/datasets, imigue_data_phase2$",
+    ):
         miga.split_folders(root)
     assert list(miga.split_folders(root / "imigue_data_phase2")) == ["test"]
     assert list(miga.split_folders(root / "imigue_data_phase2" / "imigue_skeleton_test")) == ["test"]
@@ -169,7 +172,7 @@ def test_fingertips_at_the_wrong_wrist_are_reported(tmp_path):
     keypoints[:, WHOLE.joints.index("right_wrist"), :2] = (100, 100)
     keypoints[:, 95:116, :2] = (110, 100)
     miga.write_video(tmp_path, "train", "0012", keypoints, [(3, 0, 2)])
-    assert "fingertips 25–29 lie nearer the right wrist" in str(read(tmp_path)[1])
+    assert "fingertips 25–29 are nearer to the right wrist" in str(read(tmp_path)[1])
 
 
 def broken(root, file, text):
@@ -184,12 +187,12 @@ def broken(root, file, text):
         (
             "light_hand.csv",
             "\n".join(",".join(["1"] * 107) for _ in range(3)),
-            r"expected 105 columns .* or 106 with a frame index, found 107",
+            r"expected 105 columns .*, or 106 with a first one that counts the frames, found 107",
         ),
-        ("light_hand.csv", "0,1,2\n1,2,3,4\n", r"0012_light_hand\.csv: not a table of numbers"),
+        ("light_hand.csv", "0,1,2\n1,2,3,4\n", r"0012_light_hand\.csv: line 2 has 4 cells and line 1 has 3; all rows need the same number"),
         ("light_hand.csv", "\n".join(["0" + "," * 105] * 3), "every joint of every frame is empty or not finite"),
         ("label.csv", "40,0,2\n", r"0012_label\.csv: row 0: a class is 1 to 31 or 99, found 40"),
-        ("label.csv", "3,0\n", r"row 0 is .*; expected three whole numbers, class,start_frame,end_frame"),
+        ("label.csv", "3,0\n", "expected a table with the columns class,start_frame,end_frame, each once, found '3,0'"),
         ("label.csv", "3,0,1.5\n", "expected three whole numbers"),
         ("label.csv", "", r"0012_label\.csv: no clips in it; expected rows of class,start_frame,end_frame"),
     ],

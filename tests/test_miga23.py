@@ -1,4 +1,4 @@
-"""The arrays of 2023: true lengths are recovered, and validation clips do not stay in the training split."""
+"""The arrays of 2023: true lengths are recovered, and validation clips are removed from the training split."""
 
 import pickle
 
@@ -59,7 +59,7 @@ def test_the_true_length_is_where_the_zeros_at_the_end_begin(tmp_path):
     assert np.array_equal(found["0012_0"].keypoints, inside)
     assert np.array_equal(found["0012_1"].keypoints, walk(120)[-90:])
     assert len(found["0012_2"].keypoints) == 90
-    assert "2 × clips of 90 frames, of which the longer ones were cut to their last: 0012_1, 0012_2" in str(report)
+    assert "2 × clips of 90 frames: longer ones were cut to their last 90 in the file: 0012_1, 0012_2" in str(report)
 
 
 def test_a_clip_of_zeros_keeps_one_frame_and_is_told(tmp_path):
@@ -123,7 +123,9 @@ def test_wrong_labels_are_named(tmp_path, labels, message):
 def test_wrong_arrays_and_missing_labels_are_named(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(4))})
     (tmp_path / "train_label.pkl").unlink()
-    with pytest.raises(DataError, match=r"train_label\.pkl: no such file; it has the names and classes of the 1 clips beside it"):
+    with pytest.raises(
+        DataError, match=r"train_label\.pkl: no such file; restore it: it has the names and classes of the 1 clips beside it"
+    ):
         read(tmp_path)
     np.save(tmp_path / "train_data.npy", np.zeros((2, 3, 90, 17, 1), np.float32))
     with pytest.raises(DataError, match=r"train_data\.npy: expected \(clips, 3, 90, 22, 1\), found \(2, 3, 90, 17, 1\)"):

@@ -10,7 +10,9 @@ rate: float = 0.1
 resume: bool = True
 seeds: list[int] = [0]
 flags: list[bool] = [True]
+more: dict = {}
 """
+DEFAULTS = {"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0], "flags": [True], "more": {}}
 
 
 class Shell:
@@ -23,19 +25,15 @@ class Shell:
         pass
 
 
-def check(monkeypatch, injected, **values):
-    shell = Shell(
-        CELL,
-        *([f"# Parameters\n{injected}"] if injected else []),
-        **{"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0], "flags": [True]} | values,
-    )
+def check(monkeypatch, injected, choices=None, after=(), **values):
+    shell = Shell(CELL, *([f"# Parameters\n{injected}"] if injected else []), *after, **DEFAULTS | values)
     monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
-    return notebook.parameters(), shell
+    return notebook.parameters(**choices or {}), shell
 
 
 def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
     values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb")
-    assert list(values.items()) == [("stream", "limb"), ("epochs", 0), ("rate", 0.1), ("resume", True), ("seeds", [0]), ("flags", [True])]
+    assert list(values.items()) == list((DEFAULTS | {"stream": "limb"}).items())
 
 
 def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
@@ -44,7 +42,7 @@ def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
 
 def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
     with pytest.raises(
-        ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds, flags"
+        ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds, flags, more"
     ):
         check(monkeypatch, "epoch = 3\n")
 
@@ -59,6 +57,7 @@ def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
         ("flags", "[true, false]", [True, False]),
         ("epochs", "3", 3),
         ("rate", 1, 1.0),
+        ("more", '{"dropout": 0.2}', {"dropout": 0.2}),
     ],
 )
 def test_what_arrives_as_a_string_becomes_what_was_declared(monkeypatch, name, passed, meant):
@@ -87,3 +86,30 @@ def test_another_type_is_refused(monkeypatch, name, passed, message):
 def test_a_parameters_cell_that_computes_is_refused():
     with pytest.raises(ValueError, match=r"may hold only `name: type = literal`, found `steps = epochs \* 10`"):
         notebook.declarations("epochs: int = 3\nsteps = epochs * 10")
+
+
+@pytest.mark.parametrize("after", [["notebook.parameters()"], ["x = 1", "print(x)", "notebook.parameters()"], ["", "1 +", "!ls"]])
+def test_the_cell_can_be_run_again_and_after_other_cells(monkeypatch, after):
+    values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb", after=after)
+    assert values == DEFAULTS | {"stream": "limb"}
+    with pytest.raises(ValueError, match="no parameter 'epoch'"):
+        check(monkeypatch, "epoch = 3\n", after=after)
+
+
+def test_a_parameters_cell_that_is_run_again_counts(monkeypatch):
+    values, _ = check(monkeypatch, "epoch = 3\n", after=[CELL])
+    assert values == DEFAULTS, "what papermill injected before it was overwritten by it"
+
+
+def test_without_a_parameters_cell_it_says_so(monkeypatch):
+    shell = Shell("import os", "a = 1", "b: int")
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    with pytest.raises(ValueError, match="no parameters cell was run"):
+        notebook.parameters()
+
+
+def test_a_value_outside_its_choices_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="stream must be one of joint, limb, got 'elbow'"):
+        check(monkeypatch, "", {"stream": ("joint", "limb")}, stream="elbow")
+    with pytest.raises(ValueError, match="seeds must be one of 0, 1, got 7"):
+        check(monkeypatch, "", {"seeds": (0, 1)}, seeds=[1, 7])

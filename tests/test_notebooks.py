@@ -1,11 +1,16 @@
 """Every notebook runs headless from its own folder on the smallest clips, and stops at once where a parameter is wrong."""
 
+import ast
+import dataclasses
 import os
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+
+from miga_lib.settings import Settings
+from miga_lib.training import __main__ as command_line
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("0*.ipynb"))
@@ -83,7 +88,7 @@ def check_as_a_reader(notebook):
 def test_a_wrong_parameter_stops_the_notebook_at_its_second_cell(tmp_path, given, message):
     with pytest.raises(papermill.PapermillExecutionError, match=message) as error:
         run(FOLDER / "04_train.ipynb", tmp_path / "out.ipynb", outputs=str(tmp_path), **given)
-    assert "notebook.parameters()" in error.value.source
+    assert "notebook.parameters(" in error.value.source
     outputs = [output for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for output in cell.get("outputs", [])]
     shown = [output for output in outputs if output["output_type"] == "error"]
     assert len(shown[0]["traceback"]) == 1, "one line, no stack"
@@ -99,7 +104,40 @@ def test_the_notebook_is_written_as_agreed(notebook):
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])] == [0]
-    assert "notebook.parameters()" in code[1].source
+    assert "notebook.parameters(" in code[1].source
     assert not any(line.startswith(("def ", "class ")) for cell in code for line in cell.source.splitlines())
     assert max(len(cell.source.splitlines()) for cell in code[1:]) <= 20
     assert {"data", "outputs"} <= papermill.inspect_notebook(str(notebook)).keys()
+
+
+def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
+    """Every parameter of 04_train is an option, and every option a parameter or reachable through `more`; both give equal settings."""
+    taken = {}
+    monkeypatch.setattr(command_line, "_train", lambda **given: taken.update(given))
+    declared = papermill.inspect_notebook(str(FOLDER / "04_train.ipynb"))
+    parameters = {name: ast.literal_eval(about["default"]) for name, about in declared.items()}
+    command_line.main([])
+    options = {field.name for field in dataclasses.fields(Settings)} | taken.keys() - {"settings"}
+    assert parameters.keys() - {"more"} <= options
+    assert options - parameters.keys() <= {field.name for field in dataclasses.fields(Settings)}
+    assert Settings.choose(parameters) == taken["settings"]
+    assert all(taken[name] == parameters[name] for name in taken.keys() - {"settings"})
+    for name in options - parameters.keys():
+        value = type(getattr(Settings, name))(0.5) or 8
+        command_line.main([f"--{name.replace('_', '-')}={value}"])
+        assert Settings.choose(parameters | {"more": {name: value}}) == taken["settings"] != Settings()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"droput": 0.1}, "a name in more must be one of width, dropout, weight_decay, got 'droput'"),
+        ({"epochs": 3}, r"more\['epochs'\]: epochs is a parameter of its own; set it there"),
+        ({"width": 1.5}, r"more\['width'\] must be int, got 1.5 \(float\)"),
+        ({"dropout": 1}, "dropout must be below 1, got 1"),
+    ],
+)
+def test_more_settings_are_checked_like_parameters(more, message):
+    declared = papermill.inspect_notebook(str(FOLDER / "04_train.ipynb"))
+    with pytest.raises(ValueError, match=message):
+        Settings.choose({name: ast.literal_eval(about["default"]) for name, about in declared.items()} | {"more": more})

@@ -74,7 +74,7 @@ def test_without_a_table_each_video_is_one_clip_of_unknown_class(tmp_path):
     assert [(clip.id, clip.label, clip.split, len(clip.keypoints)) for clip in found] == [("a", -1, "test", 2), ("b", -1, "test", 1)]
     assert "no segments.csv: each video taken as one clip of unknown class, in the test split" in str(report)
     assert (found[0].width, found[0].height) == (140, 90)
-    assert "size of the frame not told" in str(report)
+    assert "frame size unknown (no width and height in segments.csv): taken from the largest coordinates: a, b" in str(report)
 
 
 def test_a_folder_of_frames_alone_is_one_video(tmp_path):
@@ -86,7 +86,7 @@ def test_frames_without_a_file_are_missing_joints(tmp_path):
     write(tmp_path / "a", [[body()], None, None, [body()], []])
     (clip,), report = read(tmp_path)
     assert clip.keypoints[..., 2].any(1).tolist() == [True, False, False, True, False]
-    assert "frames without a file: all joints missing (2 of 5): a" in str(report)
+    assert "frames without a file: all joints missing: a (2 of 5 frames)" in str(report)
 
 
 def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
@@ -96,7 +96,7 @@ def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
     write(tmp_path / "a", [[passing[t], sitting[t]] if t in passing else [sitting[t]] for t in range(8)])
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.stack(sitting))
-    assert "frames with several people: the one with the highest total score was followed (3 of 8): a" in str(report)
+    assert "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)" in str(report)
 
 
 def test_who_was_lost_is_found_again_and_nobody_takes_the_place(tmp_path):
@@ -145,11 +145,11 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
         ("video,start_frame,end_frame\nb,0,1\n", "there is no folder of json files for video 'b'"),
-        ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a number"),
+        ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number: correct the row"),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
-        ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64; classes of your own are given by name"),
+        ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64; give classes of your own by name"),
         ("video,start_frame,end_frame,split\na,0,1,dev\n", "split 'dev' is none of train, val, test"),
-        ("", "not a table"),
+        ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path, table, message):
@@ -166,10 +166,10 @@ def test_a_wrong_table_is_named(tmp_path, table, message):
         ("[" * 100_000, "not a json file"),
         ("[1]", r"expected an object with a list `people`, found \[1\]"),
         ('{"people": [3]}', "expected an object with a list `people`"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "pose_keypoints_2d must hold 75 numbers, found 2"),
-        ('{"people": [{"pose_keypoints_2d": 5}]}', "pose_keypoints_2d must hold 75 numbers, found 5"),
-        ('{"people": [{"hand_left_keypoints_2d": ["a"' + ', "a"' * 62 + "]}]}", "hand_left_keypoints_2d must hold numbers, found 'a'"),
-        ('{"people": [{"pose_keypoints_2d": [1' + "0" * 400 + ", 1" * 74 + "]}]}", "holds a number beyond all pictures"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "pose_keypoints_2d must have 75 numbers, found 2"),
+        ('{"people": [{"pose_keypoints_2d": 5}]}', "pose_keypoints_2d must have 75 numbers, found 5"),
+        ('{"people": [{"hand_left_keypoints_2d": ["a"' + ', "a"' * 62 + "]}]}", "hand_left_keypoints_2d must have numbers only, found 'a'"),
+        ('{"people": [{"pose_keypoints_2d": [1' + "0" * 400 + ", 1" * 74 + "]}]}", "has a number that is too large to read"),
     ],
 )
 def test_a_wrong_frame_is_named(tmp_path, content, message):
@@ -180,11 +180,11 @@ def test_a_wrong_frame_is_named(tmp_path, content, message):
     assert "a_000000000001_keypoints.json" in str(error.value)
 
 
-def test_file_names_without_sense_are_told(tmp_path):
+def test_impossible_file_names_are_refused(tmp_path):
     write(tmp_path / "a", [[body()]] * 2)
     (tmp_path / "a" / "a_999999999999_keypoints.json").write_text('{"people": []}')
-    with pytest.raises(DataError, match="3 files for frames 0 to 999999999999; too many are missing: check their names"):
+    with pytest.raises(DataError, match="3 files for frames 0 to 999999999999; too many are missing: correct their names"):
         read(tmp_path)
     (tmp_path / "a" / "a_999999999999_keypoints.json").rename(tmp_path / "a" / "b_0_keypoints.json")
-    with pytest.raises(DataError, match="frame 0 is there twice, also as a_000000000000_keypoints.json; one folder a video"):
+    with pytest.raises(DataError, match="frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a folder"):
         read(tmp_path)

@@ -85,5 +85,5 @@ def test_what_the_challenge_cannot_hold_is_refused(smoke, smoke_outputs, tmp_pat
     whole.table.loc[0, "label"] = -1
     with pytest.raises(ValueError, match=r"clip '0001_0' is of unknown class; only test clips may be"):
         miga.write(tmp_path, whole)
-    with pytest.raises(ValueError, match="the 32 classes of iMiGUE alone, these clips have 2 others"):
+    with pytest.raises(ValueError, match="only the 32 classes of iMiGUE, these clips have 2 others"):
         miga.write(tmp_path, clips.Clips(whole.table, whole.keypoints, whole.layout, ("a", "b"), ""))

@@ -1,4 +1,4 @@
-"""What figures show: their labels, and that what is drawn is what was given. Pixels are looked at by people."""
+"""What figures show: their labels and their data. How they look is checked by people."""
 
 import matplotlib as mpl
 
@@ -6,6 +6,7 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_rgb
@@ -42,7 +43,7 @@ def empty_clip(frames=5):
     return np.zeros((frames, 41, 3), dtype=np.float32)
 
 
-def test_classes_stand_by_their_training_clips_over_a_logarithmic_axis(some):
+def test_classes_are_ordered_by_their_training_clips_on_a_logarithmic_axis(some):
     ax = plots.class_counts(some)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["wave", "bow", "nod"]
     assert ax.get_xscale() == "symlog"
@@ -51,7 +52,7 @@ def test_classes_stand_by_their_training_clips_over_a_logarithmic_axis(some):
     assert places(val)[:, 0].tolist() == [1, 0, 0]
     assert train.get_facecolors()[:, 3].tolist() == [1, 1, 0], "a class without clips is hollow"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: 3 clips", "val: 1 clips"]
-    assert ax.get_title() == "Always answering “wave” is right for 66.7% of train"
+    assert ax.get_title() == "Always predicting “wave” is correct for 66.7% of train"
 
 
 def test_all_32_classes_are_named(smoke):
@@ -59,16 +60,16 @@ def test_all_32_classes_are_named(smoke):
     assert sorted(labels) == sorted(smoke.classes)
 
 
-def test_classes_that_are_not_told_are_no_answer():
+def test_unknown_classes_have_no_most_frequent_one():
     ax = plots.class_counts(clips_of((still(), -1, "test", "v", "")))
     assert ax.get_title() == ""
 
 
 def test_lengths_are_shares_of_each_split(some):
     ax = plots.clip_lengths(some)
-    steps = [patch.get_data().values for patch in ax.patches]
+    steps = [patch.get_data()[0] for patch in ax.patches]
     assert [values.sum() for values in steps] == pytest.approx([1, 1])
-    assert ax.get_title() == "10 to 60 frames: 25% of the clips lose some, 50% are stretched"
+    assert ax.get_title() == "10 to 60 frames: 25% of the clips are shortened, 50% are lengthened"
     assert ax.lines[0].get_xdata()[0] == 48
     assert "train: median 48 frames" in [text.get_text() for text in ax.get_legend().get_texts()]
 
@@ -92,11 +93,11 @@ def test_missing_joints_are_shares_of_all_frames(some):
     assert body.get_title() == "14% of all joints are missing"
 
 
-def test_what_is_never_found_is_told_and_draws_no_score():
+def test_joints_that_are_always_missing_are_counted_and_have_no_score():
     never = clips_of((still(4, scores=(0.5, 0.5, 0)), 0, "train", "v", ""))
-    assert plots.missing_joints(never)[0].get_title() == "33% of all joints are missing, 1 joints never found"
+    assert plots.missing_joints(never)[0].get_title() == "33% of all joints are missing, 1 joints always missing"
     nobody = clips_of((still(4, scores=(0, 0, 0)), 0, "train", "v", ""))
-    assert "3 joints never found" in plots.missing_joints(nobody)[0].get_title()
+    assert "3 joints always missing" in plots.missing_joints(nobody)[0].get_title()
     ax = plots.confidence(nobody)
     ax.figure.canvas.draw()
 
@@ -107,13 +108,27 @@ def test_confidence_is_that_of_the_found_joints(some):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["all"]
 
 
-def test_the_regions_stand_in_the_same_order_in_both(smoke):
+def test_the_regions_have_the_same_order_in_both_figures(smoke):
     missing, ax = plots.missing_joints(smoke)[1], plots.confidence(smoke)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [label.get_text() for label in missing.get_yticklabels()]
     assert set(names) == {region.replace("_", " ") for region in smoke.layout.regions}
     widths = [bar.get_width() for bar in missing.patches]
     assert widths == sorted(widths)
+
+
+def test_every_term_of_the_loss_has_a_curve():
+    """Any column between ``loss`` and ``val_top1`` is a term, whatever its name. One that is always 0 was not used."""
+    epochs = pd.DataFrame(
+        {"epoch": [1, 2], "loss": [5.0, 4.0], "cross_entropy": [3.0, 2.5], "semantic": [0.0, 0.0], "arm_length": [0.5, 0.25]}
+    )
+    epochs = epochs.assign(val_top1=[0.1, 0.2], val_top5=1, val_mean_class=0.5, val_macro_f1=0.5, learning_rate=0.1, seconds=9.0)
+    losses, scores = plots.learning_curves(epochs)
+    assert {line.get_label(): line.get_ydata().tolist() for line in losses.lines} == {
+        "cross-entropy": [3.0, 2.5],
+        "arm length (unweighted)": [0.5, 0.25],
+    }
+    assert scores.lines[0].get_ydata().tolist() == [10, 20]
 
 
 def test_the_table_shows_the_highest_first(some):
@@ -126,13 +141,13 @@ def test_the_table_shows_the_highest_first(some):
 
 
 def fanned(layout):
-    """A frame in which no two joints share a place."""
+    """A frame in which all joints have different positions."""
     v = np.arange(len(layout.joints))
     return np.stack([100 + 7 * (v % 12), 50 + 11 * (v // 12), np.full(len(v), 0.8)], axis=1)
 
 
 @pytest.mark.parametrize("name", ["imigue22", "imigue41", "coco17", "light_hand35"])
-def test_every_name_stands_at_its_joint(name):
+def test_every_name_is_at_its_joint(name):
     source, layout = layouts.get("openpose137"), layouts.get(name)
     frame = fanned(source)
     own = frame[layouts.selection(source, layout)]
@@ -161,7 +176,7 @@ def test_joints_that_were_not_found_are_counted_and_not_named():
     assert not {"nose", "right knee"} & labels
 
 
-def test_layouts_stand_side_by_side_without_names():
+def test_layouts_are_shown_side_by_side_without_names():
     source = layouts.get("openpose137")
     axes = plots.layout_skeletons(fanned(source), source, ["coco17", "body25", "imigue22_official"], labelled=False)
     assert axes.shape == (1, 3)
@@ -184,13 +199,13 @@ def test_paths_have_gaps_where_the_joint_is_missing():
         plots.trajectories(clip, STICK, ["tail"])
 
 
-def test_hands_and_nose_are_followed_where_there_are_any(smoke):
+def test_hands_and_nose_are_shown_by_default_if_the_layout_has_them(smoke):
     names = [line.get_label() for line in plots.trajectories(smoke[0], smoke.layout)[1].lines]
     assert names == ["nose", "right wrist", "left wrist", "right index 4", "left index 4"]
     assert len(plots.trajectories(still(3), STICK)[1].lines) == 3
 
 
-def test_the_mirror_image_swaps_places_and_names():
+def test_the_mirror_image_swaps_positions_and_names():
     layout = layouts.get("coco17")
     clip = np.concatenate([fanned(layout)[None]] * 3)
     axes = plots.mirrored(clip, layout, width=640, count=3)
@@ -201,13 +216,13 @@ def test_the_mirror_image_swaps_places_and_names():
     assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == ["subject's left", "subject's right", "middle"]
 
 
-def test_a_film_has_a_picture_for_each_frame(tmp_path):
+def test_an_animation_has_a_picture_for_each_frame(tmp_path):
     moving = still(7)
     moving[..., 0] += 30 * np.arange(7)[:, None]
     path = plots.animate({"long": moving, "short": still(4)}, STICK, tmp_path / "new" / "film.gif", rate=20)
     with Image.open(path) as film:
         assert film.n_frames == 7
-        assert film.info["duration"] == 50, "thousandths of a second"
+        assert film.info["duration"] == 50, "in milliseconds"
     assert [file.name for file in path.parent.iterdir()] == ["film.gif"]
     assert plots.film(path).data.startswith('<img src="data:image/gif;base64,R0lGOD')
 
@@ -215,13 +230,13 @@ def test_a_film_has_a_picture_for_each_frame(tmp_path):
 @pytest.mark.parametrize(
     ("shown", "name", "message"),
     [
-        ({"a": still()}, "film.avi", r"film.avi: a film ends in .gif or .mp4, got '.avi'"),
+        ({"a": still()}, "film.avi", r"film.avi: an animation must be a .gif or .mp4 file, got '.avi'"),
         ({"a": still()}, "film.mp4", r"film.mp4: writing .mp4 needs ffmpeg, which is not installed; choose .gif"),
-        ({}, "film.gif", "a film needs one clip or more, each with a frame at least"),
-        ({"a": np.zeros((0, 3, 3))}, "film.gif", "a film needs one clip or more"),
+        ({}, "film.gif", "an animation needs at least one clip, and each clip at least one frame"),
+        ({"a": np.zeros((0, 3, 3))}, "film.gif", "an animation needs at least one clip"),
     ],
 )
-def test_a_film_that_cannot_be_made(tmp_path, monkeypatch, shown, name, message):
+def test_an_animation_that_cannot_be_written_is_refused(tmp_path, monkeypatch, shown, name, message):
     monkeypatch.setattr(motion.shutil, "which", lambda program: None)
     with pytest.raises(ValueError, match=message):
         plots.animate(shown, STICK, tmp_path / name)
@@ -239,11 +254,11 @@ def test_heatmaps_show_the_highest_of_all_joints_and_limbs(smoke):
     assert 0 < joint.max() <= smoke[0][..., 2].max()
 
 
-def test_each_alignment_tells_which_frames_it_took():
+def test_each_alignment_shows_its_source_frames():
     clip = still(100)
     axes = plots.alignments(clip, STICK, length=20, count=3)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["clip", "align", "crop_pad", "segments"]
-    # The central cut of 20 frames of 100 begins after 40; the middle of the first of 20 parts of 5 frames is the third.
+    # The central crop of 20 of 100 frames begins after frame 40. The middle of the first of 20 segments of 5 frames is frame 3.
     assert [ax.get_title() for ax in axes[:, -1]] == [
         "100 frames, from 1 to 100",
         "20 frames, from 1 to 100",
@@ -254,7 +269,7 @@ def test_each_alignment_tells_which_frames_it_took():
     assert [ax.get_title() for ax in axes[2, :3]] == ["41", "51", "60"]
 
 
-def test_a_short_clip_is_stretched_or_filled_up():
+def test_a_short_clip_is_lengthened_or_padded():
     axes = plots.alignments(still(5), STICK, length=9, count=3)
     assert [ax.get_title() for ax in axes[1:, -1]] == [
         "9 frames, from 1 to 5",
@@ -266,8 +281,8 @@ def test_a_short_clip_is_stretched_or_filled_up():
 
 
 @pytest.mark.parametrize("method", alignment.METHODS)
-def test_what_is_shown_is_what_the_alignment_gives(smoke, method):
-    taken, _ = inputs.brought_to(smoke[0], 10, method)
+def test_the_frames_shown_are_those_of_the_alignment(smoke, method):
+    taken, _ = inputs.aligned(smoke[0], 10, method)
     expected = getattr(alignment, method)(torch.tensor(smoke[0]), 10)
     assert np.array_equal(taken, expected.numpy())
 
@@ -280,7 +295,7 @@ def test_maps_are_blended_in_the_colours_of_their_sides():
     picture = inputs.blended(maps, layout, "joint")
     assert picture[0, 0] == pytest.approx(to_rgb(plots.SIDES["left"]))
     assert picture[1, 1] == pytest.approx(1 - (1 - np.array(to_rgb(plots.SIDES["right"]))) / 2)
-    assert picture[0, 1].tolist() == [1, 1, 1], "white where nothing is"
+    assert picture[0, 1].tolist() == [1, 1, 1], "white where all maps are 0"
 
 
 @pytest.mark.parametrize("stream", ["joint", "limb"])
@@ -305,7 +320,7 @@ def test_a_clip_without_a_person_can_be_drawn(draw, frames):
     axes.flat[0].figure.canvas.draw()
 
 
-def test_the_clearest_frame_can_be_labelled_in_every_layout(smoke):
+def test_the_clearest_frame_can_be_labelled_in_each_layout(smoke):
     frame = survey.clearest_frame(smoke)
     axes = plots.layout_skeletons(frame, smoke.layout, ["imigue22", "imigue22_official", "imigue41"])
     assert axes.shape == (3, 3)

@@ -7,12 +7,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from miga_lib.models import posec3d
 from miga_lib.models.posec3d import PoseC3D
 
-# Stages of the published network: blocks, frames that a block's first convolution sees, strides of T, H and W.
+# Stages of the published network: blocks, kernel size in time of a block's first convolution, strides of T, H and W.
 STAGES = [(4, 1, (1, 2, 2)), (6, 3, (1, 2, 2)), (3, 3, (2, 2, 2))]
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights and running statistics drawn at random, so that no path is shut by an initial 0 and no variance is negative."""
+    """Random weights and running statistics, so that no path is blocked by an initial 0 and no variance is negative."""
     generator = torch.Generator().manual_seed(seed)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -27,7 +27,7 @@ def draw(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def reference(state: dict[str, Tensor], heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """The published network written out from its description, on a state dict with the published names."""
+    """The published network computed from its description, on a state dict with the published names."""
 
     def unit(x: Tensor, name: str, stride: tuple[int, ...] = (1, 1, 1)) -> Tensor:
         kernel = state[f"{name}.conv.weight"]
@@ -87,7 +87,7 @@ def test_keys_are_those_of_pyskl(published):
 def test_multiply_adds_are_the_published_15_9_billion():
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         PoseC3D(17, 60)(torch.empty(1, 17, 48, 56, 56))
-    # The paper's count has batch norm and ReLU in it, this one the convolutions; with T never halved they would be 17.0.
+    # The paper also counts batch norm and ReLU, this test only convolutions; if T were never halved, they would be 17.0.
     assert counter.get_total_flops() / 2 == pytest.approx(15.9e9, rel=0.02)
 
 
@@ -114,7 +114,7 @@ def test_smaller_networks(stage_blocks, width):
     assert [tuple(output.shape) for output in model(draw(2, 3, 4, 16, 16))] == [(2, 4), (2, 6)]
 
 
-def test_frames_meet_after_the_first_stage():
+def test_frames_are_combined_only_after_the_first_stage():
     backbone = randomised(PoseC3D(2, 3, base_channels=4)).eval().backbone
     heatmaps = draw(1, 2, 12, 16, 16)
     changed = heatmaps.clone()
@@ -124,12 +124,12 @@ def test_frames_meet_after_the_first_stage():
         heatmaps, changed = module(heatmaps), module(changed)
         reached[name] = (heatmaps != changed).any(4).any(3).any(1).flatten().nonzero().flatten().tolist()
     assert reached["layer1"] == [5]
-    # Six blocks, each a frame further to both sides.
+    # Each of six blocks adds one frame on both sides.
     assert reached["layer2"] == list(range(12))
 
 
 @pytest.mark.parametrize("stage_blocks", [(1,), (2, 1), (1, 1, 1)])
-def test_views_are_what_their_frames_make_of_them(stage_blocks):
+def test_views_give_the_same_as_their_frames_alone(stage_blocks):
     model = randomised(PoseC3D(2, 3, base_channels=4, stage_blocks=stage_blocks, embedding_size=5)).eval()
     heatmaps = draw(2, 2, 6, 8, 8)
     views = torch.tensor([[0, 0, 3, 5], [6, 8, 9, 11], [7, 7, 7, 2]])
@@ -138,7 +138,7 @@ def test_views_are_what_their_frames_make_of_them(stage_blocks):
         torch.testing.assert_close(shared, expected)
 
 
-def test_each_carrying_block_starts_as_the_identity():
+def test_each_block_that_keeps_the_shape_begins_as_the_identity():
     model = PoseC3D(2, 3, base_channels=4)
     x = draw(2, 16, 3, 8, 8)
     for block in model.backbone.layer1[1:]:
@@ -152,14 +152,14 @@ def test_gradient_reaches_every_parameter():
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
 
 
-def test_dropout_hides_the_feature_from_the_classes_and_not_from_the_embedding():
+def test_dropout_is_before_the_class_head_and_not_before_the_embedding_head():
     model = randomised(PoseC3D(3, 4, base_channels=8, stage_blocks=(1,), dropout=1.0, embedding_size=5))
     logits, embedding = model(draw(2, 3, 4, 16, 16))
     torch.testing.assert_close(logits, model.fc_cls.bias.expand(2, -1))
     assert (embedding - model.emb_fc.bias).abs().min() > 0
 
 
-def test_clips_do_not_see_each_other_in_evaluation():
+def test_clips_are_independent_in_evaluation():
     model = randomised(PoseC3D(3, 4, base_channels=8, embedding_size=5)).eval()
     heatmaps = draw(5, 3, 4, 16, 16)
     order = torch.tensor([3, 0, 4, 2, 1])
@@ -188,7 +188,7 @@ def test_a_stage_without_blocks_is_refused(stage_blocks):
         PoseC3D(17, 60, stage_blocks=stage_blocks)
 
 
-def test_folding_batch_norm_changes_no_number():
+def test_folding_batch_norm_keeps_the_results():
     model = randomised(PoseC3D(3, 4, base_channels=4, stage_blocks=(2, 1), embedding_size=5)).eval()
     maps = draw(2, 3, 4, 8, 8)
     before, after = model(maps), posec3d.folded(model)(maps)

@@ -1,4 +1,4 @@
-"""Predictions are refused when they make no sense, and survive a file."""
+"""Invalid predictions are refused, and a file preserves predictions."""
 
 import numpy as np
 import pytest
@@ -19,54 +19,54 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     assert loaded.ids.tolist() == ["a", "b"]
     assert loaded.labels.tolist() == [0, -1]
     assert loaded.probabilities.tolist() == [[0.25, 0.75], [1.0, 0.0]]
-    assert [path.name for path in tmp_path.iterdir()] == ["val.npz"], "nothing unfinished is left"
+    assert [path.name for path in tmp_path.iterdir()] == ["val.npz"], "no unfinished file is left"
 
 
-def test_guesses_and_known():
-    assert make().guesses.tolist() == [1, 0]
+def test_predicted_and_known():
+    assert make().predicted.tolist() == [1, 0]
     assert make().known().ids.tolist() == ["a"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ("a", "a")}, "ids of predictions must differ, 'a' is there 2 times"),
-        ({"classes": ("nod", "nod")}, "classes of predictions must differ, 'nod' is there 2 times"),
+        ({"ids": ("a", "a")}, "ids of predictions must be unique, found 'a' 2 times"),
+        ({"classes": ("nod", "nod")}, "classes of predictions must be unique, found 'nod' 2 times"),
         ({"labels": (0.0, 1.0)}, "labels must be whole numbers, found type float64"),
         ({"probabilities": ((0.5, 0.6), (1, 0))}, "those of 'a' sum to 1.1"),
-        ({"probabilities": ((0.25, 0.75), (1.5, -0.5))}, "must be 0 or more and sum to 1; those of 'b'"),
+        ({"probabilities": ((0.25, 0.75), (1.5, -0.5))}, "must be 0 or more and sum to 1, those of 'b'"),
         ({"probabilities": ((np.nan, 0.5), (1, 0))}, "those of 'a' sum to nan"),
         ({"labels": (0, 2)}, r"labels must be -1 \(unknown\) to 1, found 0 to 2"),
         ({"labels": (0,)}, "predictions of 2 ids and 2 classes need labels"),
     ],
 )
-def test_nonsense_is_refused(change, message):
+def test_invalid_predictions_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         make(**change)
 
 
 def test_a_file_without_an_array_is_named(tmp_path):
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]))
-    with pytest.raises(ValueError, match=r"x\.npz: a predictions file holds .*'labels' is not in it"):
+    with pytest.raises(ValueError, match=r"x\.npz: a predictions file contains .*'labels' is missing"):
         predictions.load(tmp_path / "x.npz")
 
 
-def test_the_id_that_is_there_most_often_is_named():
+def test_the_most_frequent_id_is_named():
     ids = np.array(["a", "a", "b", "b", "b"])
-    with pytest.raises(ValueError, match="'b' is there 3 times"):
+    with pytest.raises(ValueError, match="found 'b' 3 times"):
         Predictions(ids, np.zeros(5, int), np.tile([0.5, 0.5], (5, 1)), CLASSES)
 
 
-def test_clips_are_taken_by_id_in_the_order_asked_for():
+def test_clips_are_selected_by_id_in_the_given_order():
     taken = make().of(["b", "a"])
     assert taken.ids.tolist() == ["b", "a"]
     assert taken.labels.tolist() == [-1, 0]
     assert taken.probabilities.tolist() == [[1.0, 0.0], [0.25, 0.75]]
-    with pytest.raises(ValueError, match="lack 1 of 2 clips, such as 0001_0; its own are such as a"):
+    with pytest.raises(ValueError, match=r"lack 1 of 2 clips \(such as 0001_0\); they are of clips such as a; choose"):
         make().of(["a", "0001_0"])
 
 
-def test_files_of_something_else_are_named_and_sent_elsewhere(tmp_path):
+def test_other_files_are_named_with_the_function_that_reads_scores(tmp_path):
     np.save(tmp_path / "bare.npy", np.zeros((2, 2)))
     (tmp_path / "text.npz").write_text("a,b")
     make().save(tmp_path / "whole.npz")
@@ -76,19 +76,30 @@ def test_files_of_something_else_are_named_and_sent_elsewhere(tmp_path):
             predictions.load(tmp_path / name)
 
 
-def test_a_file_of_nonsense_is_named(tmp_path):
+def test_a_file_with_invalid_predictions_is_named(tmp_path):
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]), labels=np.array([5]), probabilities=np.array([[0.5, 0.5]]), classes=CLASSES)
     with pytest.raises(ValueError, match=r"x\.npz: labels must be -1 \(unknown\) to 1, found 5 to 5"):
         predictions.load(tmp_path / "x.npz")
 
 
-def test_validation_is_judged_where_no_test_label_is_known():
-    unknown = make(labels=(-1, -1))
-    assert predictions.judgeable({"val": unknown, "test": make()}) == ("test", "")
-    split, sentence = predictions.judgeable({"val": make(), "test": unknown})
+def test_validation_is_used_where_no_label_of_the_wanted_split_is_known():
+    known, unknown = np.array([0, -1]), np.array([-1, -1])
+    assert predictions.split_with_labels({"val": unknown, "test": known}) == ("test", "")
+    split, sentence = predictions.split_with_labels({"val": known, "test": unknown})
     assert split == "val"
-    assert sentence == "The classes of the 2 test clips are unknown, so it is judged on the validation clips."
-    with pytest.raises(ValueError, match="no class of the test clips is known, nor of validation clips"):
-        predictions.judgeable({"val": unknown, "test": unknown})
-    with pytest.raises(ValueError, match="no predictions of split 'train'; there are some of test, val"):
-        predictions.judgeable({"val": make(), "test": unknown}, "train")
+    assert sentence == "The classes of the 2 test clips are unknown, so the validation clips are used."
+    assert predictions.split_with_labels({"val": known, "test": known}, "val") == ("val", "")
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "message"),
+    [
+        (["val", "test"], "test", "no label of split test or val is known, so nothing can be evaluated; give data with labels"),
+        (["test"], "test", "no label of split test or val is known"),
+        (["val", "test"], "val", "no label of split val is known"),
+        (["val", "test"], "train", "split must be one of test, val, got 'train'"),
+    ],
+)
+def test_a_split_without_any_known_label_is_refused(splits, wanted, message):
+    with pytest.raises(ValueError, match=message):
+        predictions.split_with_labels(dict.fromkeys(splits, np.array([-1])), wanted)

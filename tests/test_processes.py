@@ -1,4 +1,4 @@
-"""What is asked of the operating system."""
+"""Requests to the operating system."""
 
 import platform
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HELD = """
+MEASURE_MEMORY = """
 import psutil, torch
 from miga_lib.training.processes import kept_memory
 
@@ -20,18 +20,18 @@ with kept_memory():
         del maps
         print(held() - before)
 print(held() - before)
-maps = torch.ones(50_000_000)
+maps = torch.ones(150_000_000)
 del maps
 print(held() - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is asked to keep memory")
-def test_memory_is_kept_for_the_next_step_and_then_given_back():
-    """A process of its own frees 200 MB ten times. What glibc keeps is cut so that it fits only from the third time on."""
-    said = subprocess.run([sys.executable, "-c", HELD], check=True, stdout=subprocess.PIPE, text=True).stdout
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
+def test_memory_is_kept_for_the_next_step_and_returned_at_the_end():
+    """A new process frees 200 MB ten times. glibc splits the memory that it keeps, so a tensor only fits into it from the third time on."""
+    said = subprocess.run([sys.executable, "-c", MEASURE_MEMORY], check=True, stdout=subprocess.PIPE, text=True).stdout
     *kept, after, later = map(float, said.split())
     assert kept[0] > 190
-    assert kept[-1] < 2 * kept[0] + 20, "later tensors lie where the first ones were"
+    assert kept[-1] < 2 * kept[0] + 20, "later tensors use the memory of the first ones"
     assert after < 50
-    assert later < 50, "what comes after it is handed back as before"
+    assert later < 50, "later memory that fits into no hole of the heap is returned at once, as before"

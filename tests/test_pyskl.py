@@ -1,4 +1,4 @@
-"""PySkl's pickles: what is written is read back, files of others are understood, and what is wrong is said in words."""
+"""PySkl's pickles: what is written is read back, files of others are understood, and errors are described."""
 
 import pickle
 import re
@@ -86,7 +86,7 @@ def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_pa
     both["keypoint_score"][1] = 0.9
     (clip,), report = read(file(tmp_path, both))
     assert np.array_equal(clip.keypoints[..., :2], both["keypoint"][1].astype(np.float32))
-    assert "1 × clips of several persons: the one with the highest total score was taken: a" in str(report)
+    assert "1 × clips of several persons: the one with the highest total score was read: a" in str(report)
 
 
 def test_an_empty_second_person_is_no_person(tmp_path):
@@ -170,7 +170,11 @@ def test_small_faults_are_repaired_and_told(tmp_path):
     (clip,), report = read(file(tmp_path, broken))
     assert clip.keypoints[1, 3].tolist() == [0, 0, 0]
     assert (clip.width, clip.height) == (640, 200)
-    for told in ("infinite cell taken as missing: a", "`total_frames` differs .* a \\(9 for 4\\)", "no usable `img_shape`"):
+    for told in (
+        "infinite cell taken as missing: a",
+        "`total_frames` differs .* a \\(9 for 4\\)",
+        "no usable `img_shape`: frame size taken from the largest coordinates",
+    ):
         assert re.search(told, str(report))
 
 
@@ -218,11 +222,11 @@ def test_a_folder_of_several_pickles_asks_which(tmp_path):
     file(tmp_path, annotation())
     assert pyskl.recognises(tmp_path)
     (tmp_path / "second.pkl").write_bytes(b"")
-    with pytest.raises(DataError, match="holds 2 pickles; name one of them: own.pkl, second.pkl"):
+    with pytest.raises(DataError, match="has 2 pickles; give one of them: own.pkl, second.pkl"):
         read(tmp_path)
 
 
 def test_one_array_claimed_by_many_annotations_is_refused(tmp_path):
     shared = np.zeros((1, 100, 17, 2))
-    with pytest.raises(DataError, match="share the same few arrays"):
+    with pytest.raises(DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"):
         read(file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))))

@@ -1,4 +1,4 @@
-"""The judge says supported, refuted and undecided where each is due; pairs differ in one thing; the grid is what was asked for."""
+"""Each verdict is given where it is due, pairs differ in one setting only, and the grid has the settings asked for."""
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,17 @@ SEMANTIC = next(q for q in QUESTIONS if q.claim == "the semantic loss helps")
 
 
 def made(accuracy, seed):
-    """Predictions that are right on a random share of the clips."""
+    """Predictions that are correct with this probability for each clip."""
     rng = np.random.default_rng(seed)
     labels = np.arange(CLIPS) % 3
-    guesses = np.where(rng.random(CLIPS) < accuracy, labels, (labels + 1) % 3)
-    return Predictions(np.array(GROUPS.index), labels, 0.1 + 0.7 * np.eye(3)[guesses], CLASSES)
+    predicted = np.where(rng.random(CLIPS) < accuracy, labels, (labels + 1) % 3)
+    return Predictions(np.array(GROUPS.index), labels, 0.1 + 0.7 * np.eye(3)[predicted], CLASSES)
 
 
 def run(predictions, **settings):
     """A row of the table of runs."""
     resolved = Settings(**{"preset": "smoke", "device": "cpu"} | settings).resolve()
-    row = {name: getattr(resolved, name) for name in questions.EQUALS}
+    row = {name: getattr(resolved, name) for name in questions.MATCHED_SETTINGS}
     return {**row, "folder": None, "parameters": 1, "seconds": 1.0, "predictions": predictions}
 
 
@@ -40,12 +40,12 @@ def table(with_loss, without, seeds=3):
 
 @pytest.mark.parametrize(("with_loss", "without", "verdict"), [(0.8, 0.5, "supported"), (0.5, 0.8, "refuted"), (0.6, 0.6, "undecided")])
 def test_each_verdict_can_come_out(with_loss, without, verdict):
-    answer = questions.judge(SEMANTIC, table(with_loss, without), GROUPS)
+    answer = questions.answer(SEMANTIC, table(with_loss, without), GROUPS)
     assert answer["verdict"] == verdict
     assert answer["pairs"] == 3
     assert answer["low"] <= answer["difference"] <= answer["high"]
     assert answer["difference"] == pytest.approx(answer["top1_better"] - answer["top1_worse"])
-    assert f"is {verdict}: top-1" in questions.sentence(answer, "made clips")
+    assert f"On made clips, the claim that the semantic loss helps is {verdict}: top-1" in questions.sentence(answer, "made clips")
 
 
 def test_the_verdict_needs_interval_and_test_to_agree():
@@ -55,21 +55,21 @@ def test_the_verdict_needs_interval_and_test_to_agree():
     assert questions.verdict(-0.01, 0.05, 0.01) == "undecided"
 
 
-def test_a_side_against_itself_differs_by_nothing():
-    answer = questions.judge(SEMANTIC, table(0.6, 0.6, 1).assign(predictions=[made(0.6, 0)] * 2), GROUPS)
+def test_equal_sides_have_no_difference():
+    answer = questions.answer(SEMANTIC, table(0.6, 0.6, 1).assign(predictions=[made(0.6, 0)] * 2), GROUPS)
     assert (answer["difference"], answer["low"], answer["high"], answer["p"]) == (0, 0, 0, 1)
 
 
 def test_a_question_that_no_pair_answers_has_no_answer():
-    assert questions.judge(SEMANTIC, pd.DataFrame([run(made(0.5, 0))]), GROUPS) is None
+    assert questions.answer(SEMANTIC, pd.DataFrame([run(made(0.5, 0))]), GROUPS) is None
 
 
-def test_pairs_differ_in_what_is_asked_and_in_nothing_else():
+def test_pairs_differ_only_in_the_settings_of_the_question():
     rows = [run(made(0.5, 0)), run(made(0.5, 1), semantic_weight=0.0, temporal="crop_pad"), run(made(0.5, 2), semantic_weight=0.0, seed=1)]
     assert questions.pair(SEMANTIC, pd.DataFrame(rows)).empty
 
 
-def test_models_are_compared_in_spite_of_their_own_learning_rates():
+def test_models_with_their_own_learning_rates_are_compared():
     question = QUESTIONS[0]
     rows = [run(made(0.5, 0)), run(made(0.5, 1), model="stgcn")]
     assert rows[0]["learning_rate"] != rows[1]["learning_rate"]
@@ -97,7 +97,7 @@ def grid(**lists):
     return questions.grid(**default | lists)
 
 
-def test_the_grid_changes_one_thing_at_a_time():
+def test_the_grid_changes_one_setting_at_a_time():
     wanted = grid()
     assert len(wanted) == 9  # each model: base, 22 joints, crop_pad, no semantic loss; and the limb stream of PoseC3D's base
     assert len({runs.name(settings) for settings in wanted}) == 9
@@ -113,13 +113,13 @@ def test_partitions_and_the_official_graph_are_for_stgcn_alone():
 
 
 def test_an_empty_list_is_refused():
-    with pytest.raises(ValueError, match="temporal must name at least one value to compare, got none"):
+    with pytest.raises(ValueError, match="temporal must have at least one value to compare, got none"):
         grid(temporals=[])
 
 
 def test_every_question_is_about_settings_that_exist():
     for question in QUESTIONS:
-        assert {*question.better, *question.worse, *question.given} <= set(questions.EQUALS)
+        assert {*question.better, *question.worse, *question.given} <= set(questions.MATCHED_SETTINGS)
         assert question.better.keys() == question.worse.keys()
 
 

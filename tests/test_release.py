@@ -102,7 +102,7 @@ def test_the_workbooks_are_read_once_for_all_layouts(root, tmp_path, monkeypatch
         clips.load(root, layouts.make("tail", ["nose", "tail"], [(0, 1)], "nose"), tmp_path / "outputs")
 
 
-def test_what_has_no_counterpart_is_left_out_and_told(root):
+def test_what_has_no_counterpart_is_left_out_and_reported(root):
     miga.write_subjects(root, pd.DataFrame([(12, 2, 1, 0, 2, 1), (13, 2, 1, 0, 2, 1)], columns=COLUMNS))
     found, report = read(root)
     assert list(found) == ["0012_0"]
@@ -129,8 +129,8 @@ def test_a_missing_workbook_or_table_is_named(root):
     (root / "mg_skeleton_only/0012/0012_2.xlsx").unlink()
     with pytest.raises(DataError, match=r"0012_2\.xlsx: cannot be read \(No such file"):
         read(root)
-    (root / release.TABLE).unlink()
-    with pytest.raises(DataError, match="expected Label/labels_20200831.csv once beside mg_skeleton_only, found it 0 times"):
+    (root / "Label" / miga.SUBJECTS_FILE).unlink()
+    with pytest.raises(DataError, match=r"expected labels_20200831\.csv once beside mg_skeleton_only, as in Label/, found it 0 times"):
         read(root)
 
 

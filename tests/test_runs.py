@@ -1,20 +1,22 @@
-"""The record of runs lists each in the state it is in, finds the newest of the same clips, and goes to TensorBoard whole."""
+"""The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are written for TensorBoard."""
 
 import json
 import os
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from miga_lib import runs, training
+from miga_lib import clips, runs, training
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
 
 
 def leave(outputs, name, clips, at=0, finished=True, **settings):
-    """A run's folder as training leaves it, but for the weights, changed at a second of 1970."""
+    """A run's folder as after training, without the weights, last changed at that second of 1970."""
     folder = runs.folder(name, outputs)
     about = {"settings": asdict(Settings(preset="smoke", device="cpu", **settings).resolve()), "data": runs.fingerprint(clips)}
     runs.write_json(folder / "settings.json", about)
@@ -30,21 +32,21 @@ def leave(outputs, name, clips, at=0, finished=True, **settings):
     return folder
 
 
-def test_the_table_says_what_state_each_run_is_in(tmp_path, smoke):
+def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     leave(tmp_path, "whole", smoke, at=1)
     leave(tmp_path, "half", smoke, at=3, finished=False)
     (leave(tmp_path, "robbed", smoke, at=2) / "test.npz").unlink()
     (leave(tmp_path, "odd", smoke) / "settings.json").write_text('{"settings": [1], "data": {}}')
     (leave(tmp_path, "torn", smoke) / "result.json").write_text("{")
     runs.folder("empty", tmp_path)
-    runs.folder(".hidden", tmp_path)
+    (tmp_path / "runs" / ".hidden").mkdir()
     table = runs.table(tmp_path).set_index("run")
     states = table["state"].to_dict()
     assert set(states) == {"whole", "half", "robbed", "odd", "torn", "empty"}
     assert states["whole"] == "finished"
     assert states["half"] == "unfinished"
-    assert states["robbed"] == "broken: test.npz is gone"
-    assert states["empty"].startswith("broken: FileNotFoundError")
+    assert states["robbed"] == "broken: test.npz is missing"
+    assert "settings.json: cannot be read" in states["empty"]
     assert states["torn"].startswith("broken: ValueError")
     assert states["odd"].startswith("broken: ")
     assert table.loc["half", "epochs_done"] == 2
@@ -52,28 +54,28 @@ def test_the_table_says_what_state_each_run_is_in(tmp_path, smoke):
     assert [name for name in table.index if name in ("whole", "half", "robbed")] == ["half", "robbed", "whole"], "newest first"
 
 
-def test_no_runs_make_an_empty_table(tmp_path):
+def test_without_runs_the_table_is_empty(tmp_path):
     assert runs.table(tmp_path).empty
-    with pytest.raises(FileNotFoundError, match="1 finished runs are needed and 0 are there; train with 04_train first"):
+    with pytest.raises(FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"):
         runs.newest(1, tmp_path)
 
 
-def test_the_newest_run_is_one_of_the_same_clips(tmp_path, smoke):
+def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
     leave(tmp_path, "old", smoke, at=1)
     leave(tmp_path, "other", smoke.split("train"), at=2)
     assert [path.name for path in runs.newest(2, tmp_path)] == ["other", "old"]
     assert [path.name for path in runs.newest(1, tmp_path, smoke)] == ["old"]
-    with pytest.raises(FileNotFoundError, match="2 finished runs are needed and 1 are there; .*, on the same `data`"):
+    with pytest.raises(FileNotFoundError, match="expected at least 2 finished runs, found 1; .*, on the same `data`"):
         runs.newest(2, tmp_path, smoke)
 
 
-def test_the_fingerprint_is_the_one_that_training_leaves(tmp_path, smoke):
+def test_the_fingerprint_is_the_one_that_training_writes(tmp_path, smoke):
     training.fit(smoke, Settings(preset="smoke", device="cpu", epochs=1), runs.folder("run", tmp_path), progress=lambda row: None)
     assert json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["data"] == runs.fingerprint(smoke)
     assert runs.fingerprint(smoke)["digest"] != runs.fingerprint(smoke.split("val"))["digest"]
 
 
-def test_the_joint_run_most_like_the_newest_limb_run_goes_with_it(tmp_path, smoke):
+def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, smoke):
     leave(tmp_path, "limb", smoke, at=9, stream="limb", seed=3)
     leave(tmp_path, "alike", smoke, at=1, seed=3)
     leave(tmp_path, "newer", smoke, at=2, seed=4)
@@ -81,10 +83,10 @@ def test_the_joint_run_most_like_the_newest_limb_run_goes_with_it(tmp_path, smok
     leave(tmp_path, "other", smoke.split("train"), at=4, seed=3)
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["alike", "limb"]
     leave(tmp_path, "again", smoke, at=5, seed=3)
-    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], "of two alike the newer one"
+    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], "of two with the same settings the newer one"
 
 
-def test_what_a_pair_of_streams_lacks_is_named(tmp_path, smoke):
+def test_a_missing_stream_is_named(tmp_path, smoke):
     with pytest.raises(FileNotFoundError, match="no finished limb run on these clips; train with 04_train -p stream limb"):
         runs.newest_streams(tmp_path, smoke)
     leave(tmp_path, "limb", smoke, stream="limb")
@@ -101,11 +103,11 @@ def test_runs_and_ensembles_are_found_by_name_or_path(tmp_path, smoke):
     assert runs.find(str(whole), tmp_path / "elsewhere") == whole
     assert runs.find("both", tmp_path) == tmp_path / "ensembles" / "both"
     for name in ("half", "none", ""):
-        with pytest.raises(ValueError, match=f"there is no finished run or ensemble '{name}' in .*; there are whole"):
+        with pytest.raises(ValueError, match=f"there is no finished run or ensemble '{name}' in .*; finished runs are whole"):
             runs.find(name, tmp_path)
 
 
-def test_tensorboard_is_told_all_epochs_and_settings(tmp_path, smoke):
+def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     leave(tmp_path, "whole", smoke)
     leave(tmp_path, "half", smoke, finished=False, seed=7)
@@ -115,7 +117,7 @@ def test_tensorboard_is_told_all_epochs_and_settings(tmp_path, smoke):
     assert {path.name for path in folder.iterdir()} == {"whole", "half"}
     for name in ("whole", "half"):
         events = accumulator.EventAccumulator(str(folder / name)).Reload()
-        assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], "once, though written twice"
+        assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], "once, although written twice"
         assert [event.value for event in events.Scalars("validation/top1")] == [0.25, 0.5]
     assert accumulator.EventAccumulator(str(folder / "whole")).Reload().Scalars("test_top1")[0].value == 0.25
 
@@ -124,3 +126,102 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
     leave(tmp_path, "whole", smoke)
     runs.main(["--outputs", str(tmp_path)])
     assert "whole finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/tmp/x", "a\\b", ".hidden", "a b", "<i>", "a\n", "x" * 151, "$x$", "😀"])
+def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="the name of a run must be up to 150 letters, digits and"):
+        runs.folder(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    made = runs.safe_name(name)
+    assert runs.folder(made, tmp_path).parent == tmp_path / "runs"
+    assert runs.safe_name(made) == made
+
+
+def test_names_made_safe_stay_apart():
+    assert runs.safe_name("joint-0.5") == "joint-0.5"
+    assert len({runs.safe_name(text) for text in ("a/b", "a-b", "a b", "a\\b")}) == 4
+
+
+def test_a_name_made_of_data_cannot_lead_elsewhere(tmp_path):
+    settings = Settings(preset="smoke", device="cpu")
+    assert runs.folder(runs.name(settings, "/data/my set/$(x)"), tmp_path).parent == tmp_path / "runs"
+
+
+ONE_EPOCH = Settings(preset="smoke", device="cpu", precision="fp32", epochs=1)
+
+
+@pytest.fixture(scope="module")
+def trained(smoke_outputs, tmp_path_factory):
+    """The folder of a finished run, to copy."""
+    run = tmp_path_factory.mktemp("trained")
+    training.fit(clips.load("synthetic-smoke", outputs=smoke_outputs), ONE_EPOCH, run, progress=lambda row: None)
+    return run
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    """A finished run to damage."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def test_what_a_finished_run_lost_is_predicted_again_or_refused(smoke, finished):
+    scores = runs.result(finished)["scores"]
+    before = {name: (finished / name).read_bytes() for name in ("metrics.csv", "last.ckpt")}
+    for lost in ("val.npz", "metrics.csv"):
+        (finished / lost).unlink()
+        assert training.fit(smoke, ONE_EPOCH, finished)["scores"] == scores
+        assert (finished / lost).exists()
+    assert before == {name: (finished / name).read_bytes() for name in before}, "nothing was trained"
+    for lost in ("best.ckpt", "last.ckpt", "settings.json"):
+        content = (finished / lost).read_bytes()
+        (finished / lost).unlink()
+        with pytest.raises(ValueError, match=rf"{lost}; restore it, or train anew with `resume=False`"):
+            training.fit(smoke, ONE_EPOCH, finished)
+        (finished / lost).write_bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff", b'{"settings": {}}'])
+def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content):
+    (finished / "settings.json").write_bytes(content)
+    before = (finished / "last.ckpt").read_bytes()
+    with pytest.raises(
+        ValueError, match=r"settings\.json: .*restore it, choose another `run` name, or train the run anew with `resume=False`"
+    ):
+        training.fit(smoke, ONE_EPOCH, finished)
+    assert (finished / "last.ckpt").read_bytes() == before
+
+
+def test_damaged_settings_can_be_replaced_when_told_so(smoke, finished):
+    (finished / "settings.json").write_bytes(b"{")
+    training.fit(smoke, ONE_EPOCH, finished, resume=False, progress=lambda row: None)
+    assert runs.read_json(finished / "settings.json", "settings")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint", "foreign"])
+def test_a_damaged_checkpoint_is_named_with_the_way_out(smoke, finished, content):
+    (finished / "result.json").unlink()
+    if content == "foreign":
+        torch.save({"state_dict": {}}, finished / "last.ckpt")
+    else:
+        (finished / "last.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"last\.ckpt: .*; train the run anew with `resume=False`"):
+        training.fit(smoke, ONE_EPOCH, finished)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_with_files_of_others_is_never_written_to(smoke, tmp_path, resume):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "val.npz").write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"not overwritten, since it has 'thesis\.tex', a file of another origin; choose another name"):
+        training.fit(smoke, Settings(preset="smoke", device="cpu"), tmp_path, resume)
+    assert (tmp_path / "val.npz").read_bytes() == b"mine"
+
+
+def test_validation_clips_without_classes_are_refused_before_training(smoke, tmp_path):
+    labels = smoke.table["label"].where(smoke.table["split"] != "val", -1)
+    with pytest.raises(ValueError, match="the class of every validation clip is unknown"):
+        training.fit(replace(smoke, table=smoke.table.assign(label=labels)), Settings(preset="smoke", device="cpu"), tmp_path)
+    twice = replace(smoke, classes=("same", "same", *smoke.classes[2:]))
+    with pytest.raises(ValueError, match="class names must differ, 'same' is there more than once"):
+        training.fit(twice, Settings(preset="smoke", device="cpu", semantic_weight=0.0), tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Scores of other toolboxes become predictions of the right clips and classes, or are refused; what was repaired is said."""
+"""Scores of other toolboxes are read as predictions of the right clips and classes, or refused. Every repair is reported."""
 
 import pickle
 
@@ -52,7 +52,7 @@ def test_the_order_of_lines_and_of_named_columns_changes_nothing(tmp_path_factor
     report = Report()
     predictions = read(write(tmp_path_factory.mktemp("any") / "rgb.csv", lines), report=report).of(IDS)
     assert predictions.probabilities.tolist() == ROWS.tolist()
-    assert ("columns put into the order of the classes" in str(report)) == (list(columns) != [0, 1, 2])
+    assert ("columns reordered by class name" in str(report)) == (list(columns) != [0, 1, 2])
 
 
 def test_labels_of_a_csv_are_of_its_own_columns(tmp_path):
@@ -63,14 +63,14 @@ def test_labels_of_a_csv_are_of_its_own_columns(tmp_path):
     assert predictions.probabilities[0].tolist() == [0.25, 0.5, 0.25]
 
 
-def test_placeholder_labels_tell_nothing(tmp_path):
+def test_placeholder_labels_are_unknown(tmp_path):
     report = Report()
     lines = ["id,label,0,1,2", "a,0,0.5,0.25,0.25", "b,0,0.5,0.25,0.25"]
     assert read(write(tmp_path / "rgb.csv", lines), report=report).labels.tolist() == [-1, -1]
-    assert "labels that are all alike taken as unknown: rgb.csv (2 × 0)" in str(report)
+    assert "labels that are all equal treated as unknown: rgb.csv (2 × 0)" in str(report)
 
 
-def test_an_npz_may_tell_ids_labels_and_classes(tmp_path):
+def test_an_npz_can_have_ids_labels_and_classes(tmp_path):
     np.savez(tmp_path / "a.npz", ids=np.array(IDS), labels=np.array([0, 1, 2]), scores=ROWS, classes=np.array(CLASSES))
     predictions = read(tmp_path / "a.npz")
     assert predictions.labels.tolist() == [0, 1, 2]
@@ -84,8 +84,8 @@ def test_a_pickled_dict_has_its_ids(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["result.pkl", "bare.npy", "bare.npz", "bare.csv"])
-def test_bare_scores_are_in_the_order_of_the_annotations(tmp_path, annotations, name):
-    """PySkl goes through the annotations and keeps those of the split: 0002_0, 0001_0, 0001_1."""
+def test_scores_without_ids_are_in_the_order_of_the_annotations(tmp_path, annotations, name):
+    """PySkl reads the annotations in their order and keeps those of the split: 0002_0, 0001_0, 0001_1."""
     path, rows = tmp_path / name, ROWS[[2, 0, 1]]
     if name == "result.pkl":
         path.write_bytes(pickle.dumps(list(rows.astype(np.float32))))
@@ -100,44 +100,44 @@ def test_bare_scores_are_in_the_order_of_the_annotations(tmp_path, annotations, 
     assert f"ids taken from the order of an annotation file: {name} (from annotations.pkl)" in str(report)
 
 
-def test_logits_become_probabilities_as_they_are_said_to(tmp_path):
+def test_logits_are_converted_only_if_the_caller_says_so(tmp_path):
     report = Report()
     path = write(tmp_path / "rgb.csv", csv_lines(rows=np.log(np.maximum(ROWS, 1e-30)) + 7))
     with pytest.raises(ValueError, match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip 0002_0 .*`normalise`"):
         read(path)
     assert np.allclose(read(path, normalise="softmax", report=report).probabilities, ROWS)
-    assert "scores turned into probabilities by softmax: rgb.csv" in str(report)
-    with pytest.raises(ValueError, match="only scores of 0 or more, not all 0, can be divided by their sum, .*'softmax'"):
+    assert "scores converted to probabilities by softmax: rgb.csv" in str(report)
+    with pytest.raises(ValueError, match="only scores of 0 or more, not all 0, can be divided by their sum, .*; for logits .*'softmax'"):
         read(path, normalise="divide")
 
 
-def test_shares_are_divided_by_their_sum(tmp_path):
+def test_other_scores_are_divided_by_their_sum(tmp_path):
     path, report = write(tmp_path / "rgb.csv", csv_lines(rows=100 * ROWS)), Report()
     assert np.allclose(read(path, normalise="divide", report=report).probabilities, ROWS)
     assert "scores divided by their sum: rgb.csv" in str(report)
 
 
-def test_probabilities_are_left_alone_whatever_is_said_of_others(tmp_path):
+def test_probabilities_are_never_normalised(tmp_path):
     path = write(tmp_path / "rgb.csv", csv_lines())
     assert read(path, normalise="softmax").probabilities.tolist() == ROWS.tolist()
 
 
-def test_rounding_is_repaired_and_said(tmp_path):
+def test_rounding_is_repaired_and_reported(tmp_path):
     report = Report()
     predictions = read(write(tmp_path / "rgb.csv", csv_lines(rows=ROWS * 1.004)), report=report)
     assert np.allclose(predictions.probabilities, ROWS)
-    assert "rows that summed to 1 but for rounding divided by their sum" in str(report)
+    assert "rounded probabilities divided by their sum: rgb.csv" in str(report)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (csv_lines(ids=("a", "a", "b")), "ids of predictions must differ, 'a' is there 2 times"),
-        (["0.5,0.25,0.25"], "names no clips; give `annotations`"),
-        (["a,0.5,0.5"], "has scores of 2 classes where 3 are needed"),
-        (["a,0.5,0.25,0.25,0"], "has scores of 4 classes where 3 are needed, from nod to touch face"),
-        (["id,nod,shake,bow", "a,0.5,0.25,0.25"], "its 3 classes are not the 3 that are needed: 'touch face' is missing"),
-        (["id,nod,shake,touch face,bow", "a,0.5,0.25,0.25,0"], "its 4 classes are not the 3 that are needed: 'bow' is none of them"),
+        (csv_lines(ids=("a", "a", "b")), "ids of predictions must be unique, found 'a' 2 times"),
+        (["0.5,0.25,0.25"], "has no ids; give `annotations`"),
+        (["a,0.5,0.5"], "must have scores of 3 classes .*, found 2"),
+        (["a,0.5,0.25,0.25,0"], r"must have scores of 3 classes \(nod to touch face\), found 4"),
+        (["id,nod,shake,bow", "a,0.5,0.25,0.25"], "its 3 classes must be the 3 of the data: 'touch face' is missing"),
+        (["id,nod,shake,touch face,bow", "a,0.5,0.25,0.25,0"], "its 4 classes must be the 3 of the data: 'bow' is not one of them"),
         (["id,0,1,2", "a,0.5,,0.5"], "scores must be finite numbers, found nan in row 0, column 1"),
         (["id,0,1,2", "a,0.5,inf,0.5"], "scores must be finite numbers, found inf"),
         (["id,label,0,1,2", "a,3,0.5,0.5,0"], r"labels must be whole numbers from -1 \(unknown\) to 2"),
@@ -145,12 +145,12 @@ def test_rounding_is_repaired_and_said(tmp_path):
         ([""], "not a table of scores"),
     ],
 )
-def test_a_csv_that_makes_no_sense_is_refused(tmp_path, lines, message):
+def test_an_invalid_csv_is_refused(tmp_path, lines, message):
     with pytest.raises(ValueError, match=rf"rgb\.csv: .*{message}"):
         read(write(tmp_path / "rgb.csv", lines))
 
 
-def test_other_files_that_make_no_sense_are_refused(tmp_path, annotations):
+def test_other_invalid_files_are_refused(tmp_path, annotations):
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
     with pytest.raises(ValueError, match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found a, b"):
         read(tmp_path / "two.npz")
@@ -161,12 +161,12 @@ def test_other_files_that_make_no_sense_are_refused(tmp_path, annotations):
     with pytest.raises(ValueError, match=r"flat\.npy: expected an array .* found an array of shape \(3,\)"):
         read(tmp_path / "flat.npy")
     (tmp_path / "views.pkl").write_bytes(pickle.dumps([ROWS, ROWS]))
-    with pytest.raises(ValueError, match=r"views\.pkl: expected arrays of one score a class, .* average the views of a clip"):
+    with pytest.raises(ValueError, match=r"views\.pkl: expected arrays of a score for each class, .* average the views of a clip first"):
         read(tmp_path / "views.pkl")
     (tmp_path / "text.pkl").write_bytes(pickle.dumps("text"))
     with pytest.raises(ValueError, match=r"text\.pkl: expected a list of score arrays, one a clip, or a dict of them by id, found 'text'"):
         read(tmp_path / "text.pkl")
-    with pytest.raises(ValueError, match=r"scores are read from \.csv, \.npz, \.npy, \.pkl, \.pickle files"):
+    with pytest.raises(ValueError, match=r"scores\.json: a score file must be one of \.csv, \.npz, \.npy, \.pkl, \.pickle, got \.json"):
         read(tmp_path / "scores.json")
     with pytest.raises(ValueError, match="normalise must be softmax, divide or empty, got 'sum'"):
         read(tmp_path / "two.npz", normalise="sum")

@@ -15,7 +15,7 @@ SMALL = {"channels": (8, 8, 16), "embedding_size": 5}
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights, running statistics and the graph drawn at random; where the graph has no limb it keeps none."""
+    """Random weights, running statistics and graph; the graph gets no new limbs."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
@@ -32,7 +32,7 @@ def draw(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def reference(state: dict[str, Tensor], poses: Tensor) -> tuple[Tensor, Tensor]:
-    """The published network written out from the paper, sum by sum, on a state dict with the published names."""
+    """The published network computed from the paper, sum by sum, on a state dict with the published names."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         mean, variance, weight, bias = (
@@ -43,7 +43,7 @@ def reference(state: dict[str, Tensor], poses: Tensor) -> tuple[Tensor, Tensor]:
     clips, channels, frames, joints, persons = poses.shape
     people = []
     for person in range(persons):
-        # Of the normalised values, the first C are the first joint's.
+        # The first C of the normalised values are those of the first joint.
         x = norm(poses[..., person].permute(0, 3, 1, 2).reshape(clips, joints * channels, frames), "data_bn")
         x = torch.stack([x[:, v * channels : (v + 1) * channels] for v in range(joints)], dim=3)
         for i, wide in enumerate(CHANNELS):
@@ -128,7 +128,7 @@ def test_each_strategy_has_its_partitions(strategy, partitions):
 
 
 def test_spatial_partitions_of_a_chain_worked_by_hand():
-    # Neighbourhoods: {head, hip}, all three, {hip, foot}, so the columns share 1/2, 1/3, 1/2. Rows give, columns take.
+    # Neighbourhoods: {head, hip}, all three, {hip, foot}, so the weights in the columns are 1/2, 1/3, 1/2. Row: from, column: to.
     half, third = 1 / 2, 1 / 3
     expected = [
         [[half, 0, 0], [0, third, 0], [0, 0, half]],
@@ -140,7 +140,7 @@ def test_spatial_partitions_of_a_chain_worked_by_hand():
 
 @pytest.mark.parametrize("name", ["openpose18", "imigue22", "imigue41"])
 def test_spatial_partitions_are_those_of_the_published_code(name):
-    """Its rule, pair by pair: distances to the centre beyond one limb are infinite, and infinite ones are equal."""
+    """Its rule for each pair of joints: a distance to the centre of more than one limb is infinite, and infinite distances are equal."""
     layout = layouts.get(name)
     joints = range(len(layout.joints))
     neighbours = {v: {v, *(b for a, b in layout.limbs if a == v), *(a for a, b in layout.limbs if b == v)} for v in joints}
@@ -153,7 +153,7 @@ def test_spatial_partitions_are_those_of_the_published_code(name):
     np.testing.assert_allclose(STGCN(layout, 2, **SMALL).A.numpy(), expected, rtol=1e-6)
 
 
-def test_a_graph_convolution_hears_neighbours_alone():
+def test_a_graph_convolution_depends_only_on_neighbours():
     layout = layouts.get("imigue22")
     weights = torch.from_numpy(layouts.partitions(layout))
     convolution = randomised(GraphConvolution(3, 6, 3))
@@ -165,7 +165,7 @@ def test_a_graph_convolution_hears_neighbours_alone():
     assert {layout.joints[v] for v in heard} == {"right_shoulder", "right_elbow", "right_wrist"}
 
 
-def test_a_checkpoint_brings_its_own_graph():
+def test_a_checkpoint_has_its_own_graph():
     source, target = (STGCN(CHAIN, 4, **SMALL).eval() for _ in range(2))
     randomised(source)
     target.load_state_dict(source.state_dict())
@@ -184,7 +184,7 @@ def test_gradient_reaches_every_parameter_and_the_importance_of_every_limb():
         assert torch.equal(importance.grad != 0, model.A != 0)
 
 
-def test_edge_importance_starts_as_none():
+def test_edge_importance_begins_at_one():
     weighted, plain = STGCN(CHAIN, 4, **SMALL).eval(), STGCN(CHAIN, 4, edge_importance=False, **SMALL).eval()
     state = weighted.state_dict()
     plain.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("edge_importance")})
@@ -193,7 +193,7 @@ def test_edge_importance_starts_as_none():
     assert state["edge_importance.0"].shape == (3, 3, 3)
 
 
-def test_clips_do_not_see_each_other_and_persons_have_no_order_in_evaluation():
+def test_clips_are_independent_and_the_order_of_persons_does_not_matter_in_evaluation():
     model = randomised(STGCN(layouts.get("imigue22"), 4, **SMALL)).eval()
     poses = draw(5, 3, 12, 22, 2)
     order = torch.tensor([3, 0, 4, 2, 1])
@@ -221,5 +221,5 @@ def test_a_batch_of_other_joints_is_refused():
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="strategy must be one of uniform, distance, spatial, got 'angular'"):
         STGCN(CHAIN, 4, strategy="angular")
-    with pytest.raises(ValueError, match="channels must name the channels of at least one block, got none"):
+    with pytest.raises(ValueError, match="channels must have a number for at least one block, got none"):
         STGCN(CHAIN, 4, channels=())

@@ -9,7 +9,7 @@ from miga_lib.models import MODELS
 
 LAYOUT = layouts.get("imigue22")
 HEATMAPS, GRAPHS = MODELS["posec3d"].streams, MODELS["stgcn"].streams
-# A chain whose centre is its middle: the parent of `low` and of `high` is `middle`.
+# A chain with its centre in the middle: `middle` is the parent of `low` and of `high`.
 STICK = layouts.make("stick", ["low", "middle", "high"], "low-middle-high", center="middle", mirror=[0, 1, 2])
 
 
@@ -26,7 +26,7 @@ def stick(*frames: list[tuple[float, float, float]]) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("stream", "number"), [("joint", 22), ("limb", len(LAYOUT.limbs))])
-def test_heatmaps_are_those_of_each_frame_with_channels_before_time(stream, number, dtype):
+def test_heatmaps_equal_those_of_each_frame_with_channels_before_time(stream, number, dtype):
     keypoints = clips(dtype=dtype) * torch.tensor([0.1, 0.1, 1], dtype=dtype)
     maps = HEATMAPS[stream](keypoints, LAYOUT, (24, 40), sigma=1)
     assert maps.shape == (2, number, 4, 24, 40)
@@ -39,7 +39,7 @@ def test_heatmaps_are_those_of_each_frame_with_channels_before_time(stream, numb
 
 def test_joint_stream_worked_by_hand():
     keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
-    # The centre's mean is (10, 5); from there (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean distance of 14/5.
+    # The centre's mean is (10, 5); relative to it (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean distance of 14/5.
     x, y, score = GRAPHS["joint"](keypoints, STICK)[0, ..., 0]
     torch.testing.assert_close(x * 2.8, torch.tensor([[0.0, 0, 0], [0, 0, 5]], dtype=torch.float64))
     torch.testing.assert_close(y * 2.8, torch.tensor([[-5.0, -1, 2], [0, 1, 0]], dtype=torch.float64))
@@ -64,7 +64,7 @@ def test_bone_and_motion_streams_worked_by_hand():
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.sampled_from(sorted(GRAPHS)), st.floats(-2000, 2000), st.floats(0.01, 100))
-def test_graph_does_not_depend_on_place_and_size_of_the_person(seed, stream, shift, scale):
+def test_graph_does_not_depend_on_position_and_size_of_the_person(seed, stream, shift, scale):
     keypoints = clips(seed)
     moved = torch.cat([keypoints[..., :2] * scale + shift, keypoints[..., 2:]], dim=-1)
     moved = moved.where(keypoints[..., 2:] > 0, 0)
@@ -73,7 +73,7 @@ def test_graph_does_not_depend_on_place_and_size_of_the_person(seed, stream, shi
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.floats(0, 1), st.sampled_from(sorted(GRAPHS)))
-def test_what_is_missing_is_zero_and_what_stands_there_does_not_matter(seed, missing, stream):
+def test_missing_joints_are_zero_and_their_coordinates_do_not_matter(seed, missing, stream):
     keypoints = clips(seed, missing=missing)
     graph = GRAPHS[stream](keypoints, LAYOUT)
     assert graph.isfinite().all()
@@ -84,13 +84,13 @@ def test_what_is_missing_is_zero_and_what_stands_there_does_not_matter(seed, mis
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 5))
-def test_clips_are_normalised_each_on_its_own(seed, number):
+def test_each_clip_is_normalised_by_itself(seed, number):
     keypoints = clips(seed, number)
     graph = GRAPHS["bone_motion"](keypoints, LAYOUT)
     torch.testing.assert_close(torch.cat([GRAPHS["bone_motion"](of[None], LAYOUT) for of in keypoints]), graph)
 
 
-def test_joints_are_at_distance_one_on_the_mean_with_the_centre_in_the_middle():
+def test_mean_distance_is_one_and_the_centre_is_at_the_origin():
     keypoints = clips(5)
     x, y, score = GRAPHS["joint"](keypoints, LAYOUT)[..., 0].unbind(1)
     for n in range(2):
@@ -98,14 +98,14 @@ def test_joints_are_at_distance_one_on_the_mean_with_the_centre_in_the_middle():
         assert x[n, :, LAYOUT.center].sum().item() == pytest.approx(0, abs=1e-9)
 
 
-def test_centre_never_seen_leaves_the_mean_of_all_joints():
+def test_without_the_centre_the_mean_of_all_joints_is_used():
     keypoints = stick([(2.0, 0.0, 1.0), (0.0, 0.0, 0.0), (6.0, 0.0, 1.0)])
     assert GRAPHS["joint"](keypoints, STICK)[0, 0, 0, :, 0].tolist() == pytest.approx([-1, 0, 1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("stream", sorted(GRAPHS))
-def test_clip_without_extent_is_all_zero_but_the_scores(stream, dtype):
+def test_clip_without_extent_is_zero_except_for_the_scores(stream, dtype):
     keypoints = torch.zeros(2, 3, 22, 3, dtype=dtype)
     keypoints[1, :, 4] = torch.tensor([1234.567, 321.987, 0.3])
     graph = GRAPHS[stream](keypoints, LAYOUT)

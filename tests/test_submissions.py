@@ -1,4 +1,4 @@
-"""Submissions are complete, sorted and read back; whatever else lies in an archive is refused."""
+"""Submissions are complete, sorted and read back; other archives are refused."""
 
 import csv
 import zipfile
@@ -38,9 +38,9 @@ def test_a_submission_is_sorted_by_video_and_number(tmp_path, year, archive, tab
 
 
 def test_a_submission_must_be_of_the_test_split(tmp_path):
-    with pytest.raises(ValueError, match=r"exactly the 3 clips of the test split; 1 are missing and 1 do not belong \(such as 2_0\)"):
+    with pytest.raises(ValueError, match=r"exactly the 3 clips of the test split; 1 are missing and 1 are not of it \(such as 2_0\)"):
         submissions.write(THREE, tmp_path, ids=["1_0", "1_1", "7_7"])
-    with pytest.raises(ValueError, match="names clips <video>_<number>, found 'clip'"):
+    with pytest.raises(ValueError, match="ids of a submission must be <video>_<number>, found 'clip'"):
         submissions.write(make([("clip", 0, 0.5)]), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -48,15 +48,15 @@ def test_a_submission_must_be_of_the_test_split(tmp_path):
 @pytest.mark.parametrize(
     ("table", "text", "message"),
     [
-        ("Submission.csv", "1_0,1\n1_0,2\n", "1 ids are there more than once"),
-        ("Submission.csv", "1_0\n", r"rows are <id>,<class index>, found '1_0'"),
-        ("Submission.csv", "Id,Target\n1_0,1\n", r"rows are <id>,<class index>, found 'Id,Target'"),
-        ("prediction.csv", "1_0,1\n", "prediction.csv begins with Id,Target, found 1_0,1"),
-        ("prediction.csv", "", "prediction.csv begins with Id,Target, found nothing"),
-        ("answers.csv", "", "holds one table, Submission.csv or prediction.csv; found answers.csv"),
+        ("Submission.csv", "1_0,1\n1_0,2\n", "ids must be unique, found 1 again"),
+        ("Submission.csv", "1_0\n", r"rows must be <id>,<class index>, found '1_0'"),
+        ("Submission.csv", "Id,Target\n1_0,1\n", r"rows must be <id>,<class index>, found 'Id,Target'"),
+        ("prediction.csv", "1_0,1\n", "prediction.csv must begin with Id,Target, found 1_0,1"),
+        ("prediction.csv", "", "prediction.csv must begin with Id,Target, found nothing"),
+        ("answers.csv", "", "must contain one table, Submission.csv or prediction.csv, found answers.csv"),
     ],
 )
-def test_an_archive_that_is_no_submission_is_refused(tmp_path, table, text, message):
+def test_another_archive_is_refused(tmp_path, table, text, message):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr(table, text)
     with pytest.raises(ValueError, match=rf"x\.zip: .*{message}"):
@@ -65,6 +65,6 @@ def test_an_archive_that_is_no_submission_is_refused(tmp_path, table, text, mess
 
 def test_an_archive_that_does_not_read_back_is_not_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(submissions, "read", lambda path: {"1_0": 0})
-    with pytest.raises(RuntimeError, match="holds 1 rows after writing and should hold 3"):
+    with pytest.raises(RuntimeError, match="must have the 3 rows that were written, read back 1"):
         submissions.write(THREE, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What a survey of clips says, on clips of which it is known."""
+"""The survey of clips whose properties are known."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def clips_of(*rows, layout=STICK):
 
 
 def still(frames=2, scores=(0.5, 0.5, 0.5), at=0.0):
-    """A clip in which nothing moves: the joints one below the other at x = ``at``."""
+    """A clip without motion: the joints one below the other at x = ``at``."""
     pose = [[at, y, score] for y, score in enumerate(scores)]
     return np.array([pose] * frames)
 
@@ -40,7 +40,7 @@ def some():
 
 
 def test_clips_are_counted_by_class_and_split(some):
-    counts = survey.class_counts(some)
+    counts = survey.clips_per_class(some)
     assert list(counts) == ["train", "val", "test"]
     assert counts.index.tolist() == ["wave", "nod", "bow", survey.UNKNOWN]
     assert counts.to_numpy().tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
@@ -48,43 +48,43 @@ def test_clips_are_counted_by_class_and_split(some):
 
 def test_a_class_without_clips_is_named(some):
     assert survey.absences(some) == [
-        "train has clips of 2 classes, and none of 1: nod.",
-        "val has clips of 1 classes, and none of 2: nod, bow.",
-        "The classes of test are not told.",
+        "train has clips of 2 classes and none of 1: nod.",
+        "val has clips of 1 classes and none of 2: nod, bow.",
+        "The classes of test are unknown.",
     ]
     whole = clips_of(*((still(at=k), k, "train", "v", "") for k in range(3)))
     assert survey.absences(whole) == ["train has clips of all 3 classes."]
 
 
 def test_clips_are_counted_by_subject_or_video(some):
-    assert survey.group_counts(some).loc["anna"].tolist() == [2, 1, 0]
-    assert survey.group_counts(some, "video")["train"].to_dict() == {"v1": 0, "v2": 2, "v3": 0}
-    with pytest.raises(ValueError, match="kind must be 'subject' or 'video', got 'team'"):
-        survey.group_counts(some, "team")
+    assert survey.clips_per_group(some).loc["anna"].tolist() == [2, 1, 0]
+    assert survey.clips_per_group(some, "video")["train"].to_dict() == {"v1": 0, "v2": 2, "v3": 0}
+    with pytest.raises(ValueError, match="kind must be one of subject, video, got 'team'"):
+        survey.clips_per_group(some, "team")
 
 
-def test_who_stands_in_two_splits_is_told_with_what_follows(some):
-    (told,) = survey.overlaps(some)
-    assert told.startswith("**Warning:** 1 of 1 subjects of val stand in train too (anna). Scores on val are")
-    assert "clips.hold_out" in told
+def test_a_subject_in_two_splits_is_reported_with_the_consequence(some):
+    (sentence,) = survey.overlaps(some)
+    assert sentence.startswith("Warning: 1 of 1 subjects of val are also in train (anna). Scores on val are")
+    assert "clips.hold_out" in sentence
 
 
-def test_a_video_or_a_test_subject_in_two_splits_is_worse():
+def test_a_shared_video_or_a_test_subject_has_its_own_consequence():
     shared = clips_of((still(), 0, "train", "v1", "anna"), (still(at=1), 0, "test", "v1", "anna"), (still(), 1, "test", "v2", "ben"))
     of_video, of_subject = survey.overlaps(shared)
-    assert of_video.startswith("**Warning:** 1 of 2 videos of test stand in train too (v1). Clips of one recording are alike")
-    assert of_subject.startswith("**Warning:** 1 of 2 subjects of test stand in train too (anna). This is not the cross-subject protocol")
+    assert of_video.startswith("Warning: 1 of 2 videos of test are also in train (v1). Clips of one recording are similar")
+    assert of_subject.startswith("Warning: 1 of 2 subjects of test are also in train (anna). This is not the cross-subject protocol")
 
 
-def test_where_nobody_stands_in_two_splits_it_says_so_and_what_could_not_be_looked_at():
+def test_splits_without_shared_subjects_are_reported_with_what_could_not_be_checked():
     apart = clips_of((still(), 0, "train", "v1", ""), (still(), 0, "val", "v2", "ben"))
     fine, unknown = survey.overlaps(apart)
-    assert fine == "No video, and no subject that is known, stands in two splits."
-    assert unknown.startswith("The subject of 1 of 2 clips is not told")
+    assert fine == "No video and no known subject is in two splits."
+    assert unknown.startswith("The subject of 1 of 2 clips is unknown, so only their videos could be compared.")
 
 
 def test_scores_are_counted_by_joint():
-    # 0 is missing; 0.005 lies in the first of 100 bins, 0.5 at the start of bin 50, 1 and above in the last one.
+    # 0 is missing; 0.005 is in the first of 100 bins, 0.5 at the start of bin 50, 1 and above in the last bin.
     clip = np.concatenate([still(1, scores=(0, 0.005, 1.0)), still(2, scores=(0.5, 0, 1.3))])
     counts = survey.score_counts(clips_of((clip, 0, "train", "v", "")))
     assert counts.shape == (3, 101)
@@ -100,25 +100,25 @@ def test_missing_joints_agree_with_the_table(smoke):
 
 def test_quantiles_come_from_the_counts():
     counts = np.zeros(101, dtype=int)
-    counts[0] = 1000  # missing ones do not count
+    counts[0] = 1000  # missing joints do not count
     counts[1:] = 1  # a score in every bin
     assert survey.quantiles(counts, (0.25, 0.5, 1)) == pytest.approx([0.245, 0.495, 0.995])
     assert np.isnan(survey.quantiles(np.array([5, 0, 0]), (0.5,))).all()
 
 
-def test_the_clearest_frame_has_most_joints_and_then_the_surest():
+def test_the_clearest_frame_has_most_joints_and_then_the_highest_scores():
     poses = [still(1, scores=scores, at=x) for x, scores in enumerate([(1, 1, 0), (0.2, 0.3, 0.2), (0.4, 0.3, 0.2)])]
     frame = survey.clearest_frame(clips_of(*((pose, 0, "train", "v", "") for pose in poses)))
     assert frame[0, 0] == 2
 
 
-def test_copies_are_found_and_empty_clips_are_none():
+def test_copies_are_found_and_empty_clips_do_not_count():
     empty = still(2, scores=(0, 0, 0))
-    held = clips_of(
+    clips = clips_of(
         (still(), 0, "train", "v", ""), (empty, 0, "train", "v", ""), (still(), 1, "test", "v", ""), (still(3), 0, "train", "v", ""),
         (empty, 0, "test", "v", ""), (still(), -1, "train", "v", ""),
     )  # fmt: skip
-    copies = survey.duplicates(held)
+    copies = survey.duplicates(clips)
     assert copies[["clip", "same as"]].to_numpy().tolist() == [["clip_2", "clip_0"], ["clip_5", "clip_0"]]
     assert copies[["split", "its split"]].to_numpy().tolist() == [["test", "train"], ["train", "train"]]
     assert copies[["class", "its class"]].to_numpy().tolist() == [["nod", "wave"], [survey.UNKNOWN, "wave"]]
@@ -130,27 +130,27 @@ def test_without_copies_the_table_is_empty(smoke):
 
 
 def test_a_clip_is_found_by_id_or_length():
-    held = clips_of(*((still(frames, scores=(0.5, 0.5, score)), 0, "train", "v", "") for frames, score in ((4, 0), (5, 0.5), (9, 0))))
-    assert survey.find(held, "clip_2") == 2
-    assert survey.find(held) == 1, "the one with no missing joint"
-    assert survey.find(held, frames=(1, 4)) == 0
-    assert survey.find(held, frames=(20, 30)) == 2, "the nearest in length"
-    with pytest.raises(ValueError, match="there is no clip 'clip_7' among the 3 clips; an id is such as 'clip_0'"):
-        survey.find(held, "clip_7")
+    clips = clips_of(*((still(frames, scores=(0.5, 0.5, score)), 0, "train", "v", "") for frames, score in ((4, 0), (5, 0.5), (9, 0))))
+    assert survey.row_of(clips, "clip_2") == 2
+    assert survey.row_of(clips) == 1, "the one with no missing joint"
+    assert survey.row_of(clips, frames=(1, 4)) == 0
+    assert survey.row_of(clips, frames=(20, 30)) == 2, "the nearest in length"
+    with pytest.raises(ValueError, match="there is no clip 'clip_7' among the 3 clips; give an id such as 'clip_0'"):
+        survey.row_of(clips, "clip_7")
 
 
-def test_narrowed_clips_hold_the_same_joints(smoke):
+def test_clips_in_another_layout_have_the_same_joints(smoke):
     rows, target = [7, 2], layouts.get("imigue22")
-    fewer = survey.narrowed(smoke.where(rows), target)
+    fewer = survey.in_layout(smoke.where(rows), target)
     assert fewer.layout is target
     assert fewer.table["id"].tolist() == smoke.table["id"].iloc[rows].tolist()
     for i, row in enumerate(rows):
         assert np.array_equal(fewer[i], smoke[row][:, :22])
     with pytest.raises(ValueError, match="these clips: layout 'openpose137' needs 96 joints that .* choose layout imigue22 or"):
-        survey.narrowed(smoke, layouts.get("openpose137"))
+        survey.in_layout(smoke, layouts.get("openpose137"))
 
 
-@pytest.mark.parametrize("count", [survey.CLIPS_AT_A_TIME - 1, survey.CLIPS_AT_A_TIME, survey.CLIPS_AT_A_TIME + 1])
+@pytest.mark.parametrize("count", [survey.CLIPS_PER_CHUNK - 1, survey.CLIPS_PER_CHUNK, survey.CLIPS_PER_CHUNK + 1])
 def test_no_clip_is_lost_between_chunks(count):
-    held = clips_of(*((still(1, at=i), 0, "train", "v", "") for i in range(count)))
-    assert survey.narrowed(held, STICK).keypoints[:, 0, 0].tolist() == list(range(count))
+    clips = clips_of(*((still(1, at=i), 0, "train", "v", "") for i in range(count)))
+    assert survey.in_layout(clips, STICK).keypoints[:, 0, 0].tolist() == list(range(count))

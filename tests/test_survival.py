@@ -1,4 +1,4 @@
-"""What a run survives: Ctrl-C, kill -9, a full disk, a second one of its name; and what it stops at: wrong numbers, empty clips.
+"""A run survives Ctrl-C, kill -9, a full disk and a second run with its name; it stops at numbers that are not finite.
 
 The short form of ``benchmarks/soak.py``, whose trials are used here.
 """
@@ -19,7 +19,6 @@ import torch
 from miga_lib import runs, training
 from miga_lib.settings import Settings
 from miga_lib.training import loop, processes
-from miga_lib.training.__main__ import main
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=8", "--device=cpu")
@@ -27,7 +26,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="kill -9 and limits to the
 
 
 def quiet(row):
-    """Progress that nobody watches."""
+    """Progress that reports nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +41,33 @@ def soak():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Where the trials work, one thread each."""
+    """The folder in which the trials work, with one thread each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield tmp_path_factory.mktemp("soak")
 
 
 @POSIX
-def test_a_killed_run_goes_on_to_the_same_bits(soak, place):
+def test_a_killed_run_resumes_to_the_same_bits(soak, place):
     assert "2 kills" in soak.kills(place, TINY, count=2)
 
 
 @POSIX
-def test_a_second_run_of_the_same_name_is_refused_and_a_lock_goes_with_its_holder(soak, place):
+def test_a_second_run_with_the_same_name_is_refused_and_a_lock_ends_with_its_process(soak, place):
     assert "refused" in soak.twice(place, TINY)
 
 
 @POSIX
-def test_a_file_that_cannot_grow_is_an_error_and_nothing_is_left_half_there(soak, place):
-    assert "nothing half there" in soak.full_quota(place, TINY, limit=20_000)
+def test_a_file_that_cannot_grow_is_an_error_and_no_partial_file_is_left(soak, place):
+    assert "no partial file" in soak.full_quota(place, TINY, limit=20_000)
 
 
 @POSIX
-def test_a_killed_worker_is_started_again_and_goes_on_to_the_same_bits(soak, place):
-    assert "went on" in soak.worker(place, TINY)
+def test_a_killed_worker_is_restarted_and_resumes_to_the_same_bits(soak, place):
+    assert "they resumed" in soak.worker(place, TINY)
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
     runs.write_bytes(path, b"old")
 
@@ -77,14 +76,14 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
-        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), what was there before still is; make room"
+        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; free disk space"
     ):
         runs.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_ctrl_c_stops_at_a_clean_point_and_the_same_call_goes_on(smoke, tmp_path, after):
+def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(smoke, tmp_path, after):
     seen = []
 
     def interrupt(row):
@@ -96,7 +95,7 @@ def test_ctrl_c_stops_at_a_clean_point_and_the_same_call_goes_on(smoke, tmp_path
     for run in (whole, stopped):
         run.mkdir()
     training.fit(smoke, SMOKE, whole, progress=quiet)
-    with pytest.raises(KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to go on"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to resume"):
         training.fit(smoke, SMOKE, stopped, progress=interrupt)
     assert not (stopped / "result.json").exists()
     training.fit(smoke, SMOKE, stopped, progress=quiet)
@@ -106,7 +105,7 @@ def test_ctrl_c_stops_at_a_clean_point_and_the_same_call_goes_on(smoke, tmp_path
     assert losses[0] == losses[1]
 
 
-def test_a_second_ctrl_c_interrupts_at_once_and_a_late_one_is_not_lost():
+def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
     before = signal.getsignal(signal.SIGINT)
     reached = []
 
@@ -126,7 +125,7 @@ def test_a_second_ctrl_c_interrupts_at_once_and_a_late_one_is_not_lost():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_interrupts_are_left_alone_outside_the_main_thread():
+def test_interrupts_are_unchanged_outside_the_main_thread():
     asked = []
 
     def work():
@@ -139,7 +138,7 @@ def test_interrupts_are_left_alone_outside_the_main_thread():
     assert asked == [False]
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(smoke, tmp_path, monkeypatch):
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(smoke, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     clip = torch.nn.utils.clip_grad_norm_
     norms = []
@@ -157,29 +156,17 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(smok
     assert all(values.isfinite().all() for values in held["model"].values())
 
 
-def test_clips_without_any_joint_are_left_out_of_training_and_told(smoke, tmp_path):
+def test_clips_without_any_joint_are_left_out_of_training_and_counted(smoke, tmp_path):
     train = np.flatnonzero(smoke.table["split"] == "train")
     missing = smoke.table["missing"].to_numpy(copy=True)
     missing[train[:3]] = 1.0
     labels = smoke.table["label"].to_numpy(copy=True)
     labels[train[5]] = -1
     some = replace(smoke, table=smoke.table.assign(missing=missing, label=labels))
-    assert training.left_out(some) == "Left out of training: 1 clips of unknown class, 3 without a single joint."
+    assert training.left_out(some) == "Left out of training: 1 clips of unknown class, 3 without any joint."
     seen = training.fit(some, replace(SMOKE, epochs=1), tmp_path, progress=quiet)
     assert seen["train_clips"] == len(train) - 4
     missing[train] = 1.0
     empty = replace(smoke, table=smoke.table.assign(missing=missing))
-    with pytest.raises(ValueError, match="there is nothing to learn from any of the 24 training clips. Left out of training: 0 clips"):
+    with pytest.raises(ValueError, match="none of the 24 training clips can be used. Left out of training: 0 clips"):
         training.fit(empty, SMOKE, tmp_path / "none", progress=quiet)
-
-
-def test_the_command_line_has_the_parameters_of_the_notebook(capsys):
-    import nbformat
-
-    notebook = nbformat.read(Path(__file__).parents[1] / "notebooks" / "04_train.ipynb", 4)
-    cell = next(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    names = [line.split(":")[0] for line in cell.splitlines()]
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    said = capsys.readouterr().out
-    assert [name for name in names if f"--{name.replace('_', '-')} " not in said and f"--{name}," not in said] == []

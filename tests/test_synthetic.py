@@ -1,4 +1,4 @@
-"""The generator's laws, and facts about gestures that can be checked by hand."""
+"""Laws of the generator, and facts about gestures that can be checked by hand."""
 
 import json
 
@@ -41,7 +41,7 @@ def written(tmp_path_factory):
 
 
 def performed(name: str, seed: int = 0, rest: str = "table") -> np.ndarray:
-    """Points in space of one gesture between START and END by a right-hander of middle size who does nothing else: (T, 137, 3)."""
+    """Points in space, (T, 137, 3), of one gesture from START to END, by a right-handed subject of average size without other moves."""
     script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
     perform(Act(script, STYLE, np.random.default_rng(seed), START, END), labels.CLASSES.index(name))
     return body.points(BUILD, script.channels, script.moves)
@@ -85,7 +85,7 @@ def test_every_class_has_its_floor():
 
 
 def test_class_counts_follow_the_frequencies():
-    # 12893 clips in proportion to 12893 are the frequencies themselves; twice as many are their doubles.
+    # 12893 clips give the frequencies themselves, twice as many give twice the frequencies.
     assert plan.class_counts(2 * 12893, 0).tolist() == [2 * count for count in labels.TRAINING_COUNTS]
     few = plan.class_counts(100, 5, classes=3)
     # Classes 31, 30 and 28 with 3765 + 2079 + 1155 = 6999 clips: 53.8, 29.7 and 16.5 in a hundred.
@@ -105,7 +105,7 @@ def test_every_video_has_clips_and_its_own_id():
     assert [p.id for p in plans] == [f"{number:04d}" for number in range(1, len(plans) + 1)]
 
 
-def test_unknown_size_lists_those_there_are():
+def test_unknown_size_lists_the_known_ones():
     with pytest.raises(ValueError, match="one of synthetic-smoke, synthetic, synthetic-full, got 'tiny'"):
         next(synthetic.videos("tiny"))
 
@@ -152,7 +152,7 @@ def test_segments_lie_inside_the_video_one_after_another(smoke):
         assert ends[-1] < len(video.keypoints)
 
 
-def test_a_video_depends_on_size_seed_and_plan_alone(smoke):
+def test_a_video_depends_only_on_size_seed_and_plan(smoke):
     chosen = synthetic.plans("synthetic-smoke", 0)[2]
     np.testing.assert_array_equal(synthetic.record(chosen, 0, "synthetic-smoke").keypoints, smoke[2].keypoints)
     other = synthetic.record(chosen, 1, "synthetic-smoke")
@@ -168,7 +168,7 @@ def test_a_subject_is_the_same_in_every_video():
 
 
 def test_hidden_hands_are_missing_with_their_wrists_or_alone():
-    # A steady pose at 800 pixels a metre, the neck at (640, 300); both hands lie in the lap, which a table at row 560 hides.
+    # A still pose at 800 pixels per metre, the neck at (640, 300); both hands are in the lap, which a table at row 560 hides.
     space = np.repeat(at_rest("lap")[:1], 40, 0)
     pixels = 800 * space[..., :2] + (640, 300)
     conditions = Conditions(scale=800.0, sharpness=0.6, table=560.0, flaws=0.0)
@@ -179,7 +179,7 @@ def test_hidden_hands_are_missing_with_their_wrists_or_alone():
     assert np.abs(found[:, 1, :2] - pixels[:, 1]).max() < 8
 
 
-def test_a_hand_on_the_face_lowers_the_scores_of_what_it_covers():
+def test_a_hand_on_the_face_lowers_the_scores_of_covered_points():
     space = np.repeat(at_rest()[:1], 200, 0)
     conditions = Conditions(scale=800.0, sharpness=0.6, table=float("inf"), flaws=0.0)
     free = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
@@ -221,21 +221,21 @@ def test_bones_keep_their_lengths(places, aim):
 
 
 @given(calls=st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), min_size=1, max_size=8))
-def test_a_hand_is_on_one_way_at_a_time(calls):
+def test_moves_of_a_hand_do_not_overlap(calls):
     script = Script(np.zeros((10, len(body.CHANNELS))), [RESTS["table"]] * 2)
     for start, duration in calls:
         script.move(LEFT, start, duration, RESTS["lap"])
     times = [time for move in script.moves[LEFT] for time in (move.start, move.arrive)]
     assert times == sorted(times)
-    # The last call is always obeyed, and at once.
+    # The last call always counts, and without delay.
     assert times[-2] == calls[-1][0]
 
 
-def test_a_bump_starts_and_ends_at_nothing_however_short():
+def test_a_bump_of_any_length_begins_and_ends_at_0():
     script = Script(np.zeros((40, len(body.CHANNELS))), [RESTS["table"]] * 2)
     script.bump("nod", 1.0, start=10, end=20, rise=30, fall=30)
     nod = script.channels[:, body.CHANNEL["nod"]]
-    # Rise and fall shrink to five frames each, so the top is reached in the middle and nothing falls below 0.
+    # Rise and fall are shortened to five frames each, so the maximum is in the middle and no value is below 0.
     assert nod.argmax() == 15
     assert nod.max() == pytest.approx(1)
     assert nod.min() == 0
@@ -252,10 +252,10 @@ def test_the_right_side_is_the_mirror_image_of_the_left():
     np.testing.assert_allclose(mirrored[:, MIRROR] * (-1, 1, 1), points, atol=1e-9)
 
 
-def test_the_camera_sees_a_metre_at_its_scale():
+def test_the_camera_shows_a_metre_at_its_scale():
     camera = body.Camera(0.0, 0.0, 0.0, 3.0, 800.0, (640.0, 300.0), np.zeros((1, 2)), np.ones(1))
     seen = body.view(camera, np.array([[[0.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.5, 0.25, 1.0]]]))
-    # 800 pixels a metre at the subject; a metre behind it, four metres from the camera instead of three, three quarters of that.
+    # 800 pixels per metre at the subject, three metres from the camera; three quarters of that one metre further away.
     np.testing.assert_allclose(body.project(camera, seen), [[[640, 300], [1040, 500], [940, 450]]])
 
 
@@ -269,7 +269,7 @@ ON_THE_FACE = {
 
 
 @pytest.mark.parametrize(("name", "landmark"), ON_THE_FACE.items())
-def test_a_fingertip_comes_to_what_is_touched(name, landmark):
+def test_a_fingertip_reaches_the_touched_landmark(name, landmark):
     idle = min(distance(at_rest(), f"right_{finger}_4", landmark).min() for finger in layouts.FINGERS)
     nearest = []
     for seed in range(15):
@@ -289,7 +289,7 @@ def test_the_other_hand_rests_while_one_touches():
 def test_folded_forearms_cross():
     for seed in range(5):
         points = performed("fold arm", seed)
-        across = points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]  # x grows towards the subject's left
+        across = points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]  # x is larger on the subject's left
         assert np.median(across[HOLD]) < -0.06
         assert across[0] > 0.1
 
@@ -299,7 +299,7 @@ def test_akimbo_puts_the_hand_on_the_hip_and_the_elbow_out():
         points = performed("arm akimbo", seed)[HOLD]
         assert (points[:, joint("right_shoulder"), 0] - points[:, joint("right_elbow"), 0]).min() > 0.1
         wrist = points[:, joint("right_wrist")]
-        assert np.abs(wrist[:, 1] - 0.38).max() < 0.14  # the hip is half a metre below the neck, its crest a hand above
+        assert np.abs(wrist[:, 1] - 0.38).max() < 0.14  # the hip is half a metre below the neck, its crest about 0.1 m higher
 
 
 @pytest.mark.parametrize("name", ["cross finger", "rub hand", "minaret hand"])
@@ -331,7 +331,7 @@ def test_scratching_fingers_are_at_the_other_forearm():
         assert np.median(np.linalg.norm(tip - elbow - along[:, None] * (wrist - elbow), axis=-1)) < 0.12
 
 
-def test_a_bitten_lip_moves_nothing_but_the_face():
+def test_a_bitten_lip_moves_only_the_face():
     idle = at_rest()
     for seed in range(5):
         points = performed("bite lip", seed)
@@ -343,14 +343,14 @@ def test_a_bitten_lip_moves_nothing_but_the_face():
 
 def test_sitting_straight_brings_the_neck_up_and_back():
     script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS["table"]] * 2)
-    script.channels[:, body.CHANNEL["pitch"]] = 0.12  # slumped
+    script.channels[:, body.CHANNEL["pitch"]] = 0.12  # leaning forward
     perform(Act(script, STYLE, np.random.default_rng(0), START, END), labels.CLASSES.index("sit straight"))
     neck = body.points(BUILD, script.channels, script.moves)[:, joint("neck")]
     assert neck[END, 1] < neck[0, 1] - 0.005
     assert neck[END, 2] > neck[0, 2] + 0.015
 
 
-def test_head_up_lifts_the_nose_above_where_it_was():
+def test_head_up_raises_the_nose():
     for seed in range(5):
         nose = performed("head up", seed)[:, joint("nose"), 1]
         assert nose[:START].mean() - nose.min() > 0.008
@@ -402,14 +402,14 @@ def test_written_folders_read_back(written, smoke):
         np.testing.assert_allclose(clip.keypoints, video.keypoints[start : end + 1], atol=0.01)
 
 
-def test_written_folders_tell_where_they_come_from(written):
+def test_written_folders_state_their_origin(written):
     assert json.loads((written / synthetic.ABOUT).read_text()) == {"size": "synthetic-smoke", "seed": 0, "version": synthetic.VERSION}
     assert {path.suffix for path in written.rglob("*_openpose.*")} == {".npy", ".csv", ".xlsx"}
     assert [path.name for path in written.parent.iterdir()] == [written.name]
 
 
-def test_what_is_there_is_not_written_over(written):
-    with pytest.raises(FileExistsError, match="is there already; delete it or choose another folder"):
+def test_an_existing_folder_is_not_overwritten(written):
+    with pytest.raises(FileExistsError, match="already exists; delete it or choose another folder"):
         synthetic.write(written, "synthetic-smoke")
 
 

@@ -1,4 +1,4 @@
-"""Training: it learns, it resumes to the bit, it refuses nonsense, and what it leaves behind predicts the same."""
+"""Training: the network learns, a resumed run gives the same bits, wrong settings are refused, and a finished run predicts the same."""
 
 from dataclasses import replace
 
@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import predictions, runs, training
+from miga_lib import models, predictions, runs, streams, training
 from miga_lib.settings import PRESETS, Settings
-from miga_lib.training import loop
+from miga_lib.training import checkpoint, loop
 from miga_lib.training.__main__ import main
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 
 
 def quiet(row):
-    """Progress that nobody watches."""
+    """Progress that reports nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def finished(smoke_outputs, tmp_path_factory):
 
 @pytest.mark.parametrize(("model", "stream"), [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone")])
 def test_each_stream_overfits_four_clips(smoke, tmp_path, model, stream):
-    """Four clips of four classes, seen a hundred times: the loss must fall to a tenth and every one of them be known."""
+    """Four clips of four classes in a hundred epochs: the loss must fall to a tenth, and all clips must be predicted correctly."""
     first = smoke.split("train").table.drop_duplicates("label").index[:4]
     four = smoke.where(np.repeat(first.to_numpy(), 2))
     table = four.table.assign(split=["train", "val"] * 4, id=[f"clip {i}" for i in range(8)])
@@ -42,12 +42,15 @@ def test_each_stream_overfits_four_clips(smoke, tmp_path, model, stream):
     assert result["scores"]["val"]["top1"] == 1
 
 
-def test_a_run_leaves_what_it_promises(finished):
+def test_a_run_writes_all_documented_files(finished):
     run, result = finished
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}
     assert names == {"settings.json", "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", "result.json"}
     assert runs.result(run)["scores"] == result["scores"]
-    assert pd.read_csv(run / "metrics.csv")["epoch"].tolist() == [1, 2]
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert metrics["epoch"].tolist() == [1, 2]
+    # That of the last step of each epoch, the second and the fourth of four: after 1/4 and 3/4 of the cosine.
+    assert metrics["learning_rate"].tolist() == pytest.approx([0.05 * (1 + 0.5**0.5), 0.05 * (1 - 0.5**0.5)])
     assert result["settings"]["epochs"] == PRESETS["smoke"].epochs
 
 
@@ -79,11 +82,11 @@ def same_weights(first, second):
 
 
 class StoppedError(Exception):
-    """Stands for whatever ends a process."""
+    """In place of anything that ends a process."""
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_bits(finished, smoke, tmp_path, monkeypatch, stop_after):
+def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(finished, smoke, tmp_path, monkeypatch, stop_after):
     run, _ = finished
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     seen = []
@@ -99,6 +102,124 @@ def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_bits(finished, smoke, tm
     training.fit(smoke, SMOKE, tmp_path, progress=quiet)
     assert same_weights(run, tmp_path)
     assert pd.read_csv(tmp_path / "metrics.csv")["epoch"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("version", [1, checkpoint.VERSION])
+def test_a_checkpoint_of_each_version_resumes_within_an_epoch_to_the_same_bits(smoke, tmp_path, monkeypatch, version):
+    """Version 1 had no version number, the sums of the losses as a tuple, and no settings for values of the preset."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    settings, whole, stopped = replace(SMOKE, batch_size=6), tmp_path / "whole", tmp_path / "stopped"
+
+    def stop(row):
+        if row["step"] == 3:
+            raise StoppedError
+
+    training.fit(smoke, settings, whole, progress=quiet)
+    with pytest.raises(StoppedError):
+        training.fit(smoke, settings, stopped, progress=stop)
+    kept = torch.load(stopped / "last.ckpt", weights_only=True)
+    assert kept["version"] == checkpoint.VERSION == 2
+    assert kept["position"]["step"] == 2
+    assert all(total > 0 for total in kept["position"]["sums"].values())
+    if version == 1:
+        del kept["version"]
+        kept["position"]["sums"] = tuple(kept["position"]["sums"].values())
+        torch.save(kept, stopped / "last.ckpt")
+        about = runs.read_json(stopped / "settings.json")
+        for name in ("frames", "size", "width", "dropout", "weight_decay"):
+            del about["settings"][name]
+        runs.write_json(stopped / "settings.json", about)
+    training.fit(smoke, settings, stopped, progress=quiet)
+    assert same_weights(whole, stopped)
+    theirs, ours = (pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (whole, stopped))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_checkpoint_of_a_later_version_is_refused(tmp_path):
+    state = checkpoint.State(model := torch.nn.Linear(1, 1), torch.optim.SGD(model.parameters()))
+    state.save(tmp_path / "last.ckpt")
+    later = checkpoint.read(tmp_path / "last.ckpt") | {"version": checkpoint.VERSION + 1}
+    torch.save(later, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt: checkpoint format 3 is newer than .*, which reads up to 2; update miga_lib"):
+        checkpoint.read(tmp_path / "last.ckpt")
+
+
+def test_of_epochs_with_equal_accuracy_the_first_is_the_best():
+    state = checkpoint.State(model := torch.nn.Linear(1, 1), torch.optim.SGD(model.parameters()))
+    assert [state.end_epoch({"val_top1": top1}) for top1 in (0.0, 0.5, 0.5, 0.25, 0.75, 0.75)] == [True, True, False, False, True, False]
+    assert state.best == 0.75
+    assert state.epoch == len(state.rows) == 6
+
+
+class Steep(torch.nn.Module):
+    """The same logits for all clips: the weights, which start at 0, times a constant."""
+
+    def __init__(self, classes, steepness):
+        super().__init__()
+        self.weights, self.steepness = torch.nn.Parameter(torch.zeros(classes)), steepness
+
+    def forward(self, poses):
+        return self.steepness * self.weights.expand(len(poses), -1), poses.new_zeros(len(poses), 0)
+
+
+def fit_steep(smoke, run, monkeypatch, steepness, **settings):
+    """The weights after training on clips of a single class, which is returned too, in steps of all clips with learning rate 0.1."""
+
+    def build(layout, in_channels, classes, **arguments):
+        return Steep(classes, steepness)
+
+    sizes = {"smoke": models.Size(width=1, learning_rate=0.1)}
+    monkeypatch.setitem(models.MODELS, "steep", models.Model("graph", {"joint": streams.joint_graph}, sizes, build))
+    label = smoke.split("train").table["label"].mode()[0]
+    clips = smoke.where((smoke.table["split"] == "val") | (smoke.table["label"] == label))
+    training.fit(clips, replace(SMOKE, model="steep", batch_size=100, semantic_weight=0.0, **settings), run, progress=quiet)
+    return torch.load(run / "last.ckpt", weights_only=True)["model"]["weights"], label
+
+
+@pytest.mark.parametrize(("steepness", "norm"), [(30.0, 30 * (31 / 32) ** 0.5), (1000.0, 40.0)])
+def test_a_gradient_with_norm_above_40_is_scaled_down_to_40(smoke, tmp_path, monkeypatch, steepness, norm):
+    """Of 32 equal logits, the gradient is steepness · (1/32 − 1 for the class of the clips), whose norm is steepness · √(31/32).
+
+    The first step is −0.1 times it: without momentum yet, and without weight decay, since the weights are 0.
+    """
+    weights, label = fit_steep(smoke, tmp_path, monkeypatch, steepness, epochs=1)
+    direction = torch.nn.functional.one_hot(torch.tensor(label), 32) - 1 / 32
+    torch.testing.assert_close(weights, 0.1 * norm * direction / direction.norm())
+
+
+def test_best_ckpt_is_the_first_of_epochs_with_equal_accuracy(smoke, tmp_path, monkeypatch):
+    """From the first step on, all clips are predicted as the one class that there is to learn."""
+    last, _ = fit_steep(smoke, tmp_path, monkeypatch, 1.0, epochs=3)
+    assert len(set(pd.read_csv(tmp_path / "metrics.csv")["val_top1"])) == 1
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert runs.result(tmp_path)["best_epoch"] == best["position"]["epoch"] == 1
+    first, _ = fit_steep(smoke, tmp_path / "one step", monkeypatch, 1.0, epochs=1)
+    assert torch.equal(best["model"]["weights"], first)
+    assert not torch.equal(last, first)
+
+
+def generators():
+    """The state of the generators of PyTorch and NumPy. (The type checker of the tests draws from Python's own.)"""
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().tolist(), keys.tolist(), rest
+
+
+def test_the_callers_random_generators_are_not_changed(finished, smoke, tmp_path):
+    settings = SMOKE.resolve()
+    torch.manual_seed(11)
+    built = training.build(settings, 32, 5).state_dict()
+    torch.manual_seed(12)
+    before = generators()
+    again = training.build(settings, 32, 5).state_dict()
+    assert generators() == before
+    model, _ = training.load_model(finished[0], "cpu")
+    assert generators() == before
+    training.fit(smoke, SMOKE, tmp_path, progress=quiet)
+    assert generators() == before
+    training.predict(model, smoke.split("val"), settings)
+    assert generators() == before
+    assert all(torch.equal(built[name], again[name]) for name in built), "weights depend on the seed of the settings alone"
+    assert not torch.equal(built["fc_cls.weight"], training.build(replace(settings, seed=1), 32, 5).state_dict()["fc_cls.weight"])
 
 
 def test_a_folder_with_another_run_is_refused_and_can_be_replaced(finished, smoke, tmp_path):
@@ -120,7 +241,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_clips(smoke, tmp_path):
         training.fit(broken, settings, tmp_path, progress=quiet)
 
 
-def test_batches_hold_every_clip_once_and_no_batch_is_tiny():
+def test_batches_have_every_clip_once_and_no_batch_is_very_small():
     settings = Settings(preset="smoke", batch_size=4).resolve()
     parts = training.batches(9, settings, 0)
     assert sorted(torch.cat(parts).tolist()) == list(range(9))
@@ -147,7 +268,7 @@ def test_learning_rate_falls_along_a_cosine():
         ({"device": "tpu"}, "device must be auto, cpu, cuda"),
     ],
 )
-def test_settings_refuse_nonsense(wrong, message):
+def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         Settings(**wrong)
 
@@ -161,7 +282,7 @@ def test_two_runs_at_once_in_a_folder_are_refused(tmp_path):
         pass
 
 
-def test_the_table_of_runs_lists_the_broken_and_the_unfinished_too(finished, tmp_path, monkeypatch):
+def test_the_table_of_runs_lists_broken_and_unfinished_runs_too(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("MIGA_OUTPUTS", str(tmp_path))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "whole").symlink_to(finished[0])
@@ -172,7 +293,7 @@ def test_the_table_of_runs_lists_the_broken_and_the_unfinished_too(finished, tmp
     assert states["half"] == "unfinished"
     assert states["broken"].startswith("broken: ValueError")
     assert [path.name for path in runs.newest(1)] == ["whole"]
-    with pytest.raises(FileNotFoundError, match="2 finished runs are needed and 1 are there; train with 04_train first"):
+    with pytest.raises(FileNotFoundError, match="expected at least 2 finished runs, found 1; train with 04_train first"):
         runs.newest(2)
 
 

@@ -1,4 +1,4 @@
-"""The validator's words for broken sources, pinned: what is there, what stands out, what makes it unusable."""
+"""The validator's reports of broken sources: what is there, what is suspicious, what makes it unusable."""
 
 import os
 import pickle
@@ -161,7 +161,7 @@ EXPECTED = {
         train      3        1       3         –              4          0.0 %
         2 classes, layout 'coco17'
 
-             1 × scores above 1.1, where 1 is certain: divide them: 0012_0 (93.5)
+             1 × scores above 1.1: divide them, so that 1 is certain: 0012_0 (93.5)
              1 × coordinates seem to be shares of the frame: multiply by its width and height: 0013_0
 
         Can be used.
@@ -188,7 +188,7 @@ EXPECTED = {
         train      1        1       1         –              4          0.0 %
         2 classes, layout 'coco17'
 
-             1 × `total_frames` differs from the frames there are, which were taken: 0012_1 (9 for 4)
+             1 × `total_frames` differs from the frames of `keypoint`, which were read: 0012_1 (9 for 4)
 
         ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
         ERROR SOURCE/own.pkl: annotation '0012_2': keypoint has shape (4, 17, 2); expected (persons, frames, 17 joints, 2 or 3)
@@ -220,7 +220,7 @@ EXPECTED = {
         2 classes, layout 'coco17'
 
              1 × ids in several splits taken from train for val: 0012_1
-             1 × clips with the very keypoints of another: 0012_1 (of 0012_0)
+             1 × clips with exactly the keypoints of another: 0012_1 (of 0012_0)
              1 × subjects in the train and in the test split: 7
 
         ERROR ids of clips must differ, '0012_0' is there twice

@@ -1,4 +1,4 @@
-"""What the kernel sends to the viewer, what it says where something cannot be shown, and what stands in for it without a browser."""
+"""What the kernel sends to the viewer, its messages where something cannot be shown, and what replaces it without a browser."""
 
 import base64
 import io
@@ -29,27 +29,27 @@ def predictions(clips, **change):
 
 
 def points(sent):
-    """The keypoints of a figure as they travel: (T, V, 3) float32."""
+    """The keypoints of a figure as they are sent: (T, V, 3) float32."""
     return np.frombuffer(sent["keypoints"], "<f4").reshape(sent["frames"], -1, 3)
 
 
-def test_the_clip_travels_as_it_is(clips):
+def test_a_clip_is_sent_unchanged(clips):
     sent = SkeletonViewer(clips)._clip
     assert np.array_equal(points(sent["main"]), clips[0])
     assert sent["main"]["title"] == "a_0: touch face"
     assert (sent["beside"], sent["bars"], sent["messages"]) == (None, None, [])
 
 
-def test_the_list_travels_in_columns(clips):
+def test_the_list_is_sent_in_columns(clips):
     listed = SkeletonViewer(clips)._list
     assert listed["ids"] == "a_0\na_1\na_2"
     assert np.frombuffer(listed["labels"], "<i2").tolist() == [3, 5, 5]
     assert np.frombuffer(listed["frames"], "<i4").tolist() == [5, 10, 4]
-    assert np.frombuffer(listed["guesses"], "<i2").tolist() == [-1, -1, -1]
+    assert np.frombuffer(listed["predicted"], "<i2").tolist() == [-1, -1, -1]
     assert [listed["split_names"][i] for i in listed["splits"]] == ["train"] * 3
 
 
-def test_a_wish_of_the_browser_is_met(clips):
+def test_a_request_of_the_browser_is_answered(clips):
     shown = SkeletonViewer(clips)
     shown.set_state({"_choice": {"row": 1, "beside": "mirrored"}})
     assert shown._clip["row"] == 1
@@ -62,7 +62,7 @@ def test_a_clip_is_shown_by_row_or_id(clips):
     assert shown._clip["main"]["title"].startswith("a_1")
     shown.show(0)
     assert shown._clip["main"]["title"].startswith("a_0")
-    assert shown._clip["beside"]["title"] == "aligned to 48", "what stands beside stays"
+    assert shown._clip["beside"]["title"] == "aligned to 48", "the comparison does not change"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_wrong_arguments_are_named(clips, arguments, message):
         SkeletonViewer(clips, **arguments)
 
 
-# ---- What cannot be shown is said in the viewer.
+# ---- Where something cannot be shown, the viewer says so
 
 
 def test_an_empty_selection(clips):
@@ -113,9 +113,9 @@ def test_a_run_of_other_classes(clips):
 
 def test_a_run_of_other_clips(clips):
     other = predictions(clips, ids=np.array(["b_0", "b_1", "b_2"]))
-    assert "predicts 3 clips and none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
+    assert "predicts 3 clips, but none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
     both = [other, predictions(clips)]
-    assert SkeletonViewer(clips, both)._clip["messages"] == [], "it is enough that one of a run's files holds clips of these"
+    assert SkeletonViewer(clips, both)._clip["messages"] == [], "it is enough that one of a run's files has some of these clips"
 
 
 # ---- Predictions
@@ -132,7 +132,7 @@ def test_bars_are_the_five_most_probable_and_the_true_class(clips):
     assert [bar["rank"] for bar in bars] == [1, 2, 3, 4, 5, 6]
     shown.show(1)
     assert [bar["truth"] for bar in shown._clip["bars"]] == [True] + [False] * 4
-    assert np.frombuffer(shown._list["guesses"], "<i2").tolist() == [7, 5, 5]
+    assert np.frombuffer(shown._list["predicted"], "<i2").tolist() == [7, 5, 5]
 
 
 def test_predictions_of_several_splits_are_joined_on_ids(clips):
@@ -141,29 +141,29 @@ def test_predictions_of_several_splits_are_joined_on_ids(clips):
     shown = SkeletonViewer(clips, parts)
     assert shown._clip["bars"] == SkeletonViewer(clips, whole)._clip["bars"]
     shown.show("a_1")
-    assert shown._clip["bars"] == [], "neither holds this clip"
+    assert shown._clip["bars"] == [], "neither has this clip"
 
 
-# ---- What stands beside a clip
+# ---- What is shown beside a clip
 
 
-def test_layouts_are_those_the_joints_allow():
-    names = [layout["name"] for layout in viewer.narrowed(layouts.get("imigue41"))]
+def test_layouts_are_those_whose_joints_the_clips_have():
+    names = [layout["name"] for layout in viewer.available_layouts(layouts.get("imigue41"))]
     assert names == ["imigue22", "imigue22_official", "imigue41"]
-    narrow = viewer.narrowed(layouts.get("openpose137"))
+    narrow = viewer.available_layouts(layouts.get("openpose137"))
     assert {"imigue22", "imigue41", "openpose137"} <= {layout["name"] for layout in narrow}
     for layout in narrow:
         assert [layouts.OPENPOSE_137[row] for row in layout["rows"]] == layout["joints"]
 
 
-def test_a_layout_of_ones_own_is_shown():
+def test_an_unregistered_layout_is_shown():
     stick = layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")
     listed = SkeletonViewer(samples.clips_of([np.ones((3, 2, 3))], [0], stick))._list
     assert [layout["name"] for layout in listed["layouts"]] == ["stick"]
 
 
 @pytest.mark.parametrize("method", ["align", "crop_pad", "segments"])
-def test_alignments_have_the_length_asked_for(clips, method):
+def test_alignments_have_the_requested_length(clips, method):
     sent = SkeletonViewer(clips, beside=method, length=7)._clip["beside"]
     assert points(sent).shape == (7, 17, 3)
     assert "7" in sent["title"]
@@ -176,8 +176,8 @@ def test_the_mirrored_clip_swaps_sides(clips):
     assert mirrored[1, 0].tolist() == [0, 0, 0], "a missing joint stays missing"
 
 
-def test_the_nearest_clip_is_of_another_class_and_place_and_size_do_not_count():
-    """Clip 1 is clip 0 itself, but of the same class; clip 2 the same moved and enlarged; clip 3 turned by a quarter."""
+def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
+    """Clip 1 equals clip 0 and is of the same class. Clip 2 is clip 0 moved and enlarged. Clip 3 is clip 0 rotated by a quarter turn."""
     base = samples.ring()
     moved, turned = base.copy(), base.copy()
     moved[..., :2] = (3 * moved[..., :2] + 50) * (moved[..., 2:] > 0)
@@ -188,11 +188,11 @@ def test_the_nearest_clip_is_of_another_class_and_place_and_size_do_not_count():
     alone = samples.clips_of([base, base], [4, 4])
     shown = SkeletonViewer(alone, beside="nearest")
     assert shown._clip["beside"] is None
-    assert shown._clip["messages"] == ["No clip of another class shares enough joints with this one to stand beside it."]
+    assert shown._clip["messages"] == ["No clip of another class has enough joints in common with this one to be compared."]
 
 
-def test_the_nearest_place_by_hand():
-    """From (0, 0): (1, 0) is 1 away; (3, 4) is 25 in its only shared place but is of the same class; unknown classes do not count."""
+def test_the_nearest_row_by_hand():
+    """Squared distances from (0, 0): (3, 4) 25, (1, 0) 1. (0.5, 0) has the same label and (0.1, 0) an unknown one: neither counts."""
     places = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[1.0, 0.0]], [[0.5, 0.0]], [[0.1, 0.0]]])
     present = torch.ones(5, 1, dtype=torch.bool)
     assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 2
@@ -203,7 +203,7 @@ def test_the_nearest_place_by_hand():
 # ---- Without a browser
 
 
-def test_the_bundle_holds_a_picture_a_page_and_text(clips):
+def test_the_bundle_has_a_picture_a_page_and_text(clips):
     bundle, _ = SkeletonViewer(clips)._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
     picture = mpl.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
@@ -211,7 +211,7 @@ def test_the_bundle_holds_a_picture_a_page_and_text(clips):
     assert bundle["text/plain"] == "SkeletonViewer of 3 clips, showing a_0: touch face"
 
 
-def test_the_page_holds_the_clip_and_cannot_be_broken_by_a_name(clips):
+def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
     named = samples.clips_of([samples.ring()], [3])
     named.table["id"] = ["</script><b>"]
     page = SkeletonViewer(named)._repr_mimebundle_()[0]["text/html"]
@@ -222,7 +222,7 @@ def test_the_page_holds_the_clip_and_cannot_be_broken_by_a_name(clips):
     assert state["_list"]["ids"] == "</script><b>"
 
 
-def test_a_picture_stands_in_for_what_cannot_be_drawn(clips):
+def test_there_is_a_picture_even_where_nothing_can_be_drawn(clips):
     for shown in (SkeletonViewer(clips.where([])), SkeletonViewer(clips, clip=2), SkeletonViewer(clips.where([0]), clip=0)):
         assert base64.b64decode(shown._repr_mimebundle_()[0]["image/png"]).startswith(b"\x89PNG")
 
@@ -238,6 +238,6 @@ def luminance(colour):
 
 @pytest.mark.parametrize(("theme", "page"), [("light", "#ffffff"), ("dark", "#111111")])
 def test_colours_stand_out_from_the_page(theme, page):
-    for colour in viewer.INKS[theme].values():
+    for colour in viewer.COLOURS[theme].values():
         low, high = sorted([luminance(colour), luminance(page)])
-        assert (high + 0.05) / (low + 0.05) >= 3, f"{colour} on {page}: WCAG asks 3 to 1 of graphics"
+        assert (high + 0.05) / (low + 0.05) >= 3, f"{colour} on {page}: WCAG requires 3 to 1 for graphics"

@@ -1,4 +1,4 @@
-"""The sweep: its parameters are those of the notebooks, its end is a table and a figure, and it survives what kills it."""
+"""The sweep: its parameters are those of the notebooks, its result is a table and a figure, and a killed sweep resumes."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ NEEDS_SNAKEMAKE = pytest.mark.skipif(SNAKEMAKE is None, reason="Snakemake has an
 
 
 def loaded(place):
-    """A script as a module."""
+    """A script, imported as a module."""
     specification = importlib.util.spec_from_file_location(place.stem, place)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -28,7 +28,7 @@ def loaded(place):
 
 @pytest.fixture
 def summary():
-    """The script that ends a sweep."""
+    """The script that summarises a sweep."""
     return loaded(WORKFLOW / "summary.py")
 
 
@@ -55,7 +55,7 @@ def results(tmp_path):
     return paths
 
 
-def test_the_table_has_a_row_a_result_and_a_column_for_what_differs(summary, results):
+def test_the_table_has_a_row_for_each_result_and_a_column_for_each_varied_setting(summary, results):
     table = summary.table(results)
     assert table.columns.tolist() == ["name", "stream", "seed", "seconds", "val_top1", "val_majority", "test_top1", "test_majority"]
     assert table["name"].tolist()[:2] == ["both-0", "both-1"]
@@ -63,7 +63,7 @@ def test_the_table_has_a_row_a_result_and_a_column_for_what_differs(summary, res
     assert (both["stream"], both["seconds"], both["test_top1"]) == ("joint+limb", 20, 0.7)
 
 
-def test_the_figure_has_a_dot_a_run_and_a_line_a_mean(summary, results):
+def test_the_figure_has_a_dot_for_each_run_and_a_line_for_each_mean(summary, results):
     ax = summary.draw(summary.table(results), "test", "made-up")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["limb", "joint", "joint+limb"]
     assert sorted(ax.collections[0].get_offsets()[:, 0].tolist()) == pytest.approx([40, 40, 50, 60, 70, 70])
@@ -85,7 +85,7 @@ def test_its_parameters_are_those_of_the_notebooks():
 
 
 def rehearsal(profile, folder, **changes):
-    """What Snakemake would do with the grid as it is in the repository."""
+    """The jobs that Snakemake plans for the grid in the repository."""
     given = [f"{name}={value}" for name, value in {"outputs": folder, **changes}.items()]
     command = [SNAKEMAKE, "-s", str(WORKFLOW / "Snakefile"), "--profile", str(WORKFLOW / "profiles" / profile), "-n", "--config", *given]
     job = subprocess.run(command, cwd=folder, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""The end of a sweep: one table of all its runs and ensembles, and one figure.
+"""The summary of a sweep: one table and one figure of all its runs and ensembles.
 
 python workflow/summary.py --data synthetic --table table.csv --figure figure.png outputs/runs/*/result.json
 """
@@ -18,7 +18,7 @@ ABOUT = ("name", "seconds")
 
 
 def settings_of(result: Path) -> dict:
-    """The settings of a run, or of an ensemble: those of its members, their streams joined."""
+    """The settings of a run. For an ensemble: those of its first member, with the streams of all members and the sum of their seconds."""
     about = runs.read_json(result)
     if "settings" in about:
         return about["settings"] | {"seconds": about["seconds"]}
@@ -28,7 +28,7 @@ def settings_of(result: Path) -> dict:
 
 
 def table(results: list[Path]) -> pd.DataFrame:
-    """A row for each result, the best on validation first: what differs between them, and their scores as ``<split>_<score>``."""
+    """A row for each result, the best on validation first: the settings that differ, and the scores as ``<split>_<score>``."""
     rows = []
     for path in results:
         scores = {
@@ -41,7 +41,7 @@ def table(results: list[Path]) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
-    """Top-1 of each combination of settings: a dot for each seed, a line at their mean."""
+    """Top-1 of each combination of settings: a dot for each run, a line at the mean."""
     varied = [name for name in frame.columns if not name.startswith(("val_", "test_", "seed", "device", *ABOUT))]
     what = frame[varied].astype(str).agg(", ".join, axis=1) if varied else "all runs"
     frame = frame.assign(what=what, shown=100 * frame[f"{split}_top1"])
@@ -49,7 +49,7 @@ def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
     ax = plt.subplots(figsize=(8, 1.2 + 0.35 * len(means)))[1]
     ax.scatter(frame["shown"], frame["what"].map({what: y for y, what in enumerate(means.index)}), zorder=3)
     ax.vlines(means, [y - 0.3 for y in range(len(means))], [y + 0.3 for y in range(len(means))], color="0.3")
-    ax.axvline(100 * frame[f"{split}_majority"].iloc[0], color="0.6", linestyle="--", label="always the commonest class")
+    ax.axvline(100 * frame[f"{split}_majority"].iloc[0], color="0.6", linestyle="--", label="always the most frequent class")
     ax.set_yticks(range(len(means)), means.index)
     ax.set(xlabel=f"top-1 on the {split} clips of {data} (%); a dot is a run, a line their mean", ylabel=", ".join(varied))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
 
 
 def main() -> None:
-    """Write what the command line asks for."""
+    """Write the table and the figure that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--table", required=True, type=Path)

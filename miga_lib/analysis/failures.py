@@ -1,4 +1,4 @@
-"""Where a set of predictions fails: what it takes for what, on which clips, on whom, and how far its confidence can be trusted."""
+"""Where a set of predictions fails: which classes it confuses, on which clips and which subjects it is wrong, and with what confidence."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..clips import Clips
-from ..metrics import confusion, labelled, wilson
+from ..metrics import confusion_matrix, labelled, wilson
 from ..predictions import Predictions
 
 REGIONS = {
@@ -22,11 +22,11 @@ REGIONS = {
     "trunk": ("deep breath", "move torso", "sit straight", "shake shoulder"),
     "speech": ("illustrative",),
 }  # fmt: skip
-"""What of the body moves in each class, or what a hand goes to. The grouping is ours, from the names of the classes."""
+"""The part of the body that moves in each class, or that a hand touches. The grouping is ours, from the names of the classes."""
 
 
 def by_region(classes: Sequence[str]) -> dict[str, list[int]]:
-    """Indices of the classes of each region of ``REGIONS`` that has any, and of ``other`` ones in the end."""
+    """Indices of the classes in each region of ``REGIONS`` that has any, and of all other classes in ``other``, the last one."""
     known = {name for names in REGIONS.values() for name in names}
     regions = {**REGIONS, "other": tuple(name for name in classes if name not in known)}
     places = {region: [k for k, name in enumerate(classes) if name in names] for region, names in regions.items()}
@@ -34,13 +34,13 @@ def by_region(classes: Sequence[str]) -> dict[str, list[int]]:
 
 
 def by_confusion(matrix: np.ndarray) -> np.ndarray:
-    """An order (K,) of the classes in which those that are taken for each other stand together.
+    """An order (K,) of the classes in which classes that are confused with each other are neighbours.
 
-    Classes are merged by average linkage, the more of their clips are mistaken for each other the earlier, and the leaves of the tree
-    put in the order of least distance between neighbours (SciPy's ``optimal_ordering``). Classes without clips come last.
+    Classes are merged by average linkage: the larger the share of their clips that are confused, the earlier. The leaves of the tree
+    are put in the order of least distance between neighbours (SciPy's ``optimal_ordering``). Classes without clips come last.
 
     Args:
-        matrix: (K, K) counts, as ``metrics.confusion`` gives them.
+        matrix: (K, K) counts, as ``metrics.confusion_matrix`` returns them.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
@@ -57,64 +57,64 @@ def by_confusion(matrix: np.ndarray) -> np.ndarray:
 
 
 def confused(predictions: Predictions, most: int = 10) -> pd.DataFrame:
-    """The pairs of classes confused most often: a row for each true class and what it was taken for, the commonest first.
+    """The pairs of classes confused most often: a row for each true and predicted class, the most frequent first.
 
-    Columns: class, taken_for, clips, share (of the class's clips) and example, the id of the clip that was mistaken most surely.
+    Columns: class, predicted, clips, share (of the true class's clips) and example, the id of the clip with the most confident of these
+    predictions.
     """
-    matrix, known = confusion(predictions), labelled(predictions)
+    matrix, known = confusion_matrix(predictions), labelled(predictions)
     support = matrix.sum(1)
     np.fill_diagonal(matrix, 0)
     shares = matrix / np.maximum(support, 1)[:, None]
     order = np.lexsort((-shares.ravel(), -matrix.ravel()))[: min(most, np.count_nonzero(matrix))]
     rows = []
-    for true, guess in zip(*np.unravel_index(order, matrix.shape), strict=True):
-        those = np.flatnonzero((known.labels == true) & (known.guesses == guess))
-        surest = those[known.probabilities[those, guess].argmax()]
-        rows.append((known.classes[true], known.classes[guess], matrix[true, guess], shares[true, guess], known.ids[surest]))
-    return pd.DataFrame(rows, columns=["class", "taken_for", "clips", "share", "example"])
+    for true, predicted in zip(*np.unravel_index(order, matrix.shape), strict=True):
+        pair = np.flatnonzero((known.labels == true) & (known.predicted == predicted))
+        example = known.ids[pair[known.probabilities[pair, predicted].argmax()]]
+        rows.append((known.classes[true], known.classes[predicted], matrix[true, predicted], shares[true, predicted], example))
+    return pd.DataFrame(rows, columns=["class", "predicted", "clips", "share", "example"])
 
 
 def in_short(predictions: Predictions) -> list[str]:
-    """Some sentences on the mistakes: the class that swallows most others, the classes never found, and how sure it was of itself."""
+    """The mistakes in sentences: the class predicted wrongly most often, classes never predicted correctly, and the mean confidence."""
     known = labelled(predictions)
-    matrix, right = confusion(known), known.guesses == known.labels
-    count = int((~right).sum())
-    if not count:
-        return [f"It is right on all {len(known)} clips."]
+    matrix, correct = confusion_matrix(known), known.predicted == known.labels
+    if correct.all():
+        return [f"All {len(known)} clips are predicted correctly."]
     wrong = matrix.sum(0) - np.diag(matrix)
     most = int(wrong.argmax())
-    lost = np.flatnonzero((matrix.sum(1) > 0) & (np.diag(matrix) == 0))
-    sure, hits = known.probabilities.max(1).mean(), right.mean()
+    missed = np.flatnonzero((matrix.sum(1) > 0) & (np.diag(matrix) == 0))
+    confidence, accuracy = known.probabilities.max(1).mean(), correct.mean()
     return [
-        f"Of its {count} mistakes on {len(known)} clips, {wrong[most]} are clips taken for **{known.classes[most]}**, which is guessed "
-        f"{matrix[:, most].sum()} times and has {matrix[most].sum()} clips.",
-        f"Of the {np.count_nonzero(matrix.sum(1))} classes that have clips, {len(lost)} are never found"
-        + (f", with {matrix[lost].sum()} clips among them." if len(lost) else "."),
-        f"It claims to be right on {sure:.0%} of the clips and is on {hits:.0%}"
-        + (": too sure of itself." if sure > hits + 0.02 else ": not sure enough of itself." if sure < hits - 0.02 else "."),
+        f"{wrong.sum()} of {len(known)} clips are predicted wrongly, {wrong[most]} of them as “{known.classes[most]}”. This class is "
+        f"predicted {matrix[:, most].sum()} times and has {matrix[most].sum()} clips.",
+        f"{len(missed)} of the {np.count_nonzero(matrix.sum(1))} classes that have clips are never predicted correctly"
+        + (f"; they have {matrix[missed].sum()} clips." if len(missed) else "."),
+        f"The mean confidence is {confidence:.0%} and the accuracy {accuracy:.0%}"
+        + (": overconfident." if confidence > accuracy + 0.02 else ": underconfident." if confidence < accuracy - 0.02 else "."),
     ]
 
 
-def judged(predictions: Predictions, clips: Clips) -> pd.DataFrame:
-    """Clip by clip, by id: class, guess, right, confidence (the guess's probability), and what is known of the clip.
+def by_clip(predictions: Predictions, clips: Clips) -> pd.DataFrame:
+    """A row for each clip of known label, by id.
 
-    Beside them frames, missing (share of the joints), group (subject, else video) and training (clips that its class has in the
-    training split). Only clips of known label are listed.
+    Columns: class, predicted, right (whether they are the same), confidence (the probability of the predicted class), frames, missing
+    (share of the joints), group (subject, else video) and training (clips of its class in the training split).
 
     Raises:
-        ValueError: a clip that is not among ``clips``.
+        ValueError: a clip that is not in ``clips``.
     """
     known, table = labelled(predictions), clips.table.assign(group=clips.groups()).set_index("id")
-    if (foreign := ~np.isin(known.ids, table.index)).any():
-        example = known.ids[foreign.argmax()]
-        raise ValueError(f"{foreign.sum()} of {len(known)} clips, such as {example}, are not among those of `data`; name the run's data")
+    if (unknown := ~np.isin(known.ids, table.index)).any():
+        example = known.ids[unknown.argmax()]
+        raise ValueError(f"{unknown.sum()} of {len(known)} clips (such as {example}) are not in `data`; give the data of the run")
     training = table.loc[table["split"] == "train", "label"].value_counts()
     about = table.loc[known.ids, ["frames", "missing", "group"]]
     return about.assign(
         **{
             "class": known.classes[known.labels],
-            "guess": known.classes[known.guesses],
-            "right": known.guesses == known.labels,
+            "predicted": known.classes[known.predicted],
+            "right": known.predicted == known.labels,
             "confidence": known.probabilities.max(1),
             "training": training.reindex(known.labels, fill_value=0).to_numpy(),
         }
@@ -122,15 +122,16 @@ def judged(predictions: Predictions, clips: Clips) -> pd.DataFrame:
 
 
 def accuracy_by(table: pd.DataFrame, column: str, bins: int = 0) -> pd.DataFrame:
-    """Accuracy over the values of a column of ``judged``, or over bins of about as many clips each.
+    """Accuracy for each value of a column of ``by_clip``, or for bins with about the same number of clips.
 
     Returns:
-        A row for each value or bin, in their order: clips, accuracy, its Wilson interval low to high, ``middle`` (the median, for
-        bins), and ``expected``: what the classes of these clips have over all clips, so that what is left is not a matter of class.
+        A row for each value or bin, in their order: clips, accuracy, its Wilson interval low to high, ``expected`` and, for bins,
+        ``middle`` (the median). ``expected`` is the accuracy that these clips would have if each had the accuracy of its class. A
+        difference from it is not due to their classes.
     """
     values = pd.qcut(table[column], bins, duplicates="drop") if bins else table[column]
     of_class = table["right"].groupby(table["class"]).transform("mean")
     parts = table.assign(expected=of_class).groupby(values, observed=True)
-    answer = parts.agg(clips=("right", "size"), hits=("right", "sum"), accuracy=("right", "mean"), expected=("expected", "mean"))
-    answer["low"], answer["high"] = wilson(answer.pop("hits").to_numpy(), answer["clips"].to_numpy())
-    return answer.assign(middle=parts[column].median()) if bins else answer
+    result = parts.agg(clips=("right", "size"), correct=("right", "sum"), accuracy=("right", "mean"), expected=("expected", "mean"))
+    result["low"], result["high"] = wilson(result.pop("correct").to_numpy(), result["clips"].to_numpy())
+    return result.assign(middle=parts[column].median()) if bins else result

@@ -1,13 +1,13 @@
-"""The paper's questions, put to runs that differ in one thing alone, and answered with an interval and a test.
+"""The paper's questions, answered by runs that differ in one setting only, with an interval and a test.
 
-``train`` makes the runs of a grid or finds them finished, ``pair`` finds those that differ as a question asks, ``judge`` says whether
-the claim is supported, refuted or undecided on the clips at hand.
+``train`` trains the runs of a grid or finds them finished. ``pair`` finds the runs that differ as a question asks. ``answer`` says
+whether these clips support the question's claim, refute it or leave it undecided.
 """
 
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,19 @@ from ..models import MODELS
 from ..settings import Settings
 from ..training.inputs import Inputs
 
-SIGNIFICANCE = 0.05
+SIGNIFICANCE_LEVEL = 0.05
+"""Of McNemar's test."""
 SEMANTIC_WEIGHT = 20.0
+"""Of the semantic loss where it is used, as in the paper."""
 FUSED = "joint+limb"
-"""The ``stream`` of a pair of runs that were fused one to one."""
-EQUALS = ("model", "stream", "layout", "temporal", "semantic_weight", "preset", "epochs", "batch_size", "learning_rate", "seed", "strategy")
-"""What two runs of a pair must share, but for what the question is about."""
+"""The ``stream`` of a joint and a limb run that were fused with equal weights."""
+MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
+"""The settings that must be the same in both runs of a pair, except for those that the question is about."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A claim, and the settings in which its two sides differ; ``given`` is what both must have for it to be asked at all."""
+    """A claim, and the settings in which its two sides differ. ``given`` are settings that both sides must have."""
 
     claim: str
     better: Mapping[str, Any]
@@ -73,23 +75,23 @@ def grid(
     epochs: int = 0,
     full: bool = False,
 ) -> list[Settings]:
-    """Settings to train, seed after seed so that a first answer comes early.
+    """The settings of all runs to train. All runs of the first seed come first, so that there is an early answer.
 
-    The first entry of each list is the base. Runs differ from the base in one thing at a time; with ``full``, all combinations are
-    taken. PoseC3D has its limb stream too, for the ensemble. Partition strategies, and the graph of ``imigue22_official``, are for
-    ST-GCN alone: the joint heatmaps of PoseC3D know no limbs.
+    The first entry of each list is the base. Runs differ from the base in one setting; with ``full``, all combinations are trained. A
+    model with a limb stream is trained on it too, for the ensemble. Partition strategies and the graph of ``imigue22_official`` are
+    only for models that take a graph: joint heatmaps do not depend on the limbs.
 
     Raises:
-        ValueError: a list that is empty, or what ``Settings`` refuses.
+        ValueError: an empty list, or a value that ``Settings`` refuses.
     """
-    factors = {
+    factors: dict[str, Sequence[Any]] = {
         "layout": layouts,
         "temporal": temporals,
         "semantic_weight": [SEMANTIC_WEIGHT * wanted for wanted in semantic],
         "strategy": strategies,
     }
     if empty := [name for name, values in {"models": models, "seeds": seeds, **factors}.items() if not len(values)]:
-        raise ValueError(f"{empty[0]} must name at least one value to compare, got none")
+        raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
     wanted = []
     for seed, model, *values in itertools.product(seeds, models, *factors.values()):
         chosen = dict(zip(factors, values, strict=True))
@@ -105,27 +107,27 @@ def grid(
 def train(
     wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.print_epoch
 ) -> pd.DataFrame:
-    """A row for each of the settings, trained now or found finished: settings, the run's folder, its cost.
+    """Train a run for each of the settings, or find it finished: a table with a row for each, its settings, folder and cost.
 
-    Stopped anywhere, it goes on from there when it is called again; more settings only add runs.
+    After an interruption, the same call continues where it stopped. More settings only add runs.
     """
     rows = []
     for number, settings in enumerate(wanted, 1):
         clips = clip_sets.load(data, settings.layout, outputs)
         folder = runs.folder(runs.name(settings, data), outputs)
-        print(f"{number} of {len(wanted)}: {folder.name}" + (" (finished before)" if (folder / runs.RESULT).exists() else ""), flush=True)
+        print(f"{number} of {len(wanted)}: {folder.name}" + (" (already finished)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
         rows.append({**result["settings"], "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
     return pd.DataFrame(rows)
 
 
 def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 32) -> pd.DataFrame:
-    """What each model and stream costs: parameters, multiply-adds of one view, and seconds to train and to predict a clip, all views.
+    """The cost of each model and stream: parameters, multiply-adds of one view, seconds to train, seconds to predict a clip (all views).
 
     Multiply-adds are those of convolutions and matrix products, as PyTorch's FlopCounterMode counts them.
 
     Args:
-        clips: how many validation clips the prediction is timed on, after as many to warm up.
+        clips: number of validation clips on which the prediction is timed. The same clips are predicted once before, as a warm-up.
     """
     rows = []
     for _, run in table[table["stream"] != FUSED].drop_duplicates(["model", "stream", "layout"]).iterrows():
@@ -145,9 +147,9 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
 
 
 def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """The table of ``train`` with a column of ``Predictions``, and a row more for each joint and limb run that can be fused."""
+    """The table of ``train`` with a column of ``Predictions``, and one more row for each joint and limb run that can be fused."""
     table = table.assign(predictions=[predictions.load(folder / f"{split}.npz") for folder in table["folder"]])
-    others = [name for name in EQUALS if name != "stream"]
+    others = [name for name in MATCHED_SETTINGS if name != "stream"]
     both = table[table["stream"] == "joint"].merge(table[table["stream"] == "limb"], on=others, suffixes=("", "_limb"))
     fused = both.assign(
         stream=FUSED,
@@ -158,31 +160,30 @@ def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     return pd.concat([table, fused[table.columns]], ignore_index=True)
 
 
-def judge_all(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """The answers to all of ``QUESTIONS`` that the runs can answer, a row each; see ``judge``."""
-    return pd.DataFrame([answer for question in QUESTIONS if (answer := judge(question, table, groups))])
+def answer_all(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """The answers to all of ``QUESTIONS`` that these runs can answer, a row each; see ``answer``."""
+    return pd.DataFrame([found for question in QUESTIONS if (found := answer(question, table, groups))])
 
 
 def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of runs that differ as the question asks and in nothing else: columns better, worse (predictions) and seed."""
+    """Pairs of runs that differ as the question asks and in no other setting: columns better, worse (predictions) and seed."""
 
     def having(wanted: Mapping[str, Any]) -> pd.DataFrame:
         wanted = {**question.given, **wanted}
         return table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
 
-    # The published learning rate differs between the models, so it cannot be asked to be the same for both.
-    free = {*question.better, *(("learning_rate",) if "model" in question.better else ())}
-    shared = [name for name in EQUALS if name not in free]
+    # Each model has its own published learning rate and width, so two models may differ in them.
+    free = {*question.better, *(("learning_rate", "width") if "model" in question.better else ())}
+    shared = [name for name in MATCHED_SETTINGS if name not in free]
     pairs = having(question.better).merge(having(question.worse), on=shared, suffixes=("_better", "_worse"))
     return pairs.rename(columns={"predictions_better": "better", "predictions_worse": "worse"})[["seed", "better", "worse"]]
 
 
-def judge(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[str, Any] | None:
+def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[str, Any] | None:
     """The answer to a question, or None where no two runs differ as it asks.
 
-    Accuracy is averaged over all pairs; its difference is bootstrapped over groups of clips, which all pairs share. The paired test
-    is McNemar's on the fused guesses of each side. The claim is supported, or refuted, where the interval leaves 0 out and the
-    test is significant; otherwise it is undecided.
+    Accuracy is averaged over all pairs. Its difference is bootstrapped over groups of clips, which are the same for all pairs. The
+    paired test is McNemar's on the fused predictions of each side. For the verdict see ``verdict``.
 
     Args:
         table: of ``with_predictions``.
@@ -194,48 +195,53 @@ def judge(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[st
     members = [metrics.labelled(member) for member in ensemble.join([*pairs["better"], *pairs["worse"]])]
     sides = {"better": members[: len(pairs)], "worse": members[len(pairs) :]}
     labels, of_clips = members[0].labels, groups[members[0].ids].to_numpy()
-    right = {side: np.stack([member.guesses == labels for member in of_side]) for side, of_side in sides.items()}
-    fused = {side: ensemble.fuse(of_side).guesses == labels for side, of_side in sides.items()}
-    gap = right["better"].mean(0) - right["worse"].mean(0)
+    correct = {side: np.stack([member.predicted == labels for member in of_side]) for side, of_side in sides.items()}
+    fused = {side: ensemble.fuse(of_side).predicted == labels for side, of_side in sides.items()}
+    gap = correct["better"].mean(0) - correct["worse"].mean(0)
     low, high = metrics.interval(lambda rows: gap[rows].mean(), of_clips)
     p = metrics.mcnemar(fused["better"], fused["worse"])
-    answer = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
-    answer |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
+    result = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
+    result |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
     for side, of_side in sides.items():
-        answer[f"top1_{side}"], answer[f"seeds_{side}"] = right[side].mean(), right[side].mean(1).tolist()
-        answer[f"top1_interval_{side}"] = metrics.interval(lambda rows, side=side: right[side][:, rows].mean(), of_clips)
-        macro_f1 = partial(_macro_f1, labels, [member.guesses for member in of_side])
-        answer[f"macro_f1_{side}"] = macro_f1(np.arange(len(labels)))
-        answer[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1, of_clips, resamples=200)
-    return answer
+        result[f"top1_{side}"], result[f"seeds_{side}"] = correct[side].mean(), correct[side].mean(1).tolist()
+        result[f"top1_interval_{side}"] = metrics.interval(partial(_top1, correct[side]), of_clips)
+        macro_f1 = partial(_macro_f1, labels, [member.predicted for member in of_side])
+        result[f"macro_f1_{side}"] = macro_f1(np.arange(len(labels)))
+        result[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1, of_clips, resamples=200)
+    return result
 
 
-def _macro_f1(labels: np.ndarray, guesses: Sequence[np.ndarray], rows: np.ndarray) -> float:
-    """The mean F1 over the classes that these rows have, averaged over several sets of guesses."""
+def _top1(correct: np.ndarray, rows: np.ndarray) -> float:
+    """The accuracy on these rows, averaged over several runs: (runs, N) bool, whether each predicts each clip correctly."""
+    return float(correct[:, rows].mean())
+
+
+def _macro_f1(labels: np.ndarray, predicted: Sequence[np.ndarray], rows: np.ndarray) -> float:
+    """The mean F1 over the classes that these rows have, averaged over several runs' predicted classes, (N,) each."""
     from sklearn.metrics import f1_score
 
-    present, every = np.unique(labels[rows]), (guess[rows] for guess in guesses)
-    return float(np.mean([f1_score(labels[rows], guess, labels=present, average="macro", zero_division=0) for guess in every]))
+    present, every = np.unique(labels[rows]), (one[rows] for one in predicted)
+    return float(np.mean([f1_score(labels[rows], one, labels=present, average="macro", zero_division=0) for one in every]))
 
 
 def verdict(low: float, high: float, p: float) -> str:
-    """Supported or refuted where the interval of the difference leaves 0 out and the test agrees; else undecided."""
-    if p < SIGNIFICANCE and low > 0:
+    """Supported or refuted if the interval of the difference does not contain 0 and the test is significant; else undecided."""
+    if p < SIGNIFICANCE_LEVEL and low > 0:
         return "supported"
-    if p < SIGNIFICANCE and high < 0:
+    if p < SIGNIFICANCE_LEVEL and high < 0:
         return "refuted"
     return "undecided"
 
 
 def sentence(answer: Mapping[str, Any], where: str) -> str:
-    """The answer in words.
+    """The answer in a sentence.
 
     Args:
-        where: what it was measured on, such as ``"500 synthetic test clips"``.
+        where: the clips that it was measured on, such as ``"500 synthetic test clips"``.
     """
-    runs_each = f"{answer['pairs']} pair{'s' if answer['pairs'] > 1 else ''} of runs"
+    pairs = f"{answer['pairs']} pair{'s' if answer['pairs'] > 1 else ''} of runs"
     return (
-        f"On {where}, that {answer['claim']} is {answer['verdict']}: top-1 {answer['top1_better']:.1%} ({answer['better']}) against "
-        f"{answer['top1_worse']:.1%} ({answer['worse']}), a difference of {100 * answer['difference']:+.1f} points "
-        f"[{100 * answer['low']:+.1f}, {100 * answer['high']:+.1f}], McNemar p = {answer['p']:.2g}, {runs_each}."
+        f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {answer['top1_better']:.1%} ({answer['better']}) "
+        f"against {answer['top1_worse']:.1%} ({answer['worse']}), a difference of {100 * answer['difference']:+.1f} points "
+        f"[{100 * answer['low']:+.1f}, {100 * answer['high']:+.1f}], McNemar p = {answer['p']:.2g}, {pairs}."
     )

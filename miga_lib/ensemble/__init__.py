@@ -1,6 +1,6 @@
-"""Several sets of predictions of the same clips made into one.
+"""Several sets of predictions of the same clips, fused into one.
 
-Members are joined on the ids of the clips, whatever order each keeps them in.
+Members are joined on the ids of the clips. Each may have the clips in its own order.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from . import score_files
 
 
 def join(members: Sequence[Predictions]) -> list[Predictions]:
-    """The members with their clips in the order of the first; a label that one of them knows, all know.
+    """The members with their clips in the order of the first. A label that is known in one member is set in all.
 
     Raises:
-        ValueError: no member, other classes or another order of them, clips that one of them lacks, or labels that disagree.
+        ValueError: no member, other classes or another order of them, clips that one member lacks, or labels that disagree.
     """
     if not members:
         raise ValueError("an ensemble needs at least one set of predictions")
@@ -29,7 +29,7 @@ def join(members: Sequence[Predictions]) -> list[Predictions]:
     for number, member in enumerate(ordered, 1):
         if (differ := (member.labels >= 0) & (member.labels != labels)).any():
             clip = member.ids[differ.argmax()]
-            raise ValueError(f"member {number} gives clip {clip} another label than the others; they are not of the same data")
+            raise ValueError(f"member {number} has another label of clip {clip} than the others; fuse predictions of the same data")
     return [replace(member, labels=labels) for member in ordered]
 
 
@@ -37,37 +37,38 @@ def _in_order_of(first: Predictions, member: Predictions, number: int) -> Predic
     if member.classes.tolist() != first.classes.tolist():
         differing = next((pair for pair in zip(first.classes, member.classes, strict=False) if pair[0] != pair[1]), None)
         where = f"{differing[0]!s} against {differing[1]!s}" if differing else f"{len(first.classes)} against {len(member.classes)} classes"
-        raise ValueError(f"member {number} has other classes than the first ({where}); predictions can only be fused over the same classes")
-    held, wanted = set(member.ids.tolist()), set(first.ids.tolist())
-    if lacking := [id for id in first.ids.tolist() if id not in held]:
+        raise ValueError(f"member {number} has other classes than the first ({where}); fuse predictions of the same classes")
+    own, wanted = set(member.ids.tolist()), set(first.ids.tolist())
+    if lacking := [id for id in first.ids.tolist() if id not in own]:
         extra = [id for id in member.ids.tolist() if id not in wanted]
         others = f"{len(extra)} others (such as {extra[0]})" if extra else "no others"
         raise ValueError(
             f"member {number} lacks {len(lacking)} of the {len(first)} clips of the first (such as {lacking[0]}) and has {others}; "
-            "fuse predictions of the same clips, or use `common` to keep the shared ones"
+            "fuse predictions of the same clips, or keep the shared ones with `ensemble.common` (`shared_only`)"
         )
     if extra := [id for id in member.ids.tolist() if id not in wanted]:
         raise ValueError(
-            f"member {number} has {len(extra)} clips that the first lacks (such as {extra[0]}); use `common` to keep the shared ones"
+            f"member {number} has {len(extra)} clips that the first lacks (such as {extra[0]}); "
+            "keep the shared ones with `ensemble.common` (`shared_only`)"
         )
     return member.of(first.ids.tolist())
 
 
 def common(members: Sequence[Predictions]) -> tuple[list[Predictions], int]:
-    """The members cut down to the clips that all of them have, in the order of the first, and how many clips that loses.
+    """The clips that all members have, in the order of the first, as one set of predictions a member; and the number of other clips.
 
     Raises:
         ValueError: no member, or no clip that all have; otherwise as ``join`` does.
     """
     if not members:
         raise ValueError("an ensemble needs at least one set of predictions")
-    everything = [set(member.ids.tolist()) for member in members]
-    shared = set.intersection(*everything)
+    of_members = [set(member.ids.tolist()) for member in members]
+    shared = set.intersection(*of_members)
     if not shared:
         examples = " against ".join(str(member.ids[0]) if len(member) else "none" for member in members)
-        raise ValueError(f"there is no clip that all {len(members)} members have ({examples}): are their ids of one kind?")
+        raise ValueError(f"there is no clip that all {len(members)} members have (ids such as {examples}); use the same ids in all")
     ids = [id for id in members[0].ids.tolist() if id in shared]
-    return join([member.of(ids) for member in members]), len(set.union(*everything)) - len(shared)
+    return join([member.of(ids) for member in members]), len(set.union(*of_members)) - len(shared)
 
 
 def gather(
@@ -80,38 +81,39 @@ def gather(
     shared_only: bool = False,
     report: Report | None = None,
 ) -> dict[str, Predictions]:
-    """The predictions of one split, by runs and by files of scores, joined: by the name of the run, or the file as it was given.
+    """The predictions of one split from runs and score files, joined. Keys are the names of the runs, and the paths of the files as given.
 
     Args:
         folders: of runs or ensembles.
-        scores: files that ``score_files.read`` reads; ``{split}`` in a path stands for the split's name. Clips of other splits in them
-            are passed over.
+        scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the split's name. Clips of other
+            splits in the files are ignored.
         annotations, normalise, report: as for ``score_files.read``.
-        shared_only: go on with the clips that all members have, and note how many that loses, rather than refuse.
+        shared_only: use only the clips that all members have, and note in the report how many others there are. Without it, members
+            with other clips are refused.
 
     Raises:
-        ValueError: a member twice, or one without predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
+        ValueError: a member that is there twice or has no predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
     """
     report, wanted = report or Report(), clips.split(split).table["id"].tolist()
     names = [*(folder.name for folder in folders), *scores]
     if len(set(names)) != len(names):
-        raise ValueError(f"members of an ensemble must differ, got {', '.join(names)}")
+        raise ValueError(f"members of an ensemble must be unique, got {', '.join(names)}")
     if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
-        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz); was it trained on other data?")
+        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz); choose a run that was trained on this data")
     members = [predictions.load(folder / f"{split}.npz") for folder in folders]
     for given in scores:
         path = Path(given.replace("{split}", split)).expanduser()
         one = score_files.read(path, clips.classes, annotations, split, normalise, report)
-        held = set(one.ids.tolist())
-        if not (shared := [id for id in wanted if id in held]):
+        own = set(one.ids.tolist())
+        if not (shared := [id for id in wanted if id in own]):
             raise ValueError(
-                f"{path}: has none of the {len(wanted)} clips of split {split!r}; its ids are such as {one.ids[0]}, not {wanted[0]}"
+                f"{path}: has none of the {len(wanted)} clips of split {split!r}; use ids such as {wanted[0]}, found {one.ids[0]}"
             )
         members.append(one.of(shared))
     if shared_only:
         members, lost = common(members)
         if lost:
-            report.note("clips that some members lack left out", f"{split} ({lost} of {len(wanted)})")
+            report.note("clips left out because a member lacks them", f"{split} ({lost} of {len(wanted)})")
     return dict(zip(names, join(members), strict=True))
 
 
@@ -119,10 +121,10 @@ def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.nda
     """The weighted average of the members' probabilities; the paper's ensemble is joint and limb, 1 to 1.
 
     Args:
-        weights: one for each member, 0 or more; their sum does not matter. By default all alike.
+        weights: one for each member, 0 or more; they are scaled to a sum of 1. By default all are equal.
 
     Raises:
-        ValueError: as ``join`` does, or weights that do not fit.
+        ValueError: as ``join`` does, or invalid weights.
     """
     members = join(members)
     parts = shares(np.ones(len(members)) if weights is None else weights, len(members))
@@ -131,7 +133,7 @@ def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.nda
 
 
 def shares(weights: Sequence[float | int] | np.ndarray, count: int) -> np.ndarray:
-    """Weights scaled to a sum of 1. Raises ValueError where they are not one for each of ``count`` members, 0 or more and not all 0."""
+    """Weights scaled to a sum of 1. Raises ValueError unless there is one for each of ``count`` members, 0 or more, and not all are 0."""
     given = np.asarray(weights, dtype=float)
     if given.shape != (count,) or not (given >= 0).all() or not 0 < given.sum() < np.inf:
         raise ValueError(f"weights must be {count} numbers of 0 or more, one for each member and not all 0, got {given.tolist()}")
@@ -141,12 +143,12 @@ def shares(weights: Sequence[float | int] | np.ndarray, count: int) -> np.ndarra
 def search(members: Sequence[Predictions]) -> np.ndarray:
     """The weights, 0 or more and of sum 1, whose average has the smallest cross-entropy on the members' known labels.
 
-    The problem is convex, so there is one best value; SciPy's SLSQP finds it, and the gradient says that no other weights are more
-    than 1e-3 nats better. Search on validation, judge on test.
+    The problem is convex, so there is one best value. SciPy's SLSQP finds it, and the gradient proves that no other weights are more
+    than 1e-3 nats better. Search on validation, evaluate on test.
 
     Raises:
         ValueError: as ``join`` does, or no clip with a known label.
-        RuntimeError: the search ended short of the best value.
+        RuntimeError: the search ended before the best value.
     """
     from scipy.optimize import LinearConstraint, minimize
 
@@ -166,13 +168,13 @@ def search(members: Sequence[Predictions]) -> np.ndarray:
     # A convex function lies above its tangent, whose lowest point over all weights is at a corner.
     if (short := weights @ (slope := cross_entropy(weights)[1]) - slope.min()) > 1e-3:
         raise RuntimeError(
-            f"the search for weights ended up to {short:.2g} nats short of the best ({result.message}); give `weights` yourself"
+            f"the search for weights ended up to {short:.2g} nats from the best value ({result.message}); give `weights` instead"
         )
     return weights
 
 
 def temperature(predictions: Predictions) -> float:
-    """The temperature at which the predictions' own cross-entropy on known labels is smallest, between 0.05 and 20.
+    """The temperature, between 0.05 and 20, at which the predictions' cross-entropy on known labels is smallest.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Fit it on validation.
     """
@@ -185,21 +187,21 @@ def temperature(predictions: Predictions) -> float:
 
 
 def temper(predictions: Predictions, temperature: float) -> Predictions:
-    """Probabilities made flatter (above 1) or sharper (below 1), as softmax would give them at that temperature."""
+    """Probabilities after a softmax at this temperature: less confident above 1, more confident below 1."""
     logarithms = np.log(np.maximum(predictions.probabilities, 1e-12)) / temperature
     powers = np.exp(logarithms - logarithms.max(1, keepdims=True))
     return replace(predictions, probabilities=powers / powers.sum(1, keepdims=True))
 
 
 def oracle(members: Sequence[Predictions]) -> float:
-    """Share of the clips of known label that at least one member gets right: no choice among their answers does better."""
+    """Share of the clips of known label that at least one member predicts correctly: an upper bound of any choice among the members."""
     members = [metrics.labelled(member) for member in join(members)]
-    return float(np.any([member.guesses == member.labels for member in members], axis=0).mean())
+    return float(np.any([member.predicted == member.labels for member in members], axis=0).mean())
 
 
 def _of_truth(predictions: Predictions) -> np.ndarray:
-    """The probability that each clip of known label gives its true class."""
+    """The predicted probability of the true class of each clip of known label, (N,)."""
     known = predictions.known()
     if not len(known):
-        raise ValueError("none of the clips has a known label, so there is nothing to fit to; use the validation split")
+        raise ValueError("none of the clips has a known label, so nothing can be fitted; use the validation split")
     return known.probabilities[np.arange(len(known)), known.labels]

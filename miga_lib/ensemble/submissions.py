@@ -1,4 +1,4 @@
-"""The challenge's submission files, written complete, sorted and in both of its forms, and read back."""
+"""The challenge's submission files: complete, sorted, in both forms, and read back after writing."""
 
 import csv
 import io
@@ -10,30 +10,31 @@ from pathlib import Path
 from ..predictions import Predictions
 
 FORMS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
-"""Names of the table and the archive, by the year from which they hold; the later table has a header."""
+"""Names of the table and of the archive, by the first year in which they are used. The later table has a header."""
 HEADER = ("Id", "Target")
 
 
 def write(predictions: Predictions, folder: str | Path, year: int = 2025, ids: Sequence[str] | None = None) -> Path:
-    """Write the challenge's archive, and read it back to be sure of it.
+    """Write the challenge's archive, and read it back as a check.
 
     Args:
-        year: 2023 for ``Submission.zip`` without a header, later ones for ``prediction.zip`` with ``Id,Target``.
-        ids: of all clips of the test split; the predictions must be of exactly these.
+        year: 2023 for ``Submission.zip`` without a header, a later one for ``prediction.zip`` with the header ``Id,Target``.
+        ids: of all clips of the test split. The predictions must be of exactly these.
 
     Returns:
-        The path of the archive; rows are sorted by video and then by number.
+        The path of the archive. Its rows are sorted by video and then by number.
 
     Raises:
-        ValueError: an id that is no ``<video>_<number>``, or clips that are missing or too many.
+        ValueError: an id that is not ``<video>_<number>``, or clips that are missing or not of the split.
+        RuntimeError: the archive does not have the same rows when it is read back.
     """
     if ids is not None and (wrong := set(ids) ^ set(predictions.ids.tolist())):
         missing = len(set(ids) - set(predictions.ids.tolist()))
         raise ValueError(
             f"a submission needs exactly the {len(set(ids))} clips of the test split; {missing} are missing and "
-            f"{len(wrong) - missing} do not belong (such as {sorted(wrong)[0]})"
+            f"{len(wrong) - missing} are not of it (such as {sorted(wrong)[0]})"
         )
-    rows = sorted(zip(predictions.ids.tolist(), predictions.guesses.tolist(), strict=True), key=lambda row: _video_and_number(row[0]))
+    rows = sorted(zip(predictions.ids.tolist(), predictions.predicted.tolist(), strict=True), key=lambda row: _video_and_number(row[0]))
     table, archive = FORMS[max(start for start in FORMS if start <= max(year, min(FORMS)))]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -43,8 +44,8 @@ def write(predictions: Predictions, folder: str | Path, year: int = 2025, ids: S
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr(table, text.getvalue())
-        if list((held := read(unfinished)).items()) != rows:
-            raise RuntimeError(f"{path}: holds {len(held)} rows after writing and should hold {len(rows)}; is the disk full?")
+        if list((written := read(unfinished)).items()) != rows:
+            raise RuntimeError(f"{path}: must have the {len(rows)} rows that were written, read back {len(written)}; check the disk")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -52,31 +53,31 @@ def write(predictions: Predictions, folder: str | Path, year: int = 2025, ids: S
 
 
 def read(path: str | Path) -> dict[str, int]:
-    """Class index of each clip id in a submission archive of either form, in its order.
+    """Class index of each clip by its id, from a submission archive of either form, in its order.
 
     Raises:
-        ValueError: it is neither, a row is not ``<id>,<class index>``, or an id is there twice.
+        ValueError: it has neither form, a row is not ``<id>,<class index>``, or an id is there twice.
     """
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
         if names not in [[table] for table, _ in FORMS.values()]:
             raise ValueError(
-                f"{path}: a submission holds one table, Submission.csv or prediction.csv; found {', '.join(names) or 'nothing'}"
+                f"{path}: a submission must contain one table, Submission.csv or prediction.csv, found {', '.join(names) or 'nothing'}"
             )
         rows = [tuple(row) for row in csv.reader(io.StringIO(file.read(names[0]).decode("utf-8")))]
     if names == ["prediction.csv"] and rows[:1] != [HEADER]:
-        raise ValueError(f"{path}: prediction.csv begins with {','.join(HEADER)}, found {','.join(rows[0]) if rows else 'nothing'}")
+        raise ValueError(f"{path}: prediction.csv must begin with {','.join(HEADER)}, found {','.join(rows[0]) if rows else 'nothing'}")
     rows = rows[1:] if names == ["prediction.csv"] else rows
     if (wrong := next((row for row in rows if len(row) != 2 or not row[1].isdecimal()), None)) is not None:
-        raise ValueError(f"{path}: rows are <id>,<class index>, found {','.join(wrong)!r}")
+        raise ValueError(f"{path}: rows must be <id>,<class index>, found {','.join(wrong)!r}")
     found = {id: int(target) for id, target in rows}
     if len(found) != len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(found)} ids are there more than once")
+        raise ValueError(f"{path}: ids must be unique, found {len(rows) - len(found)} again")
     return found
 
 
 def _video_and_number(id: str) -> tuple[str, int]:
     video, _, number = id.rpartition("_")
     if not video or not number.isdecimal():
-        raise ValueError(f"a submission names clips <video>_<number>, found {id!r}")
+        raise ValueError(f"ids of a submission must be <video>_<number>, found {id!r}")
     return video, int(number)

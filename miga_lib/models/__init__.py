@@ -1,6 +1,6 @@
-"""The networks, each whole in one file, and ``MODELS``: what the rest of the library knows of them.
+"""The networks, one file each, and ``MODELS``: what the rest of the library knows about them.
 
-A new model is a file beside this one and a row of ``MODELS``; CONTRIBUTING.md has an example.
+A new model is a file in this folder and a row of ``MODELS``; CONTRIBUTING.md has an example.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,12 +19,12 @@ INPUTS = ("heatmaps", "graph")
 
 @dataclass(frozen=True)
 class Size:
-    """A network in the size of one preset."""
+    """The size of a network in one preset."""
 
     width: int
     """Channels of the first layer; the other layers have multiples of it."""
     learning_rate: float
-    """Initial rate at the preset's batch size."""
+    """Initial learning rate at the preset's batch size."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the model's ``build``, such as its depth."""
 
@@ -38,32 +38,32 @@ class Model:
     """
 
     input: str
-    """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``: streams give (N, C, T, V, M);
-    ``strategy`` and the limbs of the layout matter."""
+    """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``: streams give (N, C, T, V, M),
+    and the network depends on ``strategy`` and on the limbs of the layout."""
     streams: Mapping[str, Callable[..., Tensor]]
-    """Functions of ``streams`` by the name that users give."""
+    """Functions of ``streams``, by the name that users give them."""
     sizes: Mapping[str, Size]
-    """One for each preset."""
+    """A size for each preset, by the preset's name."""
     build: Callable[..., nn.Module]
     """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, strategy, **arguments)``: a network that gives class
     logits (N, K) and label embeddings (N, E)."""
     for_prediction: Callable[[Any], nn.Module] = lambda network: network
-    """Gives a network that predicts the same, faster."""
+    """Returns a network that gives the same predictions faster."""
     compiles: bool = False
-    """Whether ``torch.compile`` pays for itself within a run of the ``paper`` preset on a GPU."""
+    """Whether ``torch.compile`` saves time in a run of the ``paper`` preset on a GPU."""
 
     def __post_init__(self) -> None:
         if self.input not in INPUTS:
             raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
-        """What the network takes, from keypoints (N, T, V, 3) in pixels of a square of that side."""
+        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that side."""
         if self.input == "graph":
             return self.streams[stream](keypoints, layout)
         return self.streams[stream](keypoints, layout, (side, side)).contiguous(memory_format=torch.channels_last_3d)
 
     def in_channels(self, stream: str, layout: Layout) -> int:
-        """Channels of the network's input, read off the stream itself: a map for each joint or limb, or the values of a node."""
+        """C, the channels of the network's input: a map for each joint or limb, or the values of a joint. The stream is tried out."""
         return self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
 
 

@@ -1,7 +1,9 @@
-"""PoseC3D: a 3D ResNet over joint or limb heatmaps, whole in this file.
+"""PoseC3D: a 3D ResNet over joint or limb heatmaps. The whole network is in this file.
 
-The slim SlowOnly network of Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022 (arXiv 2104.13586), equal weight
-for weight to the one published in PySkl: a state dict of theirs fits once ``cls_head.`` is taken off its keys.
+The slim SlowOnly network of Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022 (arXiv 2104.13586). It has the same
+weights as the network published in PySkl: a state dict from there fits after ``cls_head.`` is removed from its keys.
+
+Letters: C_out, T_out, H_out and W_out are C, T, H and W after a layer. R counts views of clips; R = N where each clip has one view.
 """
 
 import copy
@@ -17,29 +19,29 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..layouts import Layout
 
 VIEWS_AT_ONCE = {"cpu": 2}
-"""How many views of a clip pass the later stages together, by device type; on a CPU more would not fit in its cache."""
+"""How many views go through the later stages together, by device type; on a CPU more would not fit in its cache."""
 EXPANSION = 4
-"""A bottleneck gives this many times the channels that it works with inside."""
+"""Output channels of a bottleneck / channels inside it."""
 
 
 class PoseC3D(nn.Module):
     """Heatmaps to class logits and a label embedding.
 
-    A stem of 1×7×7 without stride; then stages of bottlenecks. Each stage halves H and W and works with twice the channels of the
-    one before; every stage but the first also looks at neighbouring frames; the last halves T. With the defaults the pooled
-    feature has 512 values and the network, for 17 joints and 60 classes, 2.0 million parameters.
+    A stem with a 1×7×7 kernel and no stride, then stages of bottlenecks. Each stage halves H and W and has twice the channels of the
+    stage before. All stages but the first also convolve over time. The last stage halves T. With the defaults the pooled feature has
+    512 values, and for 17 joints and 60 classes the network has 2.0 million parameters.
 
     Args:
-        in_channels: joints or limbs, one heatmap each.
+        in_channels: C, the number of joints or limbs; each has one heatmap.
         num_classes: K.
         base_channels: channels of the stem.
         stage_blocks: number of bottlenecks in each stage; fewer or shorter stages make a smaller network.
         stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of about half the published size.
-        dropout: share of the feature that is dropped before the classes are told apart; the embedding sees all of it.
-        embedding_size: E; 0 leaves the embedding head out.
+        dropout: share of the feature's values dropped before the classification head; the embedding head gets all of them.
+        embedding_size: E; 0: no embedding head.
 
     Raises:
-        ValueError: no stage, or one without a block.
+        ValueError: no stages, or a stage without blocks.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class PoseC3D(nn.Module):
         super().__init__()
         if not stage_blocks or min(stage_blocks) < 1:
             raise ValueError(f"stage_blocks must name at least one stage, each of one block or more, got {tuple(stage_blocks)}")
-        # The published stem ends in a max pool of stride 1: it has no weights and shrinks nothing, but it does change the values.
+        # The published stem ends with a max pool of stride 1. It has no weights and keeps the size, but it changes the values.
         self.backbone = nn.Sequential(
             OrderedDict(
                 conv1=_convolution(in_channels, base_channels, (1, stem_kernel, stem_kernel), relu=True),
@@ -78,11 +80,11 @@ class PoseC3D(nn.Module):
         self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
         self._initialise()
 
-    def features(self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R t"] | None = None) -> Float[Tensor, "R F"]:
-        """The last stage averaged over time and space: one feature vector a clip, or a view of a clip; see ``forward``."""
+    def features(self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None) -> Float[Tensor, "R C_out"]:
+        """The last stage averaged over time and space: one feature vector for each clip, or for each view of a clip; see ``forward``."""
         if frames is None:
             return self.backbone(heatmaps).mean((2, 3, 4))
-        # Stem and first stage, but for a network of a single stage, which also halves T.
+        # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
         apart = 3 if len(self.backbone) > 3 else 2
         of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
         together = VIEWS_AT_ONCE.get(heatmaps.device.type, len(frames))
@@ -90,13 +92,13 @@ class PoseC3D(nn.Module):
         return torch.cat([view.mean((2, 3, 4)) for view in views])
 
     def forward(
-        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R t"] | None = None
+        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
     ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
-        """Class logits, and the embedding of the label (E = 0 where the network has no such head); R = N without ``frames``.
+        """Class logits and the label embedding (E = 0 where the network has no embedding head); R = N without ``frames``.
 
         Args:
-            frames: R views, each a choice of t frames among all N · T given, counted clip after clip. Stem and first stage, most of
-                the network's arithmetic, look at single frames and are computed once for all views that share them.
+            frames: for each of R views the frames that it consists of, as indices into all N · T frames, counted clip after clip. The
+                stem and the first stage, most of the computation, work on single frames; views that share a frame share its result.
         """
         feature = self.features(heatmaps, frames)
         embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
@@ -110,14 +112,15 @@ class PoseC3D(nn.Module):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, Bottleneck):
-                # Each block starts as the identity (Goyal et al., arXiv 1706.02677, section 5.1).
-                nn.init.zeros_(module.conv3.bn.weight)
+                # Each block begins as the identity (Goyal et al., arXiv 1706.02677, section 5.1).
+                nn.init.zeros_(module.conv3.get_parameter("bn.weight"))
 
 
 class Bottleneck(nn.Module):
-    """1×1 down, 3×3 in space, 1×1 up, added to the input; ``frames`` is how many frames the first of them sees.
+    """A residual block: 1×1 to fewer channels, 3×3 in space, 1×1 to more channels, added to the input.
 
-    A stride, or a change of channels, is carried over to the input by a convolution of its own.
+    ``frames`` is the kernel size in time of the first convolution. Where the block has a stride or changes the channels, another
+    convolution brings the input to the same shape.
     """
 
     def __init__(self, in_channels: int, width: int, frames: int, stride: tuple[int, int, int] = (1, 1, 1)) -> None:
@@ -129,21 +132,23 @@ class Bottleneck(nn.Module):
         carried = in_channels == out_channels and stride == (1, 1, 1)
         self.downsample = nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
 
-    def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N D t h w"]:
+    def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N C_out T_out H_out W_out"]:
         y = self.conv3(self.conv2(self.conv1(x)))
-        y += self.downsample(x)  # in place, as the ReLU: these are the largest maps, and memory is what a CPU waits for
+        y += self.downsample(x)  # in place, as the ReLU: these are the largest maps, and a CPU is limited by memory
         return torch.relu_(y)
 
 
 class FlatConvolution(nn.Conv3d):
-    """A 3-D convolution over space alone or over time alone, computed as the 2-D one that it is.
+    """A 3-D convolution over space only or over time only, computed as a 2-D convolution.
 
-    Same weights and same numbers as ``nn.Conv3d``; the network trains twice as fast on an H200, and as fast on a CPU with AVX-512 and
-    bf16 (``benchmarks/README.md``). Over space the frames count as clips of the batch, over time all pixels of a frame as one row.
-    In channels-last memory neither moves any data.
+    Weights and results are those of ``nn.Conv3d``. The network trains twice as fast with it on an H200, and at the same speed on a CPU
+    with AVX-512 and bf16 (``benchmarks/README.md``). For a kernel in space, each frame is an image of the batch. For a kernel in time,
+    each clip is an image with a row for each frame. In channels-last memory both are views, and no data are copied.
     """
 
-    def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N D t h w"]:
+    padding: tuple[int, int, int]  # never a name, such as "same"
+
+    def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N C_out T_out H_out W_out"]:
         frames, *space = self.stride
         x = x[:, :, ::frames]
         n, c, t, h, w = x.shape
@@ -159,7 +164,7 @@ class FlatConvolution(nn.Conv3d):
 
 
 class FlatMaxPool(nn.Module):
-    """The published stem's 1×3×3 max pool of stride 1, frame by frame, for the same reason."""
+    """The published stem's 1×3×3 max pool of stride 1, computed as a 2-D max pool for the same reason."""
 
     def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N C T H W"]:
         n, c, t, h, w = x.shape
@@ -180,7 +185,7 @@ def build(
     stage_blocks: Sequence[int],
     stem_kernel: int,
 ) -> PoseC3D:
-    """The network of a row of ``models.MODELS``. Heatmaps have no graph: layout and strategy change nothing."""
+    """The network of a row of ``models.MODELS``. Heatmaps have no graph, so layout and strategy are ignored."""
     network = PoseC3D(
         in_channels,
         num_classes,
@@ -190,23 +195,24 @@ def build(
         dropout=dropout,
         embedding_size=embedding_size,
     )
-    return network.to(memory_format=torch.channels_last_3d)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # left out of torch's annotations
 
 
 def folded(model: PoseC3D) -> PoseC3D:
-    """A copy of a network for prediction, each batch norm folded into the convolution before it: the same numbers, faster."""
+    """A copy of a network for prediction, with each batch norm folded into the convolution before it: the same results, faster."""
     model = copy.deepcopy(model).eval()
-    for unit in [module for module in model.modules() if isinstance(getattr(module, "bn", None), nn.BatchNorm3d)]:
-        unit.conv = fuse_conv_bn_eval(unit.conv, unit.bn)
-        unit.bn = nn.Identity()
+    for unit in list(model.modules()):
+        convolution, norm = getattr(unit, "conv", None), getattr(unit, "bn", None)
+        if isinstance(convolution, FlatConvolution) and isinstance(norm, nn.BatchNorm3d):
+            unit.conv, unit.bn = fuse_conv_bn_eval(convolution, norm), nn.Identity()
     return model
 
 
 def _convolution(
     in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1), relu: bool = False
 ) -> nn.Sequential:
-    """A convolution that keeps the size up to its stride, batch norm in place of a bias, and a ReLU where asked for."""
-    padding = tuple(size // 2 for size in kernel)
+    """A convolution that keeps the size, apart from its stride; batch norm instead of a bias; a ReLU where ``relu`` is set."""
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     parts = OrderedDict(
         conv=FlatConvolution(in_channels, out_channels, kernel, stride, padding, bias=False),
         bn=nn.BatchNorm3d(out_channels),

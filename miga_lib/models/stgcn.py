@@ -1,8 +1,10 @@
-"""ST-GCN: graph convolutions over joints between convolutions over time, whole in this file.
+"""ST-GCN: graph convolutions over joints and convolutions over time. The whole network is in this file.
 
 The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018
-(arXiv 1801.07455), equal weight for weight to the published code, whose state dicts fit as they are. They bring their own graph
-``A``, which then takes the place of the layout's.
+(arXiv 1801.07455). It has the same weights as the published code, whose state dicts fit without a change. They contain their own graph
+``A``, which replaces that of the layout.
+
+Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
 """
 
 import itertools
@@ -18,28 +20,28 @@ WIDTH, MULTIPLES = 64, (1, 1, 1, 1, 2, 2, 2, 4, 4, 4)
 """Output channels of the published network's first block, and of each block as a multiple of that."""
 CHANNELS = tuple(WIDTH * multiple for multiple in MULTIPLES)
 
-FRAMES = 9
-"""How many frames the convolution over time sees."""
+KERNEL_FRAMES = 9
+"""Kernel size of the convolution over time, in frames."""
 
 
 class STGCN(nn.Module):
     """Joint coordinates over time to class logits and a label embedding.
 
-    Batch norm of each joint's values, blocks, the mean over frames, joints and persons. A block that widens its input halves T.
-    With the defaults the network has, for 17 joints and 60 classes, 3.1 million parameters.
+    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block with more output than input
+    channels halves T. With the defaults the network has, for 17 joints and 60 classes, 3.1 million parameters.
 
     Args:
-        layout: the skeleton, whose V joints the input has.
+        layout: the skeleton; the input has its V joints.
         num_classes: K.
-        strategy: how a neighbourhood is split into P partitions, as of ``layouts.partitions``.
-        in_channels: C, values of each joint.
-        edge_importance: learn in each block a factor for each limb and partition, from 1 on.
-        dropout: share of the values dropped after each convolution over time; the paper's 0.5 (its Kinetics settings have 0).
-        embedding_size: E; 0 leaves the embedding head out.
-        channels: what each block gives; fewer or smaller numbers make a smaller network.
+        strategy: how a neighbourhood is split into P partitions, see ``layouts.partitions``.
+        in_channels: C, the values of each joint.
+        edge_importance: whether each block learns a factor for each limb and partition; it starts at 1.
+        dropout: share of the values dropped after each convolution over time; 0.5 in the paper (0 in its settings for Kinetics).
+        embedding_size: E; 0: no embedding head.
+        channels: output channels of each block; fewer or smaller numbers make a smaller network.
 
     Raises:
-        ValueError: a strategy that there is not, or no blocks.
+        ValueError: an unknown strategy, or no blocks.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class STGCN(nn.Module):
     ) -> None:
         super().__init__()
         if not channels:
-            raise ValueError("channels must name the channels of at least one block, got none")
+            raise ValueError("channels must have a number for at least one block, got none")
         self.layout = layout
+        self.A: Tensor
         self.register_buffer("A", torch.tensor(layouts.partitions(layout, strategy)))
         partitions, joints, _ = self.A.shape
         self.data_bn = nn.BatchNorm1d(joints * in_channels)
@@ -69,10 +72,10 @@ class STGCN(nn.Module):
         self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
         self._initialise()
 
-    def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N F"]:
-        """The last block averaged over frames, joints and persons: one feature vector a clip.
+    def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
+        """The last block averaged over frames, joints and persons: one feature vector for each clip.
 
-        Raises ValueError where V is not that of the layout.
+        Raises ValueError where V is not the layout's number of joints.
         """
         clips, channels, frames, joints, persons = poses.shape
         if joints != len(self.layout.joints):
@@ -84,7 +87,7 @@ class STGCN(nn.Module):
         return x.mean((2, 3)).unflatten(0, (clips, persons)).mean(1)
 
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
-        """Class logits, and the embedding of the label (E = 0 where the network has no such head)."""
+        """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
         feature = self.features(poses)
         embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
         return self.fcn(feature[:, :, None, None]).flatten(1), embedding
@@ -94,13 +97,14 @@ class STGCN(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 nn.init.normal_(module.weight, mean=1.0, std=0.02)
 
 
 class Block(nn.Module):
-    """A graph convolution, then a convolution over time, added to the input."""
+    """A residual block: a graph convolution, then a convolution over time, added to the input."""
 
     def __init__(self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool = True) -> None:
         super().__init__()
@@ -110,16 +114,17 @@ class Block(nn.Module):
         self.tcn = nn.Sequential(
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, (FRAMES, 1), stride, (FRAMES // 2, 0)),
+            nn.Conv2d(out_channels, out_channels, (KERNEL_FRAMES, 1), stride, (KERNEL_FRAMES // 2, 0)),
             nn.BatchNorm2d(out_channels),
             nn.Dropout(dropout, inplace=True),
         )
+        self.residual: nn.Module | None
         if residual and widens:
             self.residual = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
         else:
             self.residual = nn.Identity() if residual else None
 
-    def forward(self, x: Float[Tensor, "B C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "B D t V"]:
+    def forward(self, x: Float[Tensor, "NM C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "NM C_out T_out V"]:
         y = self.tcn(self.gcn(x, weights))
         return torch.relu(y if self.residual is None else y + self.residual(x))
 
@@ -131,7 +136,7 @@ class GraphConvolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
 
-    def forward(self, x: Float[Tensor, "B C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "B D T V"]:
+    def forward(self, x: Float[Tensor, "NM C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "NM C_out T V"]:
         x = self.conv(x).unflatten(1, (len(weights), -1))
         return torch.einsum("bpdtv,pvw->bdtw", x, weights)
 
@@ -147,7 +152,7 @@ def build(
     strategy: str,
     multiples: Sequence[int],
 ) -> STGCN:
-    """The network of a row of ``models.MODELS``: each block has ``width`` channels times its multiple."""
+    """The network of a row of ``models.MODELS``: a block has ``width`` times its multiple as output channels."""
     return STGCN(
         layout,
         num_classes,

@@ -1,20 +1,22 @@
-"""Figures. Each function draws one, on the Axes it is given or on new ones, and returns them."""
+"""Figures. Each function draws one, on given Axes or on new ones, and returns the Axes."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
 from .answers import answer_table, both_sides, differences
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
+from .evaluation import ORDERS, PER, accuracy_by_group, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
-from .judging import accuracy_by, accuracy_by_group, alone, calibration, class_scores, confusion, gains
 from .motion import animate, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
-from .tables import judgement, record, sortable
+from .tables import comparison_table, record, sortable, styled
 
 __all__ = [
+    "ORDERS",
+    "PER",
     "SIDES",
-    "accuracy_by",
     "accuracy_by_group",
     "alignments",
     "alone",
@@ -27,6 +29,7 @@ __all__ = [
     "class_scores",
     "clip_lengths",
     "clip_table",
+    "comparison_table",
     "confidence",
     "confusion",
     "differences",
@@ -34,8 +37,8 @@ __all__ = [
     "frames",
     "gains",
     "group_counts",
+    "hard_clips",
     "heatmaps",
-    "judgement",
     "layout_skeletons",
     "learning_curves",
     "mirrored",
@@ -47,11 +50,21 @@ __all__ = [
     "skeleton",
     "sortable",
     "style",
+    "styled",
     "trajectories",
 ]
 
 
 def style() -> None:
-    """Set the look of all figures, once at the top of a notebook."""
+    """Set the style of all figures. Call it once, at the top of a notebook."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
-    plt.rcParams.update({"figure.dpi": 100, "figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False})
+    pd.set_option("display.html.use_mathjax", False)  # a name in a table is no formula, nor is one in a figure
+    plt.rcParams.update(
+        {
+            "text.parse_math": False,
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )

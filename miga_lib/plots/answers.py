@@ -1,4 +1,4 @@
-"""What a comparison of runs came to: differences with their intervals, and the scores of both sides."""
+"""The results of a comparison of runs: differences with their intervals, and the scores of both sides."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,27 +7,28 @@ from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
 from .skeletons import SIDES
+from .tables import styled
 
-VERDICTS = {"supported": SIDES["left"], "refuted": SIDES["right"], "undecided": SIDES["middle"]}
+VERDICT_COLOURS = {"supported": SIDES["left"], "refuted": SIDES["right"], "undecided": SIDES["middle"]}
 
 
 def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """The difference in top-1 of each answer of ``comparison.judge_all``, with its interval and in the colour of its verdict."""
+    """The difference in top-1 of each answer of ``questions.answer_all`` with its interval, in the colour of its verdict."""
     ax = ax or plt.subplots(figsize=(9, 0.8 + 0.45 * len(answers)))[1]
     for place, answer in enumerate(answers.itertuples()):
-        colour = VERDICTS[answer.verdict]
+        colour = VERDICT_COLOURS[answer.verdict]
         ax.plot([100 * answer.low, 100 * answer.high], [place, place], color=colour, linewidth=2)
         ax.plot(100 * answer.difference, place, "o", color=colour)
         ax.annotate(answer.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(answers)), answers["claim"])
     ax.invert_yaxis()
-    ax.set(xlabel="difference in top-1 (percentage points), 95 % interval over groups of clips", title="Does the claim hold here?")
+    ax.set(xlabel="difference in top-1 (percentage points), 95 % interval over groups of clips", title="Do these runs support the claim?")
     return ax
 
 
 def both_sides(answers: pd.DataFrame) -> np.ndarray:
-    """Top-1 and macro-F1 of the two sides of each answer with their intervals, runs as points: an array of two Axes."""
+    """Top-1 and macro-F1 of the two sides of each answer with their intervals; ticks mark single runs: an array of two Axes."""
     axes = plt.subplots(1, 2, figsize=(10, 1 + 0.62 * len(answers)), sharey=True)[1]
     for ax, score, label in zip(axes, ("top1", "macro_f1"), ("top-1 (%)", "macro-F1 (%)"), strict=True):
         for place, answer in answers.iterrows():
@@ -48,7 +49,7 @@ def both_sides(answers: pd.DataFrame) -> np.ndarray:
 
 
 def answer_table(answers: pd.DataFrame) -> Styler:
-    """The answers as a table to show: both sides, difference with interval, test, verdict."""
+    """The answers as a table: both sides, difference with interval, test, verdict."""
     shown = pd.DataFrame({"claim": answers["claim"], "pairs of runs": answers["pairs"]})
     for side in ("better", "worse"):
         for score, label in (("top1", "top-1"), ("macro_f1", "macro-F1")):
@@ -59,4 +60,4 @@ def answer_table(answers: pd.DataFrame) -> Styler:
     bounds = zip(answers["difference"], answers["low"], answers["high"], strict=True)
     shown["difference (points)"] = [f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" for value, low, high in bounds]
     shown["McNemar p"] = answers["p"].map("{:.2g}".format)
-    return shown.assign(verdict=answers["verdict"]).style.hide(axis="index")
+    return styled(shown.assign(verdict=answers["verdict"])).hide(axis="index")

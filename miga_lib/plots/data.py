@@ -1,4 +1,4 @@
-"""What is in a set of clips: classes, lengths, who stands in which split, joints that were not found, scores, and the clips themselves."""
+"""What is in a set of clips: classes, lengths, the subjects of each split, missing joints, scores, and a table of the clips."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,22 +11,24 @@ from ..analysis import survey
 from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS
+from .results import plain_ticks
 from .skeletons import limb_lines
 from .tables import sortable
 
-SPLITS = {"train": ("#009e73", "o"), "val": ("#e69f00", "s"), "test": ("#cc79a7", "^")}
-"""Colour and mark of each split, none of them a colour of left or right (Okabe and Ito's palette)."""
-OTHER_SPLIT = ("#595959", "D")
+SPLIT_MARKS = {"train": ("#009e73", "o"), "val": ("#e69f00", "s"), "test": ("#cc79a7", "^")}
+"""Colour and marker of each split. None is a colour of left or right (Okabe and Ito's palette)."""
+OTHER_MARK = ("#595959", "D")
+"""Of splits with another name."""
 PAPER_FRAMES = PRESETS["paper"].frames
 
 
 def class_counts(clips: Clips, ax: Axes | None = None) -> Axes:
-    """Clips of each class and split as dots over a logarithmic axis, which has a place for 0 too; the commonest class first."""
-    counts = survey.class_counts(clips)
+    """Clips of each class and split as dots on a logarithmic axis that also shows 0; the most frequent class first."""
+    counts = survey.clips_per_class(clips)
     counts = counts.sort_values(list(counts), ascending=False, kind="stable")
     ax = ax or plt.subplots(figsize=(9, 1.2 + 0.21 * len(counts)))[1]
     for i, (split, values) in enumerate(counts.items()):
-        colour, mark = SPLITS.get(str(split), OTHER_SPLIT)
+        colour, mark = SPLIT_MARKS.get(str(split), OTHER_MARK)
         rows = np.arange(len(counts)) + 0.22 * (i - (len(counts.columns) - 1) / 2)
         inside = [colour if value else "none" for value in values]
         ax.scatter(values, rows, s=26, marker=mark, edgecolors=colour, facecolors=inside, label=f"{split}: {values.sum():,} clips")
@@ -37,31 +39,31 @@ def class_counts(clips: Clips, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(counts)), counts.index, fontsize=8)
     first = counts.drop(survey.UNKNOWN, errors="ignore").iloc[:, 0]
     if first.any():
-        ax.set_title(f"Always answering “{first.idxmax()}” is right for {first.max() / first.sum():.1%} of {first.name}", fontsize=10)
+        ax.set_title(f"Always predicting “{first.idxmax()}” is correct for {first.max() / first.sum():.1%} of {first.name}", fontsize=10)
     ax.legend(loc="lower right", frameon=True)
     return ax
 
 
 def clip_lengths(clips: Clips, length: int = PAPER_FRAMES, ax: Axes | None = None) -> Axes:
-    """Frames of the clips of each split, as shares of the split over a logarithmic axis.
+    """Number of frames of the clips in each split, as shares of the split on a logarithmic axis.
 
     Args:
-        length: that clips are brought to before a network sees them; marked.
+        length: frames of the clips that a network takes; marked in the figure.
     """
     ax = ax or plt.subplots(figsize=(9, 3.2))[1]
     frames = clips.table["frames"].clip(lower=1)
     edges = np.geomspace(frames.min() * 0.9, frames.max() * 1.1, 31)
     for split in survey.splits(clips):
         own = frames[clips.table["split"] == split]
-        shares, colour = np.histogram(own, edges)[0] / len(own), SPLITS.get(split, OTHER_SPLIT)[0]
+        shares, colour = np.histogram(own, edges)[0] / len(own), SPLIT_MARKS.get(split, OTHER_MARK)[0]
         ax.stairs(shares, edges, color=colour, linewidth=1.8, label=f"{split}: median {own.median():.0f} frames")
-    ax.axvline(length, color="black", linestyle="--", linewidth=1, label=f"{length} frames, to which clips are brought")
+    ax.axvline(length, color="black", linestyle="--", linewidth=1, label=f"{length} frames: input of the network")
     ax.set(xscale="log", xlabel="frames", ylabel="share of the split's clips")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    plain_ticks(ax.xaxis)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_title(
-        f"{frames.min()} to {frames.max()} frames: {(frames > length).mean():.0%} of the clips lose some, "
-        f"{(frames < length).mean():.0%} are stretched",
+        f"{frames.min()} to {frames.max()} frames: {(frames > length).mean():.0%} of the clips are shortened, "
+        f"{(frames < length).mean():.0%} are lengthened",
         fontsize=10,
     )
     ax.legend(frameon=False, fontsize=8)
@@ -69,13 +71,14 @@ def clip_lengths(clips: Clips, length: int = PAPER_FRAMES, ax: Axes | None = Non
 
 
 def group_counts(clips: Clips, kind: str = "subject", ax: Axes | None = None) -> Axes:
-    """Clips of each subject, or video, stacked by split, the one with most first; a cross where one stands in two splits."""
-    counts = survey.group_counts(clips, kind)
+    """Clips of each subject, or video, stacked by split, the one with most clips first; a cross marks those in two splits."""
+    counts = survey.clips_per_group(clips, kind)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     ax = ax or plt.subplots(figsize=(9, 3))[1]
     base = np.zeros(len(counts))
     for split, values in counts.items():
-        ax.bar(range(len(counts)), values, bottom=base, color=SPLITS.get(str(split), OTHER_SPLIT)[0], width=0.85, linewidth=0, label=split)
+        colour = SPLIT_MARKS.get(str(split), OTHER_MARK)[0]
+        ax.bar(range(len(counts)), values, bottom=base, color=colour, width=0.85, linewidth=0, label=split)
         base += values.to_numpy()
     twice = np.flatnonzero((counts > 0).sum(axis=1) > 1)
     if len(twice):
@@ -89,7 +92,7 @@ def group_counts(clips: Clips, kind: str = "subject", ax: Axes | None = None) ->
 
 
 def missing_joints(clips: Clips) -> np.ndarray:
-    """How often each joint is not found: on the body, and by region with a bar at the region's mean. An array of two Axes."""
+    """The share of frames in which each joint is missing: on the body, and by region with a bar for the mean. An array of two Axes."""
     layout, counts = clips.layout, survey.score_counts(clips)
     missing = counts[:, 0] / counts.sum(1)
     axes = plt.subplots(1, 2, figsize=(9.5, 4.2), width_ratios=[1, 1.3])[1]
@@ -105,24 +108,24 @@ def missing_joints(clips: Clips) -> np.ndarray:
     axes[1].grid(False, axis="y")
     axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[1].set(xlim=(0, 1.3 * max(0.01, missing.max())), xlabel="missing (share of all frames)")
-    axes[1].set_title("Bar: the region. Dots: its joints, the worst one named", fontsize=10)
+    axes[1].set_title("Bar: the region’s mean. Dots: its joints, with the name of the worst", fontsize=10)
     return axes
 
 
 def _shade_joints(ax: Axes, frame: np.ndarray, layout: Layout, missing: np.ndarray) -> None:
-    """A frame with each joint coloured by how often it is missing."""
+    """A frame (V, 3). The colour of each joint shows how often it is missing."""
     found = frame[:, 2] > 0
     ax.add_collection(limb_lines(frame, layout, "#c0c0c0"))
-    dots = ax.scatter(*frame[found, :2].T, c=100 * missing[found], s=22, cmap="cividis_r", vmin=0, zorder=2)
+    dots = ax.scatter(frame[found, 0], frame[found, 1], c=100 * missing[found], s=22, cmap="cividis_r", vmin=0, zorder=2)
     ax.set(aspect="equal", xticks=[], yticks=[], frame_on=False)
     ax.invert_yaxis()
-    never = f", {np.sum(missing == 1)} joints never found" if (missing == 1).any() else ""
+    never = f", {np.sum(missing == 1)} joints always missing" if (missing == 1).any() else ""
     ax.set_title(f"{missing.mean():.0%} of all joints are missing{never}", fontsize=10)
     plt.colorbar(dots, ax=ax, location="bottom", shrink=0.7, aspect=30, label="missing (% of all frames)")
 
 
 def confidence(clips: Clips, ax: Axes | None = None) -> Axes:
-    """The scores of the joints that were found, by region: the middle half as a bar, the middle nine tenths as a line, the median."""
+    """The scores of the joints that were found, by region: the median, the middle 50 % as a bar and the middle 90 % as a line."""
     counts = survey.score_counts(clips)
     regions = _regions(clips.layout, counts[:, 0] / counts.sum(1))
     ax = ax or plt.subplots(figsize=(9, 0.9 + 0.32 * len(regions)))[1]
@@ -133,22 +136,22 @@ def confidence(clips: Clips, ax: Axes | None = None) -> Axes:
         ax.scatter(median, row, color="black", s=18, zorder=3)
     ax.set_yticks(range(len(regions)), list(regions))
     ax.set(xlim=(0, 1), ylim=(-0.6, len(regions) - 0.4), xlabel="score of the joints that were found")
-    ax.set_title("Dot: median. Bar: the middle half. Line: the middle 90 %", fontsize=10)
+    ax.set_title("Dot: median. Bar: the middle 50 %. Line: the middle 90 %", fontsize=10)
     return ax
 
 
 def _regions(layout: Layout, missing: np.ndarray) -> dict[str, list[int]]:
-    """The joints of each region, by the region's name, the region with the most missing ones last."""
+    """The joints of each region by its name, the region whose joints are missing most last."""
     ordered = sorted(layout.regions.items(), key=lambda region: missing[list(region[1])].mean())
     return {name.replace("_", " "): list(members) for name, members in ordered}
 
 
 def clip_table(clips: Clips, by: str = "missing", most: int = 300) -> HTML:
-    """The clips with the highest values of a column, in a box to scroll in; a click on a heading sorts them anew.
+    """The clips with the highest values of a column, in a box that scrolls. A click on a heading sorts the rows.
 
     Args:
         by: a column of ``Clips.table``.
-        most: rows that are shown.
+        most: number of rows that are shown.
 
     Raises:
         ValueError: another column.

@@ -1,4 +1,4 @@
-"""What a network sees of a clip: heatmaps of joints and limbs, the clip brought to one length, augmented samples."""
+"""The input of a network: heatmaps of joints and limbs, the clip aligned to one length, augmented samples."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,22 +9,21 @@ from matplotlib.colors import to_rgb
 from .. import alignment, augmentation, streams
 from ..clips import Clips
 from ..layouts import Layout
-from ..settings import Settings
+from ..settings import PRESETS, Settings
 from ..training.inputs import Inputs
 from .skeletons import SIDES, fit, limb_lines, sides, skeleton
 
-SIZE = 56
-FRAMES = 48
+PAPER = PRESETS["paper"]
 
 
-def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = SIZE, count: int = 6) -> np.ndarray:
-    """Frames of a clip, (T, V, 3), as skeleton, joint maps, limb maps, and both over each other: (4, count) Axes.
+def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, count: int = 6) -> np.ndarray:
+    """Frames of a clip, (T, V, 3), as skeletons, joint maps, limb maps, and both maps overlaid: (4, count) Axes.
 
-    The maps are cropped to the person and drawn as for a network; here the highest value of all joints or limbs is shown at each
-    pixel, where the network gets a map for each.
+    The maps are cropped to the person and drawn as for a network. Each pixel shows the highest value of all joints or limbs; the
+    network takes one map for each.
 
     Args:
-        size: height and width of the maps.
+        size: height and width of the maps, in pixels.
     """
     chosen = np.linspace(0, len(keypoints) - 1, count).round().astype(int)
     given = torch.tensor(keypoints)[None]
@@ -35,7 +34,7 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = SIZE, count: int
     for i, t in enumerate(chosen):
         axes[0, i].set_title(f"frame {t + 1}", fontsize=8)
         for row, stream in ((1, "joint"), (2, "limb")):
-            image = axes[row, i].imshow(maps[stream][i], cmap="cividis", vmin=0, vmax=1)
+            axes[row, i].imshow(maps[stream][i], cmap="cividis", vmin=0, vmax=1)
         axes[3, i].imshow(np.maximum(maps["joint"][i], maps["limb"][i]), cmap="cividis", vmin=0, vmax=1)
         axes[3, i].add_collection(limb_lines(pixels[0, i].numpy(), layout, "white", 0.6))
         skeleton(pixels[0, i].numpy(), layout, axes[0, i])
@@ -44,35 +43,34 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = SIZE, count: int
         ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[], frame_on=False)
-    figure.colorbar(image, ax=axes[1:3], shrink=0.8, aspect=30, label="height of the map")
+    figure.colorbar(axes[1, 0].images[0], ax=axes[1:3], shrink=0.8, aspect=30, label="value of the map")
     return axes
 
 
-def alignments(keypoints: np.ndarray, layout: Layout, length: int = FRAMES, count: int = 6) -> np.ndarray:
-    """A clip, (T, V, 3), and what each method of ``alignment`` makes of it without chance: (4, count + 1) Axes.
+def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames, count: int = 6) -> np.ndarray:
+    """A clip, (T, V, 3), and its alignment to ``length`` frames by each method of ``alignment``, without randomness: (4, count + 1) Axes.
 
-    A row has frames spread evenly over the clip, or over the ``length`` frames that it becomes, under the number of the frame they
-    were taken from; the last Axes of a row show which frame of the clip each of the ``length`` is.
+    Each row has frames evenly spaced over the clip, or over the aligned frames. The title of each is the number of its source frame.
+    The last Axes of a row show the source frame of each aligned frame.
     """
-    shape = {"figsize": (10, 6), "width_ratios": [1] * count + [2.2], "squeeze": False}
-    axes = plt.subplots(1 + len(alignment.METHODS), count + 1, **shape)[1]
-    sources = np.arange(len(keypoints))
+    widths = [1] * count + [2.2]
+    axes = plt.subplots(1 + len(alignment.METHODS), count + 1, figsize=(10, 6), width_ratios=widths, squeeze=False)[1]
     for row, method in enumerate(("clip", *alignment.METHODS)):
-        taken, places = keypoints, sources.astype(float)
+        taken, sources = keypoints, np.arange(len(keypoints), dtype=float)
         if method != "clip":
-            taken, places = brought_to(keypoints, length, method)
+            taken, sources = aligned(keypoints, length, method)
         chosen = np.linspace(0, len(taken) - 1, count).round().astype(int)
         for ax, t in zip(axes[row], chosen, strict=False):
-            _frame_of(ax, taken[t], float(places[t]), keypoints, layout)
+            _frame_of(ax, taken[t], float(sources[t]), keypoints, layout)
         axes[row, 0].set_ylabel(method, fontsize=9)
-        _which_frames(axes[row, -1], places, len(keypoints))
-    axes[-1, -1].set_xlabel("is this frame of the clip", fontsize=8)
+        _source_frames(axes[row, -1], sources, len(keypoints))
+    axes[-1, -1].set_xlabel("source frame", fontsize=8)
     return axes
 
 
-def brought_to(keypoints: np.ndarray, length: int, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """A clip in ``length`` frames, without chance, and the source frame of each, between two where it is a mixture; nan where empty."""
-    # A joint more, whose x is the number of the frame, goes through the same mill.
+def aligned(keypoints: np.ndarray, length: int, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """A clip aligned to ``length`` frames without randomness, and the source frame of each: fractional between two frames, NaN if empty."""
+    # An extra joint, whose x is the number of the frame, is aligned in the same way.
     clock = np.stack([np.arange(len(keypoints)), np.zeros(len(keypoints)), np.ones(len(keypoints))], axis=1)
     both = torch.tensor(np.concatenate([keypoints, clock[:, None]], axis=1, dtype=np.float32))
     starts, frames = torch.tensor([0]), torch.tensor([len(both)])
@@ -80,35 +78,35 @@ def brought_to(keypoints: np.ndarray, length: int, method: str) -> tuple[np.ndar
     return taken[:, :-1], np.where(taken[:, -1, 2] > 0, taken[:, -1, 0], np.nan)
 
 
-def _frame_of(ax: Axes, frame: np.ndarray, place: float, keypoints: np.ndarray, layout: Layout) -> None:
-    """One frame on Axes as large as all of its clip, or the word that it is empty."""
-    if np.isnan(place):
+def _frame_of(ax: Axes, frame: np.ndarray, source: float, keypoints: np.ndarray, layout: Layout) -> None:
+    """One frame, on Axes with the limits of its clip; or a note that it is empty."""
+    if np.isnan(source):
         ax.set(xticks=[], yticks=[], facecolor="#f0f0f0")
         ax.text(0.5, 0.5, "empty", transform=ax.transAxes, ha="center", va="center", fontsize=8)
         return
-    skeleton(frame, layout, ax).set_title(f"{place + 1:.1f}".removesuffix(".0"), fontsize=8, pad=2)
+    skeleton(frame, layout, ax).set_title(f"{source + 1:.1f}".removesuffix(".0"), fontsize=8, pad=2)
     fit(ax, keypoints)
 
 
-def _which_frames(ax: Axes, places: np.ndarray, frames: int) -> None:
-    """The source frame of each frame, over the clip, with all before the first and after the last of them shaded as lost."""
-    first, last = np.nanmin(places), np.nanmax(places)
-    empty = int(np.isnan(places).sum())
-    ax.scatter(places + 1, np.arange(len(places)) + 1, s=3, color="black")
+def _source_frames(ax: Axes, sources: np.ndarray, frames: int) -> None:
+    """The source frame of each aligned frame. The frames of the clip before the first and after the last one are shaded."""
+    first, last = np.nanmin(sources), np.nanmax(sources)
+    empty = int(np.isnan(sources).sum())
+    ax.scatter(sources + 1, np.arange(len(sources)) + 1, s=3, color="black")
     for left, right in ((0, first), (last, frames - 1)):
         ax.axvspan(left + 1, right + 1, color=SIDES["right"], alpha=0.25, linewidth=0)
-    ax.set(xlim=(0.5, frames + 0.5), ylim=(len(places) + 1, 0))
+    ax.set(xlim=(0.5, frames + 0.5), ylim=(len(sources) + 1, 0))
     ax.tick_params(labelsize=7)
     outside = f", {first + frames - 1 - last:.0f} outside" if last - first < frames - 1 else ""
     blank = f", {empty} empty" if empty else ""
-    ax.set_title(f"{len(places)} frames, from {first + 1:.0f} to {last + 1:.0f}{outside}{blank}", fontsize=8)
-    ax.set_ylabel("frame", fontsize=8)
+    ax.set_title(f"{len(sources)} frames, from {first + 1:.0f} to {last + 1:.0f}{outside}{blank}", fontsize=8)
+    ax.set_ylabel("aligned frame", fontsize=8)
 
 
 def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.ndarray:
-    """The middle frame of a clip as training gets it in ``count`` epochs: (2, (count + 1) // 2) Axes.
+    """The middle frame of a clip as the network takes it in ``count`` epochs of training: (2, (count + 1) // 2) Axes.
 
-    The maps of the subject's left are blue, of the right orange, of the middle grey; so a mirrored sample shows as one.
+    The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can be recognised.
     """
     inputs = Inputs(clips.where([row]), settings)
     axes = plt.subplots(2, (count + 1) // 2, figsize=(9.5, 5.2), squeeze=False)[1]
@@ -121,8 +119,8 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
 
 
 def blended(maps: np.ndarray, layout: Layout, stream: str) -> np.ndarray:
-    """Maps of all joints, or limbs, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side."""
+    """Maps of all joints, (V, H, W), or limbs, (L, H, W), as one picture (H, W, 3) on white, each in the colour of its side."""
     colours = sides(layout)
     ends = range(len(layout.joints)) if stream == "joint" else [b for _, b in layout.limbs]
     ink = 1 - np.array([to_rgb(colours[v]) for v in ends])
-    return 1 - np.clip(np.einsum("chw,ck->hwk", maps, ink), 0, 1)
+    return 1 - np.clip(np.einsum("vhw,vc->hwc", maps, ink), 0, 1)

@@ -1,4 +1,4 @@
-"""A clip in motion: the paths of its joints, the clip beside its mirror image, and a film of it."""
+"""The motion of a clip: the paths of its joints, the clip and its mirror image, and an animation."""
 
 import base64
 import html
@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,21 +21,21 @@ from .. import augmentation
 from ..layouts import Layout
 from .skeletons import SIDES, fit, frames, limb_lines, sides, skeleton
 
-MOVERS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
+DEFAULT_JOINTS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
 
 
 def trajectories(keypoints: np.ndarray, layout: Layout, joints: Sequence[str] = ()) -> np.ndarray:
-    """The paths of some joints of a clip, (T, V, 3), over its middle frame, and their x and y in time: an array of three Axes.
+    """The paths of some joints of a clip, (T, V, 3), over its middle frame, and their x and y over time: an array of three Axes.
 
-    A line has a gap where the joint is missing; a dot marks where its path begins.
+    A line has a gap where the joint is missing. A dot marks the start of a path.
 
     Args:
-        joints: by name; by default nose, wrists and tips of the index fingers, or the first five where the layout has none of them.
+        joints: by name. By default nose, wrists and tips of the index fingers, or the first five joints if the layout has none of them.
 
     Raises:
-        ValueError: a name that is no joint of the layout.
+        ValueError: a name that is not a joint of the layout.
     """
-    joints = list(joints) or [name for name in MOVERS if name in layout.joints] or list(layout.joints[:5])
+    joints = list(joints) or [name for name in DEFAULT_JOINTS if name in layout.joints] or list(layout.joints[:5])
     if unknown := [name for name in joints if name not in layout.joints]:
         raise ValueError(f"layout {layout.name!r} has no joint {unknown[0]!r}; it has {', '.join(layout.joints)}")
     axes = plt.subplot_mosaic([["path", "x"], ["path", "y"]], figsize=(10, 4.2), width_ratios=[1, 1.3])[1]
@@ -45,7 +46,7 @@ def trajectories(keypoints: np.ndarray, layout: Layout, joints: Sequence[str] = 
     for name in joints:
         v = layout.joints.index(name)
         x, y = np.where(keypoints[:, v, 2:] > 0, keypoints[:, v, :2], np.nan).T
-        look = {"color": sides(layout)[v], "linestyle": dashes[name.removeprefix("left_").removeprefix("right_")]}
+        look: dict[str, Any] = {"color": sides(layout)[v], "linestyle": dashes[name.removeprefix("left_").removeprefix("right_")]}
         axes["path"].plot(x, y, linewidth=1.2, **look)
         axes["path"].scatter(x[np.isfinite(x)][:1], y[np.isfinite(x)][:1], color=look["color"], s=18, zorder=3)
         axes["x"].plot(time, x, label=name.replace("_", " "), **look)
@@ -62,9 +63,9 @@ def trajectories(keypoints: np.ndarray, layout: Layout, joints: Sequence[str] = 
 
 
 def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) -> np.ndarray:
-    """Frames of a clip, (T, V, 3), above those of its mirror image in a video ``width`` px wide, left and right coloured: (2, count) Axes.
+    """Frames of a clip, (T, V, 3), and of its mirror image in a video ``width`` px wide: (2, count) Axes.
 
-    In both rows blue is the subject's left, as the joints are named: what was the left hand is the right one in the mirror.
+    In both rows blue is the subject's left, by the names of the joints: the left hand becomes the right hand of the mirror image.
     """
     image = augmentation.flip(torch.tensor(keypoints)[None], layout, torch.tensor([True]), width)[0].numpy()
     figure, axes = plt.subplots(2, count, figsize=(10, 4.4), sharex="row", sharey=True)
@@ -77,27 +78,27 @@ def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) 
 
 
 def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, rate: int = 25) -> Path:
-    """Write a film of one clip or several side by side; a clip that ends before the others stands still.
+    """Write an animation of one clip, or of several side by side. A clip that ends before the others stays at its last frame.
 
     Args:
-        shown: clips (T, V, 3) by the titles that they get.
-        path: of a ``.gif``, or of a ``.mp4`` where ffmpeg is installed; it appears under its name once it is whole.
-        rate: frames a second.
+        shown: clips (T, V, 3) by their titles.
+        path: of a ``.gif``, or of a ``.mp4`` if ffmpeg is installed. The file appears under its name only when it is complete.
+        rate: frames per second.
 
     Raises:
-        ValueError: another ending, no ffmpeg for a ``.mp4``, or no clip with frames.
+        ValueError: another file type, no ffmpeg for a ``.mp4``, or a clip without frames.
     """
     path = Path(path)
     if path.suffix not in (".gif", ".mp4"):
-        raise ValueError(f"{path}: a film ends in .gif or .mp4, got {path.suffix!r}")
+        raise ValueError(f"{path}: an animation must be a .gif or .mp4 file, got {path.suffix!r}")
     if path.suffix == ".mp4" and not shutil.which("ffmpeg"):
         raise ValueError(f"{path}: writing .mp4 needs ffmpeg, which is not installed; choose .gif")
     if not shown or not all(len(clip) for clip in shown.values()):
-        raise ValueError("a film needs one clip or more, each with a frame at least")
+        raise ValueError("an animation needs at least one clip, and each clip at least one frame")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished-{path.name}")
-    # A layout that is worked out anew for each frame would take most of the time.
-    figure = Figure(figsize=(3 * len(shown), 3.2), layout="none")
+    # To compute the layout again for each frame would take most of the time.
+    figure = Figure(figsize=(3 * len(shown), 3.2), layout="none")  # type: ignore[arg-type]  # left out of matplotlib's annotations
     axes = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"left": 0, "right": 1, "bottom": 0, "top": 0.86})[0]
     for ax, clip in zip(axes, shown.values(), strict=True):
         fit(ax, clip)
@@ -115,7 +116,7 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
 
 
 def film(path: str | Path) -> HTML:
-    """A film of ``animate`` inside the notebook, and in pages that are made of it."""
+    """An animation of ``animate``, shown in the notebook and in pages exported from it."""
     path = Path(path)
     content = base64.b64encode(path.read_bytes()).decode()
     if path.suffix == ".mp4":

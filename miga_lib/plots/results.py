@@ -1,24 +1,35 @@
-"""What a run came to: learning curves, scores, predictions clip by clip."""
+"""The results of a run: learning curves, scores, predictions of single clips."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter
 from pandas.io.formats.style import Styler
 
 from ..clips import Clips
 from ..predictions import Predictions
 from .skeletons import SIDES, frames
+from .tables import styled
+
+TERM_LABELS = {"cross_entropy": "cross-entropy"}
+"""Labels of the terms of the loss. Any other term is labelled by its name, as unweighted."""
 
 
 def learning_curves(rows: pd.DataFrame) -> np.ndarray:
-    """The parts of the loss and the validation scores over the epochs of ``metrics.csv``: an array of two Axes."""
+    """The terms of the loss and the validation scores over the epochs: an array of two Axes.
+
+    Args:
+        rows: of ``metrics.csv``. Its columns between ``loss`` and ``val_top1`` are the terms; a term that is always 0 is not drawn.
+    """
     axes = plt.subplots(1, 2, figsize=(10, 3.4))[1]
-    for part, label in {"cross_entropy": "cross-entropy", "semantic": "semantic (unweighted)"}.items():
-        if rows[part].any():
-            axes[0].plot(rows["epoch"], rows[part], label=label)
-    axes[0].set(xlabel="epoch", ylabel="training loss", yscale="log", title="Loss, part by part")
+    for term in rows.loc[:, "loss":"val_top1"].columns[1:-1]:
+        if rows[term].any():
+            axes[0].plot(rows["epoch"], rows[term], label=TERM_LABELS.get(term, f"{term.replace('_', ' ')} (unweighted)"))
+    axes[0].set(xlabel="epoch", ylabel="training loss", yscale="log", title="Terms of the loss")
+    plain_ticks(axes[0].yaxis)
     for score, label in {"val_top1": "top-1", "val_mean_class": "mean class", "val_macro_f1": "macro-F1"}.items():
         axes[1].plot(rows["epoch"], 100 * rows[score], label=label)
     axes[1].set(xlabel="epoch", ylabel="validation score (%)", title="Validation")
@@ -28,27 +39,33 @@ def learning_curves(rows: pd.DataFrame) -> np.ndarray:
     return axes
 
 
+def plain_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis at 1, 2, 5, 10 … in plain numbers, since matplotlib's powers of ten need ``text.parse_math``."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
-    """The scores of each split, as ``metrics.scores`` gives them, as a table to show."""
+    """The scores of each split, as ``metrics.scores`` returns them, as a table."""
     table = pd.DataFrame(scores).T
     counts = [name for name in ("classes_present", "clips") if name in table]
     names = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "macro_f1": "macro-F1", "classes_present": "classes present"}
     shown = table.rename(columns=names)
-    return shown.style.format("{:.1%}").format("{:.0f}", subset=[names.get(name, name) for name in counts])
+    return styled(shown).format("{:.1%}").format("{:.0f}", subset=[names.get(name, name) for name in counts])
 
 
 def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[int]) -> np.ndarray:
-    """Clips beside the five most probable classes of each, the true one set off: rows of frames and a bar chart, as an array of Axes.
+    """Clips with the five most probable classes of each, the true one in blue: rows of frames and a bar chart, as an array of Axes.
 
     Args:
-        clips: hold the predictions' ids.
+        clips: must contain the clips of the predictions.
         chosen: rows of ``predictions``.
     """
     rows = {id: row for row, id in enumerate(clips.table["id"])}
-    shape = {"figsize": (10, 1.9 * len(chosen)), "width_ratios": [1, 1, 1, 1, 1.9], "squeeze": False}
-    axes = plt.subplots(len(chosen), 5, **shape)[1]
+    axes = plt.subplots(len(chosen), 5, figsize=(10, 1.9 * len(chosen)), width_ratios=[1, 1, 1, 1, 1.9], squeeze=False)[1]
     for line, row in zip(axes, chosen, strict=True):
-        for ax in line[1:4]:  # before anything is drawn, so that there is room for all of it
+        for ax in line[1:4]:  # before anything is drawn, so that the limits include all frames
             ax.sharex(line[0])
             ax.sharey(line[0])
         frames(clips[rows[predictions.ids[row]]], clips.layout, 4, line[:4])

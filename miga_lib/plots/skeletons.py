@@ -1,4 +1,4 @@
-"""Skeletons: one frame, in one layout or in several with the joints' names, and some frames of a clip."""
+"""Skeletons: one frame, in one layout or in several with names of joints; and some frames of a clip."""
 
 import re
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from .. import layouts
 from ..layouts import Layout
 
 SIDES = {"left": "#0072b2", "right": "#d55e00", "middle": "#595959"}
-"""Colours of the subject's left, right and middle, told apart with any kind of colour vision (Okabe and Ito's palette)."""
-CROWD = 60
-"""With more joints than that, those of one finger or one line of the face share a label."""
-PARTS = {"body": (), "head": ("head", "jaw", "brows", "lips"), "right hand": ("right_hand",)}
-"""What is shown of a layout whose joints are named, and the regions in each close-up; the left hand is the right one's mirror."""
+"""Colours of the subject's left, right and middle, distinct with any colour vision (Okabe and Ito's palette)."""
+MAX_SINGLE_LABELS = 60
+"""In a layout with more joints, the joints of one finger or one line of the face share a label."""
+LABELLED_PARTS = {"body": (), "head": ("head", "jaw", "brows", "lips"), "right hand": ("right_hand",)}
+"""The rows of a figure with names of joints, and the regions in each close-up. The left hand has none: it is the mirrored right one."""
 
 
 def sides(layout: Layout) -> list[str]:
-    """The colour of each joint: by the side of the subject it belongs to."""
+    """The colour of each joint, by its side of the subject's body."""
     named = (joint.partition("_")[0] for joint in layout.joints)
     return [SIDES.get(side, SIDES["middle"]) for side in named]
 
 
 def limb_lines(keypoints: np.ndarray, layout: Layout, colour: str = "", width: float = 1.2) -> LineCollection:
-    """The limbs of one frame, (V, 3), both of whose joints were found, in one colour or those of their sides."""
+    """The limbs of one frame, (V, 3), whose two joints were found, in one colour or the colours of their sides."""
     colours, present = sides(layout), keypoints[:, 2] > 0
     limbs = [limb for limb in layout.limbs if present[list(limb)].all()]
     lines = [keypoints[list(limb), :2] for limb in limbs]
@@ -34,20 +34,21 @@ def limb_lines(keypoints: np.ndarray, layout: Layout, colour: str = "", width: f
 
 
 def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, names: bool = False) -> Axes:
-    """One frame, (V, 3): joints as dots, fainter with a lower score, limbs as lines; missing joints are not drawn.
+    """One frame, (V, 3): joints as dots, fainter for lower scores, limbs as lines. Missing joints are not drawn.
 
     Args:
-        names: write the joints' names beside them.
+        names: write the name of each joint next to it.
     """
     ax = ax or plt.gca()
     present, colours = keypoints[:, 2] > 0, np.array(sides(layout))
     ax.add_collection(limb_lines(keypoints, layout))
     if present.any():
         strength = np.clip(keypoints[present, 2], 0.15, 1)
-        ax.scatter(*keypoints[present, :2].T, s=9, c=colours[present], alpha=strength, zorder=2)
+        ax.scatter(keypoints[present, 0], keypoints[present, 1], s=9, c=colours[present], alpha=strength, zorder=2)
     if names:
         for v in np.flatnonzero(present):
-            ax.annotate(layout.joints[v].replace("_", " "), keypoints[v, :2], fontsize=5, xytext=(2, 2), textcoords="offset points")
+            x, y = keypoints[v, :2]
+            ax.annotate(layout.joints[v].replace("_", " "), (x, y), fontsize=5, xytext=(2, 2), textcoords="offset points")
     ax.set_aspect("equal")
     if not ax.yaxis_inverted():
         ax.invert_yaxis()
@@ -55,7 +56,7 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
 
 
 def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
-    """Some frames of a clip, (T, V, 3), evenly spread from first to last, side by side on one scale: an array of Axes."""
+    """``count`` frames of a clip, (T, V, 3), evenly spaced from first to last, side by side on the same scale: an array of Axes."""
     chosen = np.unique(np.linspace(0, len(keypoints) - 1, count).round().astype(int))
     if axes is None:
         axes = plt.subplots(1, count, figsize=(1.9 * count, 2.3), sharex=True, sharey=True)[1]
@@ -68,7 +69,7 @@ def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence
 
 
 def fit(ax: Axes, keypoints: np.ndarray, margin: float = 20) -> None:
-    """Make Axes bare and as large as all that a clip, (T, V, 3), ever reaches, with a margin in px."""
+    """Remove the ticks and frame of Axes, and set limits that include all joints of a clip, (T, V, 3), and a margin in px."""
     places = keypoints[keypoints[..., 2] > 0][:, :2]
     if len(places):
         (left, top), (right, bottom) = places.min(0) - margin, places.max(0) + margin
@@ -81,13 +82,13 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
 
     Args:
         names: layouts whose joints ``source`` has.
-        labelled: write the joints' names, in a row for the body and in close-ups of the head and the right hand.
+        labelled: write the names of the joints, in rows for the body, the head and the right hand.
 
     Raises:
-        ValueError: a layout that is not known, or with joints that ``source`` lacks.
+        ValueError: an unknown layout, or one with joints that ``source`` lacks.
     """
     wanted = [layouts.get(name) for name in names]
-    parts = list(PARTS) if labelled else ["body"]
+    parts = list(LABELLED_PARTS) if labelled else ["body"]
     axes = plt.subplots(len(parts), len(wanted), figsize=(10, 2.3 * len(parts) if labelled else 2.4), squeeze=False)[1]
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[], frame_on=False)
@@ -106,13 +107,13 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
 
 
 def _part(layout: Layout, joint: int) -> str:
-    """Which of ``PARTS`` a joint is labelled in; empty where in none."""
+    """The key of ``LABELLED_PARTS`` under which a joint is labelled; empty if there is none."""
     region = next((name for name, members in layout.regions.items() if joint in members), "")
-    return next((part for part, regions in PARTS.items() if region in regions), "" if region == "left_hand" else "body")
+    return next((part for part, regions in LABELLED_PARTS.items() if region in regions), "" if region == "left_hand" else "body")
 
 
 def _close_up(ax: Axes, places: np.ndarray) -> None:
-    """Limits that leave room for labels at both sides of those places."""
+    """Set limits that leave room for labels on both sides of these places, (n, 2)."""
     low, high = places.min(0), places.max(0)
     x, y = (low + high) / 2
     half = max(*(high - low), 1) / 2
@@ -120,11 +121,11 @@ def _close_up(ax: Axes, places: np.ndarray) -> None:
 
 
 def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequence[int]) -> None:
-    """The names of joints in two columns at the sides, each tied to its joint by a thin line."""
+    """Write the names of joints in two columns at the sides, each connected to its joint by a thin line."""
     groups: dict[str, list[int]] = {}
     for v in members:
         name = layout.joints[v]
-        groups.setdefault(re.sub(r"_\d+$", "", name) if len(layout.joints) > CROWD else name, []).append(v)
+        groups.setdefault(re.sub(r"_\d+$", "", name) if len(layout.joints) > MAX_SINGLE_LABELS else name, []).append(v)
     places = {name: keypoints[group, :2].mean(0) for name, group in groups.items()}
     by_x = sorted(places, key=lambda name: places[name][0])
     half = (len(by_x) + 1) // 2
@@ -141,4 +142,4 @@ def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequ
                 color=sides(layout)[groups[name][0]],
                 arrowprops={"arrowstyle": "-", "color": "#c0c0c0", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1},
             )
-            label.set_in_layout(False)  # measuring a hundred labels would take longer than drawing them
+            label.set_in_layout(False)  # to measure a hundred labels takes longer than to draw them

@@ -1,4 +1,4 @@
-"""Tables to read and to sort, in a notebook and in what is exported of it."""
+"""Tables that can be sorted, in a notebook and in pages exported from it."""
 
 import html
 import uuid
@@ -7,23 +7,26 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-RECORD = {
+RECORD_COLUMNS = {
     "run": "run", "state": "state", "epochs_done": "epochs", "val_top1": "val top-1", "test_top1": "test top-1",
     "test_mean_class": "test mean class", "test_macro_f1": "test macro-F1", "test_majority": "test majority", "seconds": "seconds",
     "changed": "changed (UTC)",
 }  # fmt: skip
-"""What a page has room for of the record of runs, and how it is headed."""
+"""The columns of the table of runs that are shown, and their headings."""
 
-SCORES = {
+SCORE_COLUMNS = {
     "weight": ("weight", "{:.2f}"), "top1": ("top-1", "{:.1%}"), "mean_class": ("mean class", "{:.1%}"), "macro_f1": ("macro-F1", "{:.1%}"),
     "cross_entropy": ("cross-entropy", "{:.3f}"), "calibration_error": ("calibration error", "{:.1%}"), "alone": ("alone", "{:.1%}"),
     "without": ("without it", "{:.1%}"), "gain": ("gain", "{:+.1%}"), "contribution": ("adds", "{:+.1%}"), "low": ("from", "{:+.1%}"),
     "high": ("to", "{:+.1%}"), "p": ("p", "{:.2g}"),
 }  # fmt: skip
-"""How the columns of ``recipes.judge`` and ``recipes.contributions`` are headed and written."""
+"""Heading and number format of the columns of ``recipes.compare`` and ``recipes.contributions``."""
 
-SHORT = 20
-"""Text of so many letters stays on one line."""
+NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
+"""Classes of HTML elements in which MathJax, which notebooks load, leaves ``$`` alone."""
+
+MAX_UNBROKEN_LENGTH = 20
+"""Text of up to this many characters stays on one line."""
 
 STYLE = """
 #KEY th {cursor: pointer; text-align: left}
@@ -57,29 +60,42 @@ SCRIPT = """
 
 
 def record(table: pd.DataFrame) -> HTML:
-    """The record of ``runs.table``, whatever state the runs are in; a click on a heading sorts by it."""
-    shown = table[[column for column in RECORD if column in table]]
+    """The runs of ``runs.table``, in any state. A click on a heading sorts by it."""
+    shown = table[[column for column in RECORD_COLUMNS if column in table]]
     if len(shown):
         shown = shown.assign(changed=shown["changed"].dt.strftime("%Y-%m-%d %H:%M"))
-    return sortable(shown.rename(columns=RECORD))
+    return sortable(shown.rename(columns=RECORD_COLUMNS))
 
 
-def judgement(table: pd.DataFrame) -> Styler:
-    """A table of ``recipes.judge`` or ``recipes.contributions``; a dash where there is nothing to say."""
-    heads, formats = zip(*(SCORES[column] for column in table), strict=True)
-    return table.set_axis(list(heads), axis=1).style.format(dict(zip(heads, formats, strict=True)), na_rep="–")
+def comparison_table(table: pd.DataFrame) -> Styler:
+    """A table of ``recipes.compare`` or ``recipes.contributions``, with a dash where there is no value."""
+    heads, formats = zip(*(SCORE_COLUMNS[column] for column in table), strict=True)
+    return styled(table.set_axis(list(heads), axis=1)).format(dict(zip(heads, formats, strict=True)), na_rep="–")
+
+
+def styled(table: pd.DataFrame) -> Styler:
+    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula."""
+
+    def escaped(value: object) -> object:
+        return html.escape(value) if isinstance(value, str) else value
+
+    index, columns = table.index.map(escaped), table.columns.map(escaped)
+    if isinstance(table.columns, pd.MultiIndex):
+        columns = pd.MultiIndex.from_tuples([tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names)
+    shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
+    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}"')
 
 
 def sortable(table: pd.DataFrame) -> HTML:
-    """A table whose rows a click on a heading, or Enter on it, puts in the order of that column: falling at first, then rising.
+    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then ascending.
 
-    Numbers are sorted as numbers, all else as text; empty cells stay last. Where a page runs no scripts the table stands as it is.
+    Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run, the table is not sorted.
     """
     key = f"sortable-{uuid.uuid4().hex[:12]}"
     heads = "".join(f'<th tabindex="0" aria-sort="none">{html.escape(str(name))}</th>' for name in table)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.itertuples(index=False))
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
-    body = f'<table id="{key}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    body = f'<table id="{key}" class="{NO_FORMULAS}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     return HTML(f"<style>{style}</style>{body}<script>{script}</script>")
 
 
@@ -89,5 +105,5 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:.0f}"
         return f'<td class="number" data-value="{value!r}">{text}</td>'
-    kind = ' class="short"' if len(str(value)) <= SHORT else ""
+    kind = ' class="short"' if len(str(value)) <= MAX_UNBROKEN_LENGTH else ""
     return f"<td{kind}>{html.escape(str(value))}</td>"

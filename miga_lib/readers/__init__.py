@@ -1,6 +1,6 @@
 """Readers: one module a file format, and ``READERS``, the table of them.
 
-A new reader is a module beside this one that follows ``contract.Reader``, and a row of ``READERS``.
+A new reader is a module in this folder that follows ``contract.Reader``, and a row of ``READERS``.
 """
 
 from collections.abc import Mapping
@@ -10,4 +10,10 @@ from .contract import UNKNOWN, Clip, DataError, Progress, Reader, Report, in_par
 
 __all__ = ["READERS", "UNKNOWN", "Clip", "DataError", "Progress", "Reader", "Report", "in_parallel", "select", "shown"]
 
-READERS: Mapping[str, Reader] = {"miga": miga, "miga23": miga23, "release": release, "openpose": openpose, "pyskl": pyskl}
+READERS: Mapping[str, Reader] = {
+    "miga": miga,
+    "miga23": miga23,
+    "release": release,
+    "openpose": openpose,
+    "pyskl": pyskl,
+}

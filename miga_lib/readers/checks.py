@@ -1,4 +1,4 @@
-"""What stands out in clips that can be read but may not be what they seem: said in words, clip by clip, by the validator."""
+"""The validator's checks of clips that can be read but are probably not what their author meant."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -8,23 +8,23 @@ import numpy as np
 from .contract import UNKNOWN, Clip, Report
 
 HIGHEST_SCORE = 1.1
-"""OpenPose's own scores go a little beyond 1."""
+"""OpenPose's scores go a little beyond 1."""
 MARGIN = 0.02
-"""A joint may lie so far outside the frame, in shares of it, before it is worth a word."""
+"""How far outside the frame a joint may be without a note, as a share of the frame's width or height."""
 
 
 def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
-    """The same clips, while what stands out in them is noted in the report; an id that is there twice is an error."""
+    """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice is an error."""
     ids: set[str] = set()
     contents: dict[bytes, str] = {}
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
     for clip in clips:
         if clip.id in ids:
-            report.errors.append(f"ids of clips must differ, {clip.id!r} is there twice")
+            report.wrong(f"ids of clips must differ, {clip.id!r} is there twice")
         ids.add(clip.id)
         same = contents.setdefault(hashlib.sha256(clip.keypoints.tobytes()).digest(), clip.id)
         if same != clip.id and clip.keypoints[..., 2].any():
-            report.note("clips with the very keypoints of another", f"{clip.id} (of {same})")
+            report.note("clips with exactly the keypoints of another", f"{clip.id} (of {same})")
         if clip.label == UNKNOWN and clip.split != "test":
             report.note(f"clips of unknown class in the {clip.split} split: not trained on", clip.id)
         if clip.subject and clip.split in subjects:
@@ -36,7 +36,7 @@ def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
 
 
 def _look_at_joints(clip: Clip, report: Report) -> None:
-    """Frames, scores and places of a clip's joints."""
+    """Note suspicious frames, scores and coordinates of a clip."""
     present = clip.keypoints[..., 2] > 0
     frames = len(present)
     if frames == 1:
@@ -47,7 +47,7 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
         return
     x, y, scores = clip.keypoints[present].T
     if scores.max() > HIGHEST_SCORE:
-        report.note(f"scores above {HIGHEST_SCORE}, where 1 is certain: divide them", f"{clip.id} ({scores.max():g})")
+        report.note(f"scores above {HIGHEST_SCORE}: divide them, so that 1 is certain", f"{clip.id} ({scores.max():g})")
     if max(x.max(), y.max()) <= 2 < min(clip.width, clip.height):
         report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
     elif not _inside(x, y, clip.width, clip.height):

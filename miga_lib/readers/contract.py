@@ -1,8 +1,8 @@
-"""What every reader gives: clips one by one, and a report of everything that it skipped, clamped or repaired."""
+"""What every reader offers: clips one by one, and a report of everything that it skipped, clamped or repaired."""
 
 import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,25 +13,25 @@ from .. import labels, layouts
 from ..layouts import Layout
 
 FARTHEST = 2.0**17
-"""Pixels from the corner of a frame; numbers far beyond overflow where they are squared."""
+"""Largest coordinate, in pixels; far larger ones overflow when they are squared."""
 
 UNKNOWN = -1
 """The label of a clip whose class is not known."""
 
-Progress = Callable[..., Iterable]
+Progress = Callable[..., Iterable[Any]]
 """Wraps the iteration over the parts of a source, called like ``tqdm``: ``progress(iterable, total=…, desc=…)``."""
 
 
 class DataError(ValueError):
-    """A file or folder that cannot be read, with the file, the rule, the value found and the way out in one line."""
+    """A file or folder that cannot be read: one line with the file, the rule, the value found and the way out."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """One annotated micro-gesture, as a reader gives it.
+    """One annotated micro-gesture.
 
     ``keypoints`` is (T, V, 3) float32: x and y in pixels of the ``width`` × ``height`` video, and the detector's score. A joint
-    whose score is 0 is missing. ``subject`` is empty where the source does not tell it.
+    whose score is 0 is missing. ``subject`` is empty if it is unknown.
     """
 
     id: str
@@ -46,10 +46,10 @@ class Clip:
 
 @dataclass
 class Report:
-    """What a reader tells beside the clips: for each kind of event, where it happened; and the names of the classes.
+    """What a reader reports beside the clips: for each kind of event, the places where it happened; and the names of the classes.
 
-    ``errors`` is a list where all that is wrong with a source is wanted, and not just the first of it; ``earlier`` is what was told
-    when the source was read for another layout.
+    ``errors`` is a list if all errors of a source are to be collected; None: the first one is raised. ``earlier`` is the report of an
+    earlier reading of the source, for another layout.
     """
 
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -61,8 +61,13 @@ class Report:
         """Count one event, such as ``"segment clamped to the video's last frame"``, at a clip, video or file."""
         self.events[event].append(where)
 
+    def merge(self, events: Mapping[str, list[str]]) -> None:
+        """Add the events of another report, such as that of one video."""
+        for event, where in events.items():
+            self.events[event] += where
+
     def wrong(self, message: str) -> None:
-        """A clip or video that cannot be read: raises DataError, or goes without it where errors are collected."""
+        """A clip or video that cannot be read: raises DataError, or collects the message and goes on without it."""
         if self.errors is None:
             raise DataError(message)
         self.errors.append(message)
@@ -79,13 +84,13 @@ class Report:
 
 @runtime_checkable
 class Reader(Protocol):
-    """What a module in this folder offers; its docstring's first line names the format."""
+    """What a module in this folder offers. The first line of its docstring names the format."""
 
     __name__: str
     VERSION: int
-    """Goes up when the same files give other clips, so that caches of earlier versions are not used."""
+    """Raised when the same files give other clips, so that caches of earlier versions are not used."""
     CACHED_LAYOUT: str
-    """The layout that is read and cached, whatever layout is asked for, where reading is slow; empty: the one asked for."""
+    """The layout that is read and cached, whatever layout is requested, if reading is slow; empty: the requested one."""
 
     def recognises(self, source: Path) -> bool:
         """Whether the folder or file is in this format."""
@@ -94,10 +99,10 @@ class Reader(Protocol):
         """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError."""
 
 
-def in_parallel(function: Callable[..., Any], calls: Iterable[tuple]) -> Iterator[Any]:
-    """What a function gives for each tuple of arguments, in their order, from as many processes as there are cores.
+def in_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """Yield the result of a function for each tuple of arguments, in their order, from as many processes as there are cores.
 
-    The calls are made some at a time: few results are ever held, and whoever stops listening leaves no work behind.
+    Four calls per core are started at a time: few results are in memory at once, and no work is left if the caller stops early.
     """
     import joblib
 
@@ -107,18 +112,13 @@ def in_parallel(function: Callable[..., Any], calls: Iterable[tuple]) -> Iterato
             yield from parallel(joblib.delayed(function)(*arguments) for arguments in calls[first : first + some])
 
 
-def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
-    """What matches a pattern in a folder or up to that many levels below it: archives are unpacked in many ways."""
-    return sorted(path for level in range(depth + 1) for path in source.glob("*/" * level + pattern))
-
-
 def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
-    """The same (…, V, 3) joints as float32; one that cannot be becomes a missing one, and is told."""
+    """The same joints (…, V, 3) as float32; joints with impossible values become missing, and are counted in the report."""
     with np.errstate(over="ignore", invalid="ignore"):
         keypoints = np.array(keypoints, dtype=np.float32)
         faults = {
             "joints with an empty or infinite cell taken as missing": ~np.isfinite(keypoints).all(-1),
-            "joints farther out than any frame reaches taken as missing": (np.abs(keypoints) > FARTHEST).any(-1),
+            f"joints with a coordinate beyond {FARTHEST:.0f} pixels taken as missing": (np.abs(keypoints) > FARTHEST).any(-1),
             "joints with a negative score taken as missing": keypoints[..., 2] < 0,
         }
     for fault, found in faults.items():
@@ -128,21 +128,21 @@ def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
     return keypoints
 
 
-def select(held: Layout, wanted: Layout, where: str) -> np.ndarray:
-    """Where the joints of the layout that is ``wanted`` stand among those that are ``held``.
+def select(stored: Layout, requested: Layout, where: str) -> np.ndarray:
+    """Indices (V of requested,) of the requested joints among the stored ones.
 
     Raises:
-        DataError: some are not there; the message lists the layouts that would do.
+        DataError: some are not stored; the message lists the layouts that fit.
     """
     try:
-        return layouts.selection(held, wanted)
+        return layouts.selection(stored, requested)
     except ValueError as error:
-        fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(held.joints)]
+        fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(stored.joints)]
         raise DataError(f"{where}: {error}; choose layout {' or '.join(fitting)}") from None
 
 
 def shown(value: object) -> str:
-    """A short form of whatever a file held, for an error message: one line, never long, however deep or large the value is."""
+    """A value from a file in a short form, for an error message: one line of at most 80 characters."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and type {value.dtype}"
     try:

@@ -1,139 +1,188 @@
-"""Files of others, opened so that none can write outside its folder or make more of itself than it holds.
+"""Limits for untrusted files: none may write outside its folder, or take far more memory or time than its size justifies.
 
-What a file claims is checked against the bytes that are there before room is made for it. The limits are far above what a real
-recording needs. Pickles have their own page, ``unpickling``.
+What a file claims is checked against its bytes before memory is allocated. The limits are far above what a real recording needs.
+Pickles have their own module, ``unpickling``.
 """
 
+import codecs
+import csv
+import errno
+import io
 import json
-import os
 import re
 import shutil
 import stat
-import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .contract import DataError
+from .contract import DataError, shown
 
 MB, GB = 10**6, 10**9
 LARGEST = {".json": 8 * MB, ".csv": GB, ".xlsx": GB}
 """Bytes of one file, by suffix."""
 LARGEST_LABELS = 8 * MB
+LONGEST_LINE, MOST_LINES, MOST_CELLS_OF_A_LINE = 2**16, 10**6, 2000
+"""Of a table in text: bytes of a line, lines, and cells of a line."""
 RATIO, UNSUSPICIOUS, UNSUSPICIOUS_WORKBOOK = 100, 64 * MB, 8 * MB
-"""Archives may unpack to so many times their size, or to so many bytes at least."""
+"""Archives may unpack to ``RATIO`` times their size; below so many bytes the ratio does not matter."""
 UNZIPPING = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError)
-"""What a broken zip file brings about."""
+"""The exceptions that a broken zip file can raise."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a full disk, a used up quota, and a file that may not grow."""
 
+LARGEST_SIDE = 2**15
+"""Pixels of the width or height of a frame."""
 MOST_COVERED, UNSUSPICIOUS_FRAMES = 100, 10_000
 MOST_COLUMNS = 412
 CELL = 8
-"""Bytes of a workbook's sheet for each cell of it, at the least; written in full it has 25 and more."""
+"""Least bytes per cell of a workbook's sheet; a usual cell has 25 or more."""
 
 _CELL_AT = r"""\sr\s*=\s*["']"""
 BEYOND_SHEET = re.compile(rf"{_CELL_AT}(?:[A-Z]{{3,}}\d|[P-Z][A-Z]\d|O[W-Z]\d|[A-Z]*\d{{6}})".encode(), re.IGNORECASE)
-"""A cell past column OV (412) or row 99,999: a sheet is held as one rectangle up to its last cell, however empty."""
+"""A cell beyond column OV (412) or row 99,999: the parser allocates the whole rectangle up to the last cell, even if it is empty."""
 HIGH_ROW = re.compile(rf"{_CELL_AT}[A-Z]*(\d{{5}})\b".encode(), re.IGNORECASE)
 FAR = re.compile(rf"{_CELL_AT}(?:[A-Z]{{3}}|[P-Z][A-Z]\d|O[W-Z]\d|[A-Z]*\d{{5}})".encode(), re.IGNORECASE)
-"""Either of the two."""
+"""Either ``BEYOND_SHEET`` or ``HIGH_ROW``."""
 SHARED_STRING = re.compile(rb"""\bt\s*=\s*["']s["']""")
 
 
 def size(path: Path, largest: int = 0) -> int:
-    """Bytes of a file. Raises DataError where it is none, or larger than ``largest`` (by default what its suffix allows)."""
+    """Bytes of a file. Raises DataError if it is no file, or larger than ``largest`` bytes (0: the limit of its suffix)."""
     largest = largest or LARGEST[path.suffix.lower()]
     try:
         about = path.stat()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     if not stat.S_ISREG(about.st_mode):
-        raise DataError(f"{path}: is not a file; take it away")
+        raise DataError(f"{path}: is not a file; remove it")
     if about.st_size > largest:
-        raise DataError(f"{path}: has {about.st_size:,} bytes, at most {largest:,} are read; split it or take it away")
+        raise DataError(f"{path}: has {about.st_size:,} bytes, at most {largest:,} are read; split it or remove it")
     return about.st_size
 
 
 def array(path: Path) -> np.ndarray:
-    """The numbers of a ``.npy`` file, left on disk. Raises DataError where it holds objects or less than it claims."""
+    """The numbers of a ``.npy`` file, memory-mapped. Raises DataError if it holds objects or fewer bytes than it claims."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-            numbers = np.lib.format.open_memmap(path, mode="r")  # knows neither pickles nor archives
+            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+            numbers = np.lib.format.open_memmap(path, mode="r")  # reads neither pickles nor archives
         if numbers.dtype.kind not in "fiub":
             raise ValueError(f"it holds {numbers.dtype}")
         return numbers
     except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
         text = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a whole numpy array of numbers ({text or type(error).__name__})") from None
+        raise DataError(f"{path}: not a complete numpy array of numbers ({text or type(error).__name__}); save it again") from None
 
 
-def rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A small table of labels, every cell as text, an empty one as empty text.
+def table(path: Path, largest: int = 0) -> tuple[bytes, list[int]]:
+    """The content of a ``.csv`` file without its byte order mark, and the number of cells of each line (0: a blank line).
+
+    Raises:
+        DataError: a file that is too large or not UTF-8, or too many lines, or a line of too many bytes or cells.
+    """
+    size(path, largest)
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if b"\0" in content or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is not text in UTF-8; save it again as csv with this encoding (in spreadsheets: CSV UTF-8)")
+    if content.count(b"\n") > MOST_LINES or (b"\r" in content and content.count(b"\r") > MOST_LINES):
+        raise DataError(f"{path}: has more than {MOST_LINES:,} lines; split it or remove it")
+    lines = content.splitlines()
+    if (longest := max(map(len, lines), default=0)) > LONGEST_LINE:
+        raise DataError(f"{path}: has a line of {longest:,} bytes, at most {LONGEST_LINE:,} are read; write a line for each row")
+    cells = [line.count(b",") + 1 if line else 0 for line in lines]
+    try:
+        if b'"' in content:
+            cells = [len(row) for row in csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), skipinitialspace=True)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not a csv file in UTF-8 ({error}); save it again as one") from None
+    if (most := max(cells, default=0)) > MOST_CELLS_OF_A_LINE:
+        raise DataError(f"{path}: has a line of {most:,} cells, at most {MOST_CELLS_OF_A_LINE:,} are read; remove the surplus columns")
+    return content, cells
+
+
+def even(path: Path, cells: Sequence[int], above: int = 0) -> None:
+    """Check that all lines below the first ``above`` have the same number of cells, blank lines apart. Raises DataError."""
+    if len(set(cells[above:]) - {0}) > 1:
+        widths = [(line, width) for line, width in enumerate(cells[above:], above + 1) if width]
+        first, expected = widths[0]
+        line, width = next((line, width) for line, width in widths if width != expected)
+        raise DataError(
+            f"{path}: line {line} has {width} cells and line {first} has {expected}; "
+            "all rows need the same number: restore the file, or delete what is no row (a title, a note, a torn line)"
+        )
+
+
+def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A small table of labels, every cell as text without the spaces around it, an empty one as empty text.
 
     Args:
-        columns: names of the columns, where the file has no line for them.
+        columns: {name that a header may use: name of the column}, in the order of the columns in a file without a header. A first
+            line is a header only if all of its cells are among these names. None: the first line is the header.
 
     Raises:
-        DataError: the file is not there, too large, or no such table.
+        DataError: the file is missing, too large, or no such table.
     """
-    size(path, LARGEST_LABELS)
-    header = {"names": columns, "header": None} if columns else {}
+    content, cells = table(path, LARGEST_LABELS)
+    even(path, cells)
+    names = list(dict.fromkeys(columns.values())) if columns else []
+    expected = f"{path}: expected a table with the columns {','.join(names)}" if names else f"{path}: expected a table with a header"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells too many would be dropped
-            return pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, **header)
-    except (ValueError, pd.errors.ParserWarning, OSError) as error:  # also EmptyDataError, ParserError and UnicodeDecodeError
-        raise DataError(f"{path}: not a table of {','.join(columns or ['labels'])} ({' '.join(str(error).split())[:200]})") from None
-
-
-def table(path: Path) -> None:
-    """See to it that a ``.csv`` file of numbers has no more cells than bytes: short lines are filled up to the longest one.
-
-    Raises:
-        DataError: otherwise, or where the file is too large.
-    """
-    size(path)
-    lines = 1
-    with path.open("rb") as file:
-        columns = file.readline(MB).count(b",") + 1
-        file.seek(0)
-        while part := file.read(16 * MB):
-            lines += max(part.count(b"\n"), part.count(b"\r"))
-    if (lines - 1) * columns > path.stat().st_size:
-        raise DataError(f"{path}: its {lines:,} lines cannot all have the {columns:,} columns of the first one")
+        text = pd.read_csv(io.BytesIO(content), header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame(columns=names)
+    except ValueError as error:  # also ParserError and UnicodeDecodeError
+        raise DataError(f"{expected}, in UTF-8 ({' '.join(str(error).split())[:100]}); save it again as csv") from None
+    text = text.apply(lambda column: column.str.strip())
+    header = text.iloc[0].tolist()
+    if columns and {name.lower() for name in header} <= set(columns):
+        header = [columns[name.lower()] for name in header]
+    elif columns and len(header) == len(names):
+        if header in ([str(column + first) for column in range(len(names))] for first in (0, 1)):
+            raise DataError(
+                f"{path}: row 0 is {','.join(header)}, as programs number columns; delete it, or, if it is a row of the table, "
+                f"write {','.join(names)} above it"
+            )
+        return text.set_axis(names, axis=1)
+    if len(set(header)) < len(header) or set(names) - set(header):
+        raise DataError(f"{expected}, each once, found {shown(','.join(header))}; separate cells by commas and delete surplus columns")
+    return text.iloc[1:].set_axis(header, axis=1).reset_index(drop=True)
 
 
 def coverage(segments: Iterable[tuple[int, int]], frames: int, video: str) -> None:
-    """See to it that the clips (first and last frame) of a video are not many times longer than the video; some may overlap.
+    """Check that the clips (first and last frame) of a video together are not many times longer than the video; some may overlap.
 
     Raises:
-        DataError: otherwise: a few bytes of a table could ask for the whole video again and again.
+        DataError: they are; a few bytes of a table could ask for the whole video many times.
     """
     total = sum(max(min(end, frames - 1) - max(start, 0), 0) + 1 for start, end in segments)
     if total > MOST_COVERED * frames + UNSUSPICIOUS_FRAMES:
-        raise DataError(f"{video}: its clips have {total:,} frames together and it has {frames:,}; correct the table of segments")
+        raise DataError(f"{video}: its clips have {total:,} frames together, the video has {frames:,}; correct the table of segments")
 
 
 def document(path: Path) -> Any:
-    """The content of a ``.json`` file. Raises DataError where it is too large or none."""
+    """The content of a ``.json`` file. Raises DataError if it is too large or not json."""
     size(path)
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError) as error:  # also UnicodeDecodeError
-        raise DataError(f"{path}: not a json file ({' '.join(str(error).split())[:200]})") from None
+        raise DataError(f"{path}: not a json file ({' '.join(str(error).split())[:200]}); write it again or remove it") from None
 
 
 def workbook(path: Path) -> None:
-    """See to it that an ``.xlsx`` file can be parsed in the memory that its size lets expect.
+    """Check that an ``.xlsx`` file can be parsed in memory proportional to its size.
 
     Raises:
-        DataError: it unpacks to far more than it holds, claims a sheet far larger than its content, or repeats long texts.
+        DataError: it unpacks to far more than its size, claims a sheet far larger than its content, or repeats long texts.
     """
     size(path)
     try:
@@ -143,11 +192,13 @@ def workbook(path: Path) -> None:
     except UNZIPPING as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not a workbook ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
+        raise DataError(
+            f"{path}: not an xlsx workbook ({' '.join(str(error).split())[:200] or type(error).__name__}); save it again"
+        ) from None
 
 
 def _check_cells(path: Path, archive: zipfile.ZipFile) -> None:
-    """Unpack a workbook once, piece by piece, and look at how large its parser would make it."""
+    """Unpack a workbook once, piece by piece, and check how much memory its parser would need."""
     strings = repeats = 0
     shared = any("sharedstrings" in name.lower() for name in archive.namelist())
     for member in archive.infolist():
@@ -166,35 +217,33 @@ def _check_cells(path: Path, archive: zipfile.ZipFile) -> None:
                 repeats += len(SHARED_STRING.findall(part)) if shared else 0
         if is_sheet and beyond:
             cell = beyond[0].decode("ascii").partition("=")[2].strip(" \"'")
-            raise DataError(f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: take the rest away")
+            raise DataError(f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: delete the rest")
         if is_sheet and last_row * MOST_COLUMNS > max(unpacked / CELL, MB):
-            raise DataError(f"{path}: {member.filename} claims {last_row:,} rows in {unpacked:,} bytes: take away the far cells of it")
+            raise DataError(f"{path}: {member.filename} claims {last_row:,} rows in {unpacked:,} bytes: delete its far cells")
         strings += unpacked if "sharedstrings" in member.filename.lower() else 0
     if strings * repeats > GB:
-        raise DataError(f"{path}: holds {repeats:,} cells of text; keypoints must be stored as numbers")
+        raise DataError(f"{path}: holds {repeats:,} cells of long text; store keypoints as numbers")
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """The members of a zip file in ``folder``, which appears once it is whole.
+    """Unpack a zip file to a new folder. What was unpacked before an error stays there: the caller removes it.
 
     Raises:
         DataError: a member that leads out of the folder or is a link, a size far beyond that of the archive, or a broken archive.
+        OSError: the disk is full.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             _check_claims(path, archive, UNSUSPICIOUS)
             for member in archive.infolist():
                 _check_place(path, member)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            needed, free = sum(member.file_size for member in archive.infolist()), shutil.disk_usage(folder.parent).free
+            folder.mkdir(parents=True)
+            needed, free = sum(member.file_size for member in archive.infolist()), shutil.disk_usage(folder).free
             if needed > free:
-                raise DataError(f"{path}: unpacks to {needed:,} bytes and {free:,} are free in {folder.parent}; make room")
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
-                whole = Path(temporary) / "whole"
-                archive.extractall(whole)  # never writes more of a member than it claims
-                os.replace(whole, folder)
+                raise DataError(f"{path}: unpacks to {needed:,} bytes and {free:,} are free in `outputs`; make room")
+            archive.extractall(folder)  # never writes more of a member than it claims
     except UNZIPPING as error:
-        if isinstance(error, DataError):
+        if isinstance(error, DataError) or getattr(error, "errno", None) in NO_ROOM:
             raise
         raise DataError(f"{path}: cannot be unpacked ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
 

@@ -1,13 +1,15 @@
-"""What OpenPose writes: a folder for each video, a json file for each frame, any number of people in it.
+"""The output of OpenPose: a folder for each video, a json file for each frame, any number of people in it.
 
-The frame's number is at the end of its name, ``…_000000000012_keypoints.json``. ``segments.csv`` beside the folders tells which
-frames are clips: columns video, start_frame, end_frame (inclusive, by those numbers), and if known class (a name, or a number as in
-the challenge's label files), split and subject, width and height. Without it each video is one clip of unknown class.
+The number of a frame is at the end of its name, ``…_000000000012_keypoints.json``. ``segments.csv`` beside the folders lists the
+clips: columns video, start_frame, end_frame (inclusive, by those numbers), and optionally class (a name, or a number as in the
+challenge's label files), split, subject, width and height. Without it each video is one clip of unknown class.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +17,14 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import limits
+from . import folders, limits, tables
 from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, select, shown
-from .miga import clamp
+from .miga import clamp, note_order
 
-VERSION = 1
+VERSION = 2
 CACHED_LAYOUT = ""
 SEGMENTS = "segments.csv"
+FRAMES = "_keypoints.json"
 FRAME = re.compile(r"(\d{1,15})_keypoints\.json$")
 SPLITS = ("train", "val", "test")
 PARTS = {"pose_keypoints_2d": 25, "face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_right_keypoints_2d": 21}
@@ -31,48 +34,69 @@ MOST_TRACKS = 16
 
 
 def recognises(source: Path) -> bool:
-    """Whether the folder, or one directly in it, holds json files of OpenPose."""
-    return bool(_videos(source))
+    """Whether the folder, or the only folder in it, contains folders of json files of OpenPose."""
+    return bool(_videos(folders.only(source, _videos)))
 
 
-def _videos(source: Path) -> dict[str, Path]:
-    folders = [source, *sorted(path for path in source.iterdir() if path.is_dir())] if source.is_dir() else []
-    return {folder.name: folder for folder in folders if next(folder.glob("*_keypoints.json"), None)}
+def _videos(root: Path) -> dict[str, Path]:
+    candidates = [root, *folders.inside(root)] if root.is_dir() else []
+    places = {folder.name: folder if _has_frames(folder) else folders.innermost(folder) for folder in candidates}
+    return {video: folder for video, folder in places.items() if _has_frames(folder)}
+
+
+def _has_frames(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(FRAMES) and not folders.is_litter(entry.name) for entry in entries)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all videos, in the order of the segment table.
 
-    Where a frame holds several people, the one with the highest total score over the video is followed; where its file is missing,
-    all joints are. Both are counted in the report.
+    If a frame has several people, the person with the highest total score over the video is followed. If the file of a frame is
+    missing, all of its joints are. Both are reported, as are people without the lists (face, hands) that the layout needs.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
     """
     joints = select(layouts.get("openpose137"), layout, str(source))
-    videos = _videos(source)
-    table = _segments(source, videos, report)
+    root = folders.only(source, _videos)
+    videos = _videos(root)
+    if root not in videos.values():
+        folders.inside(root, report)
+    for place, inner, _ in os.walk(root):
+        inner[:] = [name for name in sorted(inner) if not folders.is_litter(name)]
+        if Path(place) not in videos.values() and _has_frames(Path(place)):
+            name = str(Path(place).relative_to(root))
+            report.note("folders of json files left out: they are deeper than the videos, or a video has the same name", name)
+    table = _segments(root if (root / SEGMENTS).is_file() else source, videos, report)
     wanted = [video for video in videos if video in set(table["video"])]
-    loaded = in_parallel(_video, ((videos[video],) for video in wanted))
+    for video in sorted(set(videos) - set(wanted)):
+        report.note(f"videos without a row in {SEGMENTS} left out", video)
+    first_joint = np.cumsum([0, *PARTS.values()])
+    needed = [part for part, first in zip(PARTS, first_joint, strict=False) if ((first <= joints) & (joints < first + PARTS[part])).any()]
+    loaded = in_parallel(_video, ((videos[video], needed) for video in wanted))
     for video, (first, keypoints, events, error) in progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"):
-        for event in events:
-            report.note(event, video)
+        report.merge(events)
         if error:
             report.wrong(error)
             continue
         rows = table[table["video"] == video]
+        note_order(list(zip(rows["label"], rows["start_frame"], rows["end_frame"], strict=True)), video, report)
         limits.coverage(zip(rows["start_frame"] - first, rows["end_frame"] - first, strict=True), len(keypoints), video)
         for k, row in enumerate(rows.itertuples()):
             yield _clip(video if row.start_frame < 0 else f"{video}_{k}", row, first, keypoints, joints, report)
 
 
-def _clip(id: str, row, first: int, keypoints: np.ndarray, joints: np.ndarray, report: Report) -> Clip:
+def _clip(id: str, row: Any, first: int, keypoints: np.ndarray, joints: np.ndarray, report: Report) -> Clip:
     start, end = (row.start_frame - first, row.end_frame - first) if row.start_frame >= 0 else (0, len(keypoints) - 1)
     start, end = clamp(start, end, len(keypoints), id, report)
     width, height = row.width, row.height
     if not width or not height:
-        report.note("size of the frame not told in the segment table: taken as large as the joints reach", row.video)
-        width, height = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, 2**16).astype(int).tolist()
+        report.note(f"frame size unknown (no width and height in {SEGMENTS}): taken from the largest coordinates", row.video)
+        width, height = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, limits.LARGEST_SIDE).astype(int).tolist()
     clip = keypoints[start : end + 1, joints]
     if not clip[..., 2].any():
         report.note("no joint was found in any frame", id)
@@ -80,7 +104,7 @@ def _clip(id: str, row, first: int, keypoints: np.ndarray, joints: np.ndarray, r
 
 
 def _segments(source: Path, videos: dict[str, Path], report: Report) -> pd.DataFrame:
-    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject, width and height (0: not told)."""
+    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject, width and height (0: unknown)."""
     path = source / SEGMENTS
     if not path.is_file():
         report.note(f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split", source.name)
@@ -88,86 +112,114 @@ def _segments(source: Path, videos: dict[str, Path], report: Report) -> pd.DataF
         return table.assign(width=0, height=0)
     table = limits.rows(path)
     if missing := [column for column in ("video", "start_frame", "end_frame") if column not in table]:
-        raise DataError(f"{path}: has no column {missing[0]!r}; expected video, start_frame, end_frame and perhaps class, split, subject")
+        raise DataError(
+            f"{path}: has no column {missing[0]!r}; write the header video,start_frame,end_frame, and class,split,subject,width,height "
+            "as far as they are known, above the rows"
+        )
     for column, default in {"class": "", "split": "", "subject": "", "width": "0", "height": "0"}.items():
-        table[column] = table[column].str.strip() if column in table else default
+        if column not in table:
+            report.note(f"columns that {SEGMENTS} does not have: unknown", column)
+            table[column] = default
     for column in ("start_frame", "end_frame", "width", "height"):
         if not (valid := table[column].str.fullmatch(r"\d{1,15}")).all():
-            raise DataError(f"{path}: row {int((~valid).argmax())} has {column} {shown(table[column][~valid].iloc[0])}; expected a number")
+            value = shown(table[column][~valid].iloc[0])
+            raise DataError(f"{path}: row {int((~valid).argmax())} has {column} {value}; expected a whole number: correct the row")
         table[column] = table[column].astype(np.int64)
+    if (huge := table[["width", "height"]].max(axis=1) > limits.LARGEST_SIDE).any():
+        raise DataError(
+            f"{path}: row {int(huge.argmax())} has a frame of {table['width'][huge].iloc[0]} × {table['height'][huge].iloc[0]} pixels; "
+            f"a side has at most {limits.LARGEST_SIDE}: correct the row"
+        )
     if not (known := table["video"].isin(list(videos))).all():
         raise DataError(f"{path}: there is no folder of json files for video {shown(table['video'][~known].iloc[0])}; correct its name")
     table["label"] = _labels(path, table["class"], report)
     table.loc[table["split"] == "", "split"] = np.where(table["label"][table["split"] == ""] == UNKNOWN, "test", "train")
     if not (valid := table["split"].isin(SPLITS)).all():
-        raise DataError(f"{path}: split {shown(table['split'][~valid].iloc[0])} is none of {', '.join(SPLITS)}")
+        raise DataError(f"{path}: split {shown(table['split'][~valid].iloc[0])} is none of {', '.join(SPLITS)}; correct it")
     return table
 
 
 def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
-    """Class indices; the names of the classes go to the report: those of iMiGUE where all are among them, else those of the table."""
-    numeric = classes.str.fullmatch(r"\d{1,9}") & (classes != "")
+    """Class indices. The names of the classes go to the report: those of iMiGUE if they contain all names, else those of the table."""
+    numeric = classes.str.fullmatch(r"\d{1,9}")
+    no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
+    if no_name.any():
+        raise DataError(
+            f"{path}: row {int(no_name.argmax())} has class {shown(classes[no_name].iloc[0])}; expected a name or a whole number, or "
+            "an empty cell if the class is unknown: correct the row"
+        )
     if numeric.any() and not (numeric | (classes == "")).all():
-        raise DataError(f"{path}: has classes by name and by number; write them in one way")
+        raise DataError(f"{path}: has classes by name and by number; write all of them in one way")
     try:
         if numeric.any():
             return [labels.from_file(int(name)) if name else UNKNOWN for name in classes]
     except ValueError as error:
-        raise DataError(f"{path}: {error}; classes of your own are given by name") from None
+        raise DataError(f"{path}: {error}; give classes of your own by name") from None
     names = sorted(set(classes) - {""})
     report.classes = labels.CLASSES if set(names) <= set(labels.CLASSES) else tuple(names)
     return [report.classes.index(name) if name else UNKNOWN for name in classes]
 
 
-def _video(folder: Path) -> tuple[int, np.ndarray, list[str], str]:
-    """Number of the first frame, keypoints (T, 137, 3) of the main person, what is to be told, and what made it unreadable."""
+def _video(folder: Path, needed: list[str]) -> tuple[int, np.ndarray, dict[str, list[str]], str]:
+    """Number of the first frame, keypoints (T, 137, 3) of the main person, the events of the reading, and the text of an error."""
     numbered: dict[int, Path] = {}
     report = Report()
     try:
-        for path in sorted(folder.glob("*_keypoints.json")):
+        for path in sorted(path for path in folder.glob(f"*{FRAMES}") if not folders.is_litter(path.name)):
             if not (match := FRAME.search(path.name)):
-                raise DataError(f"{path}: its name tells no frame; expected …_000000000012_keypoints.json")
+                raise DataError(f"{path}: its name has no frame number; expected …_000000000012_keypoints.json: rename or remove it")
             if numbered.setdefault(int(match[1]), path) != path:
-                raise DataError(f"{path}: frame {int(match[1])} is there twice, also as {numbered[int(match[1])].name}; one folder a video")
+                other = numbered[int(match[1])].name
+                raise DataError(f"{path}: frame {int(match[1])} is there twice, also as {other}; keep one, and one video a folder")
         first, last = min(numbered), max(numbered)
         if (frames := last - first + 1) > 100 * len(numbered) + 1000:
-            raise DataError(f"{folder}: {len(numbered)} files for frames {first} to {last}; too many are missing: check their names")
-        people = [read_frame(numbered[number], report) if number in numbered else [] for number in range(first, last + 1)]
+            raise DataError(f"{folder}: {len(numbered)} files for frames {first} to {last}; too many are missing: correct their names")
+        people = [read_frame(numbered[number], report, needed) if number in numbered else [] for number in range(first, last + 1)]
     except DataError as error:
-        return 0, np.zeros((0, 137, 3), np.float32), [], str(error)
-    events = [f"{event} (in {len(where)} of {frames} frames)" for event, where in report.events.items()]
-    if missing := frames - len(numbered):
-        events.append(f"frames without a file: all joints missing ({missing} of {frames})")
-    if several := sum(len(frame) > 1 for frame in people):
-        events.append(f"frames with several people: the one with the highest total score was followed ({several} of {frames})")
-    return first, follow(people), events, ""
+        return 0, np.zeros((0, 137, 3), np.float32), {}, str(error)
+    counts = {event: len(set(where)) for event, where in report.events.items()}
+    counts["frames without a file: all joints missing"] = frames - len(numbered)
+    counts["frames with several people: the one with the highest total score was followed"] = sum(len(frame) > 1 for frame in people)
+    events = {event: [f"{folder.name} ({count} of {frames} frames)"] for event, count in counts.items() if count}
+    folders.inside(folder, litter := Report())
+    return first, follow(people), events | litter.events, ""
 
 
-def read_frame(path: Path, report: Report) -> list[Float[np.ndarray, "137 3"]]:
-    """The people of one frame, those with the highest scores first. A part that was not looked for is missing.
+def read_frame(path: Path, report: Report, needed: Sequence[str] = ()) -> list[Float[np.ndarray, "137 3"]]:
+    """The people of one frame, those with the highest total scores first. The joints of a list that is empty or absent are missing.
+
+    Args:
+        needed: the lists (of ``PARTS``) whose absence is reported.
 
     Raises:
-        DataError: the file is none of OpenPose's.
+        DataError: the file is not one of OpenPose.
     """
     frame = limits.document(path)
     people = frame.get("people") if isinstance(frame, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
-        raise DataError(f"{path}: expected an object with a list `people`, found {shown(frame)}")
+        raise DataError(f"{path}: expected an object with a list `people`, found {shown(frame)}; restore or remove the file")
+    if any(isinstance(pose := person.get("pose_keypoints_2d"), list) and len(pose) == 3 * 18 for person in people):
+        report.note("people with the 18 joints of the COCO model: the other joints of BODY_25 are missing", path.name)
+    for part in needed:
+        if any(not person.get(part) for person in people):
+            report.note(f"people without {part}, which the layout needs: its joints are missing", path.name)
     every = (np.concatenate([_part(path, person, part, joints) for part, joints in PARTS.items()]) for person in people[: 16 * MOST_PEOPLE])
     found = [repair(person, path.name, report) for person in every]
     return sorted((person for person in found if _total(person) > 0), key=_total, reverse=True)[:MOST_PEOPLE]
 
 
-def _part(path: Path, person: dict, part: str, joints: int) -> np.ndarray:
-    """One list of a person as (joints, 3); the 18 joints of OpenPose's COCO model find their places among BODY_25."""
+def _part(path: Path, person: dict[str, Any], part: str, joints: int) -> np.ndarray:
+    """One list of a person as (joints, 3). The 18 joints of OpenPose's COCO model are put in their places of BODY_25."""
     values = person.get(part) or []
     body18 = part == "pose_keypoints_2d" and isinstance(values, list) and len(values) == 3 * 18
     if not isinstance(values, list) or (values and len(values) != 3 * joints and not body18):
         raise DataError(
-            f"{path}: {part} must hold {3 * joints} numbers, found {len(values) if isinstance(values, list) else shown(values)}"
+            f"{path}: {part} must have {3 * joints} numbers, found {len(values) if isinstance(values, list) else shown(values)}; "
+            "write the file again with OpenPose, or remove it"
         )
     if not all(isinstance(value, int | float) for value in values):
-        raise DataError(f"{path}: {part} must hold numbers, found {shown(next(v for v in values if not isinstance(v, int | float)))}")
+        wrong = shown(next(value for value in values if not isinstance(value, int | float)))
+        raise DataError(f"{path}: {part} must have numbers only, found {wrong}; correct or remove the file")
     keypoints = np.zeros((joints, 3))
     try:
         if body18:
@@ -175,7 +227,7 @@ def _part(path: Path, person: dict, part: str, joints: int) -> np.ndarray:
         elif values:
             keypoints[:] = np.reshape(values, (joints, 3))
     except OverflowError:
-        raise DataError(f"{path}: {part} holds a number beyond all pictures") from None
+        raise DataError(f"{path}: {part} has a number that is too large to read; correct or remove the file") from None
     return keypoints
 
 
@@ -186,8 +238,8 @@ def _total(person: np.ndarray) -> float:
 def follow(people: list[list[np.ndarray]]) -> Float[np.ndarray, "T V 3"]:
     """The main person of a video: of those that can be followed from frame to frame, the one with the highest total score.
 
-    A person goes on in the next frame as the one whose joints lie nearest, by the median over the joints that both have, if that is
-    no further than half its own size; who is lost can be found again where he was.
+    In the next frame, a person continues as the one with the nearest joints, by the median distance over the joints that both have, if
+    this is at most half the person's size. A person who was lost is found again near the last place.
 
     Args:
         people: for each frame the people in it, each (V, 3).

@@ -1,14 +1,15 @@
 """The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written.
 
 A dict of ``split``, {name: [ids]}, and ``annotations``, a list of dicts with ``frame_dir`` (the id), ``total_frames``, ``img_shape``
-(height, width), ``label``, ``keypoint`` (M, T, V, 2) and ``keypoint_score`` (M, T, V). The order of the joints is not in the file:
-the layout that is asked for tells it. Ours also hold ``classes`` and, in each annotation, ``video`` and ``subject``, which PySkl ignores.
+(height, width), ``label``, ``keypoint`` (M, T, V, 2) and ``keypoint_score`` (M, T, V). The order of the joints is not in the file: it is
+that of the requested layout. ``write`` adds ``classes`` and, to each annotation, ``video`` and ``subject``; PySkl ignores them.
 """
 
 import os
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +17,55 @@ import numpy as np
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import unpickling
+from . import folders, limits, unpickling
 from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, shown
 
-VERSION = 1
+VERSION = 2
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
-"""Names of the classes, one a line, beside a pickle that does not tell them itself."""
+"""Names of the classes, one a line, beside a pickle that does not have them."""
 MOST_CLASSES = 10_000
 SPLIT = re.compile("train(ing)?|valid(ation|ate)?|val|test(ing)?")
 KINDS = {"tr": "train", "va": "val", "te": "test"}
 HIGHEST_SCORE = 1.5
-"""OpenPose goes a little beyond 1. A third coordinate that does so further is a depth."""
+"""OpenPose's scores go a little beyond 1. A third value beyond this limit is a depth, not a score."""
 
 
 def recognises(source: Path) -> bool:
-    """Whether the file, or one directly in the folder, is a pickle."""
-    return bool(_pickles(source))
+    """Whether the file is a pickle, or the folder, or the only folder in it, contains one."""
+    return bool(_pickles(folders.only(source, _pickles)))
 
 
 def _pickles(source: Path) -> list[Path]:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label")]
+    return [
+        path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label") and not folders.is_litter(path.name)
+    ]
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of a pickle, in its order. Of several persons the one with the highest total score is taken, and counted.
+    """The clips of a pickle, in its order. Of several persons the one with the highest total score is read; this is reported.
 
     Raises:
         DataError: naming the file, the annotation, what was expected of it and what was found.
     """
+    source = folders.only(source, _pickles)
     paths = _pickles(source)
     if len(paths) > 1:
-        raise DataError(f"{source}: holds {len(paths)} pickles; name one of them: {', '.join(path.name for path in paths)}")
+        listed = ", ".join(path.name[:100] for path in paths[:3]) + ", …" * (len(paths) > 3)
+        raise DataError(f"{source}: has {len(paths)} pickles; give one of them: {listed}")
     path = paths[0]
+    if path != source:
+        folders.inside(source, report)
     annotations, splits, names = _open(path, report)
-    held = _held(path, annotations, layout, report)
-    joints = layouts.selection(held, layout)
+    stored = _stored(path, annotations, layout, report)
+    joints = layouts.selection(stored, layout)
     labelled = (a.get("label") for a in annotations)
     largest = max((int(label) for label in labelled if isinstance(label, int | np.integer) and label < MOST_CLASSES), default=0)
-    report.classes = names or _classes(path, max(largest, 0) + 1, held, report)
+    report.classes = names or _classes(path, max(largest, 0) + 1, stored, report)
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
-        clip = _clip(annotation, held, report)
+        clip = _clip(annotation, stored, report)
         if isinstance(clip, str):
             report.wrong(f"{path}: {clip}")
         elif clip["id"] not in splits:
@@ -68,25 +75,35 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
             yield Clip(**clip | {"keypoints": clip["keypoints"][:, joints]})
 
 
-def _open(path: Path, report: Report) -> tuple[list[dict], dict[str, str], tuple[str, ...]]:
+def _open(path: Path, report: Report) -> tuple[list[dict[Any, Any]], dict[str, str], tuple[str, ...]]:
     """The annotations, the split of each id, and the names of the classes if the file has them."""
-    held = unpickling.load(path)
-    held = {"annotations": held} if isinstance(held, list) else held
-    if not isinstance(held, dict) or not isinstance(annotations := held.get("annotations"), list) or not annotations:
-        raise DataError(f"{path}: expected a dict with `split` and a list `annotations` of at least one clip, found {shown(held)}")
+    content = unpickling.load(path)
+    content = {"annotations": content} if isinstance(content, list) else content
+    if not isinstance(content, dict) or not isinstance(annotations := content.get("annotations"), list) or not annotations:
+        raise DataError(f"{path}: expected a dict with `split` and a list `annotations` of at least one clip, found {shown(content)}")
     if (row := next((row for row, a in enumerate(annotations) if not isinstance(a, dict)), None)) is not None:
-        raise DataError(f"{path}: annotation {row} is {shown(annotations[row])}; expected a dict")
+        raise DataError(f"{path}: annotation {row} is {shown(annotations[row])}; expected a dict; correct or remove it")
     claimed = sum(a[key].nbytes for a in annotations for key in ("keypoint", "keypoint_score") if isinstance(a.get(key), np.ndarray))
     if claimed > 8 * path.stat().st_size:
-        raise DataError(f"{path}: its annotations share the same few arrays: {claimed:,} bytes from {path.stat().st_size:,}")
-    names = held.get("classes", ())
+        raise DataError(
+            f"{path}: its annotations share a few arrays, which would unfold to {claimed:,} bytes from {path.stat().st_size:,}; "
+            "write each annotation with an array of its own"
+        )
+    names = content.get("classes", ())
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names) or len(names) > MOST_CLASSES:
         raise DataError(f"{path}: `classes` must be a list of names, found {shown(names)}")
-    return annotations, _splits(path, held.get("split"), annotations, report), tuple(names)
+    _check_names(path, names)
+    return annotations, _splits(path, content.get("split"), annotations, report), tuple(names)
 
 
-def _splits(path: Path, split: Any, annotations: list[dict], report: Report) -> dict[str, str]:
-    """The split of each id. A file with several protocols (xsub_train, xview_train) is read by its first."""
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    wrong = [name for name, count in Counter(names).items() if count > 1 or not name.isprintable() or not name.strip()]
+    if wrong:
+        raise DataError(f"{path}: {shown(wrong[0])} is no class name, or is there twice; each class needs a printable name of its own")
+
+
+def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: Report) -> dict[str, str]:
+    """The split of each id. Of several protocols (xsub_train, xview_train) the first is read."""
     ids = [a["frame_dir"] for a in annotations if isinstance(a.get("frame_dir"), str)]
     if split is None:
         found = SPLIT.search(path.stem.lower())
@@ -100,11 +117,11 @@ def _splits(path: Path, split: Any, annotations: list[dict], report: Report) -> 
     protocols: dict[str, dict[str, str]] = {}
     for name in split:
         if not (found := SPLIT.search(name.lower())):
-            raise DataError(f"{path}: split {shown(name)} is none of train, val and test; rename it or take it out of `split`")
+            raise DataError(f"{path}: split {shown(name)} is none of train, val and test; rename it or remove it from `split`")
         protocols.setdefault(name.lower().replace(found[0], "").strip("_-"), {})[name] = KINDS[found[0][:2]]
     first, *others = protocols or [""]
     if others:
-        report.note(f"several protocols in `split`: {first!r} was taken (for another, take the first out of the file)", path.name)
+        report.note(f"several protocols in `split`: {first!r} was taken (for another one, remove it from the file)", path.name)
     of: dict[str, str] = {}
     for name, kind in sorted(protocols.get(first, {}).items(), key=lambda item: item[1] != "train"):
         for id in split[name]:
@@ -119,8 +136,8 @@ def _splits(path: Path, split: Any, annotations: list[dict], report: Report) -> 
     return of
 
 
-def _held(path: Path, annotations: list[dict], wanted: Layout, report: Report) -> Layout:
-    """The layout of the file's joints: the wanted one if it has as many, else one known with as many that holds the wanted ones."""
+def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, report: Report) -> Layout:
+    """The layout of the file's joints: the wanted one if it has as many, else a known one with as many that has the wanted joints."""
     arrays = [a["keypoint"] for a in annotations if isinstance(a.get("keypoint"), np.ndarray) and a["keypoint"].ndim == 4]
     if not arrays:
         raise DataError(f"{path}: no annotation has a `keypoint` array of shape (persons, frames, joints, 2)")
@@ -136,37 +153,43 @@ def _held(path: Path, annotations: list[dict], wanted: Layout, report: Report) -
     raise DataError(f"{path}: has {count} joints and layout {wanted.name!r} has {len(wanted.joints)}; {choose}")
 
 
-def _classes(path: Path, count: int, held: Layout, report: Report) -> tuple[str, ...]:
-    """Names of at least ``count`` classes, from the file beside the pickle, else those of iMiGUE for its joints, else numbers."""
+def _classes(path: Path, count: int, stored: Layout, report: Report) -> tuple[str, ...]:
+    """Names of at least ``count`` classes: from the file beside the pickle, else those of iMiGUE for its joints, else numbers."""
     beside = path.with_name(LABEL_MAP)
     if beside.is_file():
-        if beside.stat().st_size > 2**20:
-            raise DataError(f"{beside}: has more than a megabyte; expected the name of a class on each line")
-        return tuple(line.strip() for line in beside.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip())
-    if held.name.startswith("imigue") and count <= len(labels.CLASSES):
+        limits.size(beside, 2**20)
+        try:
+            names = [line.strip() for line in beside.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{beside}: not text in UTF-8 ({error}); save it again in this encoding") from None
+        if "" in names:
+            raise DataError(f"{beside}: line {names.index('') + 1} is blank; each line must name a class: complete or delete it")
+        _check_names(beside, names)
+        return tuple(names)
+    if stored.name.startswith("imigue") and count <= len(labels.CLASSES):
         report.note("no names of classes: labels taken as those of iMiGUE", path.name)
         return labels.CLASSES
     report.note(f"no names of classes: they are numbered (write them to {LABEL_MAP} beside the pickle, one a line)", path.name)
     return tuple(f"class {label}" for label in range(count))
 
 
-def _clip(annotation: Mapping, held: Layout, report: Report) -> dict[str, Any] | str:
-    """What makes a Clip beside its split, in the joints of the file; or, in words, why there is none."""
+def _clip(annotation: Mapping[Any, Any], stored: Layout, report: Report) -> dict[str, Any] | str:
+    """The fields of a Clip without its split, in the joints of the file; or the text of an error."""
     id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
     if not isinstance(id, str) or not id:
-        return f"an annotation has frame_dir {shown(id)}; expected the id of its clip"
+        return f"an annotation has frame_dir {shown(id)}; expected the id of its clip as text"
     if not isinstance(label, int | np.integer) or not UNKNOWN <= label < len(report.classes):
         return f"annotation {shown(id)} has label {shown(label)}; expected a whole number from 0 to {len(report.classes) - 1}"
-    persons = _persons(annotation, id, len(held.joints), report)
+    persons = _persons(annotation, id, len(stored.joints), report)
     if isinstance(persons, str):
         return f"annotation {shown(id)}: {persons}"
     if len(persons) > 1 and np.count_nonzero(persons[..., 2].any((1, 2))) > 1:
-        report.note("clips of several persons: the one with the highest total score was taken", id)
+        report.note("clips of several persons: the one with the highest total score was read", id)
     keypoints = persons[persons[..., 2].sum((1, 2), dtype=np.float64).argmax()]
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
     if not isinstance(total := annotation.get("total_frames"), int | np.integer) or total != len(keypoints):
-        report.note("`total_frames` differs from the frames there are, which were taken", f"{id} ({shown(total)} for {len(keypoints)})")
+        report.note("`total_frames` differs from the frames of `keypoint`, which were read", f"{id} ({shown(total)} for {len(keypoints)})")
     width, height = _frame_size(annotation, keypoints, id, report)
     video, subject = annotation.get("video"), annotation.get("subject")
     video = video if isinstance(video, str) and video else id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
@@ -176,8 +199,8 @@ def _clip(annotation: Mapping, held: Layout, report: Report) -> dict[str, Any] |
     }  # fmt: skip
 
 
-def _persons(annotation: Mapping, id: str, joints: int, report: Report) -> np.ndarray | str:
-    """Joints of all persons, (M, T, V, 3); or, in words, why there are none."""
+def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report) -> np.ndarray | str:
+    """Joints of all persons, (M, T, V, 3); or the text of an error."""
     points, scores = annotation.get("keypoint"), annotation.get("keypoint_score")
     if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu":
         return f"keypoint is {shown(points)}; expected an array of numbers"
@@ -185,20 +208,20 @@ def _persons(annotation: Mapping, id: str, joints: int, report: Report) -> np.nd
         return f"keypoint has shape {points.shape}; expected (persons, frames, {joints} joints, 2 or 3)"
     if scores is None and points.shape[3] == 3:
         if not (np.nan_to_num(points[..., 2], nan=0).max() <= HIGHEST_SCORE and np.nan_to_num(points[..., 2], nan=0).min() >= 0):
-            return "keypoint has three values a joint, of which the last is no score (0 to 1): 3D joints are not read; give x, y, score"
+            return "the third value of `keypoint` is no score (0 to 1): 3D joints are not read; give x, y, score"
         report.note("the third value of `keypoint` taken as the score", id)
         scores = points[..., 2]
     elif scores is None:
         report.note("no `keypoint_score`: joints at (0, 0) taken as missing, all others as certain", id)
         scores = points.any(-1).astype(np.float32)
     elif points.shape[3] == 3:
-        report.note("the third value of `keypoint` left out", id)
+        report.note("the third value of `keypoint` left out: `keypoint_score` has the scores", id)
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiub" or scores.shape != points.shape[:3]:
         return f"keypoint_score is {shown(scores)}; expected one of shape {points.shape[:3]}, as of keypoint {points.shape}"
     return repair(np.concatenate([points[..., :2], scores[..., None]], -1), id, report)
 
 
-def _frame_size(annotation: Mapping, keypoints: np.ndarray, id: str, report: Report) -> tuple[int, int]:
+def _frame_size(annotation: Mapping[Any, Any], keypoints: np.ndarray, id: str, report: Report) -> tuple[int, int]:
     """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width)."""
     for key in ("img_shape", "original_shape"):
         shape = annotation.get(key)
@@ -206,16 +229,16 @@ def _frame_size(annotation: Mapping, keypoints: np.ndarray, id: str, report: Rep
         if (
             isinstance(shape, list | tuple)
             and len(shape) == 2
-            and all(isinstance(side, int | np.integer) and 0 < side < 2**16 for side in shape)
+            and all(isinstance(side, int | np.integer) and 0 < side <= limits.LARGEST_SIDE for side in shape)
         ):
             return int(shape[1]), int(shape[0])
-    report.note("no usable `img_shape`: the frame taken as large as the joints reach", id)
-    right, bottom = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, 2**16).astype(int).tolist()
+    report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
+    right, bottom = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, limits.LARGEST_SIDE).astype(int).tolist()
     return right, bottom
 
 
 def write(path: str | Path, clips: Any) -> None:
-    """Write ``clips.Clips`` as a pickle that this module and PySkl read; it appears under its name once it is whole.
+    """Write ``clips.Clips`` as a pickle that this module and PySkl read; it is renamed to ``path`` when it is complete.
 
     Joints are (1, T, V, 2) and (1, T, V), both float32. The arrays are pickled in a form that every version of numpy can load.
     """
@@ -236,7 +259,7 @@ def write(path: str | Path, clips: Any) -> None:
 
 
 class _Pickler(pickle.Pickler):
-    """Numpy 2 names functions that numpy 1 does not have; ``ndarray`` itself is called the same in both."""
+    """Numpy 2 refers to functions that numpy 1 does not have; the name of ``ndarray`` itself is the same in both."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, np.ndarray):

@@ -1,7 +1,7 @@
-"""Pickles of others, read without running anything: numbers, strings, plain containers and numpy arrays, and nothing else.
+"""Untrusted pickles, read without running their code: numbers, strings, plain containers and numpy arrays, and nothing else.
 
-A pickle is a program that may call whatever it names. Here a name is only ever looked up in ``CALLS``: what it stands for is made by
-the functions below, which check every claim, and no other code can be reached. Files of Python 2 and of any numpy are read.
+A pickle is a program that may call any function by name. Here a name is only looked up in ``CALLS``; the functions there check every
+claim, and no other code can be reached. Files of Python 2 and of any version of numpy are read.
 """
 
 import math
@@ -19,17 +19,17 @@ import numpy as np
 from .contract import DataError, shown
 
 PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
-"""What a set or the keys of a dict may be made of; a tuple of tuples could take for ever to hash."""
+"""Allowed members of a set and keys of a dict; a tuple of tuples could take extremely long to hash."""
 
 TYPES = re.compile(r"[<>|=]?(\?|[biuf](1|2|4|8)|[SU]\d{1,5})")
-"""Types of arrays by their short names: truth values, whole numbers, floating point numbers, strings. Objects are none of them."""
+"""Allowed types of arrays by their short names: booleans, integers, floating point numbers, strings; no objects."""
 
 
 def load(path: Path) -> Any:
     """The content of a pickle.
 
     Raises:
-        DataError: naming what the pickle asks for beyond plain content, or what is wrong with it.
+        DataError: the pickle asks for more than plain content, which the message names, or it is broken.
     """
     try:
         with path.open("rb") as file:
@@ -39,17 +39,19 @@ def load(path: Path) -> Any:
             f"{path}: the pickle asks for {error}: refused, and nothing was run; write it again from numpy arrays of numbers or strings "
             "in plain lists, tuples and dicts"
         ) from None
-    except Exception as error:  # whatever a broken program of opcodes can bring about
+    except Exception as error:  # a broken program of opcodes can raise anything
         text = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a whole pickle of arrays and plain containers ({text or type(error).__name__})") from None
+        raise DataError(
+            f"{path}: not a complete pickle of arrays and plain containers ({text or type(error).__name__}); save it again"
+        ) from None
 
 
 class _Refused(pickle.UnpicklingError):
-    """Something was asked for that could run code."""
+    """The pickle asks for something that could run code."""
 
 
 class _Bounded:
-    """A file that refuses to be asked for more bytes than it has left, before room is made for them."""
+    """A file that refuses a request for more bytes than it has left, before memory is allocated."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.size = file, os.fstat(file.fileno()).st_size
@@ -63,10 +65,11 @@ class _Bounded:
 
 @dataclass
 class _Type:
-    """The type of an array, as far as it has been told."""
+    """The type of an array, as far as the pickle has given it."""
 
     name: str
-    order: str = "="
+    order: Any = "="
+    """The byte order, as the pickle gives it; numpy refuses an invalid one."""
 
     def numpy(self) -> np.dtype:
         if self.name.lstrip("<>|=").startswith("O"):
@@ -78,7 +81,7 @@ class _Type:
 
 
 class _Name(str):
-    """A name that the pickle asked for and that ``CALLS`` knows."""
+    """A name of the pickle that is in ``CALLS``."""
 
 
 def _bytes(data: Any) -> Any:
@@ -87,14 +90,14 @@ def _bytes(data: Any) -> Any:
 
 
 def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
-    """An empty array: its content is told later, whatever shape is claimed here."""
+    """An empty array; shape and content follow in a BUILD opcode, whatever shape is claimed here."""
     if kind != "numpy.ndarray":
-        raise _Refused(f"an array of the kind {shown(kind)}")
+        raise _Refused(f"an array of class {shown(kind)}")
     return np.zeros(0, np.uint8)
 
 
 def _array(data: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    """Bytes as an array, if there are just as many of them as the shape needs."""
+    """Bytes as an array, if their number is exactly what the shape needs."""
     data, kind = _bytes(data), kind if isinstance(kind, _Type) else _Type(kind)
     itemsize, shape = kind.numpy().itemsize, (shape,) if isinstance(shape, int) else tuple(shape)
     claimed = math.prod(int(side) for side in shape) * itemsize
@@ -108,11 +111,11 @@ def _scalar(kind: Any, data: Any) -> np.generic:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """Bytes as Python 3 writes them for Python 2."""
     return text.encode("ascii" if encoding == "ascii" else "latin1")
 
 
-def _pairs(pairs: Iterable = ()) -> dict:
+def _pairs(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
     return {_plain(key): value for key, value in pairs}
 
 
@@ -131,7 +134,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": lambda shape, kind, data: _array(data, kind, shape),
     "_codecs.encode": _encode,
     "builtins.bytes": lambda: b"",
-    "builtins.bytearray": lambda data=b"", encoding="": bytearray(memoryview(_bytes(data))),  # a number would make that many bytes
+    "builtins.bytearray": lambda data=b"", encoding="": bytearray(memoryview(_bytes(data))),  # a number would allocate that many bytes
     "builtins.set": lambda members=(): {_plain(member) for member in members},
     "builtins.frozenset": lambda members=(): frozenset(_plain(member) for member in members),
     "builtins.list": lambda: [],
@@ -142,16 +145,23 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be chosen
+class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can be replaced
+    # Members of the base class that its type stubs lack.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+
     def __init__(self, file: _Bounded, **options: Any) -> None:
         super().__init__(file, **options)
         self.room = 16 * file.size + 2**22
 
     def spend(self, count: int) -> None:
-        """Keep account of memory: a few bytes can ask for the same megabyte again and again."""
+        """Count the memory that is asked for: a few bytes can ask for the same megabyte many times."""
         self.room -= count
         if self.room < 0:
-            raise pickle.UnpicklingError("it unfolds into far more than it holds")
+            raise pickle.UnpicklingError("it unfolds to far more than its size")
 
     def find_class(self, module: str, name: str) -> _Name:
         known = f"{module}.{name}".replace("__builtin__.", "builtins.").replace("numpy._core.", "numpy.core.")
@@ -168,7 +178,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be ch
         self.stack[-1] = CALLS[name](*arguments)
 
     def build(self) -> None:
-        """The content of an array, or the byte order of its type."""
+        """Set the content of an array, or the byte order of its type."""
         state, thing = self.stack.pop(), self.stack[-1]
         if isinstance(thing, _Type):
             thing.order = state[1]
@@ -178,7 +188,8 @@ class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be ch
                 raise _Refused("a numpy array of objects")
             self.spend(len(data))
             array = _array(data, kind, shape)
-            thing.__setstate__((1, array.shape, array.dtype, bool(fortran), bytes(_bytes(data))))
+            content = (1, array.shape, array.dtype, bool(fortran), bytes(_bytes(data)))
+            thing.__setstate__(content)  # type: ignore[arg-type]  # the stubs want numpy's bool, which numpy refuses
         else:
             raise _Refused(f"the state of {shown(thing)}")
 
@@ -194,7 +205,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be ch
         value, key = self.stack.pop(), self.stack.pop()
         self._put([(key, value)])
 
-    def _put(self, items: Iterable) -> None:
+    def _put(self, items: Iterable[Any]) -> None:
         if not isinstance(self.stack[-1], dict):
             raise pickle.UnpicklingError(f"items of {shown(self.stack[-1])}")
         self.stack[-1].update(_pairs(items))
@@ -217,8 +228,11 @@ class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be ch
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
 
-def _at_cost(step: Callable, cost: int) -> Callable:
-    def counted(self):
+Step = Callable[[Any], None]
+
+
+def _at_cost(step: Step, cost: int) -> Step:
+    def counted(self: _Unpickler) -> None:
         if cost > self.room:
             self.spend(cost)
         self.room -= cost
@@ -227,8 +241,8 @@ def _at_cost(step: Callable, cost: int) -> Callable:
     return counted
 
 
-def _raising(error: pickle.UnpicklingError) -> Callable:
-    def refuse(self):
+def _raising(error: pickle.UnpicklingError) -> Step:
+    def refuse(self: _Unpickler) -> None:
         raise error
 
     return refuse
@@ -239,16 +253,16 @@ OPCODES = """
     BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
     APPEND APPENDS EMPTY_TUPLE GLOBAL STACK_GLOBAL
 """.split()
-"""What is done as usual."""
+"""The opcodes of the base class that are used unchanged."""
 
 COSTS = {"MARK": 128, "PUT": 128, "BINPUT": 128, "LONG_BINPUT": 128, "MEMOIZE": 128, "EMPTY_LIST": 64, "EMPTY_DICT": 64, "EMPTY_SET": 224}
 COSTS |= {"LIST": 64, "TUPLE": 64, "TUPLE1": 64, "TUPLE2": 64, "TUPLE3": 64}
-"""What is done as usual, and takes that many bytes of memory for a byte or two of the file."""
+"""Opcodes of the base class that allocate so many bytes of memory for one or two bytes of the file; the bytes are counted."""
 
-STEPS = {"REDUCE": _Unpickler.call, "BUILD": _Unpickler.build, "INST": _Unpickler.instance, "SETITEM": _Unpickler.set_item}
+STEPS: dict[str, Step] = {"REDUCE": _Unpickler.call, "BUILD": _Unpickler.build, "INST": _Unpickler.instance, "SETITEM": _Unpickler.set_item}
 STEPS |= {"SETITEMS": _Unpickler.set_items, "DICT": _Unpickler.new_dict, "ADDITEMS": _Unpickler.add_items}
 STEPS |= {"FROZENSET": _Unpickler.frozen_set, "BYTEARRAY8": _Unpickler.byte_array}
-"""What is done in ways of our own; any other opcode is refused."""
+"""Opcodes that are replaced; any other opcode is refused."""
 
 _CODES = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
 _Unpickler.dispatch = (

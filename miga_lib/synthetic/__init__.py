@@ -1,23 +1,25 @@
-"""Synthetic clips that stand in for iMiGUE, which is given out on request only: interviewed people whose gestures a detector saw.
+"""Synthetic clips in place of iMiGUE, which is only available on request: gestures of interviewed people, as a detector saw them.
 
-What is modelled, and from which facts:
+What is modelled, and how:
 
-- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid, each arm is two links whose elbow
-  follows from where the hand is, a hand bends its fingers between eight shapes, a face is 70 landmarks and ten expressions. Hands travel
-  in minimum-jerk movements (Flash and Hogan 1985). Subjects differ in proportions, posture, handedness, energy, pace and habits.
-- *Gestures* (``gestures``): a programme for each of the 32 classes, written from what the class's name means to an annotator: which
-  effector goes where, how long it stays, what oscillates. Hand, speed, amplitude and completeness vary in every class. Neighbours in
-  meaning are neighbours in space (touch chin, touch face, bite nails), and some are told only by the face (bite lip).
-- *Interview* (``recording``): gestures are performed one after another in one recording and cut out of it, so clips begin and end in the
-  middle of things, with labels early or late by some frames, hands that linger, a second thing done meanwhile, speech (which
-  moves mouth and head in most clips), breathing, glances, blinks, changing rests, and a camera off to one side that shakes and reframes.
-- *Detector* (``detector``): what output of OpenPose shows: quantised coordinates, drifting errors that grow as the score falls, face
-  points that lose score under a hand, hands that vanish when blurred, hidden, below the table or without a wrist, swaps of left
-  and right, and frames with nobody in them.
+- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid. Each arm has two links; the position of
+  the hand determines the elbow. A hand has eight shapes, and its fingers move between two of them. A face has 70 landmarks and ten
+  expressions. Hands move with minimum jerk (Flash and Hogan 1985). Subjects differ in proportions, posture, handedness, energy, pace
+  and habits.
+- *Gestures* (``gestures``): a programme for each of the 32 classes, written from the meaning of the class's name: which effector moves
+  where, how long it stays, what oscillates. Hand, speed, amplitude and completeness vary in every class. Classes with similar meanings
+  are close to each other in space (touch chin, touch face, bite nails), and some differ only in the face (bite lip).
+- *Interview* (``recording``): gestures are performed one after another in a recording and then cut out of it. So clips begin and end in
+  the middle of movements, labels are some frames early or late, and hands may stay after a gesture. There are second movements during a
+  gesture, speech (which moves mouth and head in most clips), breathing, glances, blinks, changing rest poses, and a camera that stands
+  to one side, shakes and reframes.
+- *Detector* (``detector``): faults as in the output of OpenPose: quantised coordinates; drifting errors, larger with a lower score; lower
+  scores of face points under a hand; missing hands where they are blurred, hidden, below the table or without a wrist; left and right
+  swapped; frames without a person.
 - *Numbers* (``plan``): the class frequencies, subjects and splits are those of iMiGUE; clip lengths are log-normal, 2 to 400 frames.
 
-What is not: clothes and objects, the touch of skin on skin (a hand may sink into a cheek), any tie between a gesture and what is felt,
-other people in the picture, and correlations between classes. Accuracy on these clips says nothing about accuracy on iMiGUE.
+What is not modelled: clothes and objects, contact (a hand may sink into a cheek), any relation between a gesture and an emotion, other
+people in the image, and correlations between classes. Accuracy on these clips says nothing about accuracy on iMiGUE.
 """
 
 import json
@@ -35,20 +37,21 @@ from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
 
-__all__ = ["SIZES", "VERSION", "Plan", "Size", "Video", "plans", "read", "record", "videos", "write"]
+__all__ = ["CACHED_LAYOUT", "SIZES", "VERSION", "Plan", "Size", "Video", "plans", "read", "recognises", "record", "videos", "write"]
 
 VERSION = 2
-"""Of the generator: goes up whenever the same size and seed give other clips."""
+"""Version of the generator; it increases when the same size and seed give other clips."""
 CACHED_LAYOUT = ""
 STREAMED = "synthetic-full"
-"""The size that is not written as MiGA folders first; the generator is its reader."""
+"""The size that is not written as MiGA folders first: its clips are read from the generator."""
 ABOUT = "synthetic.json"
+"""The file with size, seed and version in the folder of a written set."""
 SMOKE_FILES = {1: "csv", 4: "xlsx"}
-"""The smoke set holds every kind of keypoint file: these videos have theirs as csv and xlsx, the others as npy."""
+"""Keypoint files of the smoke set by video number, so that it has every kind; the other videos have npy files."""
 
 
 def videos(size: str, seed: int = 0) -> Iterator[Video]:
-    """The videos of a size, in the order of their ids. Each depends only on (size, seed, its id): see ``record`` for one alone.
+    """The videos of a size, in the order of their ids. Each depends only on size, seed and its id; ``record`` makes a single one.
 
     Raises ValueError for a size that is not in SIZES.
     """
@@ -57,19 +60,19 @@ def videos(size: str, seed: int = 0) -> Iterator[Video]:
 
 
 def write(folder: Path, size: str, seed: int = 0) -> None:
-    """The videos of a size as MiGA folders, with the subjects' table of the full release and a ``synthetic.json`` that tells the origin.
+    """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a ``synthetic.json`` on the origin.
 
-    Written beside ``folder`` and renamed into place last, so an interrupted run leaves nothing under that name.
+    All is written into a temporary folder, which gets its name last, so an interrupted call leaves nothing under that name.
 
     Raises:
-        FileExistsError: the folder is there already.
+        FileExistsError: the folder already exists.
         ValueError: a size that is not in SIZES.
     """
     import joblib
 
     folder = Path(folder)
     if folder.exists():
-        raise FileExistsError(f"{folder}: is there already; delete it or choose another folder")
+        raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
         whole = Path(temporary) / folder.name
@@ -81,13 +84,13 @@ def write(folder: Path, size: str, seed: int = 0) -> None:
         (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
         try:
             whole.rename(folder)
-        except OSError:  # another process was first, with the same content
+        except OSError:  # another process wrote the same content first
             if not folder.exists():
                 raise
 
 
 def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str, str | int]]:
-    """Write one video; gives its rows of the subjects' table."""
+    """Write one video. Returns its rows of the subjects' table."""
     video = record(plan, seed, size)
     openpose = SMOKE_FILES.get(plan.number, "npy") if size == "synthetic-smoke" else "npy"
     miga.write_video(root, video.split, video.id, video.keypoints, video.segments, openpose=openpose)
@@ -105,16 +108,16 @@ def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str,
 
 
 def recognises(source: str | Path) -> bool:
-    """Whether the source is the set that ``read`` gives straight from the generator."""
+    """Whether the source is the size that ``read`` generates without files."""
     return str(source) == STREAMED
 
 
 def read(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Clip]:
-    """The clips of a size straight from the generator, without files: what a reader gives, test labels and subjects included.
+    """The clips of a size, generated without files: the same as a reader gives, with test labels and subjects.
 
     Args:
         source: a name in SIZES.
-        report: nothing is ever noted in it.
+        report: stays empty.
         progress: wraps the iteration over videos, called as ``progress(iterable, total=…, desc=…)``.
 
     Raises ValueError for a size that is not in SIZES, or a layout with joints that OpenPose does not have.

@@ -1,7 +1,7 @@
-"""Kinematics of a seated upper body: what each part does over time becomes 137 points in space, and then on the image.
+"""Kinematics of a seated upper body: the movements of its parts give 137 points in space, and those give points on the image.
 
-Space is in metres with its origin at the neck of the upright subject: x to the subject's left (the image's right, the subject facing
-the camera), y down, z away from the camera. Everything is computed for all T frames at once.
+Space is in metres with its origin at the neck of the upright subject, who faces the camera: x to the subject's left (the right of the
+image), y down, z away from the camera. Everything is computed for all T frames at once.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,24 @@ CHANNELS = (
     "sway rise lean yaw pitch roll left_up right_up left_forward right_forward turn nod tilt thrust stretch "
     "jaw wide tuck_lower tuck_upper pucker smile brow frown blink skew"
 ).split()
-"""What the trunk, head and face do, a column each. Metres and radians; expressions in units of ``shapes.EXPRESSIONS``.
+"""Movements of trunk, head and face: a column each, in metres and radians; expressions in units of ``shapes.EXPRESSIONS``.
 
-Positive: sway to the subject's left, rise down (as y), lean and thrust backwards (as z), yaw and turn to the subject's right, pitch
-and nod forwards and down, roll and tilt to the subject's right ear's side being raised, up and forward as said, stretch down (as y).
+Positive directions: sway to the subject's left; rise and stretch down (as y); lean and thrust backwards (as z); yaw and turn to the
+subject's right; pitch and nod forwards and down; roll and tilt raise the subject's right side; ``…_up`` up, ``…_forward`` forwards.
 """
 CHANNEL = {name: c for c, name in enumerate(CHANNELS)}
 FIRST_EXPRESSION = CHANNEL["jaw"]
 SEAT, TORSO, HEAD, FOREARM, OTHER_HAND = range(5)
-"""Frames in which a place is given: the seat does not move; forearm and hand are those of the other arm."""
+"""Reference frames of a place. The seat does not move; forearm and hand are those of the other arm."""
 LEFT, RIGHT = 0, 1
 SIDE = (1.0, -1.0)
+"""Sign of x on the left and on the right side."""
 CONTACTS = {"tips": 0.0, "palm": 1.0}
-HIP = 0.50
+"""Position of the point of contact between the fingertips (0) and the palm (1)."""
+HIP_BELOW_NECK = 0.50
+"""In metres."""
 HEAD_PIVOT = np.array((0.0, 0.09, 0.02))
+"""The point around which the head turns, in metres in the head frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +52,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a hand goes and what it does there, written for the left hand; ``mirrored`` gives the right hand's.
+    """Where a hand moves to and what it does there. Written for the left hand; for the right hand, x changes its sign.
 
-    ``at`` is where the fingertips (or the palm) are, in metres of ``frame``; ``swing`` is the amplitude of an oscillation about it.
-    ``aim`` is where the fingers point, ``palm`` where the palm looks, ``pole`` where the elbow is, as directions of the trunk.
-    ``wiggle`` (0…1) is how far the fingers go from ``shape`` towards ``other`` and back with the same frequency.
+    ``at`` is the position of the fingertips (or of the palm, see ``contact``), in metres in the reference frame ``frame``; ``swing`` is
+    the amplitude of an oscillation about it, ``hertz`` its frequency. ``aim``, ``palm`` and ``pole`` are the directions of the fingers, of
+    the palm's normal and of the elbow, in the trunk's frame. ``wiggle`` (0…1) is how far the fingers move from ``shape`` towards
+    ``other`` and back with the same frequency.
     """
 
     frame: int
@@ -70,7 +75,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Move:
-    """A hand leaves for ``pose`` at frame ``start`` and reaches it at frame ``arrive``; it stays until its next move."""
+    """A hand moves to ``pose`` from frame ``start`` to frame ``arrive`` and stays there until its next move."""
 
     start: float
     arrive: float
@@ -79,7 +84,7 @@ class Move:
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """An arm over time: joints (T, 3), the 21 joints of the hand (T, 21, 3), the direction of its fingers (T, 3)."""
+    """An arm over time: its joints (T, 3), the 21 joints of its hand (T, 21, 3), the direction of its fingers (T, 3)."""
 
     shoulder: np.ndarray
     elbow: np.ndarray
@@ -89,7 +94,7 @@ class Arm:
 
 
 def minimum_jerk(s: np.ndarray) -> np.ndarray:
-    """The smoothest rise from 0 at s = 0 to 1 at s = 1 (Flash and Hogan 1985): 10 s³ − 15 s⁴ + 6 s⁵, constant outside."""
+    """The rise from 0 at s = 0 to 1 at s = 1 with the least jerk (Flash and Hogan 1985): 10 s³ − 15 s⁴ + 6 s⁵, constant outside."""
     s = np.clip(s, 0, 1)
     return s**3 * (10 - 15 * s + 6 * s**2)
 
@@ -111,22 +116,22 @@ def unit(v: np.ndarray) -> np.ndarray:
 
 
 def turn(frames: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Each vector (…, 3) turned by its matrix (…, 3, 3)."""
+    """Each vector (…, 3) rotated by its matrix (…, 3, 3)."""
     return (frames @ v[..., None])[..., 0]
 
 
-def points(build: Build, channels: Float[np.ndarray, "T C"], moves: Sequence[Sequence[Move]]) -> Float[np.ndarray, "T 137 3"]:
+def points(build: Build, channels: Float[np.ndarray, "T channels"], moves: Sequence[Sequence[Move]]) -> Float[np.ndarray, "T 137 3"]:
     """The 137 keypoints in space.
 
     Args:
-        channels: the columns of CHANNELS.
-        moves: of the left and of the right hand, in time order and not overlapping, the first one before frame 0.
+        channels: columns as in CHANNELS.
+        moves: of the left and of the right hand, in time order and without overlap; the first one is before frame 0.
     """
     c = channels.T
     length = len(channels)
     trunk = rotation(*(c[CHANNEL[name]] for name in ("yaw", "pitch", "roll")))
-    hip = c[:3].T + np.array((0, HIP, 0))
-    neck = hip + turn(trunk, np.broadcast_to((0.0, -HIP, 0.0), (length, 3)))
+    hip = c[:3].T + np.array((0, HIP_BELOW_NECK, 0))
+    neck = hip + turn(trunk, np.broadcast_to((0.0, -HIP_BELOW_NECK, 0.0), (length, 3)))
     skull = trunk @ rotation(*(c[CHANNEL[name]] for name in ("turn", "nod", "tilt")))
     shift = np.stack([np.zeros(length), c[CHANNEL["stretch"]] - build.neck, c[CHANNEL["thrust"]] - 0.01], -1)
     eyes = neck + turn(trunk, shift) - turn(skull, np.broadcast_to(HEAD_PIVOT * build.head, (length, 3)))
@@ -135,11 +140,19 @@ def points(build: Build, channels: Float[np.ndarray, "T C"], moves: Sequence[Seq
         local = np.stack([np.full(length, SIDE[side] * build.shoulder), build.slope - c[CHANNEL[up]], -c[CHANNEL[forward]]], -1)
         shoulders.append(neck + turn(trunk, local))
     arms = _arms(build, trunk, neck, skull, eyes, shoulders, moves)
-    return _assemble(build, channels, hip, neck, trunk, skull, eyes, arms)
+    return _assemble(build, channels, hip, neck, skull, eyes, arms)
 
 
-def _arms(build, trunk, neck, skull, eyes, shoulders, moves) -> list[Arm]:
-    """Both arms, twice: what one hand does on the other arm is only known once that arm is."""
+def _arms(
+    build: Build,
+    trunk: np.ndarray,
+    neck: np.ndarray,
+    skull: np.ndarray,
+    eyes: np.ndarray,
+    shoulders: Sequence[np.ndarray],
+    moves: Sequence[Sequence[Move]],
+) -> list[Arm]:
+    """Both arms, computed twice: a hand that touches the other arm needs the position of that arm."""
     length = len(neck)
     still = np.broadcast_to(np.eye(3), (length, 3, 3))
     frames = np.stack([still, trunk, skull, trunk, trunk])
@@ -149,7 +162,7 @@ def _arms(build, trunk, neck, skull, eyes, shoulders, moves) -> list[Arm]:
     arms = []
     for side, other in ((LEFT, first[RIGHT]), (RIGHT, first[LEFT])):
         along = unit(other.wrist - other.elbow)
-        # The outside of the other forearm looks at the camera and up: x runs along it, z into it.
+        # The outer side of the other forearm faces the camera and up. In its frame, x is along the forearm and z points into it.
         into = unit(_across(np.broadcast_to((0.0, 0.4, 1.0), along.shape), along))
         frames[FOREARM] = np.stack([along, np.cross(into, along), into], -1)
         origins[FOREARM] = other.elbow
@@ -159,8 +172,16 @@ def _arms(build, trunk, neck, skull, eyes, shoulders, moves) -> list[Arm]:
     return arms
 
 
-def _arm(build, side, frames, origins, trunk, shoulder, moves) -> Arm:
-    """Two-link inverse kinematics from where the hand is to touch to where the elbow is."""
+def _arm(
+    build: Build,
+    side: int,
+    frames: np.ndarray,
+    origins: np.ndarray,
+    trunk: np.ndarray,
+    shoulder: np.ndarray,
+    moves: Sequence[Move],
+) -> Arm:
+    """Two-link inverse kinematics: from the place that the hand touches to the position of the elbow."""
     target, aim, palm, pole, joints, contact = _follow(side, frames, origins, trunk, moves)
     x = unit(aim)
     z = unit(_across(palm, x))
@@ -184,8 +205,8 @@ def _across(v: np.ndarray, axis: np.ndarray) -> np.ndarray:
     return v - (v * axis).sum(-1, keepdims=True) * axis
 
 
-def _follow(side: int, frames, origins, trunk, moves: Sequence[Move]):
-    """What the hand is to touch, its directions, joints and point of contact at each frame, moving from pose to pose."""
+def _follow(side: int, frames: np.ndarray, origins: np.ndarray, trunk: np.ndarray, moves: Sequence[Move]) -> tuple[np.ndarray, ...]:
+    """The place that the hand touches, its directions, joints and point of contact in each frame, as it moves from pose to pose."""
     t = np.arange(len(trunk))
     starts, arrives = (np.array([getattr(move, name) for move in moves]) for name in ("start", "arrive"))
     now = np.clip(np.searchsorted(starts, t, side="right") - 1, 0, None)
@@ -195,7 +216,7 @@ def _follow(side: int, frames, origins, trunk, moves: Sequence[Move]):
     sign = np.array((SIDE[side], 1.0, 1.0))
     at, swing, aim, palm, pole = (np.array(table[name], dtype=float) for name in ("at", "swing", "aim", "palm", "pole"))
     frame, hertz, wiggle = np.array(table["frame"]), np.array(table["hertz"]), np.array(table["wiggle"])
-    # Along the other forearm, x is a distance from its elbow and so knows no side.
+    # In the frame of the other forearm, x is the distance from its elbow, which is not mirrored.
     at, swing = (np.where((frame == FOREARM)[:, None], v, v * sign) for v in (at, swing))
     shape, other = (np.array([shapes.SHAPE_INDEX[name] for name in table[field]]) for field in ("shape", "other"))
     contact = np.array([CONTACTS[name] for name in table["contact"]])[:, None]
@@ -210,13 +231,21 @@ def _follow(side: int, frames, origins, trunk, moves: Sequence[Move]):
 
     blended = [a + (s if a.ndim == 2 else s[..., None]) * (b - a) for a, b in zip(state(before), state(now), strict=True)]
     target, aim, palm, pole, joints, touch = blended
-    # A hand on its way swings out towards the camera, the more the further it goes.
+    # A moving hand takes a path towards the camera; the detour is larger for a longer way.
     away = np.linalg.norm(at[now] - at[before], axis=-1, keepdims=True)
     target = target + 4 * s * (1 - s) * np.minimum(away, 0.4) * np.array((0.0, 0.0, -0.2))
     return target, *(turn(trunk, v * sign) for v in (aim, palm, pole)), joints, touch
 
 
-def _assemble(build, channels, hip, neck, trunk, skull, eyes, arms) -> Float[np.ndarray, "T 137 3"]:
+def _assemble(
+    build: Build,
+    channels: np.ndarray,
+    hip: np.ndarray,
+    neck: np.ndarray,
+    skull: np.ndarray,
+    eyes: np.ndarray,
+    arms: Sequence[Arm],
+) -> Float[np.ndarray, "T 137 3"]:
     length = len(channels)
     out = np.empty((length, 137, 3))
     face = build.face + (channels[:, FIRST_EXPRESSION:] @ shapes.EXPRESSION_BASIS.reshape(-1, 210)).reshape(length, 70, 3)
@@ -229,7 +258,7 @@ def _assemble(build, channels, hip, neck, trunk, skull, eyes, arms) -> Float[np.
     for arm, first in ((arms[RIGHT], 2), (arms[LEFT], 5)):
         out[:, first], out[:, first + 1], out[:, first + 2] = arm.shoulder, arm.elbow, arm.wrist
     out[:, 95:116], out[:, 116:137] = arms[LEFT].hand, arms[RIGHT].hand
-    # Hips, knees, ankles and feet stay where the chair and the floor hold them.
+    # Hips, knees, ankles and feet do not move against each other: chair and floor support them.
     legs = {9: (-0.09, 0, 0), 12: (0.09, 0, 0), 10: (-0.13, 0.02, -0.42), 13: (0.13, 0.02, -0.42), 11: (-0.13, 0.44, -0.40)}
     legs |= {14: (0.13, 0.44, -0.40), 19: (0.14, 0.5, -0.56), 20: (0.18, 0.5, -0.54), 21: (0.13, 0.48, -0.36)}
     legs |= {22: (-0.14, 0.5, -0.56), 23: (-0.18, 0.5, -0.54), 24: (-0.13, 0.48, -0.36)}
@@ -240,7 +269,8 @@ def _assemble(build, channels, hip, neck, trunk, skull, eyes, arms) -> Float[np.
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Where the camera stands and what it does: ``scale`` in pixels per metre at the subject; ``shift`` (T, 2) pixels; ``zoom`` (T,)."""
+    """Position and movement of the camera: angles in radians, ``distance`` in metres, ``scale`` in pixels per metre at the subject,
+    ``center`` in pixels, ``shift`` (T, 2) in pixels, ``zoom`` (T,) as a factor."""
 
     yaw: float
     pitch: float
@@ -253,12 +283,12 @@ class Camera:
 
 
 def view(camera: Camera, space: Float[np.ndarray, "T V 3"]) -> Float[np.ndarray, "T V 3"]:
-    """Points as they lie before the camera: x to the right of its image, y down, z away from it, from the neck of the upright subject."""
+    """Points in the camera's directions: x to the right of the image, y down, z away from the camera; same origin, in metres."""
     turned = rotation(*(np.array([angle]) for angle in (camera.yaw, camera.pitch, camera.roll)))[0]
     return space @ turned.T
 
 
 def project(camera: Camera, seen: Float[np.ndarray, "T V 3"]) -> Float[np.ndarray, "T V 2"]:
-    """Pixels of points before the camera, in perspective; the origin comes at ``center``."""
+    """Pixels of the points that ``view`` gives, in perspective; the origin is at ``center``."""
     scale = camera.scale * camera.zoom[:, None] * camera.distance / (camera.distance + seen[..., 2])
     return seen[..., :2] * scale[..., None] + camera.center + camera.shift[:, None]

@@ -1,8 +1,8 @@
-"""OpenPose's faults: from where the joints are on the image to what a detector says, with scores, errors and gaps.
+"""The faults of OpenPose: from the positions of joints on the image to the output of a detector, with scores, errors and gaps.
 
-Modelled after what its output shows: coordinates on the grid of the network's input, errors that drift and jump, scores a kind of
-joint, face points that a hand covers, hands searched only beside a found wrist and lost when blurred, hidden or in each other's way,
-arms swapped for some frames, nobody found for some more. A joint not found is x = y = score = 0.
+Modelled on the output of OpenPose: coordinates on the grid of the network's input; errors that drift and jump; typical scores for each
+kind of joint; low scores of face points under a hand; hands that are only found next to a found wrist, and not where they are blurred,
+hidden or close to each other; frames with swapped arms; frames without a person. A missing joint has x = y = score = 0.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 WIDTH, HEIGHT = 1280, 720
+"""Of the video, in pixels."""
 BODY, FACE, LEFT_HAND, RIGHT_HAND = slice(0, 25), slice(25, 95), slice(95, 116), slice(116, 137)
 ARMS = ((6, 7, LEFT_HAND), (3, 4, RIGHT_HAND))
-# Nose, neck, arms, hips and legs, eyes, ears, feet.
+# Mean score of each joint of the body: nose, neck, arms, hips and legs, eyes, ears, feet.
 BODY_SCORES = np.array(
     [0.88, 0.72, 0.68, 0.62, 0.60, 0.68, 0.62, 0.60, 0.38, 0.34, 0.2, 0.12, 0.34, 0.2, 0.12, 0.91, 0.91, 0.82, 0.82] + [0.1] * 6
 )
@@ -21,8 +22,8 @@ BODY_SCORES = np.array(
 
 @dataclass(frozen=True)
 class Conditions:
-    """What makes a recording easy or hard: ``scale`` in pixels per metre; ``sharpness`` of hands (0…1) by light and resolution;
-    ``table`` the image row below which the table hides everything, or infinity; ``flaws`` a factor on how often things go wrong."""
+    """How difficult a recording is: ``scale`` in pixels per metre; ``sharpness`` of hands (0…1), from light and resolution; ``table``, the
+    image row below which the table hides everything, or infinity; ``flaws``, a factor on the frequency of errors."""
 
     scale: float
     sharpness: float
@@ -31,28 +32,28 @@ class Conditions:
 
 
 def bursts(rng: np.random.Generator, chance: np.ndarray, mean_length: float) -> Bool[np.ndarray, " T"]:
-    """Spells that begin at each frame with probability ``chance`` (T,) and last geometrically with the given mean."""
+    """Periods that begin at each frame with probability ``chance`` (T,) and have a geometric length with the given mean, in frames."""
     hit = np.zeros(len(chance), dtype=bool)
     for start in np.flatnonzero(rng.random(len(chance)) < chance):
         hit[start : start + rng.geometric(1 / mean_length)] = True
     return hit
 
 
-def drift(rng: np.random.Generator, length: int, width: int, period: float) -> Float[np.ndarray, "T W"]:
-    """``width`` smooth random curves of unit variance that change over about ``period`` frames."""
+def drift(rng: np.random.Generator, length: int, width: int, period: float) -> Float[np.ndarray, "T {width}"]:
+    """``width`` smooth random curves of unit variance and ``length`` frames, which change within about ``period`` frames."""
     knots = rng.standard_normal((int(length / period) + 3, width), dtype=np.float32)
     at = np.arange(length, dtype=np.float32) / np.float32(period) + np.float32(rng.random())
     whole = at.astype(int)
     part = (at - whole)[:, None]
     part = part * part * (3 - 2 * part)
-    # Between two knots the variance dips to half; over all phases it is 0.74.
+    # Midway between two knots the variance is 0.5; averaged over all phases it is 0.74.
     return (knots[whole] + part * (knots[whole + 1] - knots[whole])) / np.float32(0.74**0.5)
 
 
 def detect(
     rng: np.random.Generator, pixels: Float[np.ndarray, "T 137 2"], space: Float[np.ndarray, "T 137 3"], conditions: Conditions
 ) -> Float[np.ndarray, "T 137 3"]:
-    """What OpenPose would have said: (T, 137, 3) float32 of x, y (pixels, two decimals) and score (three decimals)."""
+    """The output of OpenPose: (T, 137, 3) float32, x and y in pixels with two decimals, score with three."""
     scores = _scores(rng, pixels, space, conditions)
     seen = _errors(rng, pixels, scores, conditions)
     out = np.concatenate([seen, scores[..., None]], -1)
@@ -68,7 +69,7 @@ def detect(
     return out.astype(np.float32)
 
 
-def _scores(rng, pixels, space, conditions: Conditions) -> np.ndarray:
+def _scores(rng: np.random.Generator, pixels: np.ndarray, space: np.ndarray, conditions: Conditions) -> np.ndarray:
     """Scores (T, 137) float32, 0 where a joint is not found."""
     length = len(pixels)
     scores = np.empty((length, 137), dtype=np.float32)
@@ -76,13 +77,13 @@ def _scores(rng, pixels, space, conditions: Conditions) -> np.ndarray:
     scores[:, BODY] = body + 0.05 * drift(rng, length, 25, 20) + 0.025 * rng.standard_normal((length, 25), dtype=np.float32)
     point = 0.85 + rng.normal(0, 0.02) + rng.normal(0, 0.025, 70)
     scores[:, FACE] = point + 0.03 * drift(rng, length, 1, 40) + 0.03 * rng.standard_normal((length, 70), dtype=np.float32)
-    # The far ear and the far cheek go when the head turns away.
+    # The far ear is lost when the head turns away, and the scores of the face fall.
     nose, ears = space[:, 0], space[:, 17:19]
     away = np.clip((np.abs(nose[:, None, 0] - ears[..., 0]).min(1) / 0.05), 0, 1)
     far = np.abs(nose[:, None, 0] - ears[..., 0]).argmin(1)
     scores[np.arange(length), 17 + far] *= np.where(away < 0.5, 0.0, away)
     scores[:, FACE] *= (0.7 + 0.3 * away)[:, None]
-    _cover(scores, pixels, space, conditions.scale)
+    _cover(scores, space)
     hidden = pixels[:, BODY, 1] > conditions.table
     scores[:, BODY] *= np.where(hidden, 0.25, 1)
     scores[:, BODY][scores[:, BODY] < 0.07 + 0.1 * rng.random((length, 25), dtype=np.float32)] = 0
@@ -93,8 +94,8 @@ def _scores(rng, pixels, space, conditions: Conditions) -> np.ndarray:
     return np.clip(scores, 0, 1.04)
 
 
-def _cover(scores, pixels, space, scale: float) -> None:
-    """Face points and body joints behind a hand lose score."""
+def _cover(scores: np.ndarray, space: np.ndarray) -> None:
+    """Lower the scores of face points and body joints behind a hand."""
     covered = np.r_[0, 15:19, 25:95]
     for hand in (LEFT_HAND, RIGHT_HAND):
         blobs = space[:, hand][:, [9, 6, 14, 12]].mean(1, keepdims=True), space[:, hand][:, [8, 12, 16]].mean(1, keepdims=True)
@@ -104,7 +105,16 @@ def _cover(scores, pixels, space, scale: float) -> None:
             scores[:, covered] *= 1 - 0.6 * inside
 
 
-def _hand_scores(rng, scores, pixels, space, conditions: Conditions, wrist: int, hand: slice, other: slice) -> None:
+def _hand_scores(
+    rng: np.random.Generator,
+    scores: np.ndarray,
+    pixels: np.ndarray,
+    space: np.ndarray,
+    conditions: Conditions,
+    wrist: int,
+    hand: slice,
+    other: slice,
+) -> None:
     length = len(scores)
     speed = np.linalg.norm(np.gradient(space[:, hand][:, 9], axis=0), axis=-1) * 25 if length > 1 else np.zeros(length)
     meeting = np.linalg.norm(space[:, hand][:, 9] - space[:, other][:, 9], axis=-1) < 0.11
@@ -122,10 +132,10 @@ def _hand_scores(rng, scores, pixels, space, conditions: Conditions, wrist: int,
     scores[no_wrist, hand] = 0
 
 
-def _errors(rng, pixels, scores, conditions: Conditions) -> np.ndarray:
-    """Pixels with the detector's errors, (T, 137, 2): larger where the score is low, and on the grid of what its networks see."""
+def _errors(rng: np.random.Generator, pixels: np.ndarray, scores: np.ndarray, conditions: Conditions) -> np.ndarray:
+    """Pixels with the detector's errors, (T, 137, 2): larger where the score is low, and rounded to the grid of its networks' input."""
     length = len(pixels)
-    # In pixels of 1280 × 720: the body network sees 368 rows, the face and hand networks a crop of 368 rows.
+    # In pixels of 1280 × 720. The input of the body network has 368 rows; that of the face and hand networks is a crop of 368 rows.
     grid = np.concatenate([np.full(25, HEIGHT / 368), np.full(70, 0.0008 * conditions.scale), np.full(42, 0.00095 * conditions.scale)])
     steady = np.concatenate([np.full(25, 1.6), np.full(70, 0.9), np.full(42, 2.2)]) * conditions.scale / 800
     noisy = np.concatenate([np.full(25, 0.45), np.full(70, 0.2), np.full(42, 0.6)]) * conditions.scale / 800
@@ -137,8 +147,8 @@ def _errors(rng, pixels, scores, conditions: Conditions) -> np.ndarray:
     return np.round(raw / grid[:, None]) * grid[:, None]
 
 
-def _swap(rng, out, space, conditions: Conditions) -> None:
-    """Arms, or hands alone, given to the other side; or one hand found twice."""
+def _swap(rng: np.random.Generator, out: np.ndarray, space: np.ndarray, conditions: Conditions) -> None:
+    """Swap arms, or only hands, in some frames; and in others find one hand twice."""
     crossed = space[:, 7, 0] < space[:, 4, 0]
     near = np.linalg.norm(space[:, 7] - space[:, 4], axis=-1) < 0.14
     arms = bursts(rng, conditions.flaws * np.where(crossed, 0.012, 0.0006), 3)

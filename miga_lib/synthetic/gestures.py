@@ -1,8 +1,8 @@
-"""What the subject does: 32 programmes, one a class, that write movements of the hands, trunk, head and face into a script.
+"""The gestures: a programme for each of the 32 classes, which writes movements of hands, trunk, head and face into a script.
 
-A programme knows what its gesture looks like — which effector goes where, how long it stays, what oscillates — and draws the rest:
-which hand, how fast, how far, how completely. Hands that go to a place on the body are in ``touches``, gestures without hands in
-``postures``; here stand those of two hands with each other, and those of speech.
+A programme defines what its gesture looks like: which effector moves where, how long it stays, what oscillates. The rest is random: which
+hand, how fast, how far, how completely. Gestures in which a hand moves to a place on the body are in ``touches``, those without hands in
+``postures``, and those of two hands together and of speech in this module.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from .script import Act, Vector
 from .touches import TOUCHES, times_of, touch, visit
 
 ALONG = (-0.6, -0.2, -0.6)
-"""Where the fingers of hands that lie before the trunk point: inwards and to the camera."""
+"""The direction of the fingers of hands in front of the trunk: inwards and towards the camera."""
 
 
 def _together(act: Act, low: float = 0.26, high: float = 0.40) -> Vector:
@@ -31,17 +31,17 @@ def _pair(act: Act, first: Pose, second: Pose, lingers: float) -> None:
 
 
 def rub_hand(act: Act) -> None:
-    """One hand to and fro over the other, which gives way a little."""
+    """One hand moves back and forth over the other, which moves a little the other way."""
     way = act.one(((0.03, 0.0, 0.01), (0.01, 0.03, 0.01), (0.015, 0.01, -0.03)))
-    swing = tuple(v * act.size(0.5, 1.5) for v in way)
+    swing = (way[0] * act.size(0.5, 1.5), way[1] * act.size(0.5, 1.5), way[2] * act.size(0.5, 1.5))
     held = Pose(SEAT, _together(act), act.near(ALONG, 0.1), (-0.6, 0.3, 0.7), contact="palm", hertz=act.uniform(0.8, 2.8))
     shape, contact, on = act.one(("relaxed", "flat", "claw")), act.one(("palm", "tips")), act.near((0.0, -0.015, -0.015), 0.012)
     rubbing = replace(held, frame=OTHER_HAND, at=on, shape=shape, contact=contact, swing=swing, wiggle=act.uniform(0, 0.3))
-    _pair(act, replace(held, swing=tuple(-0.4 * v for v in swing)), rubbing, 0.15)
+    _pair(act, replace(held, swing=(-0.4 * swing[0], -0.4 * swing[1], -0.4 * swing[2])), rubbing, 0.15)
 
 
 def cross_finger(act: Act) -> None:
-    """The fingers of both hands interlaced, at rest or kneading."""
+    """The fingers of both hands are interlaced, still or moving."""
     wiggle = act.uniform(0.1, 0.5) if act.chance(0.5) else 0.0
     first = Pose(SEAT, _together(act), act.near(ALONG, 0.15), (-0.7, 0.2, 0.5), shape="laced", other="open", contact="palm", wiggle=wiggle)
     first = replace(first, hertz=act.uniform(0.4, 1.5))
@@ -49,7 +49,7 @@ def cross_finger(act: Act) -> None:
 
 
 def minaret_hand(act: Act) -> None:
-    """The fingertips of both hands against each other, pointing up, perhaps tapping."""
+    """The fingertips of both hands touch each other and point up; they may tap."""
     place, up = _together(act, 0.16, 0.32), act.near((-0.35, -0.85, -0.25), 0.12)
     first = Pose(SEAT, place, up, (-0.8, 0.1, 0.3), shape="flat", other="claw", swing=(0.0, act.uniform(0, 0.008), 0.0))
     first = replace(first, hertz=act.uniform(0.8, 2.0), wiggle=act.uniform(0, 0.4))
@@ -57,10 +57,10 @@ def minaret_hand(act: Act) -> None:
 
 
 def play_things(act: Act) -> None:
-    """A pen, a cap or the microphone's foot: small turns of one or both hands at a point on the table."""
+    """A pen, a cap or the stand of the microphone: small movements of one or both hands at a point on the table."""
     place = (act.uniform(0.0, 0.16), act.uniform(0.30, 0.36), act.uniform(-0.42, -0.30))
     pose = Pose(SEAT, place, act.near((-0.5, 0.0, -0.8), 0.15), (-0.4, 0.8, 0.3), shape=act.one(("pinch", "claw", "relaxed")))
-    swing = tuple(act.size(0.2, 1.0) * v for v in (0.015, 0.01, 0.012))
+    swing = (act.size(0.2, 1.0) * 0.015, act.size(0.2, 1.0) * 0.01, act.size(0.2, 1.0) * 0.012)
     pose = replace(pose, other=act.one(("fist", "open")), swing=swing, hertz=act.uniform(0.7, 2.5), wiggle=act.uniform(0.15, 0.6))
     side, times = act.side(), times_of(act)
     visit(act, side, pose, times)
@@ -74,11 +74,11 @@ CROSSED = (
     Pose(TORSO, (-0.14, 0.17, -0.15), (-0.8, -0.2, 0.4), (-0.2, 0.1, 1.0), (0.9, 0.8, 0.0), "flat", contact="palm"),
     Pose(TORSO, (-0.13, 0.22, -0.19), (-0.9, -0.1, 0.3), (0.0, 0.0, 1.0), (0.9, 0.8, 0.0), "relaxed", contact="palm"),
 )
-"""Each hand at the other arm, the second forearm in front of the first."""
+"""Crossed arms: each hand at the other arm, the second forearm in front of the first."""
 
 
 def fold_arm(act: Act) -> None:
-    """Both forearms crossed before the chest; where they rest crossed, they are opened before."""
+    """Both forearms are crossed in front of the chest; where that is the rest pose, the arms open first."""
     side, times, high = act.side(), times_of(act), act.uniform(-0.02, 0.05)
     if act.script.rest[LEFT].frame == act.script.rest[RIGHT].frame == TORSO:
         opened = max(times[0] - 14, act.script.busy)
@@ -86,7 +86,7 @@ def fold_arm(act: Act) -> None:
             apart = act.near((0.16, 0.34, -0.30), 0.03)
             act.script.move(hand, opened, 10, Pose(SEAT, apart, ALONG, (0.0, 1.0, 0.1), contact="palm"))
         late = max(opened + 11 - times[0], 0)
-        times = tuple(time + late for time in times)
+        times = (times[0] + late, times[1] + late, times[2] + late, times[3] + late)
     for hand, pose in ((side, CROSSED[0]), (1 - side, CROSSED[1])):
         at = act.near((pose.at[0], pose.at[1] + high, pose.at[2]), 0.012)
         rub = act.uniform(0.005, 0.02) if act.chance(0.2) else 0.0
@@ -94,7 +94,7 @@ def fold_arm(act: Act) -> None:
 
 
 def withdraw_arms(act: Act) -> None:
-    """From the table back to the body or the lap; the hands lie forward before it begins."""
+    """Hands move from the table back to the body or the lap; before the gesture they move forward."""
     times = times_of(act)
     for side in (LEFT, RIGHT) if act.chance(0.6) else (act.side(),):
         at = (act.uniform(0.03, 0.22), 0.35, act.uniform(-0.44, -0.34))
@@ -112,7 +112,7 @@ BEAT_SHAPES = (("open", "relaxed"), ("relaxed", "flat"), ("point", "relaxed"), (
 
 
 def illustrative(act: Act) -> None:
-    """Beats while speaking: one hand or both, anywhere in front, the head in time with them; the most varied class of all."""
+    """Beats during speech: one hand or both anywhere in front of the body, with nods of the head; the class that varies most."""
     act.script.speeches.append((act.start - 5, act.end + 5))
     if act.chance(0.12):
         _head_talk(act)
@@ -134,10 +134,10 @@ def illustrative(act: Act) -> None:
 
 
 def _beats(act: Act) -> list[Pose]:
-    """Poses around one place, enough for the whole act."""
+    """Random poses around one place, enough for the whole act."""
     center = (act.uniform(-0.04, 0.28), act.uniform(-0.05, 0.36), act.uniform(-0.42, -0.18))
     if act.chance(0.08):
-        center = (act.uniform(0.0, 0.12), act.uniform(-0.3, 0.0), act.uniform(-0.25, -0.12))  # at the face or the head
+        center = (act.uniform(0.0, 0.12), act.uniform(-0.3, 0.0), act.uniform(-0.25, -0.12))  # near the face or the head
     spread, shapes = act.size(0.02, 0.09), act.one(BEAT_SHAPES)
     palm, aim = act.near((-0.4, 0.2, 0.3), 0.5), act.near((-0.3, -0.3, -0.7), 0.3)
     beats = []
@@ -148,7 +148,7 @@ def _beats(act: Act) -> list[Pose]:
 
 
 def _head_talk(act: Act) -> None:
-    """Speech underlined by the head and the brows, perhaps with a lifted hand."""
+    """Speech with movements of the head and the brows, and in some cases a lifted hand."""
     act.script.wave("nod", act.size(0.06, 0.18), act.start, act.end, act.uniform(0.7, 1.8))
     act.script.wave(act.one(("turn", "tilt")), act.size(0.05, 0.25), act.start, act.end, act.uniform(0.4, 1.2))
     act.script.bump("brow", act.uniform(0.2, 1.0), act.start, act.end, 6, 8)
@@ -168,19 +168,19 @@ PROGRAMMES = {
     "illustrative": illustrative,
 }  # fmt: skip
 
-USUAL_LENGTH = 40
-LENGTHS = {
+USUAL_FRAMES = 40
+CLASS_FRAMES = {
     "shake shoulder": 29, "head up": 32, "bite lip": 35, "deep breath": 48, "fold arm": 66, "cross finger": 62, "rub hand": 52,
     "play things": 64, "minaret hand": 58, "arm akimbo": 64, "move torso": 37, "illustrative": 44, "put arm back": 54, "withdraw arms": 30,
 }  # fmt: skip
-"""Median clip lengths in frames, of the classes that are not of the usual length."""
+"""Median clip lengths in frames, of classes whose median is not ``USUAL_FRAMES``."""
 
 
 def clip_length(label: int, rng: np.random.Generator) -> int:
-    """Frames of a clip: log-normal around its class's median; one in thirty was cut down to almost nothing. 2 to 400."""
+    """Length of a clip in frames, 2 to 400: log-normal around the median of its class; 3 % of clips have only 2 to 12 frames."""
     if rng.random() < 0.03:
         return int(rng.integers(2, 13))
-    return int(np.clip(LENGTHS.get(labels.CLASSES[label], USUAL_LENGTH) * np.exp(rng.normal(0, 0.65)), 4, 400))
+    return int(np.clip(CLASS_FRAMES.get(labels.CLASSES[label], USUAL_FRAMES) * np.exp(rng.normal(0, 0.65)), 4, 400))
 
 
 def perform(act: Act, label: int) -> None:

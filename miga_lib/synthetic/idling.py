@@ -1,4 +1,4 @@
-"""What a subject does beside its gestures: resting, fidgeting, swaying, breathing, glancing, blinking and speaking. No label tells it."""
+"""Movements of a subject that have no label: resting, fidgeting, swaying, breathing, glancing, blinking and speaking."""
 
 from dataclasses import replace
 
@@ -25,11 +25,11 @@ SWAYS = {
     "sway": 0.010, "rise": 0.003, "lean": 0.010, "yaw": 0.045, "pitch": 0.022, "roll": 0.022, "left_forward": 0.008, "right_forward": 0.008,
     "left_up": 0.004, "right_up": 0.004, "tilt": 0.05, "turn": 0.05, "nod": 0.05, "thrust": 0.005,
 }  # fmt: skip
-"""How much each channel moves when nothing is done, as standard deviations."""
+"""Standard deviation of each channel at rest, in metres and radians."""
 
 
 def rest(rng: np.random.Generator, who: Subject) -> list[Pose]:
-    """Where the hands rest: both alike, or one of them elsewhere."""
+    """The rest poses of both hands, the same pose or two different ones."""
     names = list(RESTS)
     name, other = names[rng.choice(len(names), p=who.resting)], names[rng.choice(len(names), p=who.resting)]
     if rng.random() < 0.7:
@@ -51,7 +51,7 @@ def _moved(pose: Pose, shift: np.ndarray) -> Pose:
 
 
 def pause(rng: np.random.Generator, script: Script, who: Subject, end: int, start: int) -> None:
-    """Between two gestures: hands that lingered go home or stay, both may rest elsewhere from now on, or fidget where they are."""
+    """Between two gestures: hands may move back to their rest pose, change their rest pose, or fidget."""
     if rng.random() < 0.15:
         script.rest = rest(rng, who)
         for side in (LEFT, RIGHT):
@@ -65,7 +65,7 @@ def pause(rng: np.random.Generator, script: Script, who: Subject, end: int, star
 
 
 def second(rng: np.random.Generator, script: Script, who: Subject, start: int, end: int) -> None:
-    """Now and then something else at the same time as a gesture."""
+    """In some gestures a second movement at the same time."""
     length = end - start
     if rng.random() > 0.22 or length < 12:
         return
@@ -87,7 +87,7 @@ def second(rng: np.random.Generator, script: Script, who: Subject, start: int, e
 
 
 def _fidget(rng: np.random.Generator, script: Script, begin: float, stop: float) -> None:
-    """A hand that is free is shifted, or touches the face for a moment."""
+    """Shift a hand that does not move, or move it to the face for a moment."""
     for side in (LEFT, RIGHT):
         if script.moves[side][-1].arrive < begin:
             pose = _moved(script.rest[side], rng.normal(0, 0.06, 3))
@@ -100,7 +100,7 @@ def _fidget(rng: np.random.Generator, script: Script, begin: float, stop: float)
 
 
 def idle(rng: np.random.Generator, script: Script, who: Subject) -> None:
-    """Posture, sway, breathing, gaze and blinks, at all times."""
+    """Add posture, sway, breathing, gaze and blinks to all frames."""
     length = len(script.channels)
     columns, amounts = [CHANNEL[name] for name in SWAYS], np.array(list(SWAYS.values()))
     for period, share in ((140, 0.85), (25, 0.25)):
@@ -122,7 +122,7 @@ def idle(rng: np.random.Generator, script: Script, who: Subject) -> None:
 
 
 def _glances(rng: np.random.Generator, length: int, middle: float, spread: float) -> np.ndarray:
-    """Where the head looks: it stays for one to six seconds, then turns within half a second."""
+    """The direction of the head in radians: it stays for one to six seconds, then turns within half a second."""
     stays = rng.uniform(25, 150, size=length // 25 + 2)
     step = np.searchsorted(np.cumsum(stays), np.arange(length))
     looks = rng.normal(middle, spread, size=len(stays) + 1)[step]
@@ -131,7 +131,7 @@ def _glances(rng: np.random.Generator, length: int, middle: float, spread: float
 
 
 def speak(rng: np.random.Generator, script: Script, who: Subject) -> None:
-    """The mouth while talking: syllables at three to six a second, in phrases; the head nods to them. Silences keep it shut."""
+    """Add speech: the mouth moves with three to six syllables a second, in phrases, and the head nods. There is none in silences."""
     length = len(script.channels)
     talking = np.repeat(rng.random(length // 40 + 2) < who.style.talk, 40)[rng.integers(40) :][:length].astype(float)
     for start, end in script.speeches:

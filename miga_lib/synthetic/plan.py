@@ -1,4 +1,4 @@
-"""Who is recorded doing what: the sizes, and the videos of each with their subjects, splits and classes."""
+"""The sizes of synthetic sets, and the plan of each video: its subject, its split and the classes of its clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,12 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Size:
-    """How much is generated: ``videos``, ``clips`` and the least clips a class (``floor``) of train, val and test; ``gap`` is the mean
-    number of frames between two gestures, ``classes`` how many classes there are at all, the most frequent ones; ``length`` a factor
-    on the length of clips."""
+    """How much is generated.
+
+    ``videos``, ``clips`` and ``floor``, the smallest number of clips of a class, are those of train, val and test. ``gap`` is the mean
+    number of frames between two gestures, ``classes`` the number of classes, of which the most frequent are taken, and ``length`` a
+    factor on the length of clips.
+    """
 
     videos: tuple[int, int, int]
     clips: tuple[int, int, int]
@@ -38,7 +41,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Plan:
-    """One video: its number, who is in it, its split and the classes of its clips in order."""
+    """One video: its number, its subject, its split and the classes of its clips in time order."""
 
     number: int
     subject: int
@@ -51,21 +54,22 @@ class Plan:
 
 
 def size_named(name: str) -> Size:
-    """The size of that name. Raises ValueError, with the names there are, for any other."""
+    """The size with that name. Raises ValueError for an unknown name; the message lists the known ones."""
     if name not in SIZES:
         raise ValueError(f"size must be one of {', '.join(SIZES)}, got {name!r}")
     return SIZES[name]
 
 
 def class_counts(clips: int, floor: int, classes: int = 32) -> np.ndarray:
-    """Clips a class, (32,) int: in proportion to ``labels.TRAINING_COUNTS`` (the largest remainders rounded up), none under ``floor``.
+    """Number of clips of each class, (32,) int.
 
-    Only the ``classes`` most frequent get any.
+    In proportion to ``labels.TRAINING_COUNTS`` (the largest remainders are rounded up), at least ``floor``; 0 for all but the ``classes``
+    most frequent classes.
     """
     frequency = np.array(labels.TRAINING_COUNTS, dtype=float)
     frequency[np.argsort(-frequency, kind="stable")[classes:]] = 0
     least = np.where(frequency > 0, floor, 0)
-    # What a class gets by its floor is taken off its share, so that the common classes keep their proportions.
+    # The floor of a class is subtracted from its share, so that frequent classes keep their proportions.
     spread = np.maximum(clips * frequency / frequency.sum() - least, 0)
     spread *= (clips - least.sum()) / spread.sum()
     counts = least + spread.astype(int)
@@ -75,7 +79,7 @@ def class_counts(clips: int, floor: int, classes: int = 32) -> np.ndarray:
 
 @cache
 def plans(name: str, seed: int) -> tuple[Plan, ...]:
-    """All videos of a size. Cheap: nothing is generated. Subjects have habits, so a class is not spread evenly over them.
+    """The plans of all videos of a size, which is fast. Subjects have habits, so a class is not spread evenly over them.
 
     Raises ValueError for an unknown size.
     """
@@ -94,7 +98,7 @@ def plans(name: str, seed: int) -> tuple[Plan, ...]:
 
 
 def _allocate(rng: np.random.Generator, people: np.ndarray, counts: np.ndarray) -> list[list[int]]:
-    """Give out the clips of each class to videos, more to the subjects who have that habit; every video gets one at least."""
+    """Distribute the clips of each class over videos, more to subjects with that habit; every video gets at least one clip."""
     habit = {subject: rng.gamma(0.8, size=len(counts)) + 0.1 for subject in sorted(set(people.tolist()))}
     weight = np.stack([habit[subject] for subject in people.tolist()]) * rng.gamma(4, size=(len(people), 1))
     given: list[list[int]] = [[] for _ in people]

@@ -1,4 +1,4 @@
-"""Gestures without hands: of the neck, the head, the trunk, the shoulders and the lips."""
+"""Gestures without hands: of neck, head, trunk, shoulders and lips."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ from .script import Act
 
 
 def _span(act: Act) -> tuple[float, float]:
-    """When a movement without hands begins and ends, around its label."""
+    """First and last frame of a movement: those of its label, with noise."""
     start = act.start + float(np.clip(act.rng.normal(0, 3), -6, 6))
     return start, max(act.end + float(np.clip(act.rng.normal(0, 4), -6, 10)), start + 10)
 
 
 def _ramp(act: Act, start: float, end: float, low: float, high: float) -> float:
-    """Frames that a rise or fall takes: a share of the span, of no more than two seconds."""
+    """Duration of a rise or fall in frames: a share of the span, at most two seconds at pace 1."""
     return float(min(act.uniform(low, high) * (end - start), 50)) / act.style.pace
 
 
 def turtle_neck(act: Act) -> None:
-    """The neck is drawn in or stuck out: the head goes forward or back along itself, with raised shoulders."""
+    """The head moves forward or back, with raised shoulders."""
     start, end = _span(act)
     rise, fall = _ramp(act, start, end, 0.2, 0.4), _ramp(act, start, end, 0.2, 0.4)
     out = act.chance(0.6)
@@ -29,7 +29,7 @@ def turtle_neck(act: Act) -> None:
 
 
 def deep_breath(act: Act) -> None:
-    """Chest and shoulders rise slowly and sink again; the head goes along, the mouth may open on the way out."""
+    """Chest and shoulders rise slowly and sink again; the head moves with them, and the mouth may open when they sink."""
     start, end = _span(act)
     end = max(end, start + 22)
     rise = _ramp(act, start, end, 0.35, 0.5)
@@ -47,7 +47,7 @@ def deep_breath(act: Act) -> None:
 
 
 def move_torso(act: Act) -> None:
-    """The trunk leans, turns or shifts, once or to and fro, and may stay where it came."""
+    """The trunk leans, turns or shifts, once or back and forth, and may stay in its new position."""
     start, end = _span(act)
     ways = {"roll": (0.05, 0.16), "yaw": (0.08, 0.25), "sway": (0.02, 0.07), "pitch": (0.05, 0.14), "lean": (0.02, 0.06)}
     to_and_fro, hertz = act.chance(0.3), act.uniform(0.5, 1.3)
@@ -65,7 +65,7 @@ def move_torso(act: Act) -> None:
 
 
 def sit_straight(act: Act) -> None:
-    """Up from the slump: the trunk goes back and the neck up, the head keeps level; it sinks again over seconds."""
+    """The trunk moves back and up while the head stays level; it sinks again over seconds."""
     start, end = _span(act)
     rise, last, amount = _ramp(act, start, end, 0.4, 0.9), end + act.uniform(50, 150), act.size(0.06, 0.15)
     fall = last - end
@@ -88,7 +88,7 @@ def head_up(act: Act) -> None:
 
 
 def bite_lip(act: Act) -> None:
-    """Lips drawn in, bitten or pressed, once to three times; the jaw is shut meanwhile."""
+    """Lips are drawn in, bitten or pressed, one to three times; mostly without speech."""
     start, end = _span(act)
     times = int(act.rng.integers(1, 4)) if end - start > 30 else 1
     channels = act.one((("tuck_lower",), ("tuck_lower",), ("tuck_upper",), ("tuck_lower", "tuck_upper")))
@@ -106,7 +106,7 @@ def bite_lip(act: Act) -> None:
 
 
 def shake_shoulder(act: Act) -> None:
-    """A shrug, one shoulder's twitch, or both rolled in turn."""
+    """A shrug, a twitch of one shoulder, or both shoulders rolling."""
     start, end = _span(act)
     kind = act.rng.random()
     if kind < 0.4:

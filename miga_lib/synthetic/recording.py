@@ -1,4 +1,4 @@
-"""One video: a subject before a camera, its gestures one after another with idling and speech between, as the detector saw it."""
+"""One video: a subject in front of a camera, with gestures one after another, idling and speech, as the detector saw it."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from .script import Act, Script
 from .subjects import subject
 
 TABLE_EDGE = (0.0, 0.44, -0.36)
-"""Four in five subjects sit at a table; what is lower in the picture than its front edge is hidden."""
+"""A point of the table's front edge, in metres. In four of five videos there is a table; it hides everything below this edge."""
 
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """One recording: ``keypoints`` (T, 137, 3) float32 as x, y, score of a 1280 × 720 video, in the order of ``openpose137``;
-    ``segments`` are (class index, first frame, last frame) of its gestures, in time order."""
+    """One recording: ``keypoints`` (T, 137, 3) float32, x, y (pixels of a 1280 × 720 video) and score, in the order of ``openpose137``;
+    ``segments``, (class index, first frame, last frame) of its gestures in time order."""
 
     id: str
     subject: int
@@ -29,7 +29,7 @@ class Video:
 
 
 def record(chosen: Plan, seed: int, size: str) -> Video:
-    """The video of a plan of ``plans(size, seed)``; it depends on these three alone."""
+    """The video of a plan from ``plans(size, seed)``. It depends only on plan, seed and size."""
     rng = np.random.default_rng([seed, list(SIZES).index(size), chosen.number])
     who = subject(chosen.subject, seed)
     segments, length = _schedule(rng, chosen.labels, size_named(size))
@@ -49,7 +49,7 @@ def record(chosen: Plan, seed: int, size: str) -> Video:
 
 
 def _schedule(rng: np.random.Generator, wanted: tuple[int, ...], size: Size) -> tuple[tuple[tuple[int, int, int], ...], int]:
-    """Segments with gaps between them, and the frames of the whole video."""
+    """Segments with gaps between them, and the number of frames of the video."""
     segments, end = [], int(rng.integers(4, 14))
     for label in wanted:
         start = end + 2 + int(rng.gamma(2, (size.gap - 2) / 2))
@@ -59,12 +59,12 @@ def _schedule(rng: np.random.Generator, wanted: tuple[int, ...], size: Size) -> 
 
 
 def _filming(rng: np.random.Generator, length: int) -> tuple[Camera, Conditions]:
-    """Where the camera stands, how it shakes, pans and zooms; and what the detector makes of the picture."""
+    """Position, shake, pan and zoom of the camera; and the conditions for the detector."""
     scale = float(np.clip(np.exp(rng.normal(np.log(780), 0.22)), 480, 1150))
     shake = drift(rng, length, 2, 9) * rng.gamma(1.5, 0.4) + drift(rng, length, 2, 120) * rng.gamma(2.0, 2.0)
     zoom = 1 + 0.015 * drift(rng, length, 1, 200)[:, 0]
     for start in np.flatnonzero(rng.random(length) < 0.0006):
-        # An operator reframes.
+        # The operator reframes the image.
         ramp = np.clip((np.arange(length) - start) / rng.uniform(10, 40), 0, 1)
         shake = shake + ramp[:, None] * rng.normal(0, (50, 15))
         zoom = zoom * (1 + ramp * rng.normal(0, 0.08))

@@ -1,19 +1,26 @@
-"""How a subject's movements are written down: a script of bumps, waves and moves of the hands, and the act that a gesture fills in."""
+"""The movements of a subject: a script of bumps, waves and moves of the hands, and the act, which is one gesture to be performed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
 from .body import CHANNEL, Move, Pose, minimum_jerk
 
 FPS = 25
+"""Frames per second of a recording."""
 Vector = tuple[float, float, float]
+Option = TypeVar("Option")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a subject moves: ``hand`` preferred and how strongly, size and speed of movements (1 is usual), how much it talks (0…1)."""
+    """How a subject moves.
+
+    ``hand`` is the preferred hand and ``one_sided`` the probability that it is used; ``energy`` and ``pace`` are factors on the size and
+    the speed of movements, about 1; ``talk`` is the share of the time in which the subject speaks (0…1).
+    """
 
     hand: int
     one_sided: float
@@ -24,10 +31,11 @@ class Style:
 
 @dataclass
 class Script:
-    """The movements of one recording, filled from its beginning to its end: channels (T, C), moves of the left and the right hand.
+    """The movements of one recording, filled from its first to its last frame.
 
-    ``rest`` is where each hand rests at present, ``busy`` the last frame of the gesture before; speech must or must not be heard
-    during ``speeches`` and ``silences``.
+    ``channels`` (T, 25) has the columns of ``body.CHANNELS``; ``moves`` are those of the left and the right hand. ``rest`` is the current
+    rest pose of each hand, ``busy`` the last frame of the previous gesture. The subject speaks in all ``speeches`` and is silent in all
+    ``silences``, both (start, end) in frames.
     """
 
     channels: np.ndarray
@@ -38,12 +46,13 @@ class Script:
     speeches: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.moves = tuple([Move(-2.0, -1.0, pose)] for pose in self.rest)
+        left, right = ([Move(-2.0, -1.0, pose)] for pose in self.rest)
+        self.moves = left, right
 
     def move(self, side: int, start: float, duration: float, pose: Pose) -> float:
-        """Send a hand to a pose; gives the frame at which it arrives.
+        """Move a hand to a pose. Returns the frame at which it arrives.
 
-        A hand that is on its way meanwhile hurries if it is more than halfway, and otherwise never set out.
+        Where an earlier move is not finished at ``start``, it is shortened if it is more than half done, and removed otherwise.
         """
         moves = self.moves[side]
         while len(moves) > 1 and start < 0.5 * (moves[-1].start + moves[-1].arrive):
@@ -54,18 +63,18 @@ class Script:
         return moves[-1].arrive
 
     def home(self, side: int, start: float, duration: float) -> None:
-        """Send a hand back to where it rests."""
+        """Move a hand back to its rest pose."""
         self.move(side, start, duration, self.rest[side])
 
     def bump(self, channel: str, amount: float, start: float, end: float, rise: float, fall: float) -> None:
-        """Add a rise that begins at ``start`` and a fall that is over at ``end``, of ``rise`` and ``fall`` frames where they fit."""
+        """Add a rise that begins at ``start`` and a fall that ends at ``end``, of ``rise`` and ``fall`` frames, shortened to fit."""
         t, span = self._span(start, end)
         fit = min(1.0, (end - start) / max(rise + fall, 1e-6))
         up = minimum_jerk((t - start) / max(fit * rise, 1.0)) - minimum_jerk((t - (end - fit * fall)) / max(fit * fall, 1.0))
         self.channels[span, CHANNEL[channel]] += amount * up
 
     def wave(self, channel: str, amount: float, start: float, end: float, hertz: float, phase: float = 0.0) -> None:
-        """Add an oscillation that swells and dies within the span."""
+        """Add an oscillation whose amplitude rises from 0 and falls to 0 within the span."""
         t, span = self._span(start, end)
         envelope = np.minimum(1, 4 * np.sin(np.pi * np.clip((t - start) / max(end - start, 1.0), 0, 1)))
         self.channels[span, CHANNEL[channel]] += amount * envelope * np.sin(2 * np.pi * hertz * (t - start) / FPS + phase)
@@ -77,7 +86,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Act:
-    """One gesture to be performed between two frames, and the dice that its programme throws."""
+    """One gesture to be performed between two frames, and the random choices of its programme."""
 
     script: Script
     style: Style
@@ -89,8 +98,8 @@ class Act:
     def length(self) -> float:
         return max(self.end - self.start, 6.0)
 
-    def one(self, options: Sequence):
-        return options[self.rng.integers(len(options))]
+    def one(self, options: Sequence[Option]) -> Option:
+        return options[int(self.rng.integers(len(options)))]
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -102,17 +111,18 @@ class Act:
         return int(self.rng.choice((-1, 1)))
 
     def size(self, low: float, high: float) -> float:
-        """An amplitude: uniform, times the subject's energy; one in eight is only begun."""
+        """An amplitude: uniform, times the subject's energy; one in eight is only 0.3 to 0.6 of it."""
         return self.uniform(low, high) * self.style.energy * (self.uniform(0.3, 0.6) if self.chance(0.12) else 1.0)
 
     def near(self, place: Vector | np.ndarray, spread: float) -> Vector:
-        """A place, or a direction, that scatters about the given one."""
-        return tuple(float(v) for v in place + self.rng.normal(0, spread, 3))
+        """A place, or a direction, with normal noise around the given one."""
+        x, y, z = (place + self.rng.normal(0, spread, 3)).tolist()
+        return x, y, z
 
     def side(self) -> int:
-        """The hand that does it: mostly the preferred one."""
+        """The hand that performs the gesture: mostly the preferred one."""
         return self.style.hand if self.chance(self.style.one_sided) else 1 - self.style.hand
 
     def travel(self) -> float:
-        """Frames that a hand takes on its way."""
+        """Duration of a hand's move, in frames."""
         return float(np.clip(self.rng.normal(11, 3) / self.style.pace, 4, 22))

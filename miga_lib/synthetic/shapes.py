@@ -1,7 +1,7 @@
-"""The face as 70 landmarks with expressions, and the hand as 21 joints in a few shapes, both in metres in their own frame.
+"""The face as 70 landmarks with expressions, and the hand as 21 joints in eight shapes, each in metres in its own frame.
 
 The head frame has its origin between the eyes: x to the subject's left, y down, z backwards. The hand frame has its origin at the
-wrist: x along the fingers, y towards the thumb, z out of the palm. Numbers are those of an adult of middle size.
+wrist: x along the fingers, y towards the thumb, z out of the palm. Sizes are those of an average adult.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import layouts
 
-# In centimetres, the middle and the subject's left; the right side is its mirror image. The jaw is a curve, below.
+# In centimetres: landmarks in the middle and on the subject's left. The right side is the mirror image. The jaw is a curve, see ``face``.
 LANDMARKS = {
     "chin": (0, 12.0, -7.0),
     "brow_1": (5.8, -1.0, -4.2), "brow_2": (4.9, -1.9, -5.6), "brow_3": (3.7, -2.3, -6.6), "brow_4": (2.5, -2.2, -7.3),
@@ -25,8 +25,9 @@ LANDMARKS = {
 }  # fmt: skip
 SIDED_MOUTH = {"upper_mouth": (0.9, 7.0, -8.6), "lower_mouth": (0.9, 7.15, -8.5)}
 EAR = (0.074, 0.010, 0.015)
+"""The left ear, in metres in the head frame."""
 
-# What one unit of an expression moves, in centimetres: a beginning of landmark names, and the shift of those on the left.
+# Shifts of landmarks by one unit of each expression, in centimetres: the beginning of landmark names, and their shift on the left side.
 EXPRESSIONS: dict[str, dict[str, tuple[float, float, float]]] = {
     "jaw": {
         "chin": (0, 1.9, 0.4), "jaw_1": (0, 1.8, 0.4), "jaw_2": (0, 1.5, 0.3), "jaw_3": (0, 1.1, 0.2), "jaw_4": (0, 0.6, 0.1),
@@ -57,7 +58,7 @@ def face() -> np.ndarray:
         if part.startswith("jaw"):
             step = int(part[-1]) / 8
             angle = step * math.pi / 2
-            # Square-jawed rather than round, and running back towards the ear.
+            # The jaw is rather square and extends back towards the ear.
             point = (7.4 * math.sin(angle) ** 0.6, 0.3 + 11.7 * math.cos(angle) ** 1.1, 6.8 * step**1.2 - 7.0)
         else:
             point = SIDED_MOUTH[part] if side and part in SIDED_MOUTH else LANDMARKS[part]
@@ -67,7 +68,7 @@ def face() -> np.ndarray:
 
 
 def expressions() -> np.ndarray:
-    """What each expression of ``EXPRESSIONS`` moves by, and last a mouth drawn to the subject's left: (10, 70, 3) metres."""
+    """Shifts of landmarks by each of ``EXPRESSIONS``, and last by a mouth drawn to the subject's left: (10, 70, 3) metres."""
     basis = np.zeros((len(EXPRESSIONS) + 1, 70, 3))
     for v, name in enumerate(layouts.FACE_70):
         side, part = _split(name)
@@ -81,12 +82,12 @@ def expressions() -> np.ndarray:
 
 
 def _split(name: str) -> tuple[int, str]:
-    """+1 for a landmark of the subject's left, −1 of the right, 0 of the middle; and its name without the side."""
+    """+1 for a landmark on the subject's left, −1 on the right, 0 in the middle; and its name without the side."""
     side, _, part = name.partition("_")
     return {"left": 1, "right": -1}.get(side, 0), part if side in ("left", "right") else name
 
 
-# How far each finger is bent (0 straight, 1 a fist), thumb first, and how far the fingers are spread, in radians from one to the next.
+# The bend of each finger (0 straight, 1 as in a fist), thumb first; then the angle between neighbouring fingers in radians.
 HAND_SHAPES = {
     "open": (0.10, 0.05, 0.05, 0.08, 0.10, 0.20),
     "flat": (0.25, 0.03, 0.03, 0.03, 0.05, 0.04),
@@ -97,6 +98,7 @@ HAND_SHAPES = {
     "laced": (0.40, 0.62, 0.62, 0.62, 0.62, 0.10),
     "fist": (0.80, 0.95, 0.95, 0.95, 0.95, 0.0),
 }
+# Position (x, y) of the knuckles and lengths of the bones of the four fingers, index finger first, in metres.
 KNUCKLES = ((0.088, 0.022), (0.089, 0.002), (0.083, -0.016), (0.074, -0.033))
 PHALANGES = ((0.044, 0.026, 0.021), (0.049, 0.030, 0.022), (0.045, 0.028, 0.022), (0.036, 0.021, 0.019))
 

@@ -1,4 +1,4 @@
-"""Who is recorded: proportions, face, style of moving, posture and habits of each subject."""
+"""The recorded subjects: proportions, face, style of moving, posture and habits of each."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from .script import Style
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What stays the same in all videos of a person.
+    """The properties of a person, the same in all its videos.
 
-    ``slump`` is how far the trunk leans forward, in radians; ``resting`` the probability of each of ``idling.RESTS``; ``nervous`` that of
-    each kind of thing done beside a gesture.
+    ``slump`` is the forward lean of the trunk in radians; ``resting`` the probability of each of ``idling.RESTS``; ``nervous`` the
+    probability of each kind of second movement during a gesture, see ``idling.second``.
     """
 
     build: Build
@@ -24,12 +24,12 @@ class Subject:
     nervous: np.ndarray
 
 
-# Lap, clasped in the lap, table, clasped on the table, armrest, crossed arms, a hand at the chin, raised: the order of ``idling.RESTS``.
+# Mean probabilities, in the order of ``idling.RESTS``: lap, clasped in lap, table, clasped on table, armrest, crossed, chin, raised.
 USUAL_RESTS = np.array((0.22, 0.10, 0.24, 0.18, 0.10, 0.05, 0.04, 0.07))
 
 
 def subject(number: int, seed: int) -> Subject:
-    """The person of that number; the same in every size."""
+    """The person with that number, the same in every size."""
     rng = np.random.default_rng([seed, 72, number])
     size = rng.normal(1, 0.04)
     face = shapes.FACE * rng.normal(1, (0.05, 0.05, 0.06)) + rng.normal(0, 0.0012, (70, 3)) * (0.5, 1, 1)

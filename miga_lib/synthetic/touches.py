@@ -1,6 +1,6 @@
-"""Gestures in which a hand goes to a place on the body and stays: where each class goes, how the hand looks there, what oscillates.
+"""Gestures in which a hand moves to a place on the body and stays: the places of each class, the shape of the hand, what oscillates.
 
-Places are written for the left hand in metres; see ``body`` for the frames.
+Places are for the left hand, in metres; see ``body`` for the reference frames.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,12 @@ from .script import Act, Vector
 
 @dataclass(frozen=True)
 class Touch:
-    """A class whose effector is a hand at a place: the places in ``frame`` to choose from, how the hand looks, what oscillates."""
+    """A class in which a hand moves to a place on the body.
+
+    ``places`` are the possible places in the reference frame ``frame``, with noise of ``spread`` metres. ``shapes`` are the possible
+    shapes of the hand. ``palm``, ``rubs``, ``wiggles`` and ``both`` are probabilities: of contact with the palm, of an oscillation (of
+    ``swing`` metres and ``hertz``), of moving fingers, of both hands. ``pole`` is the direction of the elbow, as in ``body.Pose``.
+    """
 
     frame: int
     places: tuple[Vector, ...]
@@ -65,13 +70,13 @@ TOUCHES = {
                          shapes=("claw", "relaxed"), palm=0.05, rubs=0.85, swing=0.025, hertz=(1.5, 3.5), wiggles=0.3),
 }  # fmt: skip
 
-# In the trunk's frame, the eyes, the elbow of an arm that is up, and a step towards the body's axis: from these follow where the
-# fingers of a touching hand point and where its palm looks.
+# In the trunk's frame, in metres: the eyes, the elbow of a raised arm, and an offset towards the axis of the body. They determine the
+# directions of the fingers and the palm of a touching hand.
 EYES, ELBOW, AXIS = np.array((0.0, -0.2, 0.0)), np.array((0.28, 0.27, -0.12)), np.array((0.0, -0.05, 0.03))
 
 
 def touch(act: Act, what: Touch) -> None:
-    """One hand, or both, at one of the places; over the forearm, the other arm comes up to be reached."""
+    """One hand, or both, at one of the places. Where that is on the forearm, the other arm moves up."""
     side, index = act.side(), int(act.rng.integers(len(what.places)))
     both = act.chance(what.both)
     times = times_of(act)
@@ -82,7 +87,7 @@ def touch(act: Act, what: Touch) -> None:
     for hand in (side, 1 - side) if both else (side,):
         visit(act, hand, pose, times)
     if what.frame == HEAD and act.chance(0.5):
-        # The head comes to meet the hand.
+        # The head moves towards the hand.
         act.script.bump("nod", act.uniform(0.02, 0.2), times[0], times[3], times[1] - times[0], times[3] - times[2])
         act.script.bump("tilt", act.uniform(-0.1, 0.1), times[0], times[3], times[1] - times[0], times[3] - times[2])
     if what.frame == HEAD and 0.04 < what.places[index][1] < 0.1:
@@ -92,7 +97,7 @@ def touch(act: Act, what: Touch) -> None:
 def _touching(act: Act, what: Touch, place: Vector) -> Pose:
     at = np.array(act.near(place, what.spread))
     if act.chance(0.12):
-        at = at + act.uniform(0.2, 0.7) * np.array((0.04, 0.08, -0.08))  # not quite there
+        at = at + act.uniform(0.2, 0.7) * np.array((0.04, 0.08, -0.08))  # it does not reach the place
     if what.frame == FOREARM:
         aim, palm, way = np.array((-0.6, -0.1, -0.4)), np.array((0.0, 0.5, 0.8)), np.array((1.0, 0.3, 0.0))
     else:
@@ -107,22 +112,22 @@ def _touching(act: Act, what: Touch, place: Vector) -> Pose:
 
 
 def times_of(act: Act) -> tuple[float, float, float, float]:
-    """Frames at which a hand leaves, arrives, leaves again and is back. Annotators are early or late by some frames."""
+    """Frames at which a hand starts, arrives, leaves again and is back. They differ from the labels by some frames, as annotators' do."""
     travel, back = act.travel(), act.travel() * act.uniform(0.9, 1.4)
     start = act.start + float(np.clip(act.rng.normal(0, 3), -6, 6))
     if act.chance(0.12):
-        start = act.start - travel * act.uniform(0.5, 1.0)  # the label begins when the hand is there
+        start = act.start - travel * act.uniform(0.5, 1.0)  # the label begins when the hand has arrived
     start = max(start, act.script.busy)
     end = act.end + float(np.clip(act.rng.normal(0, 4), -8, 8))
     if act.chance(0.15):
-        end = act.end + back * act.uniform(0.4, 1.0)  # the label ends while it stays
+        end = act.end + back * act.uniform(0.4, 1.0)  # the label ends before the hand leaves
     arrive = start + min(travel, max(4.0, 0.6 * act.length))
     end = max(end, arrive + 6)
     return start, arrive, max(arrive + 3, end - back), end
 
 
 def visit(act: Act, side: int, pose: Pose, times: tuple[float, float, float, float], lingers: float = 0.15) -> None:
-    """There, a stay in which the hand may shift a little, and back, unless the hand lingers until it is wanted again."""
+    """Move a hand to a pose, keep it there with small shifts, and move it back; with probability ``lingers`` it stays there instead."""
     start, arrive, leave, end = times
     here = act.script.move(side, start, arrive - start, pose)
     while leave - here > 30 and act.chance(0.6):

@@ -1,4 +1,4 @@
-"""Training: what a network takes (``inputs``), the loop (``loop``), several processes (``distributed``), what is kept (``checkpoint``).
+"""Training: the input of a network (``inputs``), the loop (``loop``), several processes (``distributed``), checkpoints (``checkpoint``).
 
 ``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on several devices.
 """

@@ -11,15 +11,15 @@ from .loop import fit, left_out
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train as the options say. Errors that a user can mend are one line; Ctrl-C ends with status 130."""
+    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status 130."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {processes.MODULE}", description="Train one stream; parameters as in notebooks/04_train.ipynb."
     )
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
-    parser.add_argument("--outputs", default="", help="where runs and caches lie; empty: the repository's outputs/")
+    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
-    parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="go on with what the run's folder holds")
-    parser.add_argument("--devices", default=1, type=int, help="GPUs, or processes on a CPU, to train on; under torchrun it decides")
+    parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="continue the run in the folder")
+    parser.add_argument("--devices", default=1, type=int, help="number of GPUs, or of processes on a CPU; ignored under torchrun")
     for field in fields(Settings):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=f"default {field.default!r}"
@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:
-        print(stopped or "stopped", flush=True)
+        print(str(stopped) or "stopped", flush=True)
         raise SystemExit(130) from None
 
 
 def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, devices: int) -> None:
-    """Train in this process or, where several are asked for, start them; they come here again."""
+    """Train in this process or, where several are requested, start them; each of them calls this function again."""
     settings = settings.resolve()
     world = distributed.join(settings.device)
     if devices != 1 and world.size == 1:
@@ -48,7 +48,7 @@ def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, 
     if world.rank == 0 and world.size > 1:
         print(
             f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of {world.size} processes; "
-            f"the learning rate is that of one process, {settings.learning_rate:g}, and batch norm sees all of them."
+            f"the learning rate is that of one process, {settings.learning_rate:g}, and batch norm uses all of them."
         )
     fit(clips, settings, runs.folder(run or runs.name(settings, data), outputs), resume)
     distributed.leave()

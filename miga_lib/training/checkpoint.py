@@ -1,4 +1,4 @@
-"""What a training run keeps on disk to go on from: the network, the optimiser, and how far it has come."""
+"""Checkpoints of a training run: its network, its optimiser and its position, from which it resumes."""
 
 import io
 import time
@@ -12,39 +12,39 @@ from torch import nn
 from .. import losses, runs
 
 VERSION = 2
-"""Of the checkpoint's form. 1 kept the sums of the losses as a tuple, without names."""
+"""Version of the checkpoint's format. Version 1 stored the sums of the losses as a tuple, without names."""
 SUMS_OF_VERSION_1 = ("loss", "cross_entropy", "semantic")
 POSITION = ("epoch", "step", "sums", "seconds", "rows", "best")
 
 
 @dataclass
 class State:
-    """A run in training. Everything but ``saved`` is kept in its checkpoint."""
+    """The state of a run in training. A checkpoint stores all fields except ``saved``."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
-    """Epochs that are finished."""
+    """Number of finished epochs."""
     step: int = 0
-    """Steps of the current epoch whose update was made."""
+    """Number of finished steps of the current epoch."""
     sums: dict[str, float] = field(default_factory=dict)
-    """Over the clips of the current epoch so far, the sum of the loss and of each of its terms."""
+    """The sum of the loss, and of each of its terms, over the clips of the current epoch so far."""
     seconds: float = 0.0
-    """Spent on the steps of the current epoch."""
+    """Time spent on the steps of the current epoch."""
     rows: tuple[dict[str, float], ...] = ()
     """A row of ``metrics.csv`` for each finished epoch."""
     best: float = -1.0
     """The best validation top-1 so far."""
     saved: float = field(default_factory=time.monotonic)
-    """When the last checkpoint was written."""
+    """When the last checkpoint was written, in seconds of ``time.monotonic``."""
 
     def __post_init__(self) -> None:
         self.sums = dict.fromkeys(("loss", *losses.TERMS), 0.0) | self.sums
 
     def end_epoch(self, row: dict[str, float]) -> bool:
-        """Begin the next epoch; gives whether the one that ends, with its row of metrics, is the best on validation so far.
+        """End the current epoch with its row of metrics. Returns whether it is the best on validation so far.
 
-        Of epochs with equal top-1 the first counts as the best.
+        Of epochs with equal top-1 the first is the best.
         """
         improved = row["val_top1"] > self.best
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
@@ -53,7 +53,7 @@ class State:
         return improved
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all. Raises OSError where it cannot be written; the file before it stays."""
+        """Write a complete checkpoint. Raises OSError where that fails; an older checkpoint then stays as it was."""
         position = {name: getattr(self, name) for name in POSITION}
         weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         buffer = io.BytesIO()
@@ -62,7 +62,7 @@ class State:
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from what ``read`` gave. A term of the loss that the checkpoint does not know starts at 0."""
+        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that is not in the checkpoint starts at 0."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         position = dict(checkpoint["position"])
@@ -77,9 +77,17 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, opened by PyTorch's weights-only loader, which runs no code.
 
     Raises:
-        ValueError: it was written by a later version of this library.
+        ValueError: the file is missing or damaged, or it has the format of a later version of this library.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    way_out = "train the run anew with `resume=False`"
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such checkpoint; {way_out}") from None
+    except Exception as error:  # torch raises half a dozen kinds for a file that is not its own
+        raise ValueError(f"{path}: damaged ({' '.join(str(error).split())[:120] or type(error).__name__}); {way_out}") from None
+    if not isinstance(checkpoint, dict) or not {"model", "optimizer", "position"} <= checkpoint.keys():
+        raise ValueError(f"{path}: not a checkpoint of a training run; {way_out}")
     if (version := checkpoint.get("version", 1)) > VERSION:
-        raise ValueError(f"{path}: a checkpoint of version {version}, this library reads up to {VERSION}; update miga_lib")
+        raise ValueError(f"{path}: checkpoint format {version} is newer than this library, which reads up to {VERSION}; update miga_lib")
     return checkpoint

@@ -1,7 +1,7 @@
-"""The processes that train together: one alone, or as many as ``torchrun`` started.
+"""The processes that train together: a single one, or those that ``torchrun`` started.
 
-What they learn does not depend on how many they are: ``batch_size`` counts the clips of all of them, gradients are those of the mean
-over the whole batch, and batch norm sees all of it on any device. So neither learning rate nor schedule changes with their number.
+The result does not depend on their number: ``batch_size`` counts the clips of all processes, gradients are those of the mean over the
+whole batch, and batch norm uses the whole batch on any device. So learning rate and schedule do not depend on it either.
 """
 
 import gc
@@ -25,45 +25,49 @@ from ..predictions import Predictions
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 TIMEOUT = timedelta(hours=2)
-"""How long processes wait for one that reads clips; one that has died is noticed at once, by ``torchrun``."""
+"""How long processes wait for one that reads clips. A process that died is detected by ``torchrun`` at once."""
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among ``size``; ``rank`` 0 is the one that writes files."""
+    """This process as number ``rank`` of ``size`` processes. Only the process with rank 0 writes files."""
 
     rank: int = 0
     size: int = 1
 
-    def device(self, wanted: str) -> str:
-        """The device of this process: its own GPU where there are several processes. Raises ValueError for one GPU asked for by all."""
-        if self.size == 1 or not wanted.startswith("cuda"):
-            return wanted
-        if wanted != "cuda":
-            raise ValueError(f"device must be auto, cpu or cuda where {self.size} processes train together, got {wanted!r}")
+    def device(self, requested: str) -> str:
+        """The device of this process; with several processes, each has its own GPU.
+
+        Raises:
+            ValueError: one certain GPU is requested for several processes.
+        """
+        if self.size == 1 or not requested.startswith("cuda"):
+            return requested
+        if requested != "cuda":
+            raise ValueError(f"device must be auto, cpu or cuda where {self.size} processes train together, got {requested!r}")
         return f"cuda:{os.environ['LOCAL_RANK']}"
 
     def share(self, rows: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """The part of a batch that this process learns from, or of a set that it predicts: every row in one part, none in two."""
+        """The rows of a batch, or of clips to predict, that this process computes. Each row is in the share of exactly one process."""
         return rows[self.rank :: self.size]
 
     def wrap(self, model: nn.Module, device: str) -> nn.Module:
         """The model with its gradients averaged over the processes, and batch norm over the clips of all of them.
 
-        PyTorch has such a batch norm for GPUs; elsewhere ``normalise`` does the same.
+        PyTorch has such a batch norm for GPUs only; on other devices ``normalise`` is used.
         """
         if self.size == 1:
             return model
-        # Of a kernel of one pixel; its strides mean nothing, so nothing is lost.
+        # This warning is about kernels of one pixel, whose strides have no effect, so nothing is slower.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         if device.startswith("cuda"):
             return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[torch.device(device)])
         for layer in model.modules():
             if isinstance(layer, BATCH_NORM):
-                layer.forward = partial(normalise, layer)
+                layer.forward = partial(normalise, layer)  # type: ignore[method-assign]  # of this one layer
         return DistributedDataParallel(model)
 
-    def sum(self, values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
+    def sum(self, values: Float64[Tensor, " values"]) -> Float64[Tensor, " values"]:
         """The sum over all processes, on the CPU."""
         if self.size > 1:
             values = values.clone()
@@ -71,24 +75,24 @@ class World:
         return values
 
     def gather(self, predictions: Predictions | None, ids: np.ndarray) -> Predictions:
-        """The predictions of all processes, each clip once, in the order of ``ids``; a process without clips gives None."""
+        """The predictions of all processes, each clip once, in the order of ``ids``; a process without clips passes None."""
         parts: list[Predictions | None] = [predictions] * self.size
         if self.size > 1:
             distributed.all_gather_object(parts, predictions)
         every = [part for part in parts if part is not None]
-        columns = (np.concatenate([getattr(part, name) for part in every]) for name in ("ids", "labels", "probabilities"))
-        return Predictions(*columns, every[0].classes).of(ids)
+        columns = {name: np.concatenate([getattr(part, name) for part in every]) for name in ("ids", "labels", "probabilities")}
+        return Predictions(**columns, classes=every[0].classes).of(ids)
 
     def from_first(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives in the first process, which alone calls it, told to all: one look at a disk, one answer."""
-        told = [function(*arguments) if self.rank == 0 else None]
+        """Call a function in the first process only, and return its result in all processes, so that all act on the same files."""
+        result = [function(*arguments) if self.rank == 0 else None]
         if self.size > 1:
-            distributed.broadcast_object_list(told)
-        return told[0]
+            distributed.broadcast_object_list(result)
+        return result[0]
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process goes through the block alone, the others together after it: what it makes there, they find."""
+        """The first process runs the block alone; then the others run it, and find the files that the first one wrote."""
         if self.rank > 0:
             self.wait()
         yield
@@ -96,22 +100,22 @@ class World:
             self.wait()
 
     def wait(self) -> None:
-        """Return once every process has come here."""
+        """Return when every process has called this."""
         self.sum(torch.zeros(1, dtype=torch.float64))
 
 
 def join(device: str) -> World:
-    """The world that ``torchrun`` describes in the environment, or this process alone.
+    """The world that ``torchrun`` describes in environment variables, or this process alone.
 
     Raises:
-        ValueError: restarts on several nodes without the switch that they need.
+        ValueError: restarts are requested on several nodes, without the environment variable that they need.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return World()
     if not distributed.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # Small things go through the CPU on any machine, so that what was tested without GPUs holds with them.
+        # Small messages go through the CPU on any machine, so that tests without a GPU also cover machines with GPUs.
         backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
         store, rank, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
         distributed.init_process_group(backend, store=_fresh(store), rank=rank, world_size=size, timeout=TIMEOUT)
@@ -119,25 +123,25 @@ def join(device: str) -> World:
 
 
 def _fresh(store: distributed.Store) -> distributed.Store:
-    """A part of torchrun's store in which nobody left an address before a restart (PyTorch issue 135712 has what happens else)."""
+    """A part of torchrun's store without the addresses from before a restart; with those, the restart fails (PyTorch issue 135712)."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return store
     if int(os.environ["GROUP_WORLD_SIZE"]) == 1:
         return distributed.PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    if int(os.environ["TORCHELASTIC_MAX_RESTARTS"]):  # the nodes do not agree on how many there were
+    if int(os.environ["TORCHELASTIC_MAX_RESTARTS"]):  # nodes can count restarts differently
         raise ValueError("--max-restarts on several nodes needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of each torchrun")
     return store
 
 
 def leave() -> None:
-    """The end of what ``join`` began."""
+    """End what ``join`` began."""
     if distributed.is_initialized():
-        gc.collect()  # a wrapped model that lives on to the end of the interpreter makes it abort there, one time in three
+        gc.collect()  # a wrapped model that still exists when the interpreter ends makes it abort in one of three cases
         distributed.destroy_process_group()
 
 
 class Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes, and of its gradient on the way back."""
+    """The sum of a tensor over all processes; backward, the sum of its gradient."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -153,7 +157,7 @@ class Sum(torch.autograd.Function):
 
 
 def normalise(layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Float[Tensor, "N C *rest"]) -> Float[Tensor, "N C *rest"]:
-    """A batch norm layer's forward pass, with mean and variance over the batches of all processes, however many clips each has."""
+    """A batch norm layer's forward pass, with mean and variance over the shares of all processes, which may differ in size."""
     if not layer.training:
         return nn.functional.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)
     axes, shape, wide = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)], x.float()
@@ -162,8 +166,10 @@ def normalise(layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Float[
     centred = wide - mean.view(shape)
     variance = Sum.apply(centred.square().sum(axes)) / count
     with torch.no_grad():
-        layer.num_batches_tracked.add_(1)
-        layer.running_mean.lerp_(mean, layer.momentum)
-        layer.running_var.lerp_(variance * count / (count - 1), layer.momentum)
+        momentum = layer.momentum
+        assert momentum is not None, "a batch norm layer without momentum cannot be trained by several processes on CPUs"
+        layer.get_buffer("num_batches_tracked").add_(1)
+        layer.get_buffer("running_mean").lerp_(mean, momentum)
+        layer.get_buffer("running_var").lerp_(variance * count / (count - 1), momentum)
     scale = layer.weight * (variance + layer.eps).rsqrt()
     return (centred * scale.view(shape) + layer.bias.view(shape)).to(x.dtype)

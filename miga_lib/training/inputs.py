@@ -1,7 +1,7 @@
-"""What a network takes: clips on the device, cropped, flipped and drawn there, in training or in test form.
+"""The input of a network: clips on the device, cropped, flipped and drawn there, for training or for test.
 
-All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip: the same clip in the same epoch is always augmented in
-the same way, whatever was computed before.
+All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip. So the augmentation of a clip depends only on the seed,
+the epoch and the clip.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from ..settings import PRESETS, Settings
 
 
 class Inputs:
-    """The clips of one split on the device, drawn as resolved settings say, in training or in test form."""
+    """The clips of one split on the device, and the network's input made from them, for training or for test. Settings are resolved."""
 
     def __init__(self, clips: Clips, settings: Settings) -> None:
         self.settings, self.layout, self.model = settings, layouts.get(settings.layout), settings.of_model
         table = clips.table
         compact = np.concatenate([clips[i] for i in range(len(clips))])
         self.keypoints = torch.from_numpy(compact).to(settings.device)
-        # Copied, since pandas may give arrays that must not be written to, which PyTorch warns about.
+        # Copied, since arrays of pandas may be read-only, which PyTorch warns about.
         self.frames, self.labels = (torch.tensor(table[name].to_numpy(), device=settings.device) for name in ("frames", "label"))
         self.starts = self.frames.cumsum(0) - self.frames
         self.ids = table["id"].to_numpy(str)
@@ -34,7 +34,7 @@ class Inputs:
         return len(self.ids)
 
     def training(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n ..."]:
-        """Augmented inputs of some clips, the same whenever the same clips are asked for in the same epoch."""
+        """Augmented inputs of some clips; the same clip in the same epoch always gives the same input."""
         columns = 5 + alignment.draws(self.settings.temporal, self.settings.frames)
         draws = uniform(len(self), columns, self.settings.seed, epoch)[rows].to(self.settings.device)
         keypoints = self._resample(rows, draws[:, 5:])
@@ -46,12 +46,12 @@ class Inputs:
 
     @property
     def temporal_views(self) -> int:
-        """How many choices of frames a test clip is predicted from."""
+        """How many temporal views of a test clip are predicted; each is another choice of its frames."""
         return PRESETS[self.settings.preset].segment_clips if self.settings.temporal == "segments" else 1
 
     def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
-        """Test inputs of some clips, plain and then mirrored: the arguments of the network, which gives one row for each temporal
-        view, clip after clip."""
+        """Test inputs of some clips, first unchanged and then mirrored: each is the arguments of the network, whose output has one row
+        for each temporal view, clip after clip."""
         side, frames = self.settings.test_size, None
         if self.settings.temporal == "segments":
             pixels, frames = self._segments(rows, side)
@@ -65,9 +65,11 @@ class Inputs:
             yield (view,) if frames is None else (view, frames)
 
     def _segments(self, rows: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """All frames that some view of the clips needs, one after the other in pixels, (1, U, V, 3), and which of them each view needs.
+        """All frames that the views of the clips need, and the frames of each view.
 
-        The views of a clip share one box, as in PySkl, which crops after its test clips are drawn.
+        The views of a clip share one box, as in PySkl, which crops after it has drawn the frames of all views.
+
+        Returns keypoints in pixels, (1, frames, V, 3), and for each view the indices of its T frames among them, (views, T).
         """
         # The same random numbers for all clips, as in PySkl's test clips.
         draws = torch.cat([uniform(1, self.settings.frames, view) for view in range(self.temporal_views)]).to(self.settings.device)
@@ -92,7 +94,7 @@ class Inputs:
 
 @lru_cache(maxsize=4)  # each batch of an epoch asks for the same numbers
 def uniform(rows: int, columns: int, *key: int) -> Float[Tensor, "{rows} {columns}"]:
-    """Uniform random numbers in [0, 1) that depend on ``key`` alone."""
+    """Uniform random numbers in [0, 1) that depend only on ``key``."""
     return torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed_of(*key)))
 
 

@@ -1,7 +1,7 @@
-"""The training loop: ``fit`` trains one stream of one model as its settings say, and leaves a run folder.
+"""The training loop: ``fit`` trains one stream of one model by its settings, and writes a run folder.
 
-All random numbers are drawn from (seed, epoch, clip) or (seed, epoch, step). So a run that was stopped anywhere goes on to the same
-bits as one that was not stopped, and there is no random state to keep.
+All random numbers depend on (seed, epoch, clip) or (seed, epoch, step) only. So a run that was stopped and resumed gives the same bits
+as one that was not stopped, and checkpoints need no random state.
 """
 
 import math
@@ -28,13 +28,13 @@ from .inputs import Inputs, seed_of, uniform
 from .networks import autocast, build, predict, seeded
 
 MAX_GRADIENT_NORM = 40.0
-"""Longer gradients are scaled down to this norm, as in PySkl's recipe."""
+"""Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""
 
 CHECKPOINT_SECONDS = 30.0
-"""The most work, in seconds, that a kill in the middle of an epoch loses."""
+"""Time between checkpoints within an epoch: a kill loses no more work than this."""
 
 IDS_SHOWN = 8
-"""How many clips of a batch an error names."""
+"""How many clips of a batch an error message lists."""
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -53,19 +53,19 @@ def print_epoch(row: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What stays the same from the first step of a run to the last."""
+    """The parts of a run that no step changes, but for the weights of the network."""
 
     settings: Settings
-    """Resolved."""
+    """Resolved settings."""
     run: Path
     world: World
     inputs: Inputs
     """The training clips."""
     class_embeddings: Float[Tensor, "K E"]
     network: nn.Module
-    """The model, wrapped where several processes train it."""
-    compiled: nn.Module
-    """The same for batches of the usual size, compiled where that pays."""
+    """The model; wrapped where several processes train it."""
+    compiled: Callable[..., tuple[Tensor, Tensor]]
+    """The network for full batches; compiled where that saves time."""
     progress: Progress
     interrupted: Callable[[], bool]
     """Whether Ctrl-C was pressed."""
@@ -73,26 +73,26 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """A step that was computed and whose loss was not read yet, since to read it is to wait for the GPU."""
+    """A step that was started and whose loss was not read yet, since reading it waits for the GPU."""
 
-    values: Float[Tensor, " n"]
-    """Over the clips of this process, the sum of the loss and of each of its terms; and the gradient norm."""
+    values: Float[Tensor, " values"]
+    """The sum of the loss, and of each of its terms, over the clips of this process; and the gradient norm."""
     ids: np.ndarray
-    """Of the clips of the whole batch."""
+    """Ids of the clips of the whole batch."""
     steps: int
-    """In the epoch."""
+    """Number of steps in the epoch."""
 
     def settle(self, task: Task, state: State, stop: bool, save: bool) -> tuple[bool, bool]:
         """Wait for the step, add its losses to the state, and report it to ``progress``.
 
         Args:
-            stop, save: what this process requests.
+            stop, save: whether this process requests to stop, and to save.
 
         Returns:
-            Whether any process requests to stop, and to save: all processes get the same answer after the same step.
+            Whether any process requested to stop, and to save: the same in all processes after the same step.
 
         Raises:
-            FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any saves the update.
+            FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any of them saves the update.
         """
         summed = task.world.sum(torch.cat([self.values.cpu().double(), torch.tensor([stop, save]).double()])).tolist()
         *losses_of_step, gradient_norm, any_stop, any_save = summed
@@ -110,16 +110,17 @@ class Pending:
 
 
 def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progress: Progress = print_epoch) -> dict[str, Any]:
-    """Train, keep the epoch that is best on validation, predict validation and test clips with it, and leave all of it in ``run``.
+    """Train, keep the epoch that is best on validation, predict validation and test clips with it, and write everything into ``run``.
 
-    Under ``torchrun`` each process learns from its share of every batch; ``batch_size`` counts the clips of all processes together,
-    so the learning rate needs no change, see ``distributed``. Ctrl-C stops after the current step, with a checkpoint; a second one
-    stops at once. Either way the same call goes on from there. The caller's random generators are left as they were.
+    Under ``torchrun`` each process computes its share of every batch. ``batch_size`` counts the clips of all processes together, so the
+    learning rate does not depend on their number; see ``distributed``. Ctrl-C stops after the current step, with a checkpoint; a second
+    Ctrl-C stops at once. In both cases the same call resumes the run. The caller's random generators are not changed.
 
     Args:
         clips: with a train and a val split; ``left_out`` says which training clips are not used.
-        resume: go on with what the folder holds, or return its result where it is finished; if False, train anew and replace it.
-        progress: called with epoch, step, steps and loss after each step, and after each epoch also with its row of ``metrics.csv``.
+        resume: continue the run in the folder, or return its result where it is finished; if False, train anew and replace it.
+        progress: called with epoch, step, steps and loss after each step, and at the end of each epoch also with its row of
+            ``metrics.csv``.
 
     Returns:
         The content of ``result.json``: settings, environment, seconds, the best epoch and the scores of each split.
@@ -127,8 +128,8 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
     Raises:
         ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a run with other settings
             or clips.
-        RuntimeError: another process is training in the folder.
-        FloatingPointError: loss or gradient are no longer finite; the message names epoch, step and clips.
+        RuntimeError: another process trains in the folder.
+        FloatingPointError: the loss or the gradient is not finite; the message names epoch, step and clips.
         OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
     """
     settings = settings.resolve()
@@ -147,7 +148,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
 
 
 def _train_epoch(task: Task, state: State) -> None:
-    """The steps of an epoch that are left: forward, backward, settle the step before, update, save if it is time."""
+    """The remaining steps of an epoch: forward, backward, settle the previous step, update, save where that is due."""
     settings, world = task.settings, task.world
     order = batches(len(task.inputs), settings, state.epoch)
     task.network.train()
@@ -161,13 +162,13 @@ def _train_epoch(task: Task, state: State) -> None:
         rows = world.share(batch)
         parts = forward(task, rows, state.epoch, task.compiled if len(batch) == settings.batch_size else task.network)
         state.optimizer.zero_grad()
-        # Processes average their gradients; the factor makes that the mean over the clips of the whole batch.
+        # Processes average their gradients; with this factor the average is the gradient of the mean over the whole batch.
         (parts["loss"] * (len(rows) * world.size / len(batch))).backward()
         gradient_norm = nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
 
-        # All processes agree on these, one step late, so that all save and stop after the same step.
+        # `settle` brings these requests to all processes one step later, so that all of them save and stop after the same step.
         requested = task.interrupted(), world.rank == 0 and time.monotonic() - state.saved > CHECKPOINT_SECONDS
-        # Only now that a GPU has this step to work on is the step before waited for.
+        # The previous step is only waited for now, when the GPU already has this step to compute.
         stop, save = pending.settle(task, state, *requested) if pending else (False, False)
         state.optimizer.step()
         values = torch.stack([*(value.detach() * len(rows) for value in parts.values()), gradient_norm])
@@ -180,10 +181,10 @@ def _train_epoch(task: Task, state: State) -> None:
         if world.rank == 0 and (stop or save):
             state.save(task.run / "last.ckpt")
         if stop:
-            raise KeyboardInterrupt(f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; run the same again to go on")
+            raise KeyboardInterrupt(f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; run the same again to resume")
 
 
-def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: nn.Module) -> dict[str, Tensor]:
+def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: Callable[..., tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The loss of some training clips, and its terms."""
     with autocast(task.settings):
         logits, embedding = network(task.inputs.training(rows, epoch))
@@ -194,9 +195,12 @@ def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: nn.Module)
 def start(
     clips: Clips, settings: Settings, run: Path, world: World, progress: Progress, interrupted: Callable[[], bool]
 ) -> tuple[Task, State]:
-    """Everything that the first step needs, from the folder's checkpoint where it has one."""
+    """Everything that the first step needs; the state is that of the folder's checkpoint where it has one."""
     inputs = Inputs(_learnable(clips), settings)
-    clips.split("val")
+    if not (clips.split("val").table["label"] >= 0).any():
+        raise ValueError("the class of every validation clip is unknown, so no epoch can be chosen; give data with labels in split val")
+    if twice := sorted({name for name in clips.classes if clips.classes.count(name) > 1}):
+        raise ValueError(f"class names must differ, {twice[0]!r} is there more than once; correct the names of the classes in the data")
     if (smallest := min(len(rows) for rows in batches(len(inputs), settings, 0))) < world.size:
         raise ValueError(f"a step of {smallest} clips cannot be shared by {world.size} processes; use fewer, or a larger batch_size")
     class_embeddings = _class_embeddings(clips, settings)
@@ -216,7 +220,7 @@ def start(
 
 
 def _validate(task: Task, state: State, clips: Clips) -> None:
-    """The end of an epoch: scores on the validation clips, a row of metrics, checkpoints."""
+    """The end of an epoch: scores of the validation clips, a row of metrics, checkpoints."""
     scores = metrics.scores(predict(state.model, clips, task.settings, task.world))
     row = {"epoch": state.epoch + 1, **{name: total / len(task.inputs) for name, total in state.sums.items()}}
     row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
@@ -232,7 +236,9 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
 
 
 def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
-    """Predictions of the best epoch's network, their scores, and last of all ``result.json``."""
+    """Predictions of the best epoch's network, their scores, and last ``result.json``."""
+    if task.world.rank == 0:
+        runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
     best = task.world.from_first(checkpoint.read, task.run / "best.ckpt")
     state.model.load_state_dict(best["model"])
     splits = [split for split in ("val", "test") if (clips.table["split"] == split).any()]
@@ -255,7 +261,7 @@ def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
 
 
 def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, float]:
-    """Predict clips, keep the predictions, and score them where labels are known."""
+    """Predict clips, save the predictions, and return their scores where labels are known."""
     predicted = predict(state.model, clips, task.settings, task.world)
     if task.world.rank == 0:
         predicted.save(path)
@@ -263,52 +269,62 @@ def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, f
 
 
 def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
-    """The result of a run that is finished; otherwise make sure that the folder is this run's own."""
+    """The result of a finished run, or None. A folder of another run is refused; a new run removes old files and writes its settings."""
     about = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
-    path = run / "settings.json"
-    if resume and path.exists():
-        kept = runs.read_json(path)
-        # Settings that the run's version did not know have the value that it used.
-        before = asdict(Settings(**kept["settings"] | {"device": "cpu", "precision": "fp32"}).resolve())
-        may_change = ("device", "precision")  # between a run's first and last day
+    path = run / runs.SETTINGS
+    runs.require_own_folder(run, runs.FILES)
+    kept_files = [name for name in runs.FILES if (run / name).exists()]
+    if resume and kept_files:
+        if not path.exists():
+            raise ValueError(f"{run}: has {kept_files[0]} and no {path.name}; restore it, or train anew with `resume=False`")
+        kept = runs.read_json(path, "settings", "data")
+        before = asdict(Settings.of_run(kept["settings"]))
+        may_change = ("device", "precision")  # between the parts of a run that was interrupted
         differing = [name for name, value in about["settings"].items() if name not in may_change and before[name] != value]
-        if differing or kept["data"] != about["data"]:
+        unchecked = {key: value for key, value in about["data"].items() if key != "checksum"}  # as runs of earlier versions have it
+        if differing or kept["data"] not in (about["data"], unchecked):
             what = ", ".join(f"{name}={before[name]!r}" for name in differing) or "other clips"
             raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
-        return runs.result(run) if (run / runs.RESULT).exists() else None
-    for name in (runs.RESULT, "last.ckpt", "best.ckpt", "metrics.csv", "val.npz", "test.npz"):
+        if not (run / runs.RESULT).exists():
+            return None
+        result = runs.result(run)
+        if lost := [name for name in ("last.ckpt", "best.ckpt") if not (run / name).exists()]:
+            raise ValueError(f"{run}: the finished run lost {lost[0]}; restore it, or train anew with `resume=False`")
+        # Lost predictions are made again from the checkpoints, from which nothing has to be trained.
+        return result if all((run / name).exists() for name in ("metrics.csv", *(f"{split}.npz" for split in result["scores"]))) else None
+    for name in runs.FILES:
         (run / name).unlink(missing_ok=True)
     runs.write_json(path, about | {"environment": runs.environment()})
     return None
 
 
 def batches(count: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
-    """The rows of each training batch of an epoch: a new order each time, every clip once."""
+    """The rows of each training batch of an epoch: every clip once, in a new order in each epoch."""
     order = uniform(1, count, settings.seed, epoch, 1)[0].argsort()
     parts = list(order.split(settings.batch_size))
-    if len(parts) > 1 and len(parts[-1]) < settings.batch_size / 2:  # batch norm learns little from a few clips
+    if len(parts) > 1 and len(parts[-1]) < settings.batch_size / 2:  # batch norm of a few clips is inaccurate
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
 
 
 def learning_rate(settings: Settings, done: float) -> float:
-    """Cosine annealing from the initial rate to 0; ``done`` is the share of all steps that are finished."""
+    """The learning rate by cosine annealing, from the initial one to 0; ``done`` is the share of all steps that are finished."""
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def left_out(clips: Clips) -> str:
-    """How many training clips nothing can be learnt from, in words. They are still predicted where they are asked for."""
+    """A sentence with the number of training clips that cannot be used. Predictions of them are still possible."""
     table = clips.split("train").table
     unknown, empty = int((table["label"] < 0).sum()), int((table["missing"] == 1).sum())
-    return f"Left out of training: {unknown} clips of unknown class, {empty} without a single joint."
+    return f"Left out of training: {unknown} clips of unknown class, {empty} without any joint."
 
 
 def _learnable(clips: Clips) -> Clips:
-    """The training clips of known class that have a joint. Raises ValueError where there are none."""
+    """The training clips with a known class and at least one joint. Raises ValueError where there are none."""
     train = clips.split("train")
     rows = (train.table["label"] >= 0) & (train.table["missing"] < 1)
     if not rows.any():
-        raise ValueError(f"there is nothing to learn from any of the {len(train)} training clips. {left_out(clips)}")
+        raise ValueError(f"none of the {len(train)} training clips can be used. {left_out(clips)}")
     return train.where(rows.to_numpy())
 
 
@@ -318,7 +334,7 @@ def _class_embeddings(clips: Clips, settings: Settings) -> Float[Tensor, "K E"]:
 
 
 def _worth_compiling(settings: Settings) -> bool:
-    """Compiling takes most of a minute and pays on a GPU, 1.9 times the clips a second there, where a run takes many minutes."""
+    """Compiling takes up to a minute and makes a GPU 1.9 times as fast, so it saves time in runs of many minutes on a GPU."""
     return settings.device.startswith("cuda") and settings.preset == "paper" and settings.of_model.compiles
 
 
@@ -327,9 +343,9 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
 
 
 def _position(task: Task, state: State, steps: int) -> dict[str, int]:
-    """How far the run is, for ``progress``."""
+    """The position of the run, as ``progress`` gets it."""
     return {"epoch": state.epoch + 1, "epochs": task.settings.epochs, "step": state.step, "steps": steps}
 
 
 def _report_nothing(row: dict[str, Any]) -> None:
-    """The progress of all processes but the first."""
+    """The ``progress`` of all processes except the first."""

@@ -1,8 +1,7 @@
-"""Networks of settings: built, read from a finished run, and asked for predictions."""
+"""Networks: built from settings, loaded from a finished run, and used for predictions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from .inputs import Inputs
 
 
 def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
-    """The untrained network of resolved settings, on its device, its weights drawn from the seed alone."""
+    """The untrained network of resolved settings, on its device. Its initial weights depend on the seed only."""
     layout, model = layouts.get(settings.layout), settings.of_model
     arguments = model.sizes[settings.preset].arguments
     with seeded(settings.device, settings.seed):
@@ -38,24 +37,24 @@ def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
 
 @contextmanager
 def seeded(device: str, seed: int) -> Iterator[None]:
-    """A block whose random numbers, on the CPU and on a device, depend on the seed alone; the caller's generators are left as they were."""
+    """A block whose random numbers, on the CPU and on the device, depend on the seed only. The caller's generators are not changed."""
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 
 
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
-    """The best network of a finished run, and its settings on that device, ready for ``predict``."""
+    """The best network of a finished run, and its settings for this device: the arguments of ``predict``."""
     result = runs.result(run)
-    settings = replace(Settings(**result["settings"] | {"device": device, "precision": "auto"})).resolve()
+    settings = Settings.of_run(result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
     model.load_state_dict(read(run / "best.ckpt")["model"])
     return model.eval(), settings
 
 
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
-    """Test-time predictions of clips by a model of those (resolved) settings; each process predicts its share of the clips."""
-    memory = nullcontext() if world else processes.kept_memory()  # `fit`, which passes its world, keeps memory already
+    """Predictions of clips by a model, from their test views. Settings are resolved. Each process predicts its share of the clips."""
+    memory = nullcontext() if world else processes.kept_memory()  # `fit`, which passes its world, is already within it
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
     predicted = None
@@ -69,5 +68,5 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
 
 
 def autocast(settings: Settings) -> torch.autocast:
-    """The arithmetic of resolved settings."""
+    """The numerical precision of resolved settings, as a block."""
     return torch.autocast(torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16")

@@ -1,4 +1,4 @@
-"""Starting the processes that train together from within another one, stopping one where it is clean, and keeping its memory."""
+"""Starting several training processes from another process, stopping a process after a step, and keeping the memory of a process."""
 
 import ctypes
 import os
@@ -22,10 +22,10 @@ from ..settings import Settings
 MODULE = "miga_lib.training"
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""What ``mallopt`` of glibc sets: how many free bytes are kept; from what size on pieces are mapped apart, which are never kept; and
-how many of these there may be."""
-USUAL = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
-"""What glibc comes to by itself where large pieces are freed; once one of these was set, it no longer moves them."""
+"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes from which a piece of memory gets a mapping
+of its own, which is never kept; and the largest number of such mappings."""
+GLIBC_VALUES = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
+"""The values that glibc reaches by itself after large pieces were freed. It stops adapting them once a program has set one."""
 
 
 def launch(
@@ -39,24 +39,24 @@ def launch(
 ) -> dict[str, Any]:
     """Train as ``training.fit`` does, in ``devices`` processes of this machine: one for each GPU, or sharing the CPU.
 
-    It is the command ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this works from a
-    notebook that has a GPU in use. Ctrl-C is passed on to them and they are waited for; where this process dies, they end at the
-    next line that they have to say.
+    It runs ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this works from a notebook that
+    already uses a GPU. Ctrl-C is passed on to them, and this function waits until they end. Where this process is killed, they end
+    when they next print a line.
 
     Args:
-        data, outputs, run, resume: as ``04_train`` has them.
-        show: told each line that the processes print.
+        data, outputs, run, resume: as the parameters of ``04_train``.
+        show: called with each line that the processes print.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
         ValueError: fewer devices than 1, or more than there are GPUs.
-        RuntimeError: the processes failed; with the reason that they gave, or the end of what they said.
+        RuntimeError: the processes failed; the message is their error, or the end of their output.
     """
     on_gpus = settings.resolve().device.startswith("cuda")
     if devices < 1 or (on_gpus and devices > torch.cuda.device_count()):
-        most = f" and no more than the {torch.cuda.device_count()} GPUs of this machine" if on_gpus else ""
+        most = f" and at most the {torch.cuda.device_count()} GPUs of this machine" if on_gpus else ""
         raise ValueError(f"devices must be 1 or more{most}, got {devices}")
     given = {"data": data, "outputs": outputs, "run": run, **asdict(settings)}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
@@ -65,7 +65,7 @@ def launch(
 
 
 def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> None:
-    # The dashes keep torchrun from taking our --run for one of its own options.
+    # Without the dashes torchrun takes our --run for one of its own options.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "-m", "--", MODULE, *options]
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
@@ -74,6 +74,7 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
         subprocess.Popen(command, stderr=errors, env=environment, **pipes) as job,
     ):
+        assert job.stdout is not None  # it is a pipe
         try:
             for line in job.stdout:
                 show(line.rstrip("\n"))
@@ -86,16 +87,16 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
             job.terminate()
         if job.returncode:
             errors.seek(0)
-            said = errors.read()
-            reasons = [line.partition(": ")[2] for line in said.splitlines() if line.startswith(f"python -m {MODULE}: ")]
-            raise RuntimeError(reasons[0] if reasons else f"{' '.join(command)} failed:\n{said[-2000:]}")
+            printed = errors.read()
+            reasons = [line.partition(": ")[2] for line in printed.splitlines() if line.startswith(f"python -m {MODULE}: ")]
+            raise RuntimeError(reasons[0] if reasons else f"{' '.join(command)} failed:\n{printed[-2000:]}")
 
 
 @contextmanager
 def postponed_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let a block ask whether Ctrl-C was pressed, and stop where it is clean; a second Ctrl-C interrupts at once.
+    """Within it, the first Ctrl-C only sets a flag, which the block can read and then stop where it chooses; a second one stops at once.
 
-    Python tells the main thread alone of signals, so nothing is postponed in another one.
+    Gives a function that returns the flag. In Python only the main thread gets signals; in other threads the flag is never set.
     """
     pressed: list[int] = []
 
@@ -118,12 +119,12 @@ def postponed_interrupt() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Within it, memory that is freed stays with the process, for the next step to use; at the end it goes back to the system.
+    """Within it, the process keeps freed memory and uses it again in the next step; at the end it returns the memory to the system.
 
-    The maps of a batch are far larger than what glibc keeps by itself. It would hand each of them back once it is freed, and get it
-    again page by page, each of them zeroed: more than half of the time of a CPU step of the `paper` network. The price is that what
-    the process holds at its peak is about 1.5 times as much. Where another library allocates memory, this does nothing. It does
-    not nest: the end of the inner one is the end of both.
+    The maps of a batch are far larger than the memory that glibc keeps by itself. So each of them would be returned when it is freed
+    and requested again page by page, each page zeroed, which takes more than half of the time of a CPU step of the `paper` network.
+    The cost is a peak memory of the process about 1.5 times as large. Without glibc this does nothing. It cannot be nested: the end
+    of the inner block ends both.
     """
     libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
     if libc:
@@ -133,6 +134,6 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         if libc:
-            for parameter, value in USUAL.items():
+            for parameter, value in GLIBC_VALUES.items():
                 libc.mallopt(parameter, value)
             libc.malloc_trim(0)

@@ -1,7 +1,7 @@
-"""A viewer of clips: picked, played and compared in the browser, which draws from what the kernel sends once for each clip.
+"""A viewer that shows, plays and compares clips in the browser. The kernel sends each clip once.
 
-The kernel's part is here: what there is to pick from, the keypoints of the clip that is picked and of what stands beside it, and a
-still picture for wherever no browser draws. All drawing is in ``viewer.js``.
+This module is the kernel's part: the list of clips, the keypoints of the chosen clip and of the figure beside it, and a still picture
+for places without a browser. All drawing is in ``viewer.js``.
 """
 
 import base64
@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import matplotlib as mpl
@@ -25,6 +26,7 @@ from .. import alignment, augmentation, layouts, plots
 from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
+from ..settings import PRESETS
 
 BESIDE = {
     "nothing": "nothing",
@@ -34,38 +36,39 @@ BESIDE = {
     "mirrored": "mirrored",
     "nearest": "nearest other class",
 }
-"""What may stand beside a clip: itself in ``length`` frames by each method of ``alignment``, mirrored, or ``nearest``."""
+"""What can be shown beside a clip: the clip aligned to ``length`` frames by each method of ``alignment``, mirrored, or ``nearest``."""
 
-INKS = {
+COLOURS = {
     "light": plots.SIDES | {"missing": "#707070"},
     "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#a0a0a0"},
 }
-"""Colours on a light and on a dark page, told apart with any kind of colour vision."""
-HEAT = {"size": 56, "sigma": 0.6, "rgb": [0, 158, 115]}
-"""The overlay's maps: as large as those of the paper in training, merged by maximum."""
+"""Colours on a light and on a dark page, distinct with any colour vision."""
+HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
+"""Size (px), sigma (px) and colour of the overlaid heatmap. Its size is that of the paper's training input."""
 
 
 class SkeletonViewer(anywidget.AnyWidget):
     """The clips of a table, played in the browser.
 
-    Pick by split, class and id; space plays, arrow keys step. A missing joint is a ring where it was seen nearest in time. What
-    cannot be shown is said in the viewer, never raised: no clips, a clip without a person, predictions of other classes.
+    Clips are chosen by split, class and id. Space plays, arrow keys step. A missing joint is drawn as a ring at its position nearest in
+    time. If something cannot be shown (no clips, a clip without a person, predictions of other classes), the viewer says so and does
+    not raise.
 
-    In exported HTML the clip that the cell showed first can be played without a kernel. Where a notebook holds saved widget state,
-    as papermill's outputs do, nbconvert prefers that, which draws only with internet; for a page that stands alone::
+    In exported HTML the clip that the cell showed first can be played without a kernel. If a notebook has saved widget state, as
+    papermill's outputs do, nbconvert prefers that, which needs internet. For a page that works offline::
 
         jupyter nbconvert --to html --NbConvertBase.display_data_priority='["text/html", "image/png", "text/plain"]' notebook.ipynb
 
     Args:
-        clips: what there is to pick from, in table order.
-        predictions: of some or all of the clips, such as those of a run's ``val.npz`` and ``test.npz``; joined on ids.
+        clips: listed in the order of their table.
+        predictions: of some or all of the clips, such as a run's ``val.npz`` and ``test.npz``. They are joined on ids.
         clip: the first one shown, by row or id.
-        beside: what stands beside it, one of ``BESIDE``.
-        length: frames T that a clip is brought to for comparison.
-        rate: frames a second at speed 1.
+        beside: what is shown beside it, one of ``BESIDE``.
+        length: frames T to which a clip is aligned for comparison.
+        rate: frames per second at speed 1.
 
     Raises:
-        ValueError: an id or row that no clip has, another ``beside``, a length below 1.
+        ValueError: an unknown id, row or ``beside``, or a length below 1.
     """
 
     _esm = Path(__file__).with_name("viewer.js")
@@ -87,20 +90,21 @@ class SkeletonViewer(anywidget.AnyWidget):
             raise ValueError(f"`beside` must be one of {', '.join(BESIDE)}, got {beside!r}")
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
-        self._clips, self._length, self._poses = clips, length, None
+        self._clips, self._length = clips, length
+        self._poses: tuple[Tensor, Tensor] | None = None
         runs = [predictions] if isinstance(predictions, Predictions) else list(predictions)
         self._notices = [notice for run in runs if (notice := mismatch(run, clips.classes))]
         fitting = [run for run in runs if not mismatch(run, clips.classes)]
         self._probabilities = {id: row for run in fitting for id, row in zip(run.ids.tolist(), run.probabilities, strict=True)}
         if self._probabilities and not self._probabilities.keys() & set(clips.table["id"]):
-            predicted = f"The run predicts {len(self._probabilities)} clips and none of these {len(clips)}"
-            self._notices.append(f"{predicted}: there are no bars to show; give the data that it was tested on.")
-        choice = {"row": self._row(clip) if len(clips) else -1, "beside": beside}
+            found = f"The run predicts {len(self._probabilities)} clips, but none of these {len(clips)}"
+            self._notices.append(f"{found}: no bars are shown. Give the data that it was tested on.")
+        choice: dict[str, Any] = {"row": self._row(clip) if len(clips) else -1, "beside": beside}
         super().__init__(_list=self._describe(rate), _choice=choice, _clip=self._prepare(**choice))
-        self.observe(self._answer, "_choice")
+        self.observe(self._send_choice, "_choice")
 
     def show(self, clip: int | str) -> None:
-        """Show another clip, by row or id, wherever the viewer is displayed. Raises ValueError where there is none."""
+        """Show another clip, by row or id, in all displays of the viewer. Raises ValueError if there is none."""
         self._choice = self._choice | {"row": self._row(clip)}
 
     def _row(self, clip: int | str) -> int:
@@ -109,18 +113,18 @@ class SkeletonViewer(anywidget.AnyWidget):
             raise ValueError(f"there is no clip {clip!r} among the {len(ids)} clips; give a row, or an id such as {ids[0]!r}")
         return ids.index(clip) if isinstance(clip, str) else int(clip)
 
-    def _answer(self, change: dict) -> None:
+    def _send_choice(self, change: dict[str, Any]) -> None:
         self._clip = self._prepare(**change["new"])
 
-    def _describe(self, rate: float | int) -> dict:
-        """All there is to pick from, a column of bytes for each property of the clips."""
-        table, known = self._clips.table, narrowed(self._clips.layout)
+    def _describe(self, rate: float | int) -> dict[str, Any]:
+        """The list of clips, as bytes for each column; and the choices of the controls."""
+        table, known = self._clips.table, available_layouts(self._clips.layout)
         split_names = table["split"].unique().tolist()
-        guesses = [int(self._probabilities[id].argmax()) if id in self._probabilities else -1 for id in table["id"]]
+        predicted = [int(self._probabilities[id].argmax()) if id in self._probabilities else -1 for id in table["id"]]
         return {
             "ids": "\n".join(table["id"]),
             "labels": _bytes(table["label"], "<i2"),
-            "guesses": _bytes(guesses, "<i2"),
+            "predicted": _bytes(predicted, "<i2"),
             "splits": _bytes(table["split"].map(split_names.index), "u1"),
             "frames": _bytes(table["frames"], "<i4"),
             "classes": list(self._clips.classes),
@@ -129,14 +133,15 @@ class SkeletonViewer(anywidget.AnyWidget):
             "shown": [layout["name"] for layout in known].index(self._clips.layout.name),
             "comparisons": [[key, text.format(self._length)] for key, text in BESIDE.items()],
             "rate": float(rate),
-            "inks": INKS,
-            "heat": HEAT,
+            "colours": COLOURS,
+            "heatmap": HEATMAP,
             "scale": [mpl.colors.to_hex(colour) for colour in mpl.colormaps["cividis"](np.linspace(0, 1, 16))],
         }
 
-    def _prepare(self, row: int, beside: str) -> dict:
-        """One clip as the browser takes it, and whatever is to be said of it."""
-        sent = {"row": row, "wish": beside, "messages": list(self._notices), "main": None, "beside": None, "bars": None}
+    def _prepare(self, row: int, beside: str) -> dict[str, Any]:
+        """One clip in the form that the browser takes, and the messages about it."""
+        sent: dict[str, Any] = {"row": row, "requested": beside, "messages": list(self._notices)}
+        sent |= {"main": None, "beside": None, "bars": None}
         if not len(self._clips):
             sent["messages"].append("There are no clips to show: the selection is empty.")
             return sent
@@ -148,21 +153,22 @@ class SkeletonViewer(anywidget.AnyWidget):
         if not (keypoints[..., 2] > 0).any():
             sent["messages"].append(f"Clip {clip['id']} has no person: no joint was found in any of its {len(keypoints)} frames.")
         sent["main"] = _figure(f"{clip['id']}: {self._name(row)}", keypoints)
-        if beside == "nearest" and (row := self.nearest(row)) is None:
-            sent["messages"].append("No clip of another class shares enough joints with this one to stand beside it.")
-        elif beside == "nearest":
-            sent["beside"] = _figure(f"nearest: {self._clips.table['id'].iloc[row]}, {self._name(row)}", self._clips[row])
+        if beside == "nearest":
+            if (other := self.nearest(row)) is None:
+                sent["messages"].append("No clip of another class has enough joints in common with this one to be compared.")
+            else:
+                sent["beside"] = _figure(f"nearest: {self._clips.table['id'].iloc[other]}, {self._name(other)}", self._clips[other])
         elif beside != "nothing":
-            other = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]))
-            sent["beside"] = _figure(BESIDE[beside].format(self._length), other)
+            changed = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]))
+            sent["beside"] = _figure(BESIDE[beside].format(self._length), changed)
         return sent
 
     def _name(self, row: int) -> str:
         label = self._clips.table["label"].iloc[row]
         return self._clips.classes[label] if label >= 0 else "class unknown"
 
-    def _bars(self, id: str, label: int) -> list[dict]:
-        """The five most probable classes, and the true one where it is not among them; empty for a clip without prediction."""
+    def _bars(self, id: str, label: int) -> list[dict[str, Any]]:
+        """The five most probable classes, and the true one if it is not among them; empty for a clip without prediction."""
         if id not in self._probabilities:
             return []
         probabilities = self._probabilities[id]
@@ -172,15 +178,15 @@ class SkeletonViewer(anywidget.AnyWidget):
         return [{"name": names[k], "probability": float(probabilities[k]), "rank": order.index(k) + 1, "truth": k == label} for k in shown]
 
     def nearest(self, row: int) -> int | None:
-        """The row of the clip of another known class that moves most like this one, see ``nearest``; None where there is none."""
+        """The row of the clip of another known class with the most similar motion, see ``nearest``; None if there is none."""
         if self._poses is None:
             self._poses = poses(self._clips)
         labels = torch.tensor(self._clips.table["label"].to_numpy())
         return nearest(*self._poses, labels, row)
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        """The widget, and for wherever there is none a page that plays alone, a still picture, and a line of text."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget; and, for places without widgets, a page that plays without a kernel, a still picture, and a line of text."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         picture = base64.b64encode(self._still()).decode()
         return data | {"text/html": self._page(picture), "image/png": picture}, metadata
 
@@ -189,7 +195,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         return f"SkeletonViewer of {len(self._clips)} clips, showing {shown}"
 
     def _still(self) -> bytes:
-        """Frames of the clip that is shown, and whatever is said of it, as a png file."""
+        """Frames of the clip that is shown, and the messages about it, as a png file."""
         keypoints = self._clips[self._choice["row"]] if self._clip["main"] else np.zeros((0, 0, 3))
         figure = Figure(figsize=(9, 2.3 if len(keypoints) else 0.8), layout="constrained")
         figure.suptitle("\n".join([repr(self), *self._clip["messages"]]), fontsize=9)
@@ -206,7 +212,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         return file.getvalue()
 
     def _page(self, picture: str) -> str:
-        """A piece of a page: the picture, and a script that puts the viewer in its place where scripts run."""
+        """HTML of the picture, and a script that replaces it by the viewer where scripts run."""
         state = {name: getattr(self, name) for name in ("_list", "_choice", "_clip")} | {"css": str(self._css)}
         content = json.dumps(state, default=lambda raw: {"base64": base64.b64encode(raw).decode()}).replace("<", "\\u003c")
         place = f"miga-{uuid.uuid4().hex}"
@@ -219,7 +225,7 @@ class SkeletonViewer(anywidget.AnyWidget):
 
 
 def mismatch(predictions: Predictions, classes: Sequence[str]) -> str:
-    """How the classes of predictions differ from these, in a sentence; empty where they are the same."""
+    """A sentence on how the classes of predictions differ from these classes; empty if they are the same."""
     theirs, ours = [str(name) for name in predictions.classes], list(classes)
     if theirs == ours:
         return ""
@@ -227,11 +233,11 @@ def mismatch(predictions: Predictions, classes: Sequence[str]) -> str:
     found = f"The run predicts {len(theirs)} classes and the data have {len(ours)}"
     if len(theirs) == len(ours):
         found = f"The run's class {differing[0]} is {theirs[differing[0]]!r} and the data's is {ours[differing[0]]!r}"
-    return f"{found}: no bars are shown; give a run of these classes."
+    return f"{found}: no bars are shown. Give a run of these classes."
 
 
-def narrowed(source: Layout) -> list[dict]:
-    """The layouts to which ``source`` can be narrowed, fewest joints first, each as the browser takes it."""
+def available_layouts(source: Layout) -> list[dict[str, Any]]:
+    """The layouts whose joints ``source`` has, fewest joints first, each in the form that the browser takes."""
     targets = [layouts.get(name) for name in layouts.names() if name != source.name]
     targets = [target for target in targets if set(target.joints) <= set(source.joints)] + [source]
     return [
@@ -240,14 +246,14 @@ def narrowed(source: Layout) -> list[dict]:
             "joints": list(target.joints),
             "rows": layouts.selection(source, target).tolist(),
             "limbs": [list(limb) for limb in target.limbs],
-            "sides": [side if (side := joint.partition("_")[0]) in ("left", "right") else "middle" for joint in target.joints],
+            "sides": [side if side in ("left", "right") else "middle" for side in (joint.partition("_")[0] for joint in target.joints)],
         }
         for target in sorted(targets, key=lambda target: len(target.joints))
     ]
 
 
 def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int, width: int) -> np.ndarray:
-    """A clip (T, V, 3) mirrored in a video ``width`` px wide, or in ``length`` frames by a method of ``alignment``, without chance."""
+    """A clip (T, V, 3), mirrored in a video ``width`` px wide, or aligned to ``length`` frames by a method without randomness."""
     given = torch.tensor(keypoints)
     if method == "mirrored":
         return augmentation.flip(given[None], layout, torch.tensor([True]), width)[0].numpy()
@@ -256,9 +262,9 @@ def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int,
 
 
 def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[Tensor, "N D"]]:
-    """Every clip as D = frames × joints places, aligned, centred and scaled to unit spread, and which of them were found.
+    """Each clip as D = frames × joints positions, aligned, centred and scaled to a spread of 1; and which of them were found.
 
-    Of layouts that have them, the 22 joints of body and fingertips stand for all.
+    If the layout has the 22 joints of ``imigue22`` (body and fingertips), only these are used.
     """
     body = layouts.get("imigue22")
     joints = layouts.selection(clips.layout, body) if set(body.joints) <= set(clips.layout.joints) else np.arange(len(clips.layout.joints))
@@ -277,9 +283,9 @@ def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[
 
 
 def nearest(places: Float[Tensor, "N D 2"], present: Bool[Tensor, "N D"], labels: Int[Tensor, " N"], row: int) -> int | None:
-    """The row of another known label whose places, from ``poses``, differ least from this row's in the mean square.
+    """The row with another known label whose positions, from ``poses``, have the smallest mean squared distance to those of this row.
 
-    The mean goes over the places found in both, at least half of this row's; None where no row has them.
+    The mean is over the positions found in both rows. These must be more than half of this row's; None if no row has so many.
     """
     both = present & present[row]
     apart = ((places - places[row]).square().sum(-1) * both).sum(1) / both.sum(1)
@@ -287,7 +293,7 @@ def nearest(places: Float[Tensor, "N D 2"], present: Bool[Tensor, "N D"], labels
     return int(apart.where(possible, torch.inf).argmin()) if possible.any() else None
 
 
-def _figure(title: str, keypoints: np.ndarray) -> dict:
+def _figure(title: str, keypoints: np.ndarray) -> dict[str, Any]:
     return {"title": title, "frames": len(keypoints), "keypoints": _bytes(keypoints, "<f4")}
 
 

@@ -1,18 +1,18 @@
-// The skeleton viewer: clips are picked, played and drawn here; the kernel sends each clip once.
+// The skeleton viewer: clips are chosen, played and drawn here. The kernel sends each clip once.
 //
 // T frames, V joints. The points of a figure are T × V × (x, y, score); a joint is missing where its score is 0.
 
-const ROW = 24; // height of a row in the list of clips, in CSS pixels
-const REACH = 12; // how near to a joint the pointer must be, in CSS pixels
-const TRAIL = 10; // frames
-const PATIENCE = 3000; // milliseconds after which a wish that the kernel has not met is mentioned
+const ROW_HEIGHT = 24; // of the list of clips, in CSS pixels
+const POINTER_REACH = 12; // largest distance from the pointer to a joint that it points at, in CSS pixels
+const TRAIL_LENGTH = 10; // in frames
+const KERNEL_TIMEOUT = 3000; // in milliseconds; after it a message says that the kernel has not answered
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const SIDES = ["middle", "left", "right"];
 const HELP = "Skeleton viewer. Space plays, arrow keys step, Home and End jump, brackets change the speed.";
 
 export default { render };
 
-// Show the viewer in a page without a kernel, in place of the still picture there.
+// Replace the still picture in a page without a kernel by the viewer.
 export function playAlone(id) {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   const revive = (key, value) => (value?.base64 === undefined ? value : bytes(value.base64));
@@ -28,17 +28,17 @@ function render({ model, el }) {
   const stages = [makeStage(), makeStage()];
   const message = make("div", { class: "miga-message", role: "status" });
   const bars = make("div", { class: "miga-bars" });
-  const clips = makeClips(list, (row) => wish({ row }));
-  const controls = makeControls(list, model.get("_choice").beside, looks, { go, toggle, wish, prepare, redraw });
+  const clips = makeClips(list, (row) => request({ row }));
+  const controls = makeControls(list, model.get("_choice").beside, looks, { go, toggle, request, prepare, redraw });
   const canvases = make("div", { class: "miga-stages" }, ...stages.map((stage) => stage.panel));
   const parts = [clips.filters, message, clips.panel, canvases, controls.transport, controls.options, makeLegend(list), bars];
   const root = make("div", { class: "miga-viewer", role: "group", tabindex: 0, "aria-label": HELP }, ...parts);
-  root.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the keys
-  root.draws = { count: 0, milliseconds: 0 }; // for whoever measures
-  let clip, frames, request, before, waiting, ink;
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the keys
+  root.draws = { count: 0, milliseconds: 0 }; // read by the benchmark
+  let clip, frames, scheduled, before, timeout, colours;
 
   function receive() {
-    clearTimeout(waiting);
+    clearTimeout(timeout);
     clip = model.get("_clip");
     frames = Math.max(clip.main?.frames ?? 1, 1);
     looks.at = 0;
@@ -50,15 +50,15 @@ function render({ model, el }) {
   function say(lines) {
     message.replaceChildren(...lines.map((line) => make("p", {}, line)));
   }
-  function wish(change) {
-    clearTimeout(waiting);
-    if (model.alone) return say([...clip.messages, "Another clip or comparison needs a running kernel. This one can be played."]);
+  function request(change) {
+    clearTimeout(timeout);
+    if (model.alone) return say([...clip.messages, "Another clip or comparison needs a running kernel. This clip can be played."]);
     const choice = { ...model.get("_choice"), ...change };
-    if (choice.row === clip.row && choice.beside === clip.wish) return;
+    if (choice.row === clip.row && choice.beside === clip.requested) return;
     model.set("_choice", choice);
     model.save_changes();
-    const text = "The kernel has not answered: it is busy or gone. The clip that is shown can be played.";
-    waiting = setTimeout(() => say([...clip.messages, text]), PATIENCE);
+    const text = "The kernel does not answer: it is busy or was stopped. This clip can be played.";
+    timeout = setTimeout(() => say([...clip.messages, text]), KERNEL_TIMEOUT);
   }
   function prepare() {
     for (const [stage, sent] of [[stages[0], clip.main], [stages[1], clip.beside]]) {
@@ -69,7 +69,7 @@ function render({ model, el }) {
     redraw();
   }
   function redraw() {
-    request ??= requestAnimationFrame(tick);
+    scheduled ??= requestAnimationFrame(tick);
   }
   function go(frame) {
     looks.at = ((frame % frames) + frames) % frames;
@@ -81,7 +81,7 @@ function render({ model, el }) {
     redraw();
   }
   function tick(now) {
-    request = undefined;
+    scheduled = undefined;
     if (looks.playing) {
       looks.at = (looks.at + ((now - (before ?? now)) / 1000) * list.rate * looks.speed) % frames;
       before = now;
@@ -92,14 +92,14 @@ function render({ model, el }) {
   function draw() {
     const start = performance.now();
     const t = Math.floor(looks.at);
-    ink ??= findInk(root, list); // styles count only in the page
+    colours ??= findColours(root, list); // computed styles exist only once the viewer is in the page
     controls.show(t, frames);
-    for (const stage of stages) if (!stage.panel.hidden) drawStage(stage, t, frames, looks, ink);
+    for (const stage of stages) if (!stage.panel.hidden) drawStage(stage, t, frames, looks, colours);
     root.draws.count += 1;
     root.draws.milliseconds += performance.now() - start;
   }
   function refit() {
-    ink = undefined; // the theme may have changed
+    colours = undefined; // the theme may have changed
     clips.refresh();
     redraw();
   }
@@ -107,8 +107,8 @@ function render({ model, el }) {
     const t = Math.floor(looks.at);
     const acts = { ArrowLeft: () => go(t - 1), ArrowRight: () => go(t + 1), Home: () => go(0), End: () => go(frames - 1), " ": toggle };
     const act = { ...acts, "[": () => controls.faster(-1), "]": () => controls.faster(1) }[event.key];
-    const taken = "select, input:not([type=range]), [role=listbox]" + (event.key === " " ? ", button" : "");
-    if (!act || event.target.matches(taken) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const ownKeys = "select, input:not([type=range]), [role=listbox]" + (event.key === " " ? ", button" : "");
+    if (!act || event.target.matches(ownKeys) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     act();
   }
@@ -127,21 +127,21 @@ function render({ model, el }) {
   el.replaceChildren(root);
   receive();
   return () => {
-    clearTimeout(waiting);
-    cancelAnimationFrame(request);
+    clearTimeout(timeout);
+    cancelAnimationFrame(scheduled);
     for (const observer of [sizes, themes]) observer.disconnect();
     model.off("change:_clip", receive);
   };
 }
 
-// ---- The list of clips: all are filtered, only those in sight are in the page.
+// ---- The list of clips: all are filtered, only the visible ones are in the page.
 
 function makeClips(list, pick) {
   const ids = list.ids === "" ? [] : list.ids.split("\n");
   const sought = ids.map((id) => id.toLowerCase());
-  const [labels, guesses] = [numbers(list.labels, Int16Array), numbers(list.guesses, Int16Array)];
+  const [labels, predicted] = [numbers(list.labels, Int16Array), numbers(list.predicted, Int16Array)];
   const [splits, lengths] = [numbers(list.splits, Uint8Array), numbers(list.frames, Int32Array)];
-  const verdicts = ids.map((_, row) => (guesses[row] < 0 || labels[row] < 0 ? "none" : guesses[row] === labels[row] ? "right" : "wrong"));
+  const verdicts = ids.map((_, row) => (predicted[row] < 0 || labels[row] < 0 ? "none" : predicted[row] === labels[row] ? "right" : "wrong"));
   const nameOf = (label) => (label < 0 ? "unknown" : list.classes[label]);
   const wanted = { split: "all", label: "all", verdict: "all", text: "" };
   let [rows, chosen, cursor] = [[], -1, 0];
@@ -163,18 +163,18 @@ function makeClips(list, pick) {
     const fits = (key, value) => wanted[key] === "all" || wanted[key] === String(value);
     const keep = (row) => fits("split", splits[row]) && fits("label", labels[row]) && fits("verdict", verdicts[row]);
     rows = [...ids.keys()].filter((row) => keep(row) && sought[row].includes(wanted.text));
-    count.value = rows.length || !ids.length ? `${rows.length} of ${ids.length} clips` : "no clip fits";
-    all.style.height = `${rows.length * ROW}px`;
+    count.value = rows.length || !ids.length ? `${rows.length} of ${ids.length} clips` : "no clip matches";
+    all.style.height = `${rows.length * ROW_HEIGHT}px`;
     cursor = Math.max(rows.indexOf(chosen), 0);
     reveal();
   }
   function reveal() {
-    panel.scrollTop = Math.min(Math.max(panel.scrollTop, (cursor + 1) * ROW - panel.clientHeight), cursor * ROW);
+    panel.scrollTop = Math.min(Math.max(panel.scrollTop, (cursor + 1) * ROW_HEIGHT - panel.clientHeight), cursor * ROW_HEIGHT);
     refresh();
   }
   function refresh() {
-    const first = Math.max(Math.floor(panel.scrollTop / ROW) - 2, 0);
-    const last = Math.min(first + Math.ceil(panel.clientHeight / ROW) + 5, rows.length);
+    const first = Math.max(Math.floor(panel.scrollTop / ROW_HEIGHT) - 2, 0);
+    const last = Math.min(first + Math.ceil(panel.clientHeight / ROW_HEIGHT) + 5, rows.length);
     all.replaceChildren(...rows.slice(first, last).map((row, i) => option(row, first + i)));
     panel.setAttribute("aria-activedescendant", rows.length ? `${name}-${cursor}` : "");
   }
@@ -182,7 +182,7 @@ function makeClips(list, pick) {
     const texts = [{ right: "✓ ", wrong: "✗ ", none: "" }[verdicts[row]] + ids[row], nameOf(labels[row]), lengths[row]];
     const aria = { "aria-selected": row === chosen, "aria-setsize": rows.length, "aria-posinset": place + 1 };
     const node = make("div", { role: "option", id: `${name}-${place}`, ...aria }, ...texts.map((text) => make("span", {}, text)));
-    node.style.top = `${place * ROW}px`;
+    node.style.top = `${place * ROW_HEIGHT}px`;
     node.title = `${texts[0]}, ${texts[1]}, ${texts[2]} frames`;
     node.classList.toggle("miga-cursor", place === cursor);
     node.addEventListener("click", () => move(place));
@@ -201,7 +201,7 @@ function makeClips(list, pick) {
   find.addEventListener("input", () => narrow({ text: find.value.trim().toLowerCase() }));
   panel.addEventListener("scroll", refresh);
   panel.addEventListener("keydown", (event) => {
-    const page = Math.max(Math.floor(panel.clientHeight / ROW) - 1, 1);
+    const page = Math.max(Math.floor(panel.clientHeight / ROW_HEIGHT) - 1, 1);
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length }[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -213,7 +213,7 @@ function makeClips(list, pick) {
 
 // ---- Controls
 
-function makeControls(list, beside, looks, { go, toggle, wish, prepare, redraw }) {
+function makeControls(list, beside, looks, { go, toggle, request, prepare, redraw }) {
   const set = (name, act) => (value) => act((looks[name] = value));
   const step = (by) => () => go(Math.floor(looks.at) + by);
   const play = makeButton("Play or pause (space)", "▶", toggle);
@@ -226,7 +226,7 @@ function makeControls(list, beside, looks, { go, toggle, wish, prepare, redraw }
   const layouts = list.layouts.map((layout, i) => [i, `${layout.name} (${layout.rows.length})`]);
   const options = [
     makeSelect("Layout", layouts, list.shown, (value) => set("layout", prepare)(list.layouts[value])),
-    makeSelect("Beside", list.comparisons, beside, (value) => wish({ beside: value })),
+    makeSelect("Beside", list.comparisons, beside, (value) => request({ beside: value })),
     makeSelect("Score", same("size", "colour", "off"), "size", set("scores", redraw)),
     makeSelect("Heatmap", same("off", "joints", "limbs"), "off", set("heat", redraw)),
   ];
@@ -252,7 +252,7 @@ function makeControls(list, beside, looks, { go, toggle, wish, prepare, redraw }
 }
 
 function makeLegend(list) {
-  const texts = { left: "subject’s left", right: "subject’s right", middle: "middle", missing: "missing: its place nearest in time" };
+  const texts = { left: "subject’s left", right: "subject’s right", middle: "middle", missing: "missing: position nearest in time" };
   const spots = Object.entries(texts).map(([name, text]) => make("span", { class: `miga-${name}` }, text));
   const scale = make("span", { class: "miga-scale", style: `--miga-scale: linear-gradient(to right, ${list.scale})` }, "score from 0 to 1");
   return make("div", { class: "miga-legend" }, ...spots, scale);
@@ -260,7 +260,7 @@ function makeLegend(list) {
 
 function showBars(panel, bars) {
   panel.hidden = !bars;
-  if (!bars?.length) return panel.replaceChildren("The predictions do not hold this clip.");
+  if (!bars?.length) return panel.replaceChildren("There is no prediction of this clip.");
   const lines = bars.map(({ name, probability, rank, truth }) => {
     const bar = make("div", { class: "miga-bar", style: `width: ${100 * probability}%` });
     const parts = [make("span", {}, `${rank}. ${name}${truth ? " ✓ true class" : ""}`), make("div", { class: "miga-track" }, bar)];
@@ -279,7 +279,7 @@ function makeFigure(sent, layout) {
   return { title: sent.title, layout, T, V, points, box: cropBox(points), seen: nearestSeen(points, T, V) };
 }
 
-// The square that the models see of a clip, as miga_lib.augmentation.crop_box.
+// The square of a clip that is the input of the models, as miga_lib.augmentation.crop_box.
 export function cropBox(points) {
   let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
   for (let i = 0; i < points.length; i += 3) {
@@ -305,7 +305,7 @@ function nearestSeen(points, T, V) {
   return seen;
 }
 
-// The maps of miga_lib.heatmaps, of joints or of the limbs that are given, merged by maximum: size × size, for points in its pixels.
+// The maximum over the maps of miga_lib.heatmaps, of all joints or, if given, of all limbs: size × size, for points in pixels of the map.
 export function heatmap(points, limbs, size, sigma) {
   const map = new Float64Array(size * size);
   const joints = Array.from({ length: points.length / 3 }, (_, v) => [v, v]);
@@ -337,8 +337,8 @@ function makeStage() {
   return { canvas, title, caption, pointed: -1, panel: make("figure", {}, title, canvas, caption) };
 }
 
-// Draw the frame at the same place between first and last as frame t of the clip.
-function drawStage(stage, t, frames, looks, ink) {
+// Draw the frame at the same relative time as frame t of the clip.
+function drawStage(stage, t, frames, looks, colours) {
   const { canvas, figure } = stage;
   const [ratio, width, height] = [window.devicePixelRatio || 1, canvas.clientWidth, canvas.clientHeight];
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -357,10 +357,10 @@ function drawStage(stage, t, frames, looks, ink) {
   const here = T === frames ? t : Math.round((t / Math.max(frames - 1, 1)) * (T - 1));
   const nearby = (v) => seen[here * V + v];
   Object.assign(stage, { brush, at, score, here, nearby });
-  if (looks.heat !== "off") drawHeat(stage, looks.heat, ink, box.x * scale + left, box.y * scale + top, box.side * scale);
-  if (looks.trails) drawTrails(stage, ink);
-  drawLimbs(stage, ink);
-  drawJoints(stage, looks.scores, ink);
+  if (looks.heat !== "off") drawHeat(stage, looks.heat, colours, box.x * scale + left, box.y * scale + top, box.side * scale);
+  if (looks.trails) drawTrails(stage, colours);
+  drawLimbs(stage, colours);
+  drawJoints(stage, looks.scores, colours);
   describe(stage);
 }
 
@@ -381,13 +381,13 @@ function pointAt(stage, x, y) {
     return Math.hypot(place[0] - x, place[1] - y);
   });
   const least = Math.min(...distance);
-  stage.pointed = least < REACH ? distance.indexOf(least) : -1;
+  stage.pointed = least < POINTER_REACH ? distance.indexOf(least) : -1;
   describe(stage);
 }
 
-function drawHeat(stage, kind, ink, left, top, side) {
+function drawHeat(stage, kind, colours, left, top, side) {
   const { points, V, box, layout } = stage.figure;
-  const { size, sigma, rgb } = ink.heat;
+  const { size, sigma, rgb } = colours.heatmap;
   const toPixels = (value, i) => (i % 3 === 2 ? value : ((value - (i % 3 ? box.y : box.x)) * size) / box.side);
   const pixels = points.subarray(3 * stage.here * V, 3 * (stage.here + 1) * V).map(toPixels);
   const image = new ImageData(size, size);
@@ -395,28 +395,28 @@ function drawHeat(stage, kind, ink, left, top, side) {
   stage.sheet ??= make("canvas", { width: size, height: size });
   stage.sheet.getContext("2d").putImageData(image, 0, 0);
   stage.brush.imageSmoothingEnabled = false;
-  // A pixel's centre lies at a whole number: the map reaches half a pixel over the box's left and upper edge.
+  // The centre of a pixel is at a whole number, so the map begins half a pixel before the left and upper edge of the box.
   stage.brush.drawImage(stage.sheet, left - side / size / 2, top - side / size / 2, side, side);
 }
 
-function drawTrails({ brush, at, score, here, figure: { V, layout } }, ink) {
+function drawTrails({ brush, at, score, here, figure: { V, layout } }, colours) {
   brush.lineWidth = 1.2;
-  for (let age = Math.min(TRAIL, here); age > 0; age--) {
+  for (let age = Math.min(TRAIL_LENGTH, here); age > 0; age--) {
     const from = here - age;
-    brush.globalAlpha = 0.6 * (1 - (age - 1) / TRAIL);
+    brush.globalAlpha = 0.6 * (1 - (age - 1) / TRAIL_LENGTH);
     const kept = [...Array(V).keys()].filter((v) => score(v, from) > 0 && score(v, from + 1) > 0);
-    drawLines(brush, ink, kept.map((v) => [layout.sides[v], at(v, from), at(v, from + 1)]));
+    drawLines(brush, colours, kept.map((v) => [layout.sides[v], at(v, from), at(v, from + 1)]));
   }
   brush.globalAlpha = 1;
 }
 
-function drawLimbs({ brush, at, score, here, figure: { V, layout } }, ink) {
+function drawLimbs({ brush, at, score, here, figure: { V, layout } }, colours) {
   brush.lineWidth = V > 60 ? 1.2 : 2;
   const kept = layout.limbs.filter(([a, b]) => score(a, here) > 0 && score(b, here) > 0);
-  drawLines(brush, ink, kept.map(([a, b]) => [layout.sides[b], at(a, here), at(b, here)]));
+  drawLines(brush, colours, kept.map(([a, b]) => [layout.sides[b], at(a, here), at(b, here)]));
 }
 
-function drawLines(brush, ink, lines) {
+function drawLines(brush, colours, lines) {
   for (const side of SIDES) {
     brush.beginPath();
     for (const [of, from, to] of lines) {
@@ -424,12 +424,12 @@ function drawLines(brush, ink, lines) {
       brush.moveTo(...from);
       brush.lineTo(...to);
     }
-    brush.strokeStyle = ink[side];
+    brush.strokeStyle = colours[side];
     brush.stroke();
   }
 }
 
-function drawJoints({ brush, at, score, here, nearby, figure: { V, layout } }, scores, ink) {
+function drawJoints({ brush, at, score, here, nearby, figure: { V, layout } }, scores, colours) {
   const radius = V > 60 ? 1.5 : 3.5;
   brush.lineWidth = 1;
   for (let v = 0; v < V; v++) {
@@ -438,22 +438,22 @@ function drawJoints({ brush, at, score, here, nearby, figure: { V, layout } }, s
     const found = confidence > 0;
     brush.beginPath();
     brush.arc(...at(v, nearby(v)), found && scores === "size" ? radius * (0.4 + confidence) : radius, 0, 2 * Math.PI);
-    brush.fillStyle = scores === "colour" ? ink.scale[Math.round(confidence * (ink.scale.length - 1))] : ink[layout.sides[v]];
-    brush.strokeStyle = found ? ink.text : ink.missing;
+    brush.fillStyle = scores === "colour" ? colours.scale[Math.round(confidence * (colours.scale.length - 1))] : colours[layout.sides[v]];
+    brush.strokeStyle = found ? colours.text : colours.missing;
     if (found) brush.fill();
     if (!found || scores === "colour") brush.stroke();
   }
 }
 
-// Colours of the theme in which the viewer stands; the legend and the bars take them from the style.
-function findInk(root, list) {
+// Colours that suit the theme of the page. The legend and the bars take them from the style.
+function findColours(root, list) {
   const style = getComputedStyle(root);
   const [red, green, blue] = style.backgroundColor.match(/[\d.]+/g).map(Number);
   const dark = 0.3 * red + 0.6 * green + 0.1 * blue < 128;
-  const ink = { ...list.inks[dark ? "dark" : "light"], scale: list.scale, heat: list.heat, text: style.color };
+  const colours = { ...list.colours[dark ? "dark" : "light"], scale: list.scale, heatmap: list.heatmap, text: style.color };
   root.style.colorScheme = dark ? "dark" : "light";
-  for (const name of [...SIDES, "missing"]) root.style.setProperty(`--miga-${name}`, ink[name]);
-  return ink;
+  for (const name of [...SIDES, "missing"]) root.style.setProperty(`--miga-${name}`, colours[name]);
+  return colours;
 }
 
 // ---- Parts of the page, and bytes
@@ -482,7 +482,7 @@ function makeButton(label, text, act) {
   return node;
 }
 
-// Numbers from the bytes that the kernel sent, which may start anywhere in their buffer.
+// Numbers from the bytes that the kernel sent. They can start at any position in their buffer, so they are copied.
 function numbers(view, Type) {
   return new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }

@@ -1,4 +1,4 @@
-"""One browser and one JupyterLab for all tests of this folder, which are skipped where no browser can be driven."""
+"""One browser and one JupyterLab for all tests of this folder. They are skipped where no browser can be used."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def context():
-    """A browser with a window so tall that several viewers are in sight."""
+    """A browser with a window so high that several viewers are visible."""
     with lab.browser(width=1000, height=3200) as context:
         yield context
 
@@ -46,7 +46,7 @@ def jupyter(folder):
 
 @pytest.fixture(scope="session")
 def open_page(context):
-    """Opens pages and fails at the end where one had an error of ours."""
+    """A function that opens pages. The session fails at the end if a page had a script error."""
     errors = []
 
     def new():
@@ -60,7 +60,7 @@ def open_page(context):
 
 @pytest.fixture(scope="session")
 def executed(folder):
-    """A notebook that shows the smallest viewer, run without a browser, as papermill does it."""
+    """A notebook that shows a small viewer, run without a browser, as papermill does."""
     show = "viewer.SkeletonViewer(samples.oddities(), samples.predictions_of(samples.oddities()), clip=1)"
     notebook = nbformat.read(lab.write_notebook(folder / "executed.ipynb", SETUP, show), 4)
     nbclient.NotebookClient(notebook, timeout=120).execute()

@@ -1,4 +1,4 @@
-"""A real browser and a real JupyterLab, each for the length of a `with`, with nothing of the user's own settings."""
+"""A browser and a JupyterLab as context managers, without the user's own settings."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ NEWS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
 
 def lacking() -> str:
-    """What keeps a browser from being driven here; empty where nothing does."""
+    """Why no browser can be used here; empty if one can."""
     try:
         import playwright  # noqa: F401
     except ImportError:
@@ -89,7 +89,7 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
-    """A notebook of code cells, without outputs."""
+    """Write a notebook of code cells, without outputs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
@@ -97,7 +97,7 @@ def write_notebook(path: Path, *cells: str) -> Path:
 
 
 def run_notebook(page, address: str, name: str, viewers: int = 1):
-    """Open a notebook, run all of it, and give the viewers that appear."""
+    """Open a notebook, run all of its cells, and return the viewers that appear."""
     open_notebook(page, address, name)
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(f"document.querySelectorAll('{VIEWER}').length >= {viewers}", timeout=60_000)
@@ -105,7 +105,7 @@ def run_notebook(page, address: str, name: str, viewers: int = 1):
 
 
 def open_notebook(page, address: str, name: str) -> None:
-    """Open a notebook in a JupyterLab that shows nothing else."""
+    """Open a notebook in JupyterLab as the only document."""
     page.goto(f"{address}/doc/tree/{name}")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=60_000)

@@ -1,6 +1,6 @@
-"""The pictures of the viewer in `docs/images`: `python tests/browser/make_screenshots.py`. Needs Chromium and playwright.
+"""Make the pictures of the viewer in `docs/images`: `python tests/browser/make_screenshots.py`. Needs Chromium and playwright.
 
-The clips are synthetic; the predictions are of a linear model of the joints' places, fitted on the training split on the spot.
+The clips are synthetic. The predictions are those of a linear model of the joints' positions, fitted on the training split.
 """
 
 import json
@@ -27,7 +27,7 @@ THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
 def picture(name: str, theme: str, place: int, beside: str, frame: int, looks: dict[str, str]) -> None:
-    """Run a notebook that shows the viewer, set it up, and write its picture, sharper than a plain screen shows it."""
+    """Run a notebook that shows the viewer, set its controls, and write its picture at 1.5 times the resolution of the screen."""
     with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address, lab.browser(scale=1.5) as browser:
         settings = Path(folder) / ".jupyter" / "settings" / THEMES
         settings.write_text(json.dumps({"theme": theme}))

@@ -1,4 +1,4 @@
-"""Clips of which it is known what a viewer has to show."""
+"""Clips for which it is known what a viewer must show."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,29 +32,29 @@ def ring(frames: int = 5) -> np.ndarray:
 
 
 def oddities() -> Clips:
-    """A ring; the ring turning, by a tenth of a turn a frame; a clip in which no joint was found."""
+    """A ring; a ring that rotates by a tenth of a turn per frame; a clip in which no joint was found."""
     turns = [np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) for t in 2 * np.pi * np.arange(10) / 10]
     turning = np.stack([np.concatenate([ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns])
     return clips_of([ring(), turning, np.zeros((4, 17, 3))], [3, 5, 5])
 
 
 def predictions_of(clips: Clips, seed: int = 0) -> Predictions:
-    """Predictions drawn at random, right about half the time."""
+    """Random predictions, of which about half are correct."""
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.full(len(clips.classes), 0.1), len(clips))
-    lucky = np.flatnonzero(random.random(len(clips)) < 0.5)
-    probabilities[lucky, clips.table["label"].to_numpy()[lucky]] += 1
+    correct = np.flatnonzero(random.random(len(clips)) < 0.5)
+    probabilities[correct, clips.table["label"].to_numpy()[correct]] += 1
     ids, classes = clips.table["id"].to_numpy(str), np.array(clips.classes)
     return Predictions(ids, clips.table["label"].to_numpy(), probabilities / probabilities.sum(1, keepdims=True), classes)
 
 
 def many(outputs: str | Path, count: int = 5000, frames: int = 300) -> Clips:
-    """A synthetic clip of 137 joints brought to ``frames`` frames, listed ``count`` times under different ids and classes."""
-    longest = clips.load("synthetic-smoke", "openpose137", outputs)
-    row = int(longest.table["frames"].argmax())
-    keypoints = alignment.align(torch.tensor(longest[row]), frames).numpy()
+    """A synthetic clip of 137 joints, aligned to ``frames`` frames and listed ``count`` times with different ids and classes."""
+    loaded = clips.load("synthetic-smoke", "openpose137", outputs)
+    row = int(loaded.table["frames"].argmax())
+    keypoints = alignment.align(torch.tensor(loaded[row]), frames).numpy()
     table = clips_of([keypoints] * 1, [0], "openpose137").table
     table = table.loc[table.index.repeat(count)].reset_index(drop=True)
     ids = [f"{i // 40:04d}_{i % 40}" for i in range(count)]
     table = table.assign(id=ids, label=np.arange(count) % 32, split=np.where(np.arange(count) % 5, "train", "val"))
-    return Clips(table, keypoints, longest.layout, longest.classes, "")
+    return Clips(table, keypoints, loaded.layout, loaded.classes, "")

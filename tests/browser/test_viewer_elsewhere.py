@@ -1,4 +1,4 @@
-"""Where there is no kernel: exported pages play, untrusted notebooks show the still picture."""
+"""Without a kernel, exported pages play and untrusted notebooks show the still picture."""
 
 import base64
 import copy
@@ -13,9 +13,9 @@ from traitlets.config import Config
 ALONE = ["text/html", "image/png", "text/plain"]
 
 
-@pytest.fixture(params=["first place for html", "no widget state"])
+@pytest.fixture(params=["html first", "no widget state"])
 def export(request, executed, tmp_path):
-    """An exported page, in the two ways in which it stands alone."""
+    """An exported page that works offline, made in each of the two ways."""
     notebook, exporter = copy.deepcopy(executed), HTMLExporter()
     if request.param == "no widget state":
         del notebook.metadata["widgets"]
@@ -44,7 +44,7 @@ def test_an_exported_page_plays_without_kernel_or_network(export, open_page):
     page.close()
 
 
-def test_an_executed_notebook_holds_the_still_picture(executed):
+def test_an_executed_notebook_has_the_still_picture(executed):
     data = executed.cells[1].outputs[0].data
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == "SkeletonViewer of 3 clips, showing a_1: cover face"

@@ -1,4 +1,4 @@
-"""The viewer in JupyterLab: it draws, plays and is steered; missing joints and what cannot be shown are seen."""
+"""The viewer in JupyterLab: drawing, playing, controls, missing joints, and messages about what cannot be shown."""
 
 import lab
 import numpy as np
@@ -33,7 +33,7 @@ def page(open_page, jupyter, folder, smoke_outputs):
 
 @pytest.fixture
 def show(page):
-    """Gives the viewer of that number, at its first frame and paused."""
+    """A function that returns the viewer of a number, paused at its first frame."""
 
     def of(number):
         found = page.locator(lab.VIEWER).nth(number)
@@ -46,12 +46,12 @@ def show(page):
 
 
 def settle(viewer):
-    """Wait until what was asked for is drawn."""
+    """Wait until the requested frame is drawn."""
     viewer.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def move(viewer, frame):
-    """Move the slider as a hand does."""
+    """Move the slider as a user does."""
     viewer.get_by_label("Frame", exact=True).evaluate(
         "(slider, frame) => { slider.value = frame; slider.dispatchEvent(new Event('input')); }", frame
     )
@@ -74,7 +74,7 @@ def alpha(viewer, x, y, reach):
 
 
 def ring_on_canvas(viewer, px, py):
-    """Where on the first canvas a point lies while the ring is shown: the person is centred and fills 9/10 of the shorter side."""
+    """The position of a point on the first canvas while the ring is shown: the person is centred and fills 9/10 of the shorter side."""
     x, y, _ = samples.ring()[0].T
     width, height = viewer.locator("canvas").first.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
     scale = 0.9 * min(width, height) / max(np.ptp(x), np.ptp(y))
@@ -93,7 +93,7 @@ def test_both_canvases_are_drawn(show):
     ]
 
 
-def test_the_slider_draws_and_asks_the_kernel_nothing(show, page):
+def test_the_slider_draws_without_the_kernel(show, page):
     shown = show(MAIN)
     sent, before = [], drawn(shown)
     page.evaluate(
@@ -170,10 +170,10 @@ def test_pointing_at_a_joint_names_it(show):
     [
         (EMPTY, "There are no clips to show: the selection is empty."),
         (NOBODY, "Clip a_2 has no person: no joint was found in any of its 4 frames."),
-        (OTHER, "The run predicts 1 classes and the data have 32: no bars are shown; give a run of these classes."),
+        (OTHER, "The run predicts 1 classes and the data have 32: no bars are shown. Give a run of these classes."),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_the_viewer(show, page, number, text):
+def test_the_viewer_says_what_cannot_be_shown(show, page, number, text):
     assert show(number).locator(".miga-message").inner_text() == text
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
 
@@ -196,7 +196,7 @@ def test_every_option_changes_the_picture(show):
     assert len(pictures) == 8
 
 
-def test_clips_are_found_picked_and_compared(show, page):
+def test_clips_are_found_chosen_and_compared(show, page):
     shown = show(MAIN)
     shown.get_by_label("Split").select_option(label="val")
     rows = shown.get_by_role("option").filter(visible=True)
@@ -205,7 +205,7 @@ def test_clips_are_found_picked_and_compared(show, page):
     assert all(text.startswith("✗") for text in shown.locator(".miga-list [role=option]").all_inner_texts())
     shown.get_by_label("Predicted").select_option("all")
     shown.get_by_label("Find").fill("no such id")
-    assert shown.locator(".miga-filters output").inner_text() == "no clip fits"
+    assert shown.locator(".miga-filters output").inner_text() == "no clip matches"
     shown.get_by_label("Find").fill("")
     picked = shown.locator(".miga-list [role=option]").nth(2)
     id = picked.locator("span").first.inner_text().lstrip("✓✗ ")
@@ -233,7 +233,7 @@ def test_every_control_has_a_name(show):
     assert show(MAIN).evaluate(unnamed) == []
 
 
-def test_nothing_lies_on_anything_else(show):
+def test_no_elements_overlap(show):
     overlapping = """(viewer) => {
         const boxes = [...viewer.querySelectorAll('label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, li span')]
             .filter((node) => node.offsetParent).map((node) => [node, node.getBoundingClientRect()]);
@@ -248,7 +248,7 @@ def test_nothing_lies_on_anything_else(show):
 
 
 def test_heatmaps_and_boxes_in_the_browser_are_those_of_the_library(page):
-    """Random points, some outside the map, some missing, some limbs shorter than a pixel."""
+    """Random points, some of them outside the map or missing; some limbs are shorter than a pixel."""
     random = np.random.default_rng(0)
     layout = layouts.get("imigue22")
     points = np.concatenate([random.uniform(-3, 31, (22, 2)), random.random((22, 1)) * (random.random((22, 1)) > 0.2)], axis=1)

@@ -1,4 +1,4 @@
-"""Figures of judgement show what they are given, and stay legible with 32 classes at the width of a notebook."""
+"""Figures of an evaluation show what they are given, and are legible with 32 classes at the width of a notebook."""
 
 import itertools
 
@@ -12,8 +12,8 @@ from miga_lib.analysis import failures
 from miga_lib.ensemble import recipes
 from miga_lib.predictions import Predictions
 
-WIDEST = 1050
-"""Pixels of a notebook's output, about."""
+MAX_WIDTH = 1050
+"""In pixels, about the width of a notebook's output."""
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def figures():
 
 
 def of_32_classes(clips=200, absent=(3, 17)):
-    """Predictions that are right two times in three, of clips of all classes but two."""
+    """Predictions of which two thirds are correct, of clips of all classes but two."""
     random = np.random.default_rng(0)
     truth = random.choice([k for k in range(32) if k not in absent], clips)
     probabilities = random.dirichlet(np.full(32, 0.1), clips)
@@ -38,10 +38,10 @@ def of_32_classes(clips=200, absent=(3, 17)):
 PREDICTIONS = of_32_classes()
 
 
-def judged_by_hand(predictions):
-    """What ``failures.judged`` gives, for clips that are not in any data."""
+def by_clip(predictions):
+    """A table like that of ``failures.by_clip``, for clips that are not in any data."""
     random = np.random.default_rng(1)
-    table = pd.DataFrame({"class": predictions.classes[predictions.labels], "right": predictions.guesses == predictions.labels})
+    table = pd.DataFrame({"class": predictions.classes[predictions.labels], "right": predictions.predicted == predictions.labels})
     table["frames"] = random.integers(2, 300, len(table))
     table["missing"] = random.uniform(0, 0.5, len(table))
     table["group"] = random.integers(0, 35, len(table)).astype(str)
@@ -49,10 +49,10 @@ def judged_by_hand(predictions):
 
 
 def check_legible(figure):
-    """No text is cut off, and names along an axis do not run into each other."""
+    """No text is cut off, and names along an axis do not overlap."""
     figure.canvas.draw()
     page = figure.get_tightbbox(figure.canvas.get_renderer())
-    assert page.width * figure.dpi <= WIDEST
+    assert page.width * figure.dpi <= MAX_WIDTH
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         low, high = sorted(axis.get_view_interval())
         names = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
@@ -61,15 +61,16 @@ def check_legible(figure):
         assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
-@pytest.mark.parametrize("order", ["confusion", "region", "index"])
-@pytest.mark.parametrize("per", list(plots.judging.PER))
+@pytest.mark.parametrize("order", plots.ORDERS)
+@pytest.mark.parametrize("per", plots.PER)
 def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
     ax = plots.confusion(PREDICTIONS, per, order)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class (clips)", "true class (clips)")
     check_legible(ax.figure)
     names = [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()]
     assert sorted(names) == sorted(labels.CLASSES)
     values = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
-    diagonal = metrics.confusion(PREDICTIONS).diagonal()[[labels.CLASSES.index(name) for name in names]]
+    diagonal = metrics.confusion_matrix(PREDICTIONS).diagonal()[[labels.CLASSES.index(name) for name in names]]
     if per == "counts":
         assert values.diagonal().tolist() == diagonal.tolist()
     else:
@@ -80,13 +81,13 @@ def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
 
 
 def test_other_ways_of_showing_a_confusion_are_refused():
-    with pytest.raises(ValueError, match="`per` must be one of class, guess, counts, got 'row'"):
+    with pytest.raises(ValueError, match="per must be one of class, predicted, counts, got 'row'"):
         plots.confusion(PREDICTIONS, per="row")
     with pytest.raises(ValueError, match="order must be one of confusion, region, index, got 'name'"):
         plots.confusion(PREDICTIONS, order="name")
 
 
-def test_absent_classes_are_said_to_be():
+def test_absent_classes_are_named_as_such():
     axes = plots.class_scores(metrics.per_class(PREDICTIONS))
     check_legible(axes[0].figure)
     assert [text.get_text() for text in axes[0].texts] == ["no clips", "no clips"]
@@ -94,23 +95,23 @@ def test_absent_classes_are_said_to_be():
 
 
 def test_the_other_figures_can_be_read():
-    by_class, table = metrics.per_class(PREDICTIONS), judged_by_hand(PREDICTIONS)
-    check_legible(plots.accuracy_by(table, by_class)[0].figure)
+    by_class, table = metrics.per_class(PREDICTIONS), by_clip(PREDICTIONS)
+    check_legible(plots.hard_clips(table, by_class)[0].figure)
     check_legible(plots.accuracy_by_group(table).figure)
     names = ("synthetic-posec3d-joint-imigue41-align-quick-0", "synthetic-posec3d-limb-imigue41-align-quick-0")
     check_legible(plots.calibration(dict.fromkeys(names, PREDICTIONS))[0].figure)
-    check_legible(plots.alone(metrics.alone(PREDICTIONS, PREDICTIONS), names).figure)
+    check_legible(plots.alone(metrics.outcomes_per_class(PREDICTIONS, PREDICTIONS), names).figure)
 
 
 def test_gains_are_in_points_and_leave_out_the_reference():
     groups = pd.Series(np.arange(len(PREDICTIONS)) % 7, index=PREDICTIONS.ids)
     other = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, np.roll(PREDICTIONS.probabilities, 1, axis=1), PREDICTIONS.classes)
-    table = recipes.judge({"first": PREDICTIONS, "rolled": other}, "first", groups)
+    table = recipes.compare({"first": PREDICTIONS, "rolled": other}, "first", groups)
     ax = plots.gains(table, "gain", "gain over first")
     check_legible(ax.figure)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["rolled"]
     assert ax.lines[-1].get_xdata() == pytest.approx(100 * table.loc["rolled", "gain"])
-    assert plots.judgement(table).to_html().count("–") == 4
+    assert plots.comparison_table(table).to_html().count("–") == 4
 
 
 def test_one_subject_gives_a_gain_without_an_interval():
@@ -118,7 +119,19 @@ def test_one_subject_gives_a_gain_without_an_interval():
     assert "no interval" in plots.gains(table, "gain", "gain").texts[0].get_text()
 
 
-def test_a_table_holds_its_text_as_text():
+def test_logarithmic_axes_have_plain_numbers(smoke):
+    """Powers of ten as matplotlib writes them are markup, which is off in our style."""
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "cross_entropy": [2.0, 0.7], "val_top1": 0.5, "val_mean_class": 0.5})
+    curves = plots.learning_curves(epochs.assign(val_macro_f1=0.5))[0]
+    axes = [curves, plots.clip_lengths(smoke), plots.hard_clips(by_clip(PREDICTIONS), metrics.per_class(PREDICTIONS))[0]]
+    for axis in (axes[0].yaxis, axes[1].xaxis, axes[2].xaxis):
+        axis.axes.figure.canvas.draw()
+        labels = [tick.get_text() for tick in axis.get_ticklabels(which="both") if tick.get_text()]
+        assert len(labels) > 1
+        assert all(float(label) > 0 for label in labels)
+
+
+def test_text_in_a_table_is_escaped():
     table = pd.DataFrame({"run": ["<b>x</b>", "y"], "top-1": [0.5, None], "seconds": [1234.5, 2.0]})
     page = plots.sortable(table).data
     assert "<b>" not in page
@@ -128,7 +141,7 @@ def test_a_table_holds_its_text_as_text():
     assert "<td></td>" in page
 
 
-def test_the_record_has_room_for_runs_of_any_state():
+def test_the_record_shows_runs_of_any_state():
     times = pd.to_datetime(["2026-01-02 03:04", "2026-01-01 00:00"], utc=True)
     table = pd.DataFrame({"run": ["a", "b"], "state": ["finished", "broken: ValueError: not json"], "changed": times, "secret": [1, 2]})
     page = plots.record(table).data
@@ -138,7 +151,7 @@ def test_the_record_has_room_for_runs_of_any_state():
     assert "<tbody></tbody>" in plots.record(table.iloc[:0]).data
 
 
-def test_regions_of_other_classes_are_drawn_too():
+def test_regions_of_other_classes_are_drawn():
     classes = np.array(["jump", "bite lip", "run"])
     predictions = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.eye(3)[[0, 2]], classes)
     ax = plots.confusion(predictions, order="region")

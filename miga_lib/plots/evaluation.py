@@ -1,4 +1,4 @@
-"""Where predictions fail, and what fusing them gains: confusion, scores class by class, calibration, accuracy by what a clip is like."""
+"""Where predictions fail, and the gain of fusing them: confusion, scores per class, calibration, accuracy by properties of the clips."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,35 +7,41 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
 from .. import metrics
 from ..analysis import failures
 from ..predictions import Predictions
+from ..settings import check_choice
+from .results import plain_ticks
 
-INK, FAINT = "#0072b2", "#b0b0b0"
-OUTCOMES = {"both": "#595959", "only_first": "#56b4e9", "only_second": "#e69f00", "neither": "#e8e8e8"}
-"""Colours of who gets a clip right, told apart with any kind of colour vision (Okabe and Ito's palette)."""
-PER = {"class": "share of the true class (%)", "guess": "share of what was taken for the class (%)", "counts": "clips"}
+POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#0072b2", "#b0b0b0", "#d55e00"
+OUTCOME_COLOURS = {"both": "#595959", "only_first": "#56b4e9", "only_second": "#e69f00", "neither": "#e8e8e8"}
+"""By which of two sets of predictions are correct; distinct with any colour vision (Okabe and Ito's palette)."""
+PER = {"class": "share of the true class (%)", "predicted": "share of the predicted class (%)", "counts": "clips"}
+"""Units of a confusion matrix, each with its label."""
+ORDERS = ("confusion", "region", "index")
+"""Orders of the classes in a confusion matrix."""
 
 
 def confusion(predictions: Predictions, per: str = "class", order: str = "confusion", ax: Axes | None = None) -> Axes:
-    """Which classes were taken for which: true classes in rows, with their clips, guesses in columns, with how often they were made.
+    """A confusion matrix: true classes in rows and predicted classes in columns, each with its number of clips.
 
     Args:
-        per: ``class``: rows sum to 100 % and recall is on the diagonal; ``guess``: columns do, and precision is; or ``counts``.
-        order: ``confusion``: classes mistaken for each other stand together; ``region``: those of one part of the body do;
-            ``index``: as they are numbered. Grey: nothing to divide by.
+        per: ``class``: each row sums to 100 % and the diagonal is the recall; ``predicted``: each column sums to 100 % and the diagonal
+            is the precision; or ``counts``. Rows and columns with nothing to divide by are grey.
+        order: ``confusion``: classes that are confused with each other are neighbours; ``region``: classes of one part of the body
+            are; ``index``: the order of the class indices.
 
     Raises:
         ValueError: another ``per`` or ``order``; no clip of known label.
     """
-    if per not in PER:
-        raise ValueError(f"`per` must be one of {', '.join(PER)}, got {per!r}")
-    matrix, names = metrics.confusion(predictions), predictions.classes.tolist()
+    check_choice("per", per, PER)
+    check_choice("order", order, ORDERS)
+    matrix, names = metrics.confusion_matrix(predictions), predictions.classes.tolist()
     places, regions = _order(matrix, names, order)
     counts = matrix[np.ix_(places, places)]
-    totals = {"class": counts.sum(1, keepdims=True), "guess": counts.sum(0, keepdims=True), "counts": np.ones((1, 1))}[per]
+    totals = {"class": counts.sum(1, keepdims=True), "predicted": counts.sum(0, keepdims=True), "counts": np.ones((1, 1))}[per]
     with np.errstate(invalid="ignore"):
         values = counts / totals * (1 if per == "counts" else 100)
     ax = ax or plt.subplots(figsize=(10, 2.9 + 0.23 * len(names)))[1]
@@ -46,9 +52,8 @@ def confusion(predictions: Predictions, per: str = "class", order: str = "confus
     for i, j in np.argwhere((counts > 0) & (values >= 0.5)):
         ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color="white" if values[i, j] > middle else "black")
     ax.set_yticks(range(len(names)), [f"{names[k]} ({n})" for k, n in zip(places, counts.sum(1), strict=True)], fontsize=8)
-    guesses = [f"{names[k]} ({n})" for k, n in zip(places, counts.sum(0), strict=True)]
-    ax.set_xticks(range(len(names)), guesses, fontsize=8, rotation=90)
-    ax.set(xlabel="taken for (guesses)", ylabel="true class (clips)")
+    ax.set_xticks(range(len(names)), [f"{names[k]} ({n})" for k, n in zip(places, counts.sum(0), strict=True)], fontsize=8, rotation=90)
+    ax.set(xlabel="predicted class (clips)", ylabel="true class (clips)")
     ax.grid(visible=False)
     ax.set_xticks(np.arange(1, len(names)) - 0.5, minor=True)
     ax.set_yticks(np.arange(1, len(names)) - 0.5, minor=True)
@@ -67,14 +72,11 @@ def confusion(predictions: Predictions, per: str = "class", order: str = "confus
 
 
 def _order(matrix: np.ndarray, names: list[str], order: str) -> tuple[list[int], dict[str, int]]:
-    """The classes in an order, and how many of them each region has, where it is one of regions."""
+    """The classes in one of ``ORDERS``; and the number of classes of each region, if the order is by region."""
     if order == "region":
         regions = failures.by_region(names)
         return [*itertools.chain(*regions.values())], {name: len(members) for name, members in regions.items()}
-    orders = {"confusion": failures.by_confusion, "index": lambda matrix: np.arange(len(matrix))}
-    if order not in orders:
-        raise ValueError(f"order must be one of confusion, region, index, got {order!r}")
-    return orders[order](matrix).tolist(), {}
+    return (failures.by_confusion(matrix) if order == "confusion" else np.arange(len(matrix))).tolist(), {}
 
 
 def class_scores(table: pd.DataFrame) -> np.ndarray:
@@ -86,119 +88,117 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
     table = table.sort_values("support", ascending=False, kind="stable")
     axes = plt.subplots(1, 3, figsize=(10, 1.1 + 0.22 * len(table)), sharey=True)[1]
     titles = {
-        "recall": "recall: of its clips,\nfound",
-        "precision": "precision: of what was\ntaken for it, right",
-        "f1": "F1: of both together\n",
+        "recall": "recall: of the class's clips,\npredicted correctly",
+        "precision": "precision: of the predictions\nof the class, correct",
+        "f1": "F1: harmonic mean\nof recall and precision",
     }
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
         present = table[name].notna().to_numpy()
         rows, known = np.flatnonzero(present), table[present]
-        ax.hlines(rows, 100 * known[f"{name}_low"], 100 * known[f"{name}_high"], color=FAINT, linewidth=2.5)
-        ax.plot(100 * known[name], rows, "o", color=INK, markersize=4.5)
+        ax.hlines(rows, 100 * known[f"{name}_low"], 100 * known[f"{name}_high"], color=INTERVAL_COLOUR, linewidth=2.5)
+        ax.plot(100 * known[name], rows, "o", color=POINT_COLOUR, markersize=4.5)
         for row in np.flatnonzero(~present):
-            said = "never guessed" if name == "precision" else "no clips"
-            ax.text(2, row, said, fontsize=7, color="#595959", va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 0})
+            text = "never predicted" if name == "precision" else "no clips"
+            ax.text(2, row, text, fontsize=7, color="#595959", va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 0})
         ax.set(xlim=(-3, 103), ylim=(len(table) - 0.4, -0.6), xlabel="%")
         ax.set_title(title, fontsize=9)
-    labels = [f"{name} ({row.support} / {row.guessed})" for name, row in zip(table.index, table.itertuples(), strict=True)]
+    labels = [f"{name} ({row.support} / {row.predicted})" for name, row in zip(table.index, table.itertuples(), strict=True)]
     axes[0].set_yticks(range(len(table)), labels, fontsize=8)
-    axes[0].set_ylabel("class (its clips / guesses)")
+    axes[0].set_ylabel("class (clips / predictions)")
     return axes
 
 
-def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.BINS) -> np.ndarray:
-    """How often guesses of a given confidence are right, and how many there are: an array of two Axes.
+def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALIBRATION_BINS) -> np.ndarray:
+    """The accuracy of predictions by their confidence, and a histogram of the confidence: an array of two Axes.
 
     Args:
         predictions: one or more sets by name.
     """
     axes = plt.subplots(1, 2, figsize=(10, 3.9 + 0.2 * len(predictions)))[1]
-    axes[0].plot([0, 100], [0, 100], color=FAINT, linestyle="--", label="as often as it claims")
-    for (name, one), colour, mark in zip(predictions.items(), (INK, *OUTCOMES.values()), "os^Dv", strict=False):
-        table = metrics.calibration(one, bins)
+    axes[0].plot([0, 100], [0, 100], color=INTERVAL_COLOUR, linestyle="--", label="perfect calibration")
+    for (name, one), colour, mark in zip(predictions.items(), (POINT_COLOUR, *OUTCOME_COLOURS.values()), "os^Dv", strict=False):
+        table = metrics.calibration_bins(one, bins)
         error = metrics.calibration_error(table)
         bars = 100 * np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())
         label = f"{name}: expected calibration error {100 * error:.1f} %"
         axes[0].errorbar(100 * table["confidence"], 100 * table["accuracy"], bars, fmt=mark, color=colour, elinewidth=1, label=label)
         axes[1].stairs(*np.histogram(100 * one.known().probabilities.max(1), bins, (0, 100)), color=colour, linewidth=1.8)
-    axes[0].set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence: probability of the guess (%)", ylabel="right (%)")
+    axes[0].set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence: probability of the predicted class (%)", ylabel="accuracy (%)")
     axes[0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     axes[1].set(xlim=(0, 100), xlabel=f"confidence (%), {bins} bins of equal width", ylabel="clips")
     axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
 
-def accuracy_by(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.ndarray:
-    """Accuracy against the length of clips, their missing joints, and how many clips their class has to learn from: three Axes.
+def hard_clips(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.ndarray:
+    """Accuracy by the length of the clips, by their missing joints, and by the training clips of their class: three Axes.
 
-    Hollow marks: what the classes of these clips have over all clips; where the filled ones lie off them, it is not for the class.
+    Hollow marks show ``expected`` of ``failures.accuracy_by``: a difference from them is not due to the classes of the clips.
 
     Args:
-        table: of ``failures.judged``.
+        table: of ``failures.by_clip``.
         scores: of ``metrics.per_class``, for the third.
-        bins: of about as many clips each, for the first two.
+        bins: number of bins, with about the same number of clips each, for the first two.
     """
     axes = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True)[1]
     for ax, (column, label) in zip(axes, {"frames": "frames of the clip", "missing": "joints missing (%)"}.items(), strict=False):
         parts = failures.accuracy_by(table, column, bins)
         middle = parts["middle"] * (100 if column == "missing" else 1)
         _points(ax, middle, parts["accuracy"], parts["low"], parts["high"])
-        ax.plot(middle, 100 * parts["expected"], "o", markerfacecolor="none", color="#d55e00", label="by their classes")
+        ax.plot(middle, 100 * parts["expected"], "o", markerfacecolor="none", color=EXPECTED_COLOUR, label="expected from their classes")
         ax.set(xlabel=label)
     known = scores.assign(training=table.drop_duplicates("class").set_index("class")["training"]).dropna(subset="recall")
     _points(axes[2], known["training"].clip(lower=0.5), known["recall"], known["recall_low"], known["recall_high"])
     axes[2].set(xscale="log", xlabel="training clips of the class")
-    axes[0].set(xscale="log", ylabel="right (%)", ylim=(-3, 103))
+    axes[0].set(xscale="log", ylabel="accuracy (%)", ylim=(-3, 103))
     for ax in (axes[0], axes[2]):
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(ScalarFormatter())
-        ax.xaxis.set_minor_formatter(plt.NullFormatter())
+        plain_ticks(ax.xaxis)
     axes[0].legend(frameon=False, fontsize=8)
-    for ax, title in zip(axes, ("by length", "by missing joints", "each class by what there was to learn from"), strict=True):
+    for ax, title in zip(axes, ("by length", "by missing joints", "recall by training clips of the class"), strict=True):
         ax.set_title(title, fontsize=9)
     return axes
 
 
 def accuracy_by_group(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Accuracy on each subject (or video) with its interval, the worst first, beside what the classes of its clips have over all.
+    """Accuracy on each subject (or video) with its interval, the lowest first; hollow marks show ``expected`` of ``failures.accuracy_by``.
 
     Args:
-        table: of ``failures.judged``.
+        table: of ``failures.by_clip``.
     """
     parts = failures.accuracy_by(table, "group").sort_values("accuracy", kind="stable")
     ax = ax or plt.subplots(figsize=(10, 3.6))[1]
     places = np.arange(len(parts))
-    ax.axhline(100 * table["right"].mean(), color=FAINT, linestyle="--", label=f"all {len(table)} clips")
+    ax.axhline(100 * table["right"].mean(), color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
     _points(ax, places, parts["accuracy"], parts["low"], parts["high"])
-    ax.plot(places, 100 * parts["expected"], "o", markerfacecolor="none", color="#d55e00", label="by their classes")
+    ax.plot(places, 100 * parts["expected"], "o", markerfacecolor="none", color=EXPECTED_COLOUR, label="expected from their classes")
     ax.set_xticks(places, [f"{name} ({n})" for name, n in zip(parts.index, parts["clips"], strict=True)], rotation=90, fontsize=8)
-    ax.set(ylim=(-3, 103), xlim=(-0.8, len(parts) - 0.2), ylabel="right (%)", xlabel="subject, or video where it is unknown (clips)")
+    ax.set(ylim=(-3, 103), xlim=(-0.8, len(parts) - 0.2), ylabel="accuracy (%)", xlabel="subject, or video where it is unknown (clips)")
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     return ax
 
 
 def _points(ax: Axes, x: np.ndarray | pd.Series, y: pd.Series, low: pd.Series, high: pd.Series) -> None:
-    ax.vlines(x, 100 * low, 100 * high, color=FAINT, linewidth=2)
-    ax.plot(x, 100 * y, "o", color=INK, markersize=4.5)
+    ax.vlines(x, 100 * low, 100 * high, color=INTERVAL_COLOUR, linewidth=2)
+    ax.plot(x, 100 * y, "o", color=POINT_COLOUR, markersize=4.5)
 
 
 def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -> Axes:
-    """What each of two sets of predictions gets right alone, as shares of each class's clips; classes without clips are left out.
+    """The share of each class's clips that both, one or neither of two sets of predictions predict correctly; only classes with clips.
 
     Args:
-        table: of ``metrics.alone``.
+        table: of ``metrics.outcomes_per_class``.
     """
     table = table[table.sum(axis=1) > 0]
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     ax = ax or plt.subplots(figsize=(10, 1.4 + 0.22 * len(table)))[1]
-    labels = {"both": "both right", "only_first": f"only {names[0]}", "only_second": f"only {names[1]}", "neither": "neither"}
+    labels = {"both": "both correct", "only_first": f"only {names[0]}", "only_second": f"only {names[1]}", "neither": "neither"}
     base = np.zeros(len(table))
-    for outcome, colour in OUTCOMES.items():
+    for outcome, colour in OUTCOME_COLOURS.items():
         shares = 100 * (table[outcome] / table.sum(axis=1)).to_numpy()
         ax.barh(range(len(table)), shares, left=base, color=colour, linewidth=0, height=0.8, label=labels[outcome])
         for row in np.flatnonzero(shares > 1.5):
-            ink = "white" if outcome == "both" else "black"
-            ax.text(base[row] + shares[row] / 2, row, table[outcome].iloc[row], ha="center", va="center", fontsize=7, color=ink)
+            shade = "white" if outcome == "both" else "black"
+            ax.text(base[row] + shares[row] / 2, int(row), table[outcome].iloc[row], ha="center", va="center", fontsize=7, color=shade)
         base += shares
     ax.set_yticks(range(len(table)), [f"{name} ({n})" for name, n in table.sum(axis=1).items()], fontsize=8)
     ax.set(xlim=(0, 100), ylim=(len(table) - 0.4, -0.6), xlabel="share of the class's clips (%); numbers are clips")
@@ -208,20 +208,20 @@ def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -
 
 
 def gains(table: pd.DataFrame, column: str, label: str, ax: Axes | None = None) -> Axes:
-    """Differences of top-1 with their intervals against 0, a row each.
+    """Differences in top-1 with their intervals, a row each.
 
     Args:
-        table: with that column, low and high; rows without a difference are left out.
+        table: has the columns ``column``, low and high. Rows without a difference are left out.
         label: of the axis, without its unit.
     """
     known = table.dropna(subset=column)
     ax = ax or plt.subplots(figsize=(9, 1.2 + 0.38 * len(known)))[1]
     rows = np.arange(len(known))
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.hlines(rows, 100 * known["low"], 100 * known["high"], color=FAINT, linewidth=3)
-    ax.plot(100 * known[column], rows, "o", color=INK)
+    ax.hlines(rows, 100 * known["low"], 100 * known["high"], color=INTERVAL_COLOUR, linewidth=3)
+    ax.plot(100 * known[column], rows, "o", color=POINT_COLOUR)
     for row, (value, low, high) in enumerate(known[[column, "low", "high"]].to_numpy() * 100):
-        bounds = f"  [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else "  (one subject: no interval)"
+        bounds = f"  [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else "  (one subject or video: no interval)"
         ax.annotate(
             f"{value:+.1f}{bounds}", (1.01, row), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
         )

@@ -1,0 +1,99 @@
+"""A data set whose every string is hostile goes through the notebooks and their exported pages: no script runs, no file goes astray."""
+
+import os
+import re
+from dataclasses import replace
+
+import numpy as np
+import papermill
+import pytest
+from nbconvert import HTMLExporter
+from test_notebooks import FOLDER
+
+from miga_lib import clips
+from miga_lib.readers import pyskl
+
+SCRIPT = "<script>document.title='ran'</script>"
+IMAGE = "<img src=x onerror=document.title='ran'>"
+HOSTILE = [
+    SCRIPT, IMAGE, "$x^2_$ and \\(y\\)", "../../../astray", "a" * 200, "שלום مرحبا", "😀 **bold** `code` [link](x)", "'\"&<>",
+    "</table></code>", "-p run x; touch astray", "%s {0} {name} \\n", "=1+1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(smoke_outputs, tmp_path_factory):
+    """A pickle of clips with such ids, videos, subjects and classes, in a folder of such a name."""
+    smoke = clips.load("synthetic-smoke", outputs=smoke_outputs)
+    table, count = smoke.table, len(smoke)
+    names = {column: [f"{HOSTILE[i % len(HOSTILE)]}"[: 240 - 4] + f" {part(i)}" for i in range(count)] for column, part in PARTS.items()}
+    classes = tuple(f"{HOSTILE[k % len(HOSTILE)]} {k}" for k in range(len(smoke.classes)))
+    path = tmp_path_factory.mktemp("data") / "<b>$my$ data.pkl"
+    pyskl.write(path, replace(smoke, table=table.assign(**names), classes=classes))
+    return path
+
+
+PARTS = {"id": lambda i: i, "video": lambda i: i // 4, "subject": lambda i: i // 8}
+
+
+@pytest.fixture(scope="module")
+def executed(hostile, tmp_path_factory):
+    """The notebooks run on it, one after the other, by name."""
+    place = tmp_path_factory.mktemp("hostile")
+    given = {"data": str(hostile), "outputs": str(place / "outputs")}
+    smoke = given | {"preset": "smoke", "epochs": 1, "semantic_weight": 0.0}
+    calls = {
+        "01_explore": given,
+        "02_visualise": given | {"source_layout": "imigue41", "preset": "smoke"},
+        "04_train": smoke,
+        "04_train limb": smoke | {"stream": "limb"},
+        "05_confusion": given,
+        "06_ensemble": given,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+        patch.setitem(os.environ, "PYTHONWARNINGS", "ignore")
+        notebooks = {
+            name: papermill.execute_notebook(
+                str(FOLDER / f"{name.split()[0]}.ipynb"), str(place / f"{name}.ipynb"), call, cwd=str(FOLDER), progress_bar=False
+            )
+            for name, call in calls.items()
+        }
+    return place, notebooks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_text_of_the_data_is_markup(executed):
+    for name, notebook in executed[1].items():
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                for kind in ("text/html", "text/markdown"):
+                    shown = output.get("data", {}).get(kind, "")
+                    assert SCRIPT not in shown, f"{name}: {shown[:200]}"
+                    assert IMAGE not in shown, f"{name}: {shown[:200]}"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_is_written_outside_outputs(executed, hostile):
+    place, notebooks = executed
+    assert {path.name for path in place.iterdir()} == {"outputs", *(f"{name}.ipynb" for name in notebooks)}
+    assert list(hostile.parent.iterdir()) == [hostile]
+    astray = [path for folder in (place.parent, place.parent.parent, FOLDER, FOLDER.parent) for path in folder.glob("*astray*")]
+    assert astray == []
+    assert all(path.parent.name == "figures" for path in (place / "outputs").rglob("*.gif"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_path):
+    page = open_page()
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    widths = {}
+    for name, notebook in executed[1].items():
+        exported = tmp_path / f"{name}.html"
+        exported.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+        page.goto(exported.as_uri())
+        page.wait_for_timeout(500)
+        assert page.title() != "ran", name
+        widths[name] = page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)")
+    page.close()
+    assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 400} == set(), "a long name widens no page"

@@ -1,0 +1,478 @@
+"""What people do to good files: other programs save them, rows are sorted, titles added, folders packed. No other clips in silence."""
+
+import csv
+import io
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import fuzzing
+import joblib
+import numpy as np
+import python_calamine
+from hypothesis import strategies as st
+
+from miga_lib import layouts
+from miga_lib.readers import DataError, Report, miga, openpose
+
+HABITS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3)
+"""Which file, which of its habits, and the seed of the habit's choices; one to three times."""
+
+SOURCE = "source"
+Rows = list[list]
+
+
+def _at(rng: np.random.Generator, rows: Rows) -> int:
+    """Some row, often the first."""
+    return int(rng.integers(len(rows))) if rng.integers(2) else 0
+
+
+# Of any table: its rows, and then its rows afterwards.
+
+
+def spreadsheet_title(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [["Video 12", *[""] * (len(rows[0]) - 1)], *[[""] * len(rows[0])] * int(rng.integers(2)), *rows]
+
+
+def title(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [["exported by hand"], *[[]] * int(rng.integers(2)), *rows]
+
+
+def names_above(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [[f"{'xys'[c % 3]}{c // 3}" for c in range(len(rows[0]))], *rows]
+
+
+def numbers_above(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Pandas counts columns from 0, R from 1; the place above an index is empty."""
+    first, empty = rng.integers(2), int(rng.integers(2))
+    return [[""] * empty + [str(first + c) for c in range(len(rows[0]) - empty)], *rows]
+
+
+def index_in_front(rows: Rows, rng: np.random.Generator) -> Rows:
+    first = int(rng.integers(2))
+    return [[str(number), *row] for number, row in enumerate(rows, first)]
+
+
+def comma_at_the_end(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [[*row, ""] for row in rows]
+
+
+def comma_in_a_row(rows: Rows, rng: np.random.Generator) -> Rows:
+    rows[_at(rng, rows)].append("")
+    return rows
+
+
+def column_at_the_end(rows: Rows, rng: np.random.Generator) -> Rows:
+    note = [str(rng.choice(["blurred", "1", "0.5"])) if rng.integers(3) else "" for _ in rows]
+    return [[*row, cell] for row, cell in zip(rows, note, strict=True)]
+
+
+def column_in_front(rows: Rows, rng: np.random.Generator) -> Rows:
+    cell = str(rng.choice(["", "0012", "0"]))
+    return [[cell, *row] for row in rows]
+
+
+def column_lost(rows: Rows, rng: np.random.Generator) -> Rows:
+    column = int(rng.integers(1, max(len(rows[0]), 2)))
+    return [row[:column] + row[column + 1 :] for row in rows]
+
+
+def cell_lost(rows: Rows, rng: np.random.Generator) -> Rows:
+    del rows[_at(rng, rows)][-1:]
+    return rows
+
+
+def empty_row(rows: Rows, rng: np.random.Generator) -> Rows:
+    rows.insert(_at(rng, rows) if rng.integers(3) else len(rows), [""] * len(rows[0]))
+    return rows
+
+
+def blank_line(rows: Rows, rng: np.random.Generator) -> Rows:
+    rows.insert(_at(rng, rows) if rng.integers(3) else len(rows), [])
+    return rows
+
+
+def first_row_became_a_header(rows: Rows, rng: np.random.Generator) -> Rows:
+    """``pd.read_csv(path).to_csv(path)``: doubled names get .1, .2 and so on."""
+    seen: dict[str, int] = {}
+    header = []
+    for cell in (f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in rows[0]):
+        header.append(f"{cell}.{seen[cell]}" if cell in seen else cell)
+        seen[cell] = seen.get(cell, 0) + 1
+    indexed = int(rng.integers(2))
+    return [[""] * indexed + header, *([str(number)] * indexed + row for number, row in enumerate(rows[1:]))]
+
+
+def numbers_as_text(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [[f" {cell}" if rng.integers(2) else str(cell) for cell in row] for row in rows]
+
+
+def numbers_in_another_form(rows: Rows, rng: np.random.Generator) -> Rows:
+    form = str(rng.choice([".3f", ".1e", ".6e", "+.3f"]))
+
+    def formed(cell):
+        try:
+            return format(float(cell), ".9e" if form == ".1e" else form)
+        except ValueError:
+            return cell
+
+    return [[formed(cell) for cell in row] for row in rows]
+
+
+def bad_cell(rows: Rows, rng: np.random.Generator) -> Rows:
+    row = rows[_at(rng, rows)]
+    if row:
+        row[int(rng.integers(len(row)))] = str(rng.choice(["NA", "null", "-", " ", "", "x", "nan", "#DIV/0!", "12,5", "1.2.3", "TRUE"]))
+    return rows
+
+
+# Of tables with an index or a header: what else would be another table.
+
+
+def in_another_order(rows: Rows, rng: np.random.Generator) -> Rows:
+    return rows[::-1] if rng.integers(2) else [rows[i] for i in rng.permutation(len(rows))]
+
+
+def doubled_rows(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [*rows, *rows] if rng.integers(2) else [row for row in rows for _ in range(1 + int(rng.integers(2)))]
+
+
+def rows_lost(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [row for row in rows if rng.integers(4)] or rows
+
+
+def without_index(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [row[1:] for row in rows]
+
+
+ANY_TABLE = [
+    spreadsheet_title, title, names_above, numbers_above, index_in_front, comma_at_the_end, comma_in_a_row, column_at_the_end,
+    column_in_front, column_lost, cell_lost, empty_row, blank_line, first_row_became_a_header, numbers_as_text,
+]  # fmt: skip
+
+
+def _of_rows(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
+    """A habit of rows as one of files."""
+
+    def changed(path: Path, rng: np.random.Generator) -> None:
+        if path.suffix == ".xlsx":
+            rows: Rows = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python(skip_empty_area=False)
+            _save_workbook(path, habit(rows, rng), rng)
+        else:
+            rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"), newline="")))
+            with path.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(habit(rows, rng) if any(rows) else rows)
+
+    changed.__name__ = habit.__name__
+    return changed
+
+
+def _save_workbook(path: Path, rows: Rows, rng: np.random.Generator) -> None:
+    import openpyxl
+
+    workbook = openpyxl.Workbook(write_only=True)
+    sheets = [workbook.create_sheet(), *([workbook.create_sheet("notes")] if not rng.integers(8) else [])]
+    for row in rows:
+        sheets[0].append([None if cell == "" else cell for cell in row])
+    workbook.save(path)
+
+
+def _of_text(change: Callable[[bytes], bytes], name: str) -> Callable:
+    """A habit of programs that save text."""
+
+    def changed(path: Path, rng: np.random.Generator) -> None:
+        path.write_bytes(change(path.read_bytes()))
+
+    changed.__name__ = name
+    return changed
+
+
+TEXT = [
+    _of_text(change, name)
+    for name, change in {
+        "byte_order_mark": lambda text: b"\xef\xbb\xbf" + text,
+        "utf_16": lambda text: text.decode("utf-8", "replace").encode("utf-16"),
+        "windows_lines": lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+        "windows_lines_twice": lambda text: text.replace(b"\n", b"\r\r\n"),
+        "old_mac_lines": lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r"),
+        "no_last_newline": lambda text: text.rstrip(b"\r\n"),
+        "newlines_at_the_end": lambda text: text + b"\n\n",
+    }.items()
+]
+CSV = TEXT + [
+    _of_text(change, name)
+    for name, change in {
+        "semicolons": lambda text: text.replace(b",", b";"),
+        "decimal_commas": lambda text: text.replace(b",", b";").replace(b".", b","),
+        "tabs": lambda text: text.replace(b",", b"\t"),
+        "spaces": lambda text: text.replace(b",", b", "),
+        "all_quoted": lambda text: b"\n".join(b'"' + line.replace(b",", b'","') + b'"' if line else line for line in text.splitlines()),
+    }.items()
+]
+CUT_OFF = _of_text(lambda text: text[: len(text) * 2 // 3], "cut_off")
+
+
+def _only(condition: Callable[[Rows], bool], habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
+    def guarded(rows: Rows, rng: np.random.Generator) -> Rows:
+        return habit(rows, rng) if condition(rows) else rows
+
+    guarded.__name__ = habit.__name__
+    return guarded
+
+
+def _counts(rows: Rows) -> bool:
+    """Whether the first cells of a table number its rows, in any order, from 0 or 1."""
+    first = sorted(str(row[0]) if row else "" for row in rows)
+    return len(rows) > 2 and first in [sorted(map(str, range(start, start + len(rows)))) for start in (0, 1)]
+
+
+def _counts_in_order(rows: Rows) -> bool:
+    return [str(row[0]) if row else "" for row in rows] == [str(number) for number in range(len(rows))]
+
+
+def _below_header(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
+    def below(rows: Rows, rng: np.random.Generator) -> Rows:
+        return [*rows[:1], *habit(rows[1:], rng)]
+
+    below.__name__ = habit.__name__
+    return below
+
+
+KEYPOINT_TABLE = [
+    *map(_of_rows, ANY_TABLE), _of_rows(numbers_in_another_form), _of_rows(bad_cell),
+    *(_of_rows(_only(_counts, habit)) for habit in (in_another_order, doubled_rows, rows_lost)),
+    _of_rows(_only(_counts_in_order, without_index)),
+]  # fmt: skip
+
+
+def known_header(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [list(rng.choice([["class", "start_frame", "end_frame"], ["label", "start", "end"], ["Class", "Start", "End"]])), *rows]
+
+
+def another_header(rows: Rows, rng: np.random.Generator) -> Rows:
+    return [list(rng.choice([["gesture", "from", "to"], ["", "start", "end"], ["class", "", ""], ["x", "0", "5"]])), *rows]
+
+
+def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
+    row = rows[_at(rng, rows)]
+    if row:
+        row[0] = str(rng.choice(["", "nan", "x", "NA", " "]))
+    return rows
+
+
+LABEL_TABLE = [
+    *map(_of_rows, [*ANY_TABLE, known_header, another_header, bad_class, in_another_order, doubled_rows]), _of_rows(numbers_in_another_form)
+]  # fmt: skip
+TABLE_WITH_HEADER = [*map(_of_rows, ANY_TABLE), *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows))]
+
+
+# Of arrays, pickles and json files.
+
+
+def array_saved_again(path: Path, rng: np.random.Generator) -> None:
+    array = np.load(path)
+    form = int(rng.integers(7))
+    if form == 0 and array.ndim == 2:
+        array = array.reshape(len(array), -1, 3)
+    if form == 1 and array.ndim == 2:
+        array = np.column_stack([np.arange(len(array)), array])
+    if form == 2:
+        array = np.moveaxis(array, -1, 0)
+    array = array.astype({3: "f8", 4: ">f4"}.get(form, array.dtype), order="F" if form == 5 else "C")
+    np.save(path, array)
+
+
+def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
+    content = pickle.loads(path.read_bytes())
+    if isinstance(content, tuple):
+        names, classes = content
+        form = int(rng.integers(4))
+        content = [
+            (names, np.array(classes)), [list(names), list(classes)], (np.array(names), classes),
+            ([f"{name}.npy" for name in names], classes),
+        ][form]  # fmt: skip
+    elif isinstance(content, dict):
+        form = int(rng.integers(8))
+        for annotation in content["annotations"]:
+            points, scores = annotation["keypoint"], annotation["keypoint_score"]
+            if form == 0 and scores is not None and points.shape[-1] == 2:
+                annotation |= {"keypoint": np.concatenate([points, scores[..., None]], -1), "keypoint_score": None}
+            if form == 1:
+                annotation |= {"keypoint": np.asfortranarray(points.astype("f8")), "img_shape": np.array(annotation["img_shape"])}
+            if form == 2:
+                annotation |= {"keypoint": np.swapaxes(points, 0, 1)}
+            if form == 3:
+                annotation |= {"label": np.int64(annotation["label"]), "note": "seen", "total_frames": np.int32(annotation["total_frames"])}
+            if form == 4:
+                annotation["frame_dir"] = annotation["frame_dir"].replace("_", "-")
+        if form == 5:
+            content["split"] = {name: np.array(ids) for name, ids in content["split"].items()}
+        if form == 6:
+            content["annotations"] = (
+                content["annotations"][:: -1 if rng.integers(2) else 1] + content["annotations"][: int(rng.integers(2))]
+            )
+        if form == 7:
+            content = content["annotations"]
+    path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 6))))
+
+
+def json_saved_again(path: Path, rng: np.random.Generator) -> None:
+    content = json.loads(path.read_bytes())
+    form = int(rng.integers(5))
+    if form == 0:
+        content["people"] = content["people"][::-1]
+    if form == 1:
+        for person in content["people"]:
+            person.pop(str(rng.choice(list(openpose.PARTS))), None)
+    if form == 2:
+        for person in content["people"]:
+            person[str(rng.choice(list(openpose.PARTS)))] = []
+    text = json.dumps(content, indent=int(rng.integers(3)) or None, sort_keys=bool(rng.integers(2)))
+    path.write_text(text, encoding=str(rng.choice(["utf-8", "utf-8-sig", "utf-16"])))
+
+
+def json_renamed(path: Path, rng: np.random.Generator) -> None:
+    number = path.name.rsplit("_", 2)[-2]
+    name = str(rng.choice([f"frame_{int(number)}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"]))
+    if rng.integers(2):
+        path.rename(path.with_name(name))
+    else:
+        shutil.copy(path, path.with_name(name))
+
+
+def file_lost(path: Path, rng: np.random.Generator) -> None:
+    path.unlink()
+
+
+# Of folders.
+
+
+def litter(path: Path, rng: np.random.Generator) -> None:
+    for name in (".DS_Store", "Thumbs.db", f"._{path.name}"):
+        path.with_name(name).write_bytes(b"\0\5\x16\7")
+    for name in ("@eaDir", ".ipynb_checkpoints", "__MACOSX"):
+        inner = path.parent / name / path.parent.name
+        inner.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, inner / path.name)
+        shutil.copy(path, inner.parent / f"{path.stem}-checkpoint{path.suffix}")
+
+
+def litter_above(path: Path, rng: np.random.Generator) -> None:
+    above = path.parents[path.parent.name != SOURCE]
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        shutil.copytree(path.parent, above / name / path.parent.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns(name))
+
+
+def packed_in_its_own_name(path: Path, rng: np.random.Generator) -> None:
+    _nest(path.parent, path.parent.name)
+
+
+def folder_above_packed_in_its_own_name(path: Path, rng: np.random.Generator) -> None:
+    above = path.parents[path.parent.name != SOURCE]
+    _nest(above, above.name)
+
+
+def packed_in_another_name(path: Path, rng: np.random.Generator) -> None:
+    _nest(path.parent, "unpacked")
+
+
+def folder_doubled(path: Path, rng: np.random.Generator) -> None:
+    if path.parent.name != SOURCE:
+        shutil.copytree(path.parent, path.parent.with_name(f"{path.parent.name} - Copy"), dirs_exist_ok=True)
+
+
+def _nest(folder: Path, name: str) -> None:
+    """Move what a folder has into a new folder in it."""
+    inside = list(folder.iterdir())
+    (folder / name).mkdir(exist_ok=True)
+    for path in inside:
+        if path != folder / name:
+            path.rename(folder / name / path.name)
+
+
+FOLDER = [litter, litter_above, packed_in_its_own_name, folder_above_packed_in_its_own_name, packed_in_another_name, folder_doubled]
+OF_SUFFIX = {
+    ".csv": [*KEYPOINT_TABLE, *CSV, CUT_OFF], ".xlsx": KEYPOINT_TABLE, ".npy": [array_saved_again], ".pkl": [pickle_saved_again],
+    ".json": [json_saved_again, json_renamed, file_lost], ".txt": [_of_rows(blank_line), *TEXT],
+}  # fmt: skip
+
+
+def habits_of(path: Path) -> list[Callable]:
+    if path.name.endswith("_label.csv"):
+        return [*LABEL_TABLE, *CSV, *FOLDER]
+    if path.name in (openpose.SEGMENTS, miga.SUBJECTS_FILE):
+        return [*TABLE_WITH_HEADER, *CSV, *FOLDER]
+    return [*OF_SUFFIX.get(path.suffix, []), *FOLDER]
+
+
+def read(name: str, source: Path) -> tuple[dict[str, tuple], Report]:
+    """Everything about the clips of a source, by id. Raises DataError."""
+    reader, layout, _ = fuzzing.SOURCES[name]
+    report = Report()
+    if not reader.recognises(source):
+        raise DataError("no known format")
+    with joblib.parallel_config(backend="sequential"):
+        clips = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
+    if len({clip.id for clip in clips}) < len(clips):
+        raise DataError("ids of clips must differ")  # refused by the cache
+    classes = report.classes
+    return {
+        clip.id: (
+            classes[clip.label] if clip.label >= 0 else None,
+            clip.split,
+            clip.video,
+            clip.subject,
+            clip.width,
+            clip.height,
+            clip.keypoints,
+        )
+        for clip in clips
+    }, report
+
+
+def same(one: dict[str, tuple], other: dict[str, tuple]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[id][:-1] == other[id][:-1]
+        and one[id][-1].shape == other[id][-1].shape
+        and np.allclose(one[id][-1], other[id][-1], rtol=1e-5, atol=1e-5)
+        for id in one
+    )
+
+
+def follow(name: str, folder: Path) -> Callable[[list], str]:
+    """Writes a good source once; gives a function that changes it as people do, reads it, compares the clips, and restores it."""
+    source = folder / SOURCE
+    source.mkdir()
+    fuzzing.SOURCES[name][2](source)
+    good = {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+    clips, report = read(name, source)
+
+    def once(changes: list) -> str:
+        done = []
+        for number, which, seed in changes:
+            path = list(good)[number % len(good)]
+            if path.exists():
+                habit = habits_of(path)[which % len(habits_of(path))]
+                done.append(f"{habit.__name__} of {path.relative_to(source)}")
+                habit(path, np.random.default_rng(seed))
+        try:
+            found, told = read(name, source)
+        except DataError as error:
+            text = str(error).replace(str(source), "")
+            assert "\n" not in text, text
+            assert len(text) <= 400, text
+            return "refused"
+        else:
+            if same(clips, found):
+                return "same"
+            assert told.events != report.events, f"other clips in silence: {done}"
+            return "reported"
+        finally:
+            shutil.rmtree(source)
+            for path, content in good.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+    return once

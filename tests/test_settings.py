@@ -1,0 +1,233 @@
+"""Settings: the whole recipe of the paper, what 0 stands for, and the parameters of notebooks."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from miga_lib import layouts, training
+from miga_lib.models import MODELS
+from miga_lib.settings import PRESETS, Settings
+from miga_lib.training import inputs, loop
+from miga_lib.training.distributed import World
+
+LAYOUT = layouts.get("imigue41")
+
+PAPER = Settings(
+    model="posec3d",
+    stream="joint",
+    layout="imigue41",
+    temporal="align",
+    semantic_weight=20.0,
+    epochs=100,
+    batch_size=24,
+    learning_rate=0.1 / 3,
+    frames=48,
+    size=56,
+    width=32,
+    dropout=0.5,
+    weight_decay=3e-4,
+    preset="paper",
+    device="cpu",
+    precision="fp32",
+)
+"""The recipe of Xu et al., arXiv 2506.12848, section 4. The 100 epochs are those of arXiv 2307.10624, on which it builds."""
+
+
+def start(clips, settings, run):
+    """The task and the state before the first step."""
+    return loop.start(clips, settings, run, World(), lambda row: None, lambda: False)
+
+
+@pytest.fixture
+def two_wrists(smoke):
+    """A training clip in which only the wrists are present: left at (100, 100), right at (180, 140), scores 0.8 and 0.4, in all frames.
+
+    The longer side is 80 px. With 25 % margin the square around both is 100 px wide, from (90, 70) on.
+    """
+    clip = smoke.split("train").where([0])
+    keypoints = np.zeros((int(clip.table["frames"].iloc[0]), 41, 3), np.float32)
+    keypoints[:, LAYOUT.joints.index("left_wrist")] = 100, 100, 0.8
+    keypoints[:, LAYOUT.joints.index("right_wrist")] = 180, 140, 0.4
+    return replace(clip, keypoints=keypoints, table=clip.table.assign(start=0))
+
+
+def peak(maps, joint):
+    """Place (y, x) and value of the highest pixel of a joint in the first frame of the first clip."""
+    heatmap = maps[0, LAYOUT.joints.index(joint), 0]
+    y, x = divmod(int(heatmap.argmax()), heatmap.shape[1])
+    return y, x, heatmap[y, x].item()
+
+
+def test_the_paper_preset_has_the_numbers_of_the_paper():
+    assert Settings(preset="paper", device="cpu", precision="fp32").resolve() == PAPER
+    assert PAPER.test_size == 64
+    assert PAPER.weights == {"semantic": 20.0}
+
+
+def test_the_learning_rate_of_the_paper_falls_to_0_along_a_cosine():
+    """cos(π/3) = 1/2, so after a third of the steps the rate is 1/2 · (1 + 1/2) of the first."""
+    rates = [training.learning_rate(PAPER, done) for done in (0, 1 / 3, 1 / 2, 1)]
+    assert rates == pytest.approx([0.1 / 3, 0.75 * 0.1 / 3, 0.5 * 0.1 / 3, 0], abs=1e-12)
+
+
+def test_the_paper_preset_trains_the_published_network_with_the_published_optimiser(smoke, tmp_path):
+    """The slim SlowOnly of PoseC3D: base 32, stages of 4, 6 and 3 blocks, stem 1×7×7 without stride, 512 features."""
+    _, state = start(smoke, PAPER, tmp_path)
+    assert type(state.optimizer) is torch.optim.SGD
+    group = state.optimizer.param_groups[0]
+    expected = {"lr": 0.1 / 3, "momentum": 0.9, "weight_decay": 3e-4, "dampening": 0, "nesterov": False}
+    assert {name: group[name] for name in expected} == expected
+    assert len(group["params"]) == len(list(state.model.parameters()))
+    stem, _, *stages = state.model.backbone
+    assert (stem.conv.out_channels, stem.conv.kernel_size, stem.conv.stride) == (32, (1, 7, 7), (1, 1, 1))
+    assert [len(stage) for stage in stages] == [4, 6, 3]
+    assert (state.model.fc_cls.in_features, state.model.fc_cls.out_features) == (512, 32)
+    assert state.model.emb_fc.in_features == 512
+    assert state.model.dropout.p == 0.5
+
+
+def test_the_input_of_the_paper_in_test(two_wrists):
+    """64 / 100 px of a map per px of the video: the left wrist at (10 · 0.64, 30 · 0.64) = (6.4, 19.2), the right one at (57.6, 44.8).
+
+    The highest pixels are (6, 19) and (58, 45), at squared distances 0.2 and 0.2. The Gaussian has σ = 0.6 and the height of the score.
+    """
+    (plain,), (mirrored,) = inputs.Inputs(two_wrists, PAPER).views(torch.tensor([0]))
+    assert plain.shape == mirrored.shape == (1, 41, 48, 64, 64)
+    height = np.exp(-0.2 / (2 * 0.6**2))
+    assert peak(plain, "left_wrist") == (19, 6, pytest.approx(0.8 * height, rel=1e-4))
+    assert peak(plain, "right_wrist") == (45, 58, pytest.approx(0.4 * height, rel=1e-4))
+    # Mirrored, the left wrist is the right one of the video, at 63 − 57.6 = 5.4.
+    assert peak(mirrored, "left_wrist")[:2] == (45, 5)
+
+
+@pytest.mark.parametrize(
+    ("area", "flip", "joint", "place"),
+    [
+        # Area 0.56 of the box: √0.56 · 100 = 74.83 px on 56 pixels. (10, 30) px from the corner are 7.48 and 22.45.
+        (0.0, 0.5, "left_wrist", (22, 7)),
+        # The same, mirrored: 55 − 7.48 = 47.52.
+        (0.0, 0.4999, "right_wrist", (22, 48)),
+        # Area 1: 100 px on 56 pixels, 5.6 and 16.8.
+        (1.0, 0.5, "left_wrist", (17, 6)),
+    ],
+)
+def test_the_input_of_the_paper_in_training(two_wrists, monkeypatch, area, flip, joint, place):
+    draws = torch.tensor([[area, 0.5, 0.0, 0.0, flip]])
+    monkeypatch.setattr(inputs, "uniform", lambda rows, columns, *key: draws)
+    maps = inputs.Inputs(two_wrists, PAPER).training(torch.tensor([0]), epoch=0)
+    assert maps.shape == (1, 41, 48, 56, 56)
+    assert peak(maps, joint)[:2] == place
+
+
+def test_the_sigma_of_a_limb_is_that_of_the_paper():
+    """One pixel beside the middle of a limb, both of whose ends have score 0.7."""
+    a, b = LAYOUT.limbs[0]
+    keypoints = torch.zeros(1, 1, 41, 3)
+    keypoints[0, 0, a], keypoints[0, 0, b] = torch.tensor([20.0, 30.0, 0.7]), torch.tensor([30.0, 30.0, 0.7])
+    maps = MODELS["posec3d"].tensor("limb", keypoints, LAYOUT, 56)
+    assert maps[0, 0, 0, 31, 25].item() == pytest.approx(0.7 * np.exp(-1 / (2 * 0.6**2)), rel=1e-4)
+
+
+def test_the_paper_predicts_10_clips_times_2_flips(smoke):
+    of_segments = inputs.Inputs(smoke.split("test"), replace(PAPER, temporal="segments", frames=4))
+    views = list(of_segments.views(torch.tensor([0])))
+    assert [frames.shape for _, frames in views] == [(10, 4)] * 2
+
+
+STUDIED = {"frames": 6, "size": 24, "width": 6, "dropout": 0.25, "weight_decay": 0.01}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_0_stands_for_the_value_of_the_preset(preset, model):
+    resolved = Settings(model=model, preset=preset, device="cpu").resolve()
+    of_model = MODELS[model].sizes[preset]
+    assert (resolved.width, resolved.learning_rate) == (of_model.width, of_model.learning_rate)
+    for name in ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay"):
+        assert getattr(resolved, name) == getattr(PRESETS[preset], name)
+    assert resolved.differing() == {}
+    assert resolved.resolve() == resolved
+
+
+def test_a_value_by_name_takes_the_place_of_the_preset_s():
+    given = {"epochs": 3, "batch_size": 5, "learning_rate": 0.5, **STUDIED}
+    resolved = Settings(preset="quick", device="cpu", **given).resolve()
+    assert {name: getattr(resolved, name) for name in given} == given
+    assert resolved.differing() == given
+    assert Settings(preset="quick", device="cpu", epochs=25, width=16).resolve().differing() == {}, "the preset's own values"
+
+
+def test_what_a_study_varies_reaches_the_run(smoke, tmp_path):
+    task, state = start(smoke, Settings(preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path)
+    assert task.inputs.training(torch.tensor([0, 1]), 0).shape == (2, 41, 6, 24, 24)
+    assert next(task.inputs.views(torch.tensor([0])))[0].shape == (1, 41, 6, 24, 24)
+    assert state.model.backbone.conv1.conv.out_channels == 6
+    assert state.model.dropout.p == 0.25
+    assert state.optimizer.param_groups[0]["weight_decay"] == 0.01
+    _, state = start(smoke, Settings("stgcn", preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path)
+    assert state.model.st_gcn_networks[0].gcn.conv.out_channels == 3 * 6, "three partitions"
+    assert state.model.st_gcn_networks[0].tcn[4].p == 0.25
+
+
+@pytest.mark.parametrize(("preset", "size", "expected"), [("paper", 56, 64), ("paper", 28, 32), ("paper", 30, 34), ("quick", 33, 33)])
+def test_test_heatmaps_keep_the_preset_s_ratio(preset, size, expected):
+    """The paper's is 64 / 56, and 30 · 64 / 56 = 34.3."""
+    assert Settings(preset=preset, size=size, device="cpu").resolve().test_size == expected
+
+
+def test_settings_are_chosen_among_the_parameters_of_a_notebook():
+    parameters = {"data": "synthetic", "run": "", "preset": "smoke", "seed": 3, "more": {"width": 6, "dropout": 0, "embeddings": "a.npz"}}
+    assert Settings.choose(parameters) == Settings(preset="smoke", seed=3, width=6, dropout=0.0, embeddings="a.npz")
+    assert Settings.choose({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"widht": 6}, r"a name in more must be one of model, stream, .*width.*, got 'widht'"),
+        ({"preset": "quick"}, r"more\['preset'\]: preset is a parameter of its own; set it there"),
+        ({"data": "synthetic"}, r"more\['data'\]: data is a parameter of its own"),
+        ({"width": "6"}, r"more\['width'\] must be int, got '6' \(str\)"),
+        ({"width": 6.0}, r"more\['width'\] must be int, got 6.0 \(float\)"),
+        ({"width": True}, r"more\['width'\] must be int, got True \(bool\)"),
+        ({"dropout": "0.1"}, r"more\['dropout'\] must be float, got '0.1' \(str\)"),
+        ({"dropout": True}, r"more\['dropout'\] must be float, got True \(bool\)"),
+        ({"dropout": 1.0}, "dropout must be below 1, got 1.0"),
+        ({"frames": -1}, "frames must be 0 or more, got -1"),
+        ({"weight_decay": float("inf")}, "weight_decay must be 0 or more, got inf"),
+    ],
+)
+def test_more_is_checked_as_every_parameter_is(more, message):
+    with pytest.raises(ValueError, match=message):
+        Settings.choose({"data": "synthetic", "preset": "smoke", "more": more})
+
+
+def test_a_name_in_more_is_not_offered_where_it_is_a_parameter():
+    with pytest.raises(ValueError, match="a name in more must be one of") as refused:
+        Settings.choose({"preset": "smoke", "more": {"presett": "quick"}})
+    assert " preset," not in str(refused.value)
+    assert all(f" {field.name}" in str(refused.value) for field in fields(Settings) if field.name != "preset")
+
+
+@pytest.mark.parametrize("device", ["mps", "mps:0"])
+def test_mps_is_refused_with_the_reason(device):
+    with pytest.raises(ValueError, match=rf"device must be auto, cpu, cuda.* got '{device}'; .*64-bit numbers.*mps does not have.*cpu"):
+        Settings(device=device)
+    with pytest.raises(ValueError, match=r"device must be auto, cpu, cuda.* got 'tpu'$"):
+        Settings(device="tpu")
+
+
+def test_cuda_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device 'cuda' was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"):
+        Settings(device="cuda")
+
+
+@pytest.mark.parametrize(("available", "device", "preset"), [(False, "cpu", "quick"), (True, "cuda", "paper")])
+def test_auto_is_the_paper_s_preset_with_a_gpu_and_the_quick_one_without(monkeypatch, available, device, preset):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    resolved = Settings(precision="fp32").resolve()
+    assert (resolved.device, resolved.preset) == (device, preset)
+    assert Settings(preset="smoke", precision="fp32").resolve().preset == "smoke"

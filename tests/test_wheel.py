@@ -1,0 +1,97 @@
+"""The wheel, installed apart from the repository: it has everything that runs, and writes to ./outputs where it is used."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from miga_lib import clips
+from miga_lib.readers import pyskl
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+LOOK = """
+import json
+from pathlib import Path
+import miga_lib
+from miga_lib import clips, labels
+from miga_lib.readers import READERS
+from miga_lib.viewer import SkeletonViewer
+viewer = SkeletonViewer(clips.load("mine.pkl", "imigue22"))
+print(json.dumps({
+    "package": str(Path(miga_lib.__file__).parents[1]),
+    "outputs": str(clips.outputs_folder()),
+    "readers": list(READERS),
+    "embeddings": labels.embeddings().shape,
+    "assets": [len(str(SkeletonViewer._esm)), len(str(SkeletonViewer._css))],
+}))
+"""
+
+
+def pip(*arguments):
+    job = subprocess.run([sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"], capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: building leaves folders beside the sources."""
+    copy = tmp_path_factory.mktemp("sources")
+    for name in SOURCES:
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "miga_lib", copy / "miga_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    has_setuptools = importlib.util.find_spec("setuptools") and int(version("setuptools").partition(".")[0]) >= 77
+    pip("wheel", str(copy), f"--wheel-dir={copy}", *(["--no-build-isolation"] if has_setuptools else []))
+    return next(copy.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel, smoke_outputs, tmp_path_factory):
+    """Runs Python with the installed wheel, and the dependencies of this environment, in a folder with a file of clips."""
+    site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("elsewhere")
+    pip("install", str(wheel), f"--target={site}")
+    pyskl.write(folder / "mine.pkl", clips.load("synthetic-smoke", "imigue22", smoke_outputs))
+    environment = {name: value for name, value in os.environ.items() if name != "MIGA_OUTPUTS"}
+    environment |= {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments):
+        job = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+        assert job.returncode == 0, job.stderr
+        return job.stdout
+
+    return run, site, folder
+
+
+def test_it_holds_the_package_and_what_goes_with_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "miga_lib").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {name for name in names if name.startswith("miga_lib/")} == files
+    assert {"miga_lib/py.typed", "miga_lib/viewer/viewer.js", "miga_lib/viewer/viewer.css"} <= names
+    assert {name.partition(".dist-info/licenses/")[2] for name in names} >= {"LICENSE", "NOTICE"}
+    assert "License-Expression: Apache-2.0" in metadata
+
+
+def test_what_is_read_shown_and_embedded_is_there(python):
+    run, site, folder = python
+    found = json.loads(run("-c", LOOK))
+    assert (found["package"], found["outputs"]) == (str(site), str(folder / "outputs"))
+    assert found["readers"] == list(clips.READERS)
+    assert found["embeddings"] == [32, 384]
+    assert min(found["assets"]) > 1000
+
+
+def test_its_commands_run_where_they_are_called(python):
+    run, _, folder = python
+    assert run("-m", "miga_lib.clips", "check", "mine.pkl", "--layout=imigue22").rstrip().endswith("Can be used.")
+    settings = ["--layout=imigue22", "--preset=smoke", "--epochs=1", "--device=cpu", "--precision=fp32", "--run=first"]
+    assert "epoch   1: loss" in run("-m", "miga_lib.training", "--data=mine.pkl", *settings)
+    assert (folder / "outputs" / "runs" / "first" / "result.json").exists()
