@@ -21,7 +21,7 @@ from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle, display
 
 from . import training
-from .plots.tables import NO_FORMULAS
+from .plots.tables import BREAK_LONG_WORDS, NO_FORMULAS
 from .settings import check_choice
 
 INJECTED = "# Parameters"
@@ -117,13 +117,14 @@ def coerce(name: str, value: Any, kind: str) -> Any:
 
 def code(value: object) -> str:
     """Any text as Markdown that shows it literally, in code type: no character of it is markup, a formula or a script."""
-    return "<code>" + "".join(c if c.isalnum() or c in " ./_-" else f"&#{ord(c)};" for c in str(value)) + "</code>"
+    literal = "".join(c if c.isalnum() or c in " ./_-" else f"&#{ord(c)};" for c in str(value))
+    return f'<code style="white-space: normal; {BREAK_LONG_WORDS}">{literal}</code>'
 
 
 def plain(sentences: Iterable[str]) -> HTML:
     """Sentences as a list in which no text is taken as markup, script or formula."""
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
-    return HTML(f'<ul class="{NO_FORMULAS}">{items}</ul>')
+    return HTML(f'<ul class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">{items}</ul>')
 
 
 def command(name: str, **parameters: Any) -> str:

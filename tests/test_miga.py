@@ -217,3 +217,118 @@ def test_a_missing_label_file_is_named(root):
     (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_label.csv").unlink()
     with pytest.raises(DataError, match=r"0012_label\.csv: no such file"):
         read(root)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("first", [",0,2", "nan,0,2", "x,0,2", "NA,0,2", "x,start,end", "gesture,from,to", "class,0,2"])
+def test_a_first_row_of_labels_is_a_header_only_if_all_its_cells_are_names_of_columns(root, split, first):
+    """If it was left out, all ids of the video would move by one."""
+    folder = next(root.rglob(f"{miga.SPLIT_FOLDERS[split]}/*"))
+    (folder / f"{folder.name}_label.csv").write_text(f"{first}\n3,0,1\n4,2,5\n")
+    with pytest.raises(DataError, match=rf"{folder.name}_label\.csv: row 0 is '{first}'; expected three whole numbers"):
+        read(root)
+
+
+@pytest.mark.parametrize("first", ["0,1,2", "1,2,3"])
+def test_numbers_of_columns_above_labels_are_refused(root, first):
+    broken(root, "label.csv", f"{first}\n3,0,1\n")
+    with pytest.raises(DataError, match=rf"row 0 is {first}, as programs number columns; delete it, or, if it is a row .*, write class,"):
+        read(root)
+    broken(root, "label.csv", "class,start_frame,end_frame\n1,2,3\n")
+    assert len(read(root)[0]["0012_0"].keypoints) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff3,0,1\n4,2,5\n",
+        "class,start_frame,end_frame\n3,0,1\n4,2,5\n",
+        "\ufeffStart, End, Label\n0,1,3\n2,5,4\n",
+        '"3","0","1"\r\n"4","2","5"\r\n',
+        "3.0,0.0,1.0\n\n4,2e0,5\n\n",
+    ],
+)
+def test_labels_of_other_programs_are_the_same_labels(root, text):
+    broken(root, "label.csv", text)
+    clips, _ = read(root)
+    assert [(clips[f"0012_{k}"].label, len(clips[f"0012_{k}"].keypoints)) for k in range(2)] == [(2, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3,0,1,\n4,2,5,\n", "expected a table with the columns class,start_frame,end_frame, each once, found '3,0,1,'"),
+        (",0,1,2\n0,3,0,1\n", "expected a table with the columns"),
+        ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
+        ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
+        ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number: .* delete what is no row"),
+        ("class,class,end\n3,0,1\n", "found 'class,class,end_frame'"),
+    ],
+)
+def test_labels_in_another_form_are_refused(root, text, message):
+    broken(root, "label.csv", text)
+    with pytest.raises(DataError, match=message):
+        read(root)
+
+
+def test_doubled_and_sorted_labels_are_reported_since_their_places_are_ids(root):
+    assert "segment" not in str(read(root)[1])
+    broken(root, "label.csv", "4,2,5\n3,0,1\n4,2,5\n")
+    report = str(read(root)[1])
+    assert "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012" in report
+    assert "1 × videos with the same segment twice: both rows are clips: 0012" in report
+
+
+def pack(folder):
+    """Move what is in a folder into a new one of the same name in it, as unpacking an archive twice does."""
+    inside = list(folder.iterdir())
+    (folder / folder.name).mkdir()
+    for path in inside:
+        path.rename(folder / folder.name / path.name)
+
+
+def test_folders_in_a_folder_of_their_own_name_are_found(root):
+    before, _ = read(root)
+    pack(root / "imigue_data_phase1/datasets/imigue_skeleton_train")
+    pack(root / "imigue_data_phase1/datasets/imigue_skeleton_train/imigue_skeleton_train/0012")
+    after, report = read(root)
+    assert list(after) == list(before)
+    assert np.array_equal(after["0012_1"].keypoints, before["0012_1"].keypoints)
+    assert list(miga.split_folders(root / "imigue_data_phase1/datasets/imigue_skeleton_train")) == ["train"]
+    assert "left out" not in str(report)
+
+
+def test_an_empty_folder_of_a_split_does_not_hide_the_other(root):
+    (root / "imigue_data_phase2/imigue_skeleton_test").mkdir(parents=True)
+    assert miga.split_folders(root)["test"].parent.name == "datasets"
+
+
+def test_litter_of_other_programs_is_ignored_and_counted(root):
+    before, _ = read(root)
+    datasets = root / "imigue_data_phase1/datasets"
+    for litter in ("__MACOSX/imigue_skeleton_train/0012", "imigue_skeleton_train/.ipynb_checkpoints", "imigue_skeleton_train/@eaDir/0012"):
+        (datasets / litter).mkdir(parents=True)
+    (datasets / "imigue_skeleton_train/.DS_Store").touch()
+    (root / "__MACOSX/imigue_skeleton_train/0012").mkdir(parents=True)
+    after, report = read(root)
+    assert list(after) == list(before)
+    assert "4 × files and folders of other programs ignored: " in str(report)
+    assert "imigue_skeleton_train/.DS_Store, imigue_skeleton_train/.ipynb_checkpoints, imigue_skeleton_train/@eaDir" in str(report)
+
+
+def test_a_copy_of_a_video_folder_is_named(root):
+    (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012 - Copy").mkdir()
+    with pytest.raises(DataError, match=r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder"):
+        read(root)
+
+
+def test_subjects_in_doubt_are_refused_or_reported(root):
+    miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 7]}))
+    assert "2 × videos that labels_20200831.csv does not list: subject unknown: 0001, 0013" in str(read(root)[1])
+    miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 8]}))
+    with pytest.raises(DataError, match=r"labels_20200831\.csv: video '0012' has two subjects; correct the table"):
+        read(root)
+    (root / "copy").mkdir()
+    (root / "copy" / miga.SUBJECTS_FILE).write_text("video_id,subject_id\n12,7\n")
+    with pytest.raises(DataError, match=r"found labels_20200831\.csv 2 times; remove all but one"):
+        read(root)

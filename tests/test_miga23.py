@@ -136,3 +136,14 @@ def test_one_file_in_place_of_the_folder_is_told(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(4))})
     with pytest.raises(DataError, match="is one file of a set that belongs together; give its folder"):
         clips.load(tmp_path / "train_data.npy", "imigue22", tmp_path)
+
+
+def test_litter_is_ignored_and_two_sets_are_refused(tmp_path):
+    write(tmp_path / "data", "train", {"0012_0": (3, walk(4))})
+    write(tmp_path / "__MACOSX" / "data", "train", {"0012_0": (3, walk(4))})
+    found, report = read(tmp_path)
+    assert list(found) == ["0012_0"]
+    assert f"1 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX" in str(report)
+    write(tmp_path / "old", "train", {"0012_0": (3, walk(4))})
+    with pytest.raises(DataError, match=r"found train_data\.npy 2 times; give the folder of one of them: data, old"):
+        read(tmp_path)

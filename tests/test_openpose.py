@@ -188,3 +188,93 @@ def test_impossible_file_names_are_refused(tmp_path):
     (tmp_path / "a" / "a_999999999999_keypoints.json").rename(tmp_path / "a" / "b_0_keypoints.json")
     with pytest.raises(DataError, match="frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a folder"):
         read(tmp_path)
+
+
+def test_videos_without_a_row_are_reported(tmp_path):
+    for video in ("a", "b", "c"):
+        write(tmp_path / video, [[body()]])
+    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class,split,subject,width,height\nb,0,0,wave,train,7,640,480\n")
+    found, report = read(tmp_path)
+    assert [clip.id for clip in found] == ["b_0"]
+    assert str(report) == "     2 × videos without a row in segments.csv left out: a, c"
+
+
+def test_folders_that_are_deeper_than_the_videos_are_reported(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    write(tmp_path / "a" / "second", [[body()]])
+    write(tmp_path / "day2" / "b", [[body()]])
+    found, report = read(tmp_path)
+    assert [clip.id for clip in found] == ["a"]
+    assert "2 × folders of json files left out: they are deeper than the videos, or a video has the same name: a/second, day2/b" in str(
+        report
+    )
+
+
+def test_videos_are_found_in_the_folders_that_archives_make(tmp_path):
+    write(tmp_path / "in" / "unpacked" / "a" / "a", [[body()]])
+    write(tmp_path / "in" / "unpacked" / "b", [[body()], [body()]])
+    (tmp_path / "in" / "unpacked" / "segments.csv").write_text("video,start_frame,end_frame\na,0,0\nb,0,1\n")
+    assert openpose.recognises(tmp_path / "in")
+    found, report = read(tmp_path / "in")
+    assert [(clip.id, len(clip.keypoints)) for clip in found] == [("a_0", 1), ("b_0", 2)]
+    assert "left out" not in str(report)
+
+
+def test_litter_is_ignored_and_counted(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "a" / "._a_000000000000_keypoints.json").write_bytes(b"\0\5\x16\7")
+    write(tmp_path / "__MACOSX" / "a", [[body()]])
+    found, report = read(tmp_path)
+    assert [(clip.id, len(clip.keypoints)) for clip in found] == [("a", 1)]
+    assert f"2 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX, a/._a_000000000000_keypoints.json" in str(report)
+
+
+def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_path):
+    """OpenPose writes empty lists if it was run without --hand or --face."""
+    write(tmp_path / "a", [[body()], [body()], [body()]])
+    for number, (part, value) in enumerate([("face_keypoints_2d", []), ("hand_left_keypoints_2d", None)]):
+        path = tmp_path / "a" / f"a_{number:012d}_keypoints.json"
+        content = json.loads(path.read_text())
+        content["people"][0][part] = value
+        path.write_text(json.dumps(content))
+    event = "people without {}, which the layout needs: its joints are missing: a (1 of 3 frames)"
+    report = str(read(tmp_path, layouts.get("imigue41"))[1])
+    assert event.format("face_keypoints_2d") in report
+    assert event.format("hand_left_keypoints_2d") in report
+    report = str(read(tmp_path, layouts.get("imigue22"))[1])
+    assert "face" not in report
+    assert event.format("hand_left_keypoints_2d") in report
+    assert "people without" not in str(read(tmp_path, layouts.get("body25"))[1])
+
+
+def test_the_coco_model_is_reported(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]}))
+    assert "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of 1 frames)" in str(
+        read(tmp_path)[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,0,1,wave,train,7,1280000,720", "row 0 has a frame of 1280000 × 720 pixels; a side has at most 32768: correct the row"),
+        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a name or a whole number, or an empty cell"),
+        ("a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720", "row 1 has class '1.0'; expected a name or a whole number"),
+        ("a,0,1,wave,train,7,1280", "line 2 has 7 cells and line 1 has 8"),
+    ],
+)
+def test_absurd_values_of_a_table_are_refused(tmp_path, rows, message):
+    write(tmp_path / "a", [[body()]] * 2)
+    (tmp_path / "segments.csv").write_text(f"video,start_frame,end_frame,class,split,subject,width,height\n{rows}\n")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path)
+
+
+def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):
+    write(tmp_path / "a", [[body()]] * 4)
+    (tmp_path / "segments.csv").write_text("\ufeffvideo,start_frame,end_frame,width,height\na,2,3,640,480\na,0,1,640,480\n")
+    found, report = read(tmp_path)
+    assert [len(clip.keypoints) for clip in found] == [2, 2]
+    assert "3 × columns that segments.csv does not have: unknown: class, split, subject" in str(report)
+    assert "videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: a" in str(report)

@@ -230,3 +230,48 @@ def test_one_array_claimed_by_many_annotations_is_refused(tmp_path):
     shared = np.zeros((1, 100, 17, 2))
     with pytest.raises(DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"):
         read(file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path):
+    path = file(tmp_path, annotation(label=1))
+    (tmp_path / "label_map.txt").write_bytes(b"\xef\xbb\xbfsit\r\nstand\r\n\r\n")
+    assert read(path)[1].classes == ("sit", "stand")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"sit\n\nstand\n", r"label_map\.txt: line 2 is blank; each line must name a class: complete or delete it"),
+        (b"sit\nstand\nsit\n", r"label_map\.txt: 'sit' is no class name, or is there twice"),
+        ("sit\nstand\n".encode("utf-16"), r"label_map\.txt: not text in UTF-8 .*; save it again in this encoding"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfsit\nstand\n", r"label_map\.txt: '\\ufeffsit' is no class name"),
+        (b"", r"label_map\.txt: line 1 is blank"),
+    ],
+)
+def test_names_of_classes_in_doubt_are_refused(tmp_path, content, message):
+    """A blank line would move the names of all later classes."""
+    path = file(tmp_path, annotation(label=1))
+    (tmp_path / "label_map.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_names_of_classes_in_the_file_must_differ(tmp_path):
+    with pytest.raises(DataError, match=r"own\.pkl: 'sit' is no class name, or is there twice"):
+        read(file(tmp_path, annotation(label=1), classes=["sit", "sit"]))
+
+
+def test_a_pickle_is_found_in_the_only_folder_and_litter_is_no_pickle(tmp_path):
+    (tmp_path / "in" / "unpacked").mkdir(parents=True)
+    path = file(tmp_path / "in" / "unpacked", annotation())
+    (path.parent / "._own.pkl").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "in" / "__MACOSX").mkdir()
+    found, report = read(tmp_path / "in")
+    assert [clip.id for clip in found] == ["a"]
+    assert "1 × files and folders of other programs ignored: unpacked/._own.pkl" in str(report)
+
+
+def test_an_absurd_size_of_the_frame_is_not_taken(tmp_path):
+    (clip,), report = read(file(tmp_path, annotation(img_shape=(720, 40_000), original_shape=(720, 40_000))))
+    assert clip.width <= 100
+    assert "no usable `img_shape`: frame size taken from the largest coordinates: a" in str(report)

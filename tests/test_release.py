@@ -138,3 +138,49 @@ def test_a_release_beside_the_challenge_asks_which(root):
     miga.write_video(root, "train", "0012", video(), [(0, 0, 2)])
     with pytest.raises(DataError, match="could be any of miga, release"):
         clips.load(root)
+
+
+def pack(folder):
+    inside = list(folder.iterdir())
+    (folder / folder.name).mkdir()
+    for path in inside:
+        path.rename(folder / folder.name / path.name)
+
+
+def test_nested_folders_are_found_and_litter_is_counted(root):
+    before, _ = read(root)
+    for folder in ("mg_skeleton_only/0012", "mg_skeleton_only", "Label"):
+        pack(root / folder)
+    (root / "__MACOSX/mg_skeleton_only/0012").mkdir(parents=True)
+    (root / "mg_skeleton_only/mg_skeleton_only/@eaDir").mkdir()
+    after, report = read(root)
+    assert list(after) == list(before)
+    assert f"2 × files and folders of other programs ignored: {root.name}/__MACOSX, mg_skeleton_only/@eaDir" in str(report)
+
+
+def test_two_folders_of_skeletons_are_refused(root):
+    (root / "old/mg_skeleton_only").mkdir(parents=True)
+    with pytest.raises(DataError, match="found mg_skeleton_only 2 times; keep one of mg_skeleton_only, old/mg_skeleton_only"):
+        read(root)
+
+
+def test_labels_that_were_sorted_are_reported(root):
+    """Their order is the number in the clip's id."""
+    miga.write_subjects(root, pd.DataFrame([(12, 2, 99, 3, 5, 1), (12, 2, 1, 0, 2, 1), (7, 1, 99, 1, 1, 0)], columns=COLUMNS))
+    assert "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012" in str(
+        read(root)[1]
+    )
+
+
+def test_a_header_in_a_workbook_is_no_frame(root):
+    table = pd.DataFrame(video().reshape(6, -1)).astype(object)
+    miga_rows = [[f"{'xys'[c % 3]}{c // 3}" for c in range(411)], *table.to_numpy().tolist()]
+    import openpyxl
+
+    workbook = openpyxl.Workbook()
+    for row in miga_rows:
+        workbook.active.append(row)
+    workbook.save(root / "mg_skeleton_only/0012/0012_2.xlsx")
+    found, report = read(root)
+    assert np.array_equal(found["0012_1"].keypoints, video()[3:6])
+    assert "1 × title or header rows left out: 0012_2.xlsx (1)" in str(report)

@@ -9,6 +9,7 @@ import zipfile
 from collections import OrderedDict, defaultdict
 
 import fuzzing
+import habits
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -370,6 +371,20 @@ def test_a_table_that_asks_for_the_whole_video_again_and_again_is_refused(tmp_pa
     miga.write_video(tmp_path, "train", "0012", np.ones((50, 137, 3), np.float32), [(0, 0, 49)] * 400)
     with pytest.raises(DataError, match="0012: its clips have 20,000 frames together, the video has 50; correct the table of segments"):
         clips.load(tmp_path, outputs=tmp_path / "outputs")
+
+
+@pytest.mark.parametrize("name", fuzzing.SOURCES)
+def test_what_people_do_to_files_never_gives_other_clips_in_silence(name, tmp_path):
+    """The first cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
+    once, seen = habits.follow(name, tmp_path), set()
+
+    @settings(max_examples=40 if name == "release" else 100, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(habits.HABITS)
+    def each(changes):
+        seen.add(once(changes))
+
+    each()
+    assert {"same", "refused"} <= seen
 
 
 @pytest.mark.parametrize("name", fuzzing.SOURCES)

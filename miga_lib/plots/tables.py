@@ -25,6 +25,9 @@ SCORE_COLUMNS = {
 NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 """Classes of HTML elements in which MathJax, which notebooks load, leaves ``$`` alone."""
 
+BREAK_LONG_WORDS = "overflow-wrap: anywhere"
+"""Style of elements that a long id must not make wider than the page."""
+
 MAX_UNBROKEN_LENGTH = 20
 """Text of up to this many characters stays on one line."""
 
@@ -83,7 +86,7 @@ def styled(table: pd.DataFrame) -> Styler:
     if isinstance(table.columns, pd.MultiIndex):
         columns = pd.MultiIndex.from_tuples([tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names)
     shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
-    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}"')
+    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"')
 
 
 def sortable(table: pd.DataFrame) -> HTML:
@@ -95,7 +98,8 @@ def sortable(table: pd.DataFrame) -> HTML:
     heads = "".join(f'<th tabindex="0" aria-sort="none">{html.escape(str(name))}</th>' for name in table)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.itertuples(index=False))
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
-    body = f'<table id="{key}" class="{NO_FORMULAS}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    opening = f'<table id="{key}" class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">'
+    body = f"{opening}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return HTML(f"<style>{style}</style>{body}<script>{script}</script>")
 
 
