@@ -1,7 +1,10 @@
-"""Ten thousand mutated files for each reader: each gives clips or an error of the reader, in bounded time and memory.
+"""Ten thousand changed files for each reader and each kind of change, in bounded time and memory.
 
-``python benchmarks/fuzz_readers.py [--count 10000] [--seed 0] [reader …]`` prints, for each, how many were read and refused, the
-slowest case and the memory. It stops at the first fault and prints the mutations that cause it. The tests run a few hundred cases.
+``habits`` changes valid files as people and their programs do, and compares the clips with those of the original: the same clips, a
+refusal, or a new line in the report. ``bytes`` mutates bytes and values: clips that keep their promises, or a refusal.
+
+``python benchmarks/fuzz_readers.py [--count 10000] [--seed 0] [--kind habits] [reader …]`` prints the number of each outcome, the slowest
+case and the memory. It stops at the first fault and prints the changes that cause it. The tests run a few hundred cases.
 """
 
 import argparse
@@ -17,6 +20,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import fuzzing
+import habits
+
+KINDS = {"bytes": (fuzzing.attack, fuzzing.CHANGES), "habits": (habits.follow, habits.HABITS)}
 
 MEMORY_BYTES = 4 * 2**30
 """Limit of the address space, in addition to that of the process before."""
@@ -24,18 +30,19 @@ CASE_SECONDS = 5.0
 """Limit of the time of a case."""
 
 
-def run(name: str, count: int, number: int) -> str:
+def run(name: str, kind: str, count: int, number: int) -> str:
     """Fuzz one reader. Raises the error found, for the smallest case to which hypothesis reduces it."""
     seen: Counter = Counter()
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        once = fuzzing.attack(name, Path(folder))
+        attack, changes_of = KINDS[kind]
+        once = attack(name, Path(folder))
 
         @seed(number)
         @settings(
             max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
         )
-        @given(fuzzing.CHANGES)
+        @given(changes_of)
         def each(changes):
             nonlocal slowest
             began = time.process_time()
@@ -47,15 +54,17 @@ def run(name: str, count: int, number: int) -> str:
         began = time.process_time()
         each()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items()))
     return (
-        f"{name:12s} {sum(seen.values()):6d} files: {seen['clips']} read, {seen['refused']} refused; slowest {slowest * 1000:.0f} ms, "
-        f"peak {peak:.0f} MB, {time.process_time() - began:.0f} s in all"
+        f"{name:12s} {kind:6s} {sum(seen.values()):6d} cases: {outcomes}; slowest {slowest * 1000:.0f} ms, peak {peak:.0f} MB, "
+        f"{time.process_time() - began:.0f} s in all"
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("readers", nargs="*", choices=[*fuzzing.SOURCES, []], help="default: all")
+    parser.add_argument("--kind", choices=KINDS, help="default: both")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     given_arguments = parser.parse_args()
@@ -63,4 +72,5 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES,) * 2)
     warnings.simplefilter("error")
     for reader in given_arguments.readers or fuzzing.SOURCES:
-        print(run(reader, given_arguments.count, given_arguments.seed), flush=True)
+        for change in [given_arguments.kind] if given_arguments.kind else KINDS:
+            print(run(reader, change, given_arguments.count, given_arguments.seed), flush=True)

@@ -245,7 +245,7 @@ def test_numbers_of_columns_above_labels_are_refused(root, first):
         "class,start_frame,end_frame\n3,0,1\n4,2,5\n",
         "\ufeffStart, End, Label\n0,1,3\n2,5,4\n",
         '"3","0","1"\r\n"4","2","5"\r\n',
-        "3.0,0.0,1.0\n\n4,2e0,5\n\n",
+        "3.0,0.0,1.0\n4,2e0,5\n\n",
     ],
 )
 def test_labels_of_other_programs_are_the_same_labels(root, text):
@@ -262,6 +262,7 @@ def test_labels_of_other_programs_are_the_same_labels(root, text):
         ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
         ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
         ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number: .* delete what is no row"),
+        ("3,0,1\n\n4,2,5\n", "line 2 is blank; complete it if a row is missing, or delete it"),
         ("class,class,end\n3,0,1\n", "found 'class,class,end_frame'"),
     ],
 )

@@ -146,9 +146,11 @@ def test_a_checkpoint_of_a_later_version_is_refused(tmp_path):
 
 def test_of_epochs_with_equal_accuracy_the_first_is_the_best():
     state = checkpoint.State(model := torch.nn.Linear(1, 1), torch.optim.SGD(model.parameters()))
-    assert [state.end_epoch({"val_top1": top1}) for top1 in (0.0, 0.5, 0.5, 0.25, 0.75, 0.75)] == [True, True, False, False, True, False]
+    accuracies = [0.0, 0.5, 0.5, 0.25, 0.4, 0.75, 0.75, 0.5]
+    assert [state.end_epoch({"val_top1": top1}) for top1 in accuracies] == [True, True, False, False, False, True, False, False]
     assert state.best == 0.75
-    assert state.epoch == len(state.rows) == 6
+    assert state.epoch == 8
+    assert [row["val_top1"] for row in state.rows] == accuracies
 
 
 class Steep(torch.nn.Module):

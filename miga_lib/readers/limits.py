@@ -82,7 +82,7 @@ def array(path: Path) -> np.ndarray:
 
 
 def table(path: Path, largest: int = 0) -> tuple[bytes, list[int]]:
-    """The content of a ``.csv`` file without its byte order mark, and the number of cells of each line (0: a blank line).
+    """The content of a ``.csv`` file without its byte order mark, and the cells of each line (0: blank) up to the last that has any.
 
     Raises:
         DataError: a file that is too large or not UTF-8, or too many lines, or a line of too many bytes or cells.
@@ -107,6 +107,8 @@ def table(path: Path, largest: int = 0) -> tuple[bytes, list[int]]:
         raise DataError(f"{path}: is not a csv file in UTF-8 ({error}); save it again as one") from None
     if (most := max(cells, default=0)) > MOST_CELLS_OF_A_LINE:
         raise DataError(f"{path}: has a line of {most:,} cells, at most {MOST_CELLS_OF_A_LINE:,} are read; remove the surplus columns")
+    while cells and not cells[-1]:
+        cells.pop()
     return content, cells
 
 
@@ -134,6 +136,8 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """
     content, cells = table(path, LARGEST_LABELS)
     even(path, cells)
+    if 0 in cells:
+        raise DataError(f"{path}: line {cells.index(0) + 1} is blank; complete it if a row is missing, or delete it")
     names = list(dict.fromkeys(columns.values())) if columns else []
     expected = f"{path}: expected a table with the columns {','.join(names)}" if names else f"{path}: expected a table with a header"
     try:

@@ -171,8 +171,6 @@ def _numbers(path: Path, cells: np.ndarray, above: int) -> np.ndarray:
 def _csv(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     """The numbers below the header, the number of lines above them, and the number of blank lines among them."""
     content, widths = limits.table(path)
-    while widths and not widths[-1]:
-        widths.pop()
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", errors="replace", newline="")
     above = _rows_above(itertools.islice(csv.reader(text, skipinitialspace=True), MOST_ROWS_ABOVE))
     limits.even(path, widths, above)
