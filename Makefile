@@ -1,5 +1,5 @@
 # make demo   two trained streams on synthetic clips, and what there is to see of them
-# make test   the whole test suite
+# make test   the whole test suite, on all cores
 # make bench  the benchmarks
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
 # make soak   training made to fail in the ways that it does fail in; about half an hour
@@ -33,7 +33,7 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" notebooks/*.ipynb
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --jaxtyping-packages= --benchmark-only -s -q

@@ -245,11 +245,10 @@ def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100
     return "one line of error, no partial file; without the limit the same bits"
 
 
-def sweep(outputs: Path, seeds: int = 2) -> str:
+def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> str:
     """A sweep: a job is killed, a second driver is started, the driver is killed; then the same command is run again."""
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
-    options = (*(option for option in SMALL if "epochs" not in option), "--epochs=12")
     given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
     config = {"name": "soak", "data": given.pop("data"), "outputs": str(outputs), "bin": str(Path(sys.executable).parent)}
     config |= {"gpus": 0, "threads": 1, "fixed": given, "grid": {"seed": list(range(seeds))}}

@@ -223,7 +223,7 @@ DAMAGES = {
     about_truncated: "Unterminated string",
     about_without_checksums: "'checksum'",
     classes_swapped: "clips.csv or about.json is not as it was written",
-    array_lost: "No such file or directory",
+    array_lost: "keypoints.npy: ",
 }
 
 

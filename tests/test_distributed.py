@@ -21,6 +21,8 @@ from miga_lib.settings import Settings
 from miga_lib.training import distributed, processes
 from miga_lib.training.distributed import World
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
 UNEVEN = replace(SMOKE, batch_size=5)
 

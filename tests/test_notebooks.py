@@ -12,6 +12,8 @@ import pytest
 from miga_lib.settings import Settings
 from miga_lib.training import __main__ as command_line
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("0*.ipynb"))
 SMALLEST = {"data": "synthetic-smoke", "preset": "smoke"}

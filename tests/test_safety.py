@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from miga_lib import clips, layouts, predictions
 from miga_lib.readers import DataError, Report, limits, miga, unpickling
 
+pytestmark = pytest.mark.slow
+
 MARK = b"("
 
 

@@ -12,10 +12,14 @@ import papermill
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / "workflow"
 SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv' / 'sweep' / 'bin'}{os.pathsep}{os.environ['PATH']}")
 NEEDS_SNAKEMAKE = pytest.mark.skipif(SNAKEMAKE is None, reason="Snakemake has an environment of its own; `make .venv/sweep/installed`")
+
+TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=30", "--device=cpu")
 
 
 def loaded(place):
@@ -108,4 +112,4 @@ def test_every_point_of_the_grid_is_trained_and_fused(profile, tmp_path):
 @NEEDS_SNAKEMAKE
 def test_a_killed_job_and_a_killed_driver_lose_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert "driver killed" in loaded(ROOT / "benchmarks" / "soak.py").sweep(tmp_path)
+    assert "driver killed" in loaded(ROOT / "benchmarks" / "soak.py").sweep(tmp_path, TINY, seeds=1)

@@ -13,6 +13,8 @@ from test_notebooks import FOLDER
 from miga_lib import clips
 from miga_lib.readers import pyskl
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "<script>document.title='ran'</script>"
 IMAGE = "<img src=x onerror=document.title='ran'>"
 HOSTILE = [
