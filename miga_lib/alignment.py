@@ -19,7 +19,7 @@ four tensors (N, length). Both weights are 0 where the output frame is empty."""
 
 
 def draws(method: str, length: int) -> int:
-    """How many random numbers a clip needs: the second axis of ``uniform`` in ``resample``. Errors as of ``resample``."""
+    """How many random numbers a clip needs: the second axis of ``uniform`` in ``resample``. Raises the same errors as ``resample``."""
     _check(method, length)
     return {"align": 0, "crop_pad": 1, "segments": length}[method]
 

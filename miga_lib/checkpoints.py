@@ -7,7 +7,7 @@ same. Files are opened by PyTorch's weights-only loader, which runs no code.
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from . import layouts
 from .models.posec3d import PoseC3D
 from .models.stgcn import STGCN
-from .readers import DataError
+from .readers import DataError, limits
 
 HEAD_PREFIX = "cls_head."
+GRAPH = "A"
+"""The name of the partitions in an ST-GCN's checkpoint."""
 STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}
 """ST-GCN's partition strategies, by P, their number of partitions."""
 
@@ -110,6 +112,28 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
     return _fill(path, build(layout, classes), weights, anew)
 
 
+def fitting(path: str | Path, model: nn.Module, anew: Collection[str] = ()) -> Weights:
+    """The tensors of a checkpoint, of this library, PySkl or ST-GCN, that a network has with the same name and shape.
+
+    Args:
+        anew: names of tensors that are left out. The graph of an ST-GCN is always left out: it belongs to the network's layout.
+
+    Raises:
+        DataError: the file is not a checkpoint, or less than half of the network's other weights are in it.
+    """
+    weights = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in read(path).items()}
+    own = {name: tensor for name, tensor in model.state_dict().items() if name != GRAPH and name not in anew}
+    found = {name: weights[name] for name, tensor in own.items() if name in weights and weights[name].shape == tensor.shape}
+    if len(found) < len(own) / 2:
+        differing = next(iter(own.keys() - found.keys()))
+        other = f"is {tuple(weights[differing].shape)} there" if differing in weights else "is not there"
+        raise DataError(
+            f"{path}: {len(found)} of {len(own)} tensors fit this network; {differing} of shape {tuple(own[differing].shape)} {other}: "
+            "start from the same model, width and preset"
+        )
+    return found
+
+
 def save_pyskl(model: PoseC3D, path: str | Path) -> None:
     """Write a PoseC3D as a checkpoint that PySkl loads. The file gets its name when it is complete."""
     path = Path(path)
@@ -126,6 +150,7 @@ def read(path: str | Path) -> Weights:
         DataError: the file is not a checkpoint, requests to run code, or contains anything else than named tensors.
     """
     try:
+        limits.unpacked(Path(path))
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None

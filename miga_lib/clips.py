@@ -1,6 +1,6 @@
 """A set of clips: a table with a row for each clip, and the keypoints of all clips in one array that stays on disk.
 
-``load`` recognises the format of a folder or file and reads it once into a cache. After that it opens in well under a second.
+``load`` recognises the format of a folder or file and reads it once into a cache. Later loads take less than a second.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,20 +25,27 @@ import pandas as pd
 
 from . import layouts, synthetic
 from .layouts import Layout
-from .readers import READERS, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
+from .readers import READERS, UNUSED, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
 
 VERSION = 2
-"""Of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is read
-into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
+"""Version of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is
+read into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
 TABLE, KEYPOINTS, ABOUT = "clips.csv", "keypoints.npy", "about.json"
 """The files of a cache."""
 UNFINISHED = ".unfinished-"
-"""Begins the names of folders that are being written, and of the lock files beside them."""
+"""Prefix of the names of unfinished folders, and of the lock files beside them."""
+
+LEAVE_ONE_OUT = "leave-one-subject-out"
+"""The protocol of cross-validation with a fold for each subject."""
+HELD_OUT = 10
+"""One of so many parts of the training clips is held out where a source has no validation split."""
+PROTOCOL = "split of "
+"""Begins the names of the columns of a cache that hold the splits of further protocols."""
 
 MAX_NAME_LENGTH = 250
 MAX_FOLDER_NAME_LENGTH = 40
-"""Characters that a cache takes from the name of its source; a name on disk has at most 255 bytes."""
-MAX_ERRORS_SHOWN = 20
+"""How many characters of the source's name are used in the cache's name; a name on disk has at most 255 bytes."""
+MAX_ERRORS_SHOWN, MAX_GROUPS_SHOWN = 20, 4
 COLUMNS = {"id": str, "label": int, "split": str, "video": str, "subject": str, "frames": int, "width": int, "height": int}
 COLUMNS |= {"missing": float, "start": int}
 
@@ -56,6 +64,8 @@ class Clips:
     layout: Layout
     classes: tuple[str, ...]
     report: str
+    class_regions: tuple[str, ...] = ()
+    """The part of the body that each class is about; empty where the source does not say."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -119,23 +129,46 @@ def outputs_folder(outputs: str | Path = "") -> Path:
     return Path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback).expanduser().resolve()
 
 
-def load(source: str | Path, layout: str | Layout = "imigue41", outputs: str | Path = "", progress: Progress | None = None) -> Clips:
+def load(
+    source: str | Path,
+    layout: str | Layout = "imigue41",
+    outputs: str | Path = "",
+    progress: Progress | None = None,
+    *,
+    protocol: str = "",
+    folds: int = 0,
+    fold: int = 0,
+    persons: int = 1,
+) -> Clips:
     """The clips of a folder or file, in the joints of ``layout``.
 
     Args:
-        source: MiGA folders, MiGA'23 arrays, the full iMiGUE release, OpenPose's output, a PySkl pickle, each also as a zip file; or
-            the name of a synthetic set: ``synthetic-smoke``, ``synthetic`` or ``synthetic-full``.
+        source: MiGA folders, MiGA'23 arrays, the full iMiGUE release, OpenPose's output, a PySkl pickle, …, each also as a zip file;
+            or the name of a synthetic set: ``synthetic-smoke``, ``synthetic`` or ``synthetic-full``. README.md lists all formats.
+        layout: a layout, its name, or the path of its JSON file, see ``layouts.save``.
         outputs: where the cache is kept, see ``outputs_folder``.
         progress: shows how much was read, called like ``tqdm``; by default a bar in a terminal and nothing elsewhere.
+        protocol: the way to split, where the source has several, such as ``xview``; empty: its first one. With
+            ``leave-one-subject-out``, each subject is a fold.
+        folds, fold: cross-validation, see ``cross_validate``; ``folds`` = 0: none.
+        persons: 2: the second person is kept, so the layout has every joint twice, see ``layouts.pair``.
+
+    A source without a validation split gets one, see ``hold_out``; the report says so.
 
     Raises:
         DataError: the source does not exist, its format is unknown, a file of it is broken, or its cache is damaged.
         OSError: there is no room for the cache.
-        ValueError: an unknown layout.
+        ValueError: an unknown layout or protocol, or folds that cannot be made.
     """
+    if persons not in (1, 2):
+        raise ValueError(f"persons must be 1 or 2, got {persons!r}")
     layout = layouts.get(layout) if isinstance(layout, str) else layout
-    progress = progress or _terminal_progress()
-    place = _place(source, outputs)
+    layout = layouts.pair(layout) if persons == 2 else layout
+    return _divided(_cached(_place(source, outputs), layout, outputs, progress or _terminal_progress()), str(source), protocol, folds, fold)
+
+
+def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress) -> Clips:
+    """The clips of a source as its reader gave them, from their cache. The table has a column more for each further protocol."""
     folder = _cache_folder(place, layout, outputs)
     if not folder.exists():
         reader = _reader(place)
@@ -143,11 +176,63 @@ def load(source: str | Path, layout: str | Layout = "imigue41", outputs: str | P
             report = Report()
             clips = reader.read(place, layout, report, progress)
         else:  # a format that is slow to read is read once; other layouts are taken from that cache
-            every = load(place, whole, outputs, progress)
-            joints, report = select(every.layout, layout, str(place)), Report(classes=every.classes, earlier=every.report)
+            every = _cached(place, layouts.get(whole), outputs, progress)
+            joints = select(every.layout, layout, str(place))
+            report = Report(classes=every.classes, class_regions=every.class_regions, earlier=every.report)
+            report.protocols = {name: dict(zip(every.table["id"], of, strict=True)) for name, of in _protocols(every.table).items()}
             clips = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in every.records())
         _write(folder, clips, layout, report, place)
     return _open(folder, layout)
+
+
+def _protocols(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The split of each clip in each protocol of a source that has several."""
+    return {name.removeprefix(PROTOCOL): table[name] for name in table if name.startswith(PROTOCOL)}
+
+
+def _divided(clips: Clips, source: str, protocol: str, folds: int, fold: int) -> Clips:
+    """The clips with the splits of a protocol or of a fold; training clips are held out for validation where none are given."""
+    protocols, checksum = _protocols(clips.table), vars(clips).get("checksum")
+    table = clips.table[list(COLUMNS)]
+    if protocol and protocol != LEAVE_ONE_OUT:
+        if protocol not in protocols:
+            known = [*protocols, LEAVE_ONE_OUT]
+            raise ValueError(f"{source}: protocol {protocol[:100]!r} is unknown; this source has {', '.join(map(repr, known))}")
+        table = table.assign(split=protocols[protocol])
+    clips = replace(clips, table=table)
+    if folds or protocol == LEAVE_ONE_OUT:
+        clips, note = cross_validate(clips, folds, fold, by_subject=protocol == LEAVE_ONE_OUT)
+    else:
+        if len(protocols) > 1 and not protocol:
+            clips = replace(clips, report=_added(clips.report, f"Of the protocols {', '.join(protocols)} the first was taken."))
+        clips, note = _with_validation(clips)
+    clips = replace(clips, report=_added(clips.report, note))
+    if checksum:  # the keypoints are the same
+        vars(clips)["checksum"] = checksum
+    return clips
+
+
+def _added(report: str, note: str) -> str:
+    return f"{report}\n{note}" if note else report
+
+
+def _with_validation(clips: Clips) -> tuple[Clips, str]:
+    """The same clips where they have a validation split; else some training clips are held out, and a sentence says which."""
+    splits = set(clips.table["split"])
+    groups = clips.groups()[clips.table["split"] == "train"].nunique()
+    if "val" in splits or "train" not in splits:
+        return clips, ""
+    if groups < 2:
+        return clips, "There is no validation split, and all training clips are of one subject or video, so none can be held out."
+    clips = hold_out(clips, folds=min(HELD_OUT, groups))
+    held = clips.groups()[clips.table["split"] == "val"]
+    return clips, f"There is no validation split: the {len(held)} training clips of {_listed(held)} are held out for validation."
+
+
+def _listed(groups: pd.Series) -> str:
+    """The names of some groups, for a sentence."""
+    names = sorted(groups.unique())
+    return ", ".join(names[:MAX_GROUPS_SHOWN]) + f" and {len(names) - MAX_GROUPS_SHOWN} more" * (len(names) > MAX_GROUPS_SHOWN)
 
 
 def _terminal_progress() -> Progress:
@@ -231,7 +316,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file; −1 for a link that leads nowhere."""
+    """Name, size and time of change of each file; −1 for a broken link."""
     states = []
     for name in names:
         try:
@@ -246,8 +331,8 @@ def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A path to write a folder at, which is renamed to ``folder`` at the end. Where another process was first, its folder is kept.
 
-    What killed processes left there and in the folders beside it (``cache`` and ``data``) is removed first: the operating system frees
-    the locks of a process when it ends.
+    Leftovers of killed processes, there and in the folders beside it (``cache`` and ``data``), are removed first. They are recognised
+    because their lock is free: the operating system frees the locks of a process when it ends.
 
     Raises:
         OSError: the disk is full.
@@ -303,10 +388,12 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
                 f"{source}: ids of clips must differ, {shown(twice['id'].iloc[0])} is there twice (clips {twice.index[0]} and "
                 f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
             )
+        for protocol, of in report.protocols.items():
+            table[f"{PROTOCOL}{protocol}"] = [of.get(id, UNUSED) for id in table["id"]]
         text = table.to_csv(index=False).encode()
         (whole / TABLE).write_bytes(text)
         about: dict[str, Any] = {"folder": folder.name, "layout": layout.name, "joints": layout.joints}
-        about |= {"classes": report.classes, "report": str(report)}
+        about |= {"classes": report.classes, "class_regions": report.class_regions, "report": str(report)}
         about |= {"keypoints": checksum, "written": (whole / KEYPOINTS).stat().st_mtime_ns}
         (whole / ABOUT).write_text(json.dumps(about | {"checksum": _checksum(text, about)}, indent=1), encoding="utf-8")
 
@@ -357,7 +444,7 @@ def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
         about, text = json.loads((folder / ABOUT).read_bytes()), (folder / TABLE).read_bytes()
         if about.pop("checksum") != _checksum(text, about) or about["folder"] != folder.name:
             raise ValueError(f"{TABLE} or {ABOUT} is not as it was written")
-        table = pd.read_csv(io.BytesIO(text), dtype=COLUMNS, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(text), dtype=COLUMNS, keep_default_na=False)  # the columns of protocols are text, too
         keypoints, shape = limits.array(folder / KEYPOINTS), (int(table["frames"].sum()), len(layout.joints), 3)
         if keypoints.shape != shape or keypoints.dtype.str != "<f4":
             raise ValueError(f"{KEYPOINTS} has shape {keypoints.shape} and type {keypoints.dtype}, not {shape} and float32")
@@ -370,7 +457,7 @@ def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BufferError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{folder}: this cache is damaged ({reason}); delete this folder and load the clips again") from None
-    clips = Clips(table, keypoints, layout, tuple(about["classes"]), about["report"])
+    clips = Clips(table, keypoints, layout, tuple(about["classes"]), about["report"], tuple(about.get("class_regions", ())))
     vars(clips)["checksum"] = about["keypoints"]  # known, so never computed; `replace` leaves it behind
     return clips
 
@@ -385,17 +472,63 @@ def hold_out(clips: Clips, fold: int = 0, folds: int = 10, seed: int = 0) -> Cli
     Raises:
         ValueError: fewer groups than folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     rows = np.flatnonzero(clips.table["split"].isin(["train", "val"]))
+    split = clips.table["split"].to_numpy(copy=True)
+    split[rows] = "train"
+    split[_parts(clips, rows, folds, seed)[fold]] = "val"
+    return replace(clips, table=clips.table.assign(split=split))
+
+
+def cross_validate(clips: Clips, folds: int, fold: int, by_subject: bool = False) -> tuple[Clips, str]:
+    """The clips as one fold of a cross-validation has them, whatever their splits were; and a sentence that says how.
+
+    The clips are divided into ``folds`` parts of similar classes; no subject (or video, where subjects are unknown) is in two parts.
+    Part ``fold`` is the test split, the next one the validation split, the others the training split. So over all folds, each clip is
+    in test once and in validation once. Clips of unknown class are in no split.
+
+    Args:
+        folds: 3 or more; 0 with ``by_subject``.
+        by_subject: each subject is a part, in the order of their names.
+
+    Source: the parts are scikit-learn's StratifiedGroupKFold over ``Clips.groups``, shuffled with seed 0; its GroupKFold where every
+    class has fewer clips than there are folds.
+
+    Raises:
+        ValueError: too few folds, fewer subjects or videos than folds, a fold out of range, or subjects that are unknown.
+    """
+    rows = np.flatnonzero(clips.table["label"] >= 0)
+    parts: list[np.ndarray] = []
+    groups = clips.groups().iloc[rows]
+    if by_subject:
+        if folds or not len(rows) or (clips.table["subject"].iloc[rows] == "").any():
+            reason = "makes a fold of each subject: leave `folds` at 0" if folds else "needs the subject of every clip: use `folds`"
+            raise ValueError(f"protocol {LEAVE_ONE_OUT!r} {reason}")
+        parts = [rows[groups == subject] for subject in sorted(groups.unique())]
+        folds = len(parts)
+    if folds < 3:
+        raise ValueError(f"folds must be 3 or more, for training, validation and test, got {folds}")
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold must be 0 to {folds - 1} with {folds} folds, got {fold}")
+    parts = parts or _parts(clips, rows, folds)
+    split = np.full(len(clips), UNUSED, dtype=object)
+    split[rows] = "train"
+    split[parts[(fold + 1) % folds]], split[parts[fold]] = "val", "test"
+    note = f"Fold {fold} of {folds} (0 to {folds - 1}): {len(parts[fold])} test clips of {_listed(clips.groups().iloc[parts[fold]])}."
+    return replace(clips, table=clips.table.assign(split=split)), note
+
+
+def _parts(clips: Clips, rows: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
+    """Some rows of the table in ``folds`` parts of similar classes, none of which shares a group with another."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
     groups, targets = clips.groups().iloc[rows], clips.table["label"].iloc[rows]
     if groups.nunique() < folds:
         raise ValueError(f"cannot make {folds} folds of {groups.nunique()} subjects or videos; ask for fewer folds")
-    parts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, targets, groups))
-    split = clips.table["split"].to_numpy(copy=True)
-    split[rows] = "train"
-    split[rows[parts[fold][1]]] = "val"
-    return replace(clips, table=clips.table.assign(split=split))
+    every_class_is_rare = targets.value_counts().max() < folds  # which StratifiedGroupKFold refuses
+    kind = GroupKFold(folds) if every_class_is_rare else StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about classes of fewer clips than folds, which real data have
+        return [rows[part] for _, part in kind.split(rows, targets, groups)]
 
 
 def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = "") -> tuple[str, bool]:
@@ -418,8 +551,10 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
     lines = [heading, ""]
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
-        summary = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "").summary()
-        lines += [summary.to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
+        found, note = _with_validation(Clips(table, np.zeros(0), layouts.get(layout), report.classes, ""))
+        lines += [found.summary().to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
+        lines += [f"Protocols: {', '.join(report.protocols)}. The first is shown.", ""] if report.protocols else []
+        lines += [note, ""] if note else []
     lines += [str(report), ""] if report.events else []
     lines += [f"ERROR {error}" for error in errors[:MAX_ERRORS_SHOWN]]
     lines += [f"… and {len(errors) - MAX_ERRORS_SHOWN} more errors"] * (len(errors) > MAX_ERRORS_SHOWN)

@@ -1,7 +1,7 @@
 """Joints and limbs → Gaussian pseudo-heatmaps, on whole batches, on the device of the keypoints.
 
-Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of windows and the course of
-lines are computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. There are no gradients.
+Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of windows and the positions
+of lines are computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. There are no gradients.
 
 Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and thresholds as in PySkl.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 LEAST_SCORE = 1e-3
 """A joint or limb with a lower score is not drawn."""
 REACH_SIGMAS = 5.3
-"""A limb is drawn at least this many sigmas to each side. Values further out are below 8e-7 of its score and are left 0."""
+"""A limb is drawn at least this many sigmas on each side. Values further out are below 8e-7 of its score and are left at 0."""
 PIECE_ROWS = 10
 """A limb is drawn in pieces of at most this many rows of pixels."""
 CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
@@ -58,7 +58,10 @@ def limbs(
     sigma: float = 0.6,
     persons: bool = False,
 ) -> Float[Tensor, "*maps L {size[0]} {size[1]}"]:
-    """One map for each limb (a, b): ``segments`` from joint a to joint b. Other arguments and errors as of ``joints``."""
+    """One map for each limb (a, b): ``segments`` from joint a to joint b.
+
+    The other arguments are those of ``joints``. Raises the same errors as ``joints``.
+    """
     a, b = torch.as_tensor(limbs, dtype=torch.long, device=keypoints.device).reshape(-1, 2).T
     maps = segments(keypoints[..., a, :], keypoints[..., b, :], scores[..., a], scores[..., b], size, sigma)
     return maps.amax(0) if persons else maps
@@ -77,7 +80,7 @@ def segments(
 
     The window is the segment's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing is drawn where the lower
     score is below 1e-3. A segment shorter than 1 px is drawn as a joint at its start with the start's score. Values below 8e-7 of the
-    score may be left 0, since only a band around the segment is computed. Waits for the device once, to read how long the bands are.
+    score may be left at 0, since only a band around the segment is computed. Waits for the device once, to read how long the bands are.
 
     Raises:
         ValueError: a size below 1, or a sigma that is not above 0.
@@ -105,9 +108,10 @@ def segments(
 
 
 def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """How to draw G segments from a to b, both (2, G): step along the longer axis, and at each step set a row of pixels across it.
+    """How to draw G segments from a to b, both (2, G).
 
-    A row is the pixels nearest to the line. Where it extends beyond the window, it is moved into the window.
+    Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to that axis, centred on the
+    line. A row that leaves the window is shifted back into it.
 
     Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
     """
@@ -140,8 +144,8 @@ def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
 def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> None:
     """Draw one piece of each band of ``bands`` (14, pieces): ``rows`` rows of ``count`` pixels, from the band's row ``begin`` (pieces,).
 
-    Pixels are computed as (count, rows, pieces) and written into the flattened maps. Beyond the end of a band its last row is written
-    again, beyond the end of a row its last pixel.
+    Pixels are computed as (count, rows, pieces) and written into the flattened maps. After the last row of a band, that row is
+    written again; after the last pixel of a row, that pixel is.
     """
     own_rows, own_count, line, slope, least, most, place, step, length, cosine, peak, first, row_stride, stride = bands
     row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(own_rows - 1)

@@ -1,4 +1,4 @@
-"""The 32 classes of iMiGUE, and an embedding of each class name for the semantic loss."""
+"""The 32 classes of iMiGUE and the 17 of SMG, and an embedding of each class name for the semantic loss."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -20,11 +20,23 @@ TRAINING_COUNTS = (
 )  # fmt: skip
 """Number of training clips of each class in the challenge's release, without the validation clips: 12,893 in all."""
 
+SMG_CLASSES = (
+    "turtling neck and shoulder", "rubbing eyes and forehead", "folding arms", "touching or covering suprasternal notch", "moving legs",
+    "touching or scratching neck", "folding arms behind body", "rubbing hands and crossing finger", "arms akimbo", "crossing legs",
+    "scratching some part of body", "scratching or touching facial parts other than eyes", "playing or adjusting hair", "holding arms",
+    "pulling shirt collar", "playing with jewelry and manipulating other objects", "illustrative hand gestures",
+)  # fmt: skip
+"""Class names of SMG; the number in its label files is the index + 1. The last one is the class that its authors call non-micro-gesture.
+
+Source: a participant's code, github.com/gutzcha/human_micro_gesture_classifier, miga/const.py (a comma left out). The picture of the
+classes that the authors published agrees, except in numbers 1 and 7: it shows arms behind the body and hands before the belly.
+"""
+
 ILLUSTRATIVE_FILE_CLASS = 99
+"""The number of class illustrative in label files."""
 MAX_EMBEDDING_SIZE = 16_384
 MAX_GLOVE_LINE = 2**20
 """Characters of a line that are read at a time; a word and 300 numbers have about 3,000."""
-"""The number of class illustrative in label files."""
 
 
 def from_file(number: int) -> int:
@@ -45,8 +57,8 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
     """An embedding for each class name: (K, E) float32.
 
     Args:
-        table: one of three. Empty: the table of the package, the 32 class names embedded by a sentence model, E = 384. It is scaled to
-            a mean square of 0.1, about that of the averaged GloVe vectors, so that the same ``semantic_weight`` suits both; the file
+        table: one of three. Empty: the table of the package, the names of both sets embedded by a sentence model, E = 384. It is scaled
+            to a mean square of 0.1, about that of the averaged GloVe vectors, so that the same ``semantic_weight`` suits both; the file
             also records how it was made. A ``.npy`` file of shape (K, E), rows in the order of ``classes``. Or a GloVe text file, a
             word and its numbers on each line; the vectors of the words of a name are averaged, as in Li et al. (arXiv 2307.10624).
 

@@ -5,12 +5,17 @@ one layout from another, so both always agree with the joint order. Left and rig
 """
 
 import itertools
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,13 @@ class Layout:
     mirror: tuple[int, ...]
     regions: Mapping[str, tuple[int, ...]]
     center: int
+    one: "Layout | None" = None
+    """For a layout of two persons, see ``pair``: that of each of them."""
+
+    @property
+    def persons(self) -> int:
+        """How many persons the joints belong to."""
+        return len(self.joints) // len(self.one.joints) if self.one else 1
 
     @cached_property
     def adjacency(self) -> np.ndarray:
@@ -46,6 +58,8 @@ class Layout:
     @cached_property
     def parents(self) -> np.ndarray:
         """For each joint the neighbour on its shortest path to the centre, or the joint itself where there is none: (V,) int."""
+        if self.one:
+            return np.concatenate([self.one.parents + first for first in range(0, len(self.joints), len(self.one.joints))])
         to_center = self.distances[:, self.center]
         nearer = self.adjacency & (to_center[None, :] < to_center[:, None])
         return np.where(nearer.any(1), nearer.argmax(1), np.arange(len(self.joints)))
@@ -92,14 +106,36 @@ COCO_17 = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
     "left_hip right_hip left_knee right_knee left_ankle right_ankle"
 ).split()
+# The joints of a Kinect v2. They have names of their own where a joint of OpenPose is another point: its neck is the spine between the
+# shoulders, and its hands begin at the wrist. The Kinect's neck is higher, at the throat.
+KINECT_25 = (
+    "spine_base spine_mid spine_neck head left_shoulder left_elbow left_wrist left_palm right_shoulder right_elbow right_wrist "
+    "right_palm left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot spine_shoulder "
+    "left_hand_tip left_thumb right_hand_tip right_thumb"
+).split()
+_FEET_FACE_HANDS = [*BODY_25[19:], *FACE_70[:68], *OPENPOSE_137[95:]]  # the pupils are not among them
+# The joints of COCO-WholeBody; and the same with a neck, in the order that rtmlib and MMPose call "openpose".
+WHOLEBODY_133 = [*COCO_17, *_FEET_FACE_HANDS]
+WHOLEBODY_134 = [*OPENPOSE_18, *_FEET_FACE_HANDS]
+MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+"""The joints of OpenPose that are means of two others if a detector does not have them."""
 
 ARMS = "neck-right_shoulder-right_elbow-right_wrist neck-left_shoulder-left_elbow-left_wrist"
 LEGS = "right_hip-right_knee-right_ankle left_hip-left_knee-left_ankle"
 HEAD = "neck-nose-right_eye-right_ear nose-left_eye-left_ear"
-FEET = "ankle-{0}_big_toe-{0}_small_toe {0}_ankle-{0}_heel"
+FEET = " ".join(f"{side}_ankle-{side}_big_toe-{side}_small_toe {side}_ankle-{side}_heel" for side in ("left", "right"))
 FINGERTIPS = " ".join(f"{tip.split('_')[0]}_wrist-{tip}" for tip in LEFT_FINGERTIPS + RIGHT_FINGERTIPS)
-BODY_25_LIMBS = f"{ARMS} {HEAD} neck-mid_hip-right_hip mid_hip-left_hip {LEGS} " + " ".join(
-    f"{side}_{FEET.format(side)}" for side in ("left", "right")
+BODY_25_LIMBS = f"{ARMS} {HEAD} neck-mid_hip-right_hip mid_hip-left_hip {LEGS} {FEET}"
+# As in PySkl, the shoulders and eyes are connected to the nose.
+COCO_17_LIMBS = (
+    "nose-left_shoulder-left_elbow-left_wrist nose-right_shoulder-right_elbow-right_wrist "
+    "left_shoulder-left_hip-left_knee-left_ankle right_shoulder-right_hip-right_knee-right_ankle "
+    "nose-left_eye-left_ear nose-right_eye-right_ear left_hip-right_hip"
+)
+KINECT_25_LIMBS = "head-spine_neck-spine_shoulder-spine_mid-spine_base " + " ".join(
+    f"spine_shoulder-{side}_shoulder-{side}_elbow-{side}_wrist-{side}_palm-{side}_hand_tip {side}_palm-{side}_thumb "
+    f"spine_base-{side}_hip-{side}_knee-{side}_ankle-{side}_foot"
+    for side in ("left", "right")
 )
 FACE_19_LIMBS = (
     "right_ear-right_jaw_6-right_jaw_3-chin left_ear-left_jaw_6-left_jaw_3-chin "
@@ -109,7 +145,7 @@ FACE_19_LIMBS = (
 )
 
 
-def _face_70_limbs() -> str:
+def _face_limbs(pupils: bool = True) -> str:
     """The contours of the landmarks, each connected to the nearest joint of the head."""
     jaw, brow = [f"_jaw_{i}" for i in range(8, 0, -1)], [f"_brow_{i}" for i in range(5, 0, -1)]
     lips = [
@@ -128,7 +164,7 @@ def _face_70_limbs() -> str:
         chains += [
             f"{side}_ear " + " ".join(side + point for point in jaw) + " chin",
             "nose_bridge_1 " + " ".join(side + point for point in brow),
-            f"{side}_eye {side}_pupil {side}_eye_inner",
+            f"{side}_eye {side}_pupil {side}_eye_inner" if pupils else f"{side}_eye {side}_eye_inner",
             eyelid,
             f"nose_base {side}_nostril_1 {side}_nostril_2",
             *(chain.format(side) for chain in lips),
@@ -141,16 +177,19 @@ def _hand_21_limbs(side: str) -> str:
     return f"{side}_wrist-{side}_hand " + " ".join(fingers)
 
 
+HANDS_LIMBS = f"{_hand_21_limbs('left')} {_hand_21_limbs('right')}"
+
+
 def _region(joint: str) -> str:
     """The body region of a joint; for the joint names of this module."""
     side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("", "", joint)
-    if part.startswith((*FINGERS, "hand")):
+    if part.startswith((*FINGERS, "hand", "palm")):
         return f"{side}_hand"
     if part in ("elbow", "wrist"):
         return f"{side}_arm"
-    if part.split("_")[0] in ("mid", "hip", "knee", "ankle", "big", "small", "heel"):
+    if part.split("_")[0] in ("mid", "hip", "knee", "ankle", "big", "small", "heel", "foot") or part == "spine_base":
         return "lower_body"
-    if part in ("neck", "shoulder"):
+    if part in ("neck", "shoulder") or part.startswith("spine"):
         return "torso"
     if part.startswith(("jaw", "chin")):
         return "jaw"
@@ -239,7 +278,7 @@ _LAYOUTS = {
         _openpose(
             "openpose137",
             OPENPOSE_137,
-            f"{BODY_25_LIMBS} {_face_70_limbs()} {_hand_21_limbs('left')} {_hand_21_limbs('right')}",
+            f"{BODY_25_LIMBS} {_face_limbs()} {HANDS_LIMBS}",
         ),
         _openpose("body25", BODY_25, BODY_25_LIMBS),
         _openpose("light_hand35", LIGHT_HAND_35, f"{BODY_25_LIMBS} {FINGERTIPS}"),
@@ -248,18 +287,17 @@ _LAYOUTS = {
         _openpose("imigue22_official", IMIGUE_22, OFFICIAL_LIMBS),
         # As in ST-GCN's graph, the hips are connected to the shoulders.
         _openpose("openpose18", OPENPOSE_18, f"{ARMS} {HEAD} right_shoulder-right_hip left_shoulder-left_hip {LEGS}"),
-        # As in PySkl, the shoulders and eyes are connected to the nose.
-        _openpose(
-            "coco17",
-            COCO_17,
-            "nose-left_shoulder-left_elbow-left_wrist nose-right_shoulder-right_elbow-right_wrist "
-            "left_shoulder-left_hip-left_knee-left_ankle right_shoulder-right_hip-right_knee-right_ankle "
-            "nose-left_eye-left_ear nose-right_eye-right_ear left_hip-right_hip",
-            center="nose",
-        ),
+        _openpose("coco17", COCO_17, COCO_17_LIMBS, center="nose"),
+        _openpose("wholebody133", WHOLEBODY_133, f"{COCO_17_LIMBS} {FEET} {_face_limbs(pupils=False)} {HANDS_LIMBS}", center="nose"),
+        _openpose("kinect25", KINECT_25, KINECT_25_LIMBS, center="spine_shoulder"),
     )
 }
 
+
+MAX_FILE_SIZE = 2**20
+"""Bytes of a layout in a file; 137 joints take about 10,000."""
+FILE_NAME = re.compile(r"\w[\w.+-]{0,59}")
+"""The pattern of a layout's name in a file, since folders are named after it."""
 
 STRATEGIES = ("uniform", "distance", "spatial")
 """Ways to partition the neighbours of a joint, see ``partitions``."""
@@ -271,10 +309,123 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Layout:
-    """The layout with that name. Raises ValueError for an unknown name; the message lists the known ones."""
+    """The layout with that name, or the one in the JSON file with that path.
+
+    Raises:
+        ValueError: an unknown name, where the message lists the known ones; or as ``read`` does.
+    """
+    if is_file(name):
+        return read(name)
     if name not in _LAYOUTS:
-        raise ValueError(f"layout {name!r} is unknown; known are {', '.join(_LAYOUTS)}; add your own with `layouts.register`")
+        raise ValueError(
+            f"layout {name[:100]!r} is unknown; known are {', '.join(_LAYOUTS)}; give one of your own as the path of a .json file"
+        )
     return _LAYOUTS[name]
+
+
+def is_file(name: str) -> bool:
+    """Whether a layout is given as the path of a file, not by its name."""
+    return name.lower().endswith(".json")
+
+
+def save(layout: Layout, path: str | Path) -> Path:
+    """Write a layout as a JSON file, which ``read`` and every parameter ``layout`` take. Gives the path, which must end with .json.
+
+    The file names joints, so it can be written and corrected by hand: ``name``, ``joints`` (in the order of the keypoints), ``limbs``
+    (pairs of joints), ``center``, ``mirror`` (the mirror image of each joint that is not its own) and ``regions`` (joints by region).
+
+    Raises:
+        ValueError: another ending, or a layout of two persons.
+    """
+    path = Path(path)
+    if layout.one or not is_file(path.name):
+        raise ValueError(f"{path}: save the layout of one person, in a file that ends with .json")
+    joints = layout.joints
+    mirror = {joints[v]: joints[m] for v, m in enumerate(layout.mirror) if v != m}
+    regions = {region: [joints[v] for v in members] for region, members in layout.regions.items()}
+    content: dict[str, Any] = {"name": layout.name, "joints": joints, "limbs": [[joints[a], joints[b]] for a, b in layout.limbs]}
+    content |= {"center": joints[layout.center], "mirror": mirror, "regions": regions}
+    lines = (f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return path
+
+
+def read(path: str | Path) -> Layout:
+    """The layout in a JSON file, see ``save``. ``mirror`` and ``regions`` may be left out, as in ``make``.
+
+    Raises:
+        ValueError: the file is not there or not such a file, one of its names is not a joint, a joint or limb is there twice, or the
+            mirror does not map limbs onto limbs.
+    """
+    path = Path(path).expanduser()
+    try:
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise ValueError(f"it has more than {MAX_FILE_SIZE} bytes")
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: the layout cannot be read ({reason}); give a JSON file as `layouts.save` writes it") from None
+    if not isinstance(content, dict) or (lacking := [key for key in ("joints", "limbs", "center") if key not in content]):
+        wanted = f"has no {lacking[0]!r}" if isinstance(content, dict) else "is not a JSON object"
+        raise ValueError(f"{path}: {wanted}; a layout has joints, limbs and center, and may have name, mirror and regions")
+    layout = _from_names(path, content)
+    if not FILE_NAME.fullmatch(layout.name) or _LAYOUTS.get(layout.name, layout) != layout:
+        rule = "is that of another layout" if layout.name in _LAYOUTS else "must be up to 60 letters, digits and . _ + -"
+        raise ValueError(f"{path}: name {layout.name[:100]!r} {rule}; give the layout another `name`")
+    return layout
+
+
+def _from_names(path: Path, content: Mapping[str, Any]) -> Layout:
+    """The layout with the names in a file."""
+    joints, mirror, regions = content["joints"], content.get("mirror"), content.get("regions")
+    of_names = {
+        "joints": joints,
+        **({f"region {name}": of for name, of in regions.items()} if isinstance(regions, dict) else {}),
+        "center": [content["center"]],
+    }
+    limbs = content["limbs"] if isinstance(content["limbs"], list) else [content["limbs"]]
+    of_names |= {f"limb {number}": limb for number, limb in enumerate(limbs)}
+    of_names |= {"mirror": [*mirror, *mirror.values()]} if isinstance(mirror, dict) else {}
+    for what, names in of_names.items():
+        empty = not names and what != "mirror"
+        if not isinstance(names, list) or empty or not all(isinstance(name, str) and name.isprintable() for name in names):
+            raise ValueError(f"{path}: {what} must be a list of names of joints, found {json.dumps(names)[:100]}")
+        if unknown := [name for name in names if name not in joints]:
+            raise ValueError(f"{path}: {what}: {unknown[0]!r} is not one of its {len(joints)} joints; correct the name")
+        if what.startswith("limb ") and len(names) != 2:
+            raise ValueError(f"{path}: {what} must be two joints, found {json.dumps(names)[:100]}")
+    for what, given in {"mirror": mirror, "regions": regions}.items():
+        if not isinstance(given, dict | None):
+            raise ValueError(f"{path}: {what} must be a JSON object, found {json.dumps(given)[:100]}; correct it, or leave it out")
+    index = {joint: v for v, joint in enumerate(joints)}
+    pairs = [(index[a], index[b]) for a, b in limbs]
+    images = None if mirror is None else [index[mirror.get(joint, joint)] for joint in joints]
+    members = None if regions is None else {region: [index[joint] for joint in of] for region, of in regions.items()}
+    try:
+        layout = make(str(content.get("name", path.stem)), joints, pairs, content["center"], images, members)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    connected = {frozenset(limb) for limb in layout.limbs}
+    for a, b in layout.limbs:
+        if frozenset((layout.mirror[a], layout.mirror[b])) not in connected:
+            image = f"{joints[layout.mirror[a]]}-{joints[layout.mirror[b]]}"
+            raise ValueError(
+                f"{path}: the mirror image of limb {joints[a]}-{joints[b]}, {image}, is not a limb; add it, or correct `mirror`"
+            )
+    return layout
+
+
+def pair(layout: Layout) -> Layout:
+    """The layout of two persons: the joints of one, then those of the other, whose names end with `` 2``."""
+    count = len(layout.joints)
+
+    def twice(indices: Iterable[int]) -> tuple[int, ...]:
+        return tuple(v + first for first in (0, count) for v in indices)
+
+    limbs = tuple((a + first, b + first) for first in (0, count) for a, b in layout.limbs)
+    regions = MappingProxyType({region: twice(members) for region, members in layout.regions.items()})
+    joints = (*layout.joints, *(f"{joint} 2" for joint in layout.joints))
+    return Layout(f"{layout.name}-2", joints, limbs, twice(layout.mirror), regions, layout.center, layout)
 
 
 def register(layout: Layout) -> Layout:
@@ -293,13 +444,32 @@ def register(layout: Layout) -> Layout:
 def selection(source: Layout, target: Layout) -> np.ndarray:
     """Indices into the joints of ``source`` that give the joints of ``target``, matched by name: (V of target,) int.
 
-    Raises ValueError where joints are missing in ``source``; the message names them.
+    Raises ValueError where joints are missing in ``source``, which the message names, or where it has one person and ``target`` two.
     """
+    if target.persons > source.persons:
+        raise ValueError("two persons were requested, and the data have one in each clip; set `persons` to 1")
     index = {joint: v for v, joint in enumerate(source.joints)}
     if missing := [joint for joint in target.joints if joint not in index]:
         shown = ", ".join(missing[:3]) + ("…" if len(missing) > 3 else "")
         raise ValueError(f"layout {target.name!r} needs {len(missing)} joints that {source.name!r} does not have ({shown})")
     return np.array([index[joint] for joint in target.joints])
+
+
+def to_openpose137(keypoints: Float[np.ndarray, "*B V 3"], joints: Sequence[str] = WHOLEBODY_133) -> Float[np.ndarray, "*B 137 3"]:
+    """The joints of OpenPose from those of COCO-WholeBody, or of another detector that gives them the same names.
+
+    Neck and mid hip, where they are not among ``joints``, are the means of the shoulders and of the hips, with the smaller of the two
+    scores; if one of the two is missing, so is the mean. All other joints that are not there, such as the pupils, are missing (zeros).
+    """
+    index = {joint: v for v, joint in enumerate(joints)}
+    mapped = np.zeros((*keypoints.shape[:-2], len(OPENPOSE_137), 3), keypoints.dtype)
+    for joint, of in MEANS.items():
+        two = keypoints[..., [index[name] for name in of], :]
+        mean = np.concatenate([two[..., :2].mean(-2), two[..., 2].min(-1, keepdims=True)], -1)
+        mapped[..., OPENPOSE_137.index(joint), :] = np.where((two[..., 2] > 0).all(-1, keepdims=True), mean, 0)
+    there = [v for v, joint in enumerate(OPENPOSE_137) if joint in index]
+    mapped[..., there, :] = keypoints[..., [index[OPENPOSE_137[v]] for v in there], :]
+    return mapped
 
 
 def partitions(layout: Layout, strategy: str = "spatial") -> np.ndarray:

@@ -8,7 +8,7 @@ import pandas as pd
 from .predictions import Predictions
 
 CONFIDENCE_LEVEL = 0.95
-"""Of all intervals."""
+"""Confidence level of all intervals."""
 CALIBRATION_BINS = 15
 """Bins of the confidence, as many as Guo et al. take."""
 
@@ -40,12 +40,12 @@ def scores(predictions: Predictions) -> dict[str, float]:
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
-    """Recall, precision and F1 of each class with their intervals, support (its clips) and predicted (clips predicted as it).
+    """Recall, precision and F1 of each class, their intervals, and the numbers of its clips and of the clips predicted as this class.
 
-    A row for each class, by name. A value with nothing to divide by is NaN: recall and F1 of a class without clips, precision of a
-    class that is never predicted. Intervals are Wilson's (``wilson``). F1 is not a proportion, but F1 / (2 − F1) is one: the clips
-    predicted correctly, of all clips that are of the class or were predicted as it (Hand, Christen and Kirielle, F*: an interpretable
-    transformation of the F-measure, Machine Learning 110, 2021).
+    A row for each class, by name; the two numbers are the columns support and predicted. A value whose denominator is 0 is NaN: recall
+    and F1 of a class without clips, precision of a class that is never predicted. Intervals are Wilson's (``wilson``). F1 is not a
+    proportion, but F1 / (2 − F1) is one: the clips predicted correctly, of all clips that are of the class or were predicted as it
+    (Hand, Christen and Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
     """
     known = labelled(predictions)
     recall, precision, f1, support = _by_class(known)
@@ -62,7 +62,7 @@ def per_class(predictions: Predictions) -> pd.DataFrame:
 
 
 def _by_class(known: Predictions) -> tuple[np.ndarray, ...]:
-    """Recall, precision, F1 and support of each class, (K,) each; 0 where there is nothing to divide by."""
+    """Recall, precision, F1 and support of each class, (K,) each; 0 where the denominator is 0."""
     from sklearn.metrics import precision_recall_fscore_support
 
     every = np.arange(len(known.classes))

@@ -1,9 +1,7 @@
 """The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their order."""
 
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from .clips import Clips
+from .readers import DataError, limits
 from .settings import check_choice
 
 SUM_TOLERANCE = 1e-3
@@ -37,8 +36,9 @@ class Predictions:
     classes: np.ndarray
 
     def __post_init__(self) -> None:
-        count, columns = len(self.ids), len(self.classes)
-        if self.labels.shape != (count,) or self.probabilities.shape != (count, columns):
+        count, columns = self.ids.size, self.classes.size
+        shapes = [one.shape for one in (self.ids, self.classes, self.labels, self.probabilities)]
+        if shapes != [(count,), (columns,), (count,), (count, columns)]:
             raise ValueError(
                 f"predictions of {count} ids and {columns} classes need labels ({count},) and probabilities ({count}, {columns}), "
                 f"got {self.labels.shape} and {self.probabilities.shape}"
@@ -47,6 +47,8 @@ class Predictions:
             values, counts = np.unique(names, return_counts=True)
             if (counts > 1).any():
                 raise ValueError(f"{what} of predictions must be unique, found '{values[counts.argmax()]}' {counts.max()} times")
+        if self.probabilities.dtype.kind not in "fiu":
+            raise ValueError(f"probabilities must be numbers, found type {self.probabilities.dtype}")
         sums = self.probabilities.sum(1)
         wrong = ~((self.probabilities >= 0).all(1) & (np.abs(sums - 1) < SUM_TOLERANCE))
         if wrong.any():
@@ -109,19 +111,27 @@ def load(path: str | Path) -> Predictions:
     """
     fields = ("ids", "labels", "probabilities", "classes")
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            missing = [name for name in fields if name not in stored]
-            arrays = {name: stored[name] for name in fields if name in stored}
-    except TypeError:  # a single array is not a context manager
-        raise ValueError(f"{path}: not a predictions file (a single array); read it with `ensemble.score_files.read`") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a predictions file ({error}); read other scores with `ensemble.score_files.read`") from None
-    if missing:
+        arrays = limits.arrays(Path(path))
+    except DataError as error:
+        raise ValueError(f"{error}, so no predictions; predict again, or read other scores with `ensemble.score_files.read`") from None
+    if missing := [name for name in fields if name not in arrays]:
         raise ValueError(f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing")
     try:
-        return Predictions(**arrays)
+        return Predictions(**{name: arrays[name] for name in fields})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of several sets of clips, such as the folds of a cross-validation, as one.
+
+    Raises:
+        ValueError: other classes, or a clip that is in two of them.
+    """
+    if any(part.classes.tolist() != parts[0].classes.tolist() for part in parts):
+        raise ValueError("predictions of the folds have different classes; train all folds on the same data")
+    ids, labels, probabilities = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "labels", "probabilities"))
+    return Predictions(ids, labels, probabilities, parts[0].classes)
 
 
 def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") -> tuple[str, str]:
@@ -129,17 +139,19 @@ def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") ->
 
     Args:
         labels: class indices of the clips of each split, −1 where unknown.
-        wanted: this split is used if a label of it is known, else ``val``.
+        wanted: this split is used if a label of it is known, else ``val``; data without test clips are evaluated on ``val``, too.
 
     Raises:
         ValueError: there is no such split, or no label of it or of ``val`` is known.
     """
-    check_choice("split", wanted, sorted(labels))
+    if wanted not in labels and not (wanted == "test" and "val" in labels):
+        check_choice("split", wanted, sorted(labels))
     tried = list(dict.fromkeys([wanted, "val"]))
     usable = [split for split in tried if split in labels and (labels[split] >= 0).any()]
     if not usable:
         raise ValueError(f"no label of split {' or '.join(tried)} is known, so nothing can be evaluated; give data with labels")
-    unknown = f"The classes of the {len(labels[wanted])} {wanted} clips are unknown, so the validation clips are used."
+    lacking = f"The classes of the {len(labels[wanted])} {wanted} clips are unknown" if wanted in labels else f"There are no {wanted} clips"
+    unknown = f"{lacking}, so the validation clips are used."
     return usable[0], "" if usable[0] == wanted else unknown
 
 

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,7 +19,8 @@ from typing import Any
 import filelock
 import pandas as pd
 
-from .clips import Clips, outputs_folder
+from . import layouts
+from .clips import LEAVE_ONE_OUT, Clips, outputs_folder
 from .readers import limits
 from .settings import Settings
 
@@ -27,7 +28,9 @@ RESULT = "result.json"
 """The file that is written last: a run without it is not finished."""
 SETTINGS = "settings.json"
 """The file that is written first."""
-FILES = (SETTINGS, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
+LAYOUT = "layout.json"
+"""A copy of the layout, if it was given as a file."""
+FILES = (SETTINGS, LAYOUT, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
 """All files that a run writes into its folder, except hidden ones."""
 MAX_NAME_LENGTH = 150
 NAME = re.compile(rf"\w[\w.+=,-]{{0,{MAX_NAME_LENGTH - 1}}}")
@@ -38,14 +41,28 @@ def name(settings: Settings, data: str | Path = "synthetic") -> str:
     """The default name of a run: data (unless ``synthetic``), main settings, and all settings that differ from the preset."""
     settings = settings.resolve()
     parts = [] if str(data) == "synthetic" else [Path(data).name]
-    parts += [settings.model, settings.stream, settings.layout, settings.temporal, settings.preset]
+    layout = Path(settings.layout).stem if layouts.is_file(settings.layout) else settings.layout
+    parts += [settings.model, settings.stream, layout, settings.temporal, settings.preset]
     parts += [settings.strategy] if settings.of_model.input == "graph" and settings.strategy != "spatial" else []
     parts += [] if settings.semantic_weight else ["plain"]
     usual = Settings().weights | ({} if settings.semantic_weight else {"semantic": 0.0})
     parts += [f"{term}_weight{weight:g}" for term, weight in settings.weights.items() if weight != usual[term]]
     parts += [Path(settings.embeddings).stem] if settings.embeddings else []
     parts += [f"{name}{value:g}" for name, value in settings.differing().items()]
-    return safe_name("-".join([*parts, str(settings.seed)]))
+    parts += [f"from_{Path(settings.start_from).stem}"] if settings.start_from else []
+    parts += [f"kept_learning_rate{settings.kept_learning_rate:g}"] if settings.kept_learning_rate else []
+    parts += ["persons2"] if settings.persons == 2 else []
+    parts += [settings.protocol] if settings.protocol else []
+    parts += [f"folds{settings.folds}"] if settings.folds else []
+    parts += [str(settings.seed)]
+    parts += [f"fold{settings.fold}"] if settings.folds or settings.protocol == LEAVE_ONE_OUT else []
+    return safe_name("-".join(parts))
+
+
+def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -> Settings:
+    """The settings that a run stored, see ``Settings.of_run``. A layout from a file is the copy that the run folder has."""
+    kept = run / LAYOUT
+    return Settings.of_run({**stored, **({"layout": str(kept)} if kept.exists() else {})}, device)
 
 
 def folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
@@ -99,7 +116,10 @@ def lock(run: Path) -> Iterator[None]:
     try:
         guard.acquire(timeout=0)
     except filelock.Timeout:
-        who = json.loads(holder.read_text()) if holder.exists() else {"host": "unknown host", "process": "?"}
+        try:
+            who = read_json(holder, "host", "process")
+        except ValueError:
+            who = {"host": "unknown host", "process": "?"}
         raise RuntimeError(
             f"{run}: held by process {who['process']} on {who['host']}; wait for it, end it, or choose another `run` name"
         ) from None
@@ -175,13 +195,15 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def fingerprint(clips: Clips) -> dict[str, Any]:
-    """What is equal for two runs on the same clips: number, classes, a digest of ids, labels, splits and lengths, and a checksum.
+    """What is equal for two runs on the same clips: number, classes, two digests, and a checksum.
 
-    The checksum is that of the keypoints in the order of the table, so it differs between layouts; the digest does not.
+    ``digest`` is of ids, labels, splits and lengths. ``content`` leaves out the splits, so it is the same for all folds and protocols.
+    The checksum is that of the keypoints in the order of the table; unlike the digests, it differs between layouts.
     """
-    columns = clips.table[["id", "label", "split", "frames"]]
-    digest = int(pd.util.hash_pandas_object(columns, index=False).sum())
-    return {"clips": len(clips), "digest": f"{digest:x}", "classes": list(clips.classes), "checksum": clips.checksum}
+    columns = ["id", "label", "split", "frames"]
+    digests = {"digest": columns, "content": [column for column in columns if column != "split"]}
+    of_clips = {name: f"{int(pd.util.hash_pandas_object(clips.table[of], index=False).sum()):x}" for name, of in digests.items()}
+    return {"clips": len(clips), **of_clips, "classes": list(clips.classes), "checksum": clips.checksum}
 
 
 def table(outputs: str | Path = "") -> pd.DataFrame:
@@ -203,9 +225,9 @@ def _row(run: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"state": "finished" if finished else "unfinished", "epochs_done": 0}
     try:
         about = read_json(run / SETTINGS, "settings", "data")
-        row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "checksum")}
+        row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
         if (run / "metrics.csv").exists():
-            row["epochs_done"] = len(pd.read_csv(run / "metrics.csv"))
+            row["epochs_done"] = len(limits.rows(run / "metrics.csv"))
         if finished:
             about = result(run)
             row["seconds"] = about["seconds"]
@@ -255,6 +277,54 @@ def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list
     return [outputs_folder(outputs) / "runs" / name for name in (joints.loc[alike.idxmax(), "run"], limbs["run"].iloc[0])]
 
 
+def all_folds(folders: Sequence[Path]) -> list[Path]:
+    """The folders of runs, with the other finished folds of each run that is one fold of a cross-validation, in the order of folds.
+
+    Folds belong together where the runs beside them have the same settings, except for ``fold``, and the same clips.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        of_run = fold_of(folder)
+        siblings = {folder: 0}
+        if of_run:
+            others = {beside: fold_of(beside) for beside in sorted(folder.parent.glob("*/")) if (beside / RESULT).exists()}
+            siblings = {beside: other[2] for beside, other in others.items() if other and other[:2] == of_run[:2]}
+        found += [path for path in sorted(siblings, key=siblings.__getitem__) if path not in found]
+    return found
+
+
+def fold_of(folder: Path) -> tuple[dict[str, Any], str, int] | None:
+    """The settings without device, precision and ``fold`` of a run that is one fold of a cross-validation, its content, its fold."""
+    try:
+        about = result(folder)
+    except (ValueError, OSError):
+        return None
+    settings = {name: value for name, value in about["settings"].items() if name not in ("device", "precision", "fold")}
+    if not settings.get("folds") and settings.get("protocol") != LEAVE_ONE_OUT:
+        return None
+    return settings, about["data"].get("content", ""), about["settings"]["fold"]
+
+
+def of_clips(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
+    """The arguments with which ``clips.load`` gives the clips of the first of some runs: its layout, and ``Settings.of_clips``.
+
+    An ensemble is represented by the first of its runs, if that is in the same outputs folder.
+
+    Args:
+        layout: takes the place of the run's layout; empty: that of the run, without runs ``imigue41``.
+    """
+    kept = {}
+    for folder in folders[:1]:
+        about = read_json(folder / RESULT)
+        member = folder.parents[1] / "runs" / str(about.get("runs", [""])[0])
+        if "settings" not in about and (member / RESULT).exists():
+            folder, about = member, read_json(member / RESULT)
+        if "settings" in about:
+            settings = stored_settings(folder, about["settings"])
+            kept = {"layout": settings.layout} | settings.of_clips
+    return kept | ({"layout": layout or kept.get("layout", "imigue41")})
+
+
 def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
     every = table(outputs)
     finished = every[every["state"] == "finished"]
@@ -263,7 +333,8 @@ def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
     data = fingerprint(clips)
     # Keypoints are compared where both sides have the same joints; runs of earlier versions kept no checksum of theirs.
     comparable = (finished["layout"] == clips.layout.name) & (finished["checksum"] != "")
-    return finished[(finished["digest"] == data["digest"]) & (~comparable | (finished["checksum"] == data["checksum"]))]
+    same = (finished["digest"] == data["digest"]) | (finished["content"] == data["content"])
+    return finished[same & (~comparable | (finished["checksum"] == data["checksum"]))]
 
 
 def find(name: str, outputs: str | Path = "") -> Path:

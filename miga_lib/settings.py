@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from . import alignment, layouts, losses
+from .layouts import Layout
 from .models import MODELS, Model
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -47,7 +48,7 @@ PRESETS = {
 class Settings:
     """Everything besides the clips that determines the result of a run.
 
-    A number that is 0 where 0 makes no sense, and ``auto``, stand for the preset's value; ``resolve`` fills them in.
+    0 (for numbers where 0 has no meaning) and ``auto`` mean: use the preset's value, or choose by machine. ``resolve`` fills them in.
 
     Raises:
         ValueError: a setting has a value that it cannot have; the message names the setting, the possible values and the value found.
@@ -80,6 +81,17 @@ class Settings:
     """Share of values dropped, below 1. 0 is the preset's value; for a network without dropout, set a tiny value such as 1e-9."""
     weight_decay: float = 0.0
     """0 is the preset's value; for no weight decay, set a tiny value such as 1e-12."""
+    protocol: str = ""
+    """The way in which the source is split, see ``clips.load``; empty: its first one."""
+    folds: int = 0
+    """Cross-validation in so many folds, of which ``fold`` is the test split; 0: none."""
+    fold: int = 0
+    persons: int = 1
+    """2: the second person of a clip is kept."""
+    start_from: str = ""
+    """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random weights."""
+    kept_learning_rate: float = 0.0
+    """Initial learning rate of the weights that ``start_from`` gave; 0: that of the others."""
 
     def __post_init__(self) -> None:
         of_model = f" for model {self.model!r}"
@@ -87,13 +99,24 @@ class Settings:
         check_choice("stream", self.stream, MODELS[self.model].streams, of_model)
         for name, known in CHOICES.items():
             check_choice(name, getattr(self, name), known)
-        check_choice("layout", self.layout, layouts.names())
+        if layouts.is_file(self.layout):
+            layouts.get(self.layout)
+        else:
+            check_choice("layout", self.layout, [*layouts.names(), "the path of a .json file"])
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in (int, float) and not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"{field.name} must be 0 or more, got {value!r}")
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2**63, got {self.seed!r}")
+        if self.folds and not self.fold < self.folds:
+            raise ValueError(f"fold must be 0 to {self.folds - 1} with {self.folds} folds, got {self.fold!r}")
+        if self.fold and not self.folds and not self.protocol:
+            raise ValueError(f"fold {self.fold!r} is of a cross-validation; set `folds`, too")
+        if self.persons not in (1, 2):
+            raise ValueError(f"persons must be 1 or 2, got {self.persons!r}")
+        if self.kept_learning_rate and not self.start_from:
+            raise ValueError("kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too")
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
         if self.device != "auto" and not self.device.startswith(("cpu", "cuda")):
@@ -150,6 +173,17 @@ class Settings:
         size = MODELS[self.model].sizes[preset]
         common = {name: getattr(PRESETS[preset], name) for name in IN_PRESET}
         return common | {"learning_rate": size.learning_rate, "width": size.width}
+
+    @property
+    def skeleton(self) -> Layout:
+        """The layout of the clips: ``layout``, for two persons twice. Raises ValueError as ``layouts.get`` does."""
+        layout = layouts.get(self.layout)
+        return layouts.pair(layout) if self.persons == 2 else layout
+
+    @property
+    def of_clips(self) -> dict[str, Any]:
+        """The settings that ``clips.load`` takes besides the layout: how clips are divided, and how many persons each has."""
+        return {name: getattr(self, name) for name in ("protocol", "folds", "fold", "persons")}
 
     @property
     def of_model(self) -> Model:

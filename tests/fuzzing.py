@@ -13,7 +13,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from miga_lib import clips, layouts
-from miga_lib.readers import DataError, Report, checks, miga, miga23, openpose, pyskl, release
+from miga_lib.readers import DataError, Report, checks, miga, miga23, openpose, pyskl, release, smg, wholebody
 
 TOKENS = [
     b"", b"\0", b"\n", b"\r\n", b",", b",,", b'"', b"nan", b"inf", b"-1", b"0", b"1e308", b"1e999", b"99999999999999999999", b"0.5",
@@ -152,6 +152,33 @@ def make_openpose(folder: Path) -> None:
     (folder / "segments.csv").write_text(table + "a,2,6,bow,train,7,1280,720\nb,3,8,,test,8,1280,720\n")
 
 
+def make_wholebody(folder: Path) -> None:
+    """A file of each form: of MMPose's inferencer, of its demo script, and of rtmlib with shares of the frame."""
+    people = keypoints(joints=133)
+    frames = []
+    for number, frame in enumerate(people):
+        both = [frame, frame * [1, 1, 0.3] + [500, 0, 0]][: number % 3]
+        instances = [
+            {
+                "keypoints": person[:, :2].tolist(),
+                "keypoint_scores": (3 * person[:, 2]).tolist(),
+                "bbox": [[9, 9, 99, 99]],
+                "bbox_score": 0.9,
+            }
+            for person in both
+        ]
+        frames.append({"frame_id": number, "instances": instances})
+    (folder / "predictions").mkdir()
+    (folder / "predictions" / "a.json").write_text(json.dumps(frames))
+    later = [frame | {"frame_id": frame["frame_id"] + 1} for frame in frames]
+    (folder / "predictions" / "results_b.json").write_text(json.dumps({"meta_info": {}, "instance_info": later}, indent="\t"))
+    shares = {"keypoints": [frame[None, :, :2] / [1280, 720] for frame in people], "scores": [frame[None, :, 2] for frame in people]}
+    (folder / "predictions" / "c.pkl").write_bytes(pickle.dumps(shares))
+    (folder / "reader.json").write_text('{"score_threshold": 0.05}')
+    table = "video,start_frame,end_frame,class,split,subject,width,height\na,0,1,wave,train,7,1280,720\nb,1,2,bow,val,8,1280,720\n"
+    (folder / "segments.csv").write_text(table + "a,2,6,bow,train,7,1280,720\nb,3,9,,test,8,1280,720\nc,2,8,wave,train,9,1280,720\n")
+
+
 def make_release(folder: Path) -> None:
     for video in ("0012", "0013"):
         path = folder / "mg_skeleton_only" / video / f"{video}_2.xlsx"
@@ -161,13 +188,38 @@ def make_release(folder: Path) -> None:
     miga.write_subjects(folder, pd.DataFrame([(12, 2, 1, 0, 1, 1), (13, 1, 99, 1, 1, 0), (12, 2, 7, 2, 8, 1)], columns=columns))
 
 
+def write_smg(folder: Path, person: str, values: np.ndarray, segments: list[tuple[int, int, int]]) -> None:
+    """One person like SMG's authors: the numbers (T, 25, 11 or 9) of each joint, and (class, start, end) of each clip."""
+    place = folder / person
+    place.mkdir(parents=True)
+    np.savetxt(place / f"{person}_skeleton.csv", values.reshape(len(values), -1), "%.6g", ",")
+    np.savetxt(place / f"{person}_finelabels.csv", segments, "%d", ",")
+    (place / f"{person}_data.csv").write_text(f"{len(values)},28,4500\n")
+
+
+def kinect(frames: int = 9) -> np.ndarray:
+    """Numbers of 25 joints as a Kinect's: metres, orientation, pixels of depth and colour; the last joint is missing, as above."""
+    found = keypoints(frames, 25)
+    metres, orientation = found / 50, np.full((frames, 25, 4), 0.5)
+    values = np.concatenate([metres, orientation, found[..., :2] * 4, found[..., :2] * [15, 10]], -1)
+    return values * (found[..., 2:] > 0)
+
+
+def make_smg(folder: Path) -> None:
+    for split, person in (("train", "Sample0001"), ("validate", "Sample0031"), ("test", "Sample0036")):
+        write_smg(folder / f"smg_skeleton_{split}", person, kinect(), [(5, 1, 3), (9, 3, 6), (17, 5, 9)])
+    (folder / "reader.json").write_text(json.dumps({"frames": "inclusive"}))
+
+
 SOURCES: dict[str, tuple] = {
     "miga": (miga, "body25", make_miga),
     "miga arrays": (miga, "imigue41", make_miga_arrays),
     "miga23": (miga23, "imigue22", make_miga23),
     "pyskl": (pyskl, "coco17", make_pyskl),
     "openpose": (openpose, "imigue41", make_openpose),
+    "wholebody": (wholebody, "imigue41", make_wholebody),
     "release": (release, "openpose137", make_release),
+    "smg": (smg, "kinect25", make_smg),
 }
 """Of each reader: the module, the layout that is asked for, and what writes a good source."""
 

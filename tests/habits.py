@@ -15,7 +15,7 @@ import python_calamine
 from hypothesis import strategies as st
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, Report, miga, openpose
+from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl
 
 HABITS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3)
 """Which file, which of its habits, and the seed of the habit's choices; one to three times."""
@@ -342,6 +342,60 @@ def json_renamed(path: Path, rng: np.random.Generator) -> None:
         shutil.copy(path, path.with_name(name))
 
 
+def mmpose_saved_again(path: Path, rng: np.random.Generator) -> None:
+    content = json.loads(path.read_bytes())
+    frames = content["instance_info"] if isinstance(content, dict) else content
+    instances = [instance for frame in frames for instance in frame["instances"]]
+    form = int(rng.integers(9))
+    if form == 0:
+        frames.reverse()
+    if form == 1:
+        del frames[int(rng.integers(len(frames)))]
+    if form == 2:
+        content = frames if isinstance(content, dict) else {"meta_info": {}, "instance_info": frames}
+    for frame in frames:
+        if form == 3:
+            frame["instances"].reverse()
+        if form == 4:
+            frame["frame_id"] += 1
+    for instance in instances:
+        if form == 5:
+            instance["bbox"] = np.ravel(instance.get("bbox", [])).tolist()
+        if form == 6:
+            instance.pop("bbox", None)
+        if form == 7:
+            instance["keypoints"] = [[x / 1280, y / 720, *z] for x, y, *z in instance["keypoints"]]
+        if form == 8:
+            instance["keypoints"] = [[*point, 0] for point in instance["keypoints"]]
+    text = json.dumps(content, indent=int(rng.integers(3)) or None, sort_keys=bool(rng.integers(2)))
+    path.write_text(text, encoding=str(rng.choice(["utf-8", "utf-8-sig", "utf-16"])))
+
+
+def rtmlib_saved_again(path: Path, rng: np.random.Generator) -> None:
+    content = pickle.loads(path.read_bytes())
+    form = int(rng.integers(6))
+    kind = {0: "f4", 1: ">f4"}.get(form, "f8")
+    order = "F" if form == 2 else "C"
+    content = {key: [np.asarray(array, kind, order=order) for array in content[key]] for key in pyskl.RTMLIB}
+    if form == 3:
+        content = {key: np.stack(arrays) for key, arrays in content.items()}
+    if form == 4:
+        content = {"video": "c.mp4", "scores": content["scores"], "keypoints": content["keypoints"]}
+    if form == 5:
+        content["keypoints"] = [points * [1280, 720] for points in content["keypoints"]]
+    path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 6))))
+
+
+def video_renamed(path: Path, rng: np.random.Generator) -> None:
+    name = str(
+        rng.choice([f"results_{path.name}", path.name.removeprefix("results_"), f"copy {path.name}", f"{path.stem} (1){path.suffix}"])
+    )
+    if rng.integers(2):
+        path.rename(path.with_name(name))
+    elif name != path.name:
+        shutil.copy(path, path.with_name(name))
+
+
 def file_lost(path: Path, rng: np.random.Generator) -> None:
     path.unlink()
 
@@ -400,10 +454,16 @@ OF_SUFFIX = {
 
 
 def habits_of(path: Path) -> list[Callable]:
-    if path.name.endswith("_label.csv"):
+    if path.name.endswith(("_label.csv", "_finelabels.csv")):
         return [*LABEL_TABLE, *CSV, *FOLDER]
     if path.name in (openpose.SEGMENTS, miga.SUBJECTS_FILE):
         return [*TABLE_WITH_HEADER, *CSV, *FOLDER]
+    if path.name == folders.OPTIONS:
+        return [file_lost, *TEXT, *FOLDER]
+    if path.suffix == ".json" and not path.name.endswith(openpose.FRAMES):
+        return [mmpose_saved_again, video_renamed, file_lost, *FOLDER]
+    if path.suffix == ".pkl" and b"keypoints" in path.read_bytes():
+        return [rtmlib_saved_again, video_renamed, file_lost, *FOLDER]
     return [*OF_SUFFIX.get(path.suffix, []), *FOLDER]
 
 

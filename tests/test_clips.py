@@ -347,8 +347,8 @@ def test_an_unknown_format_says_what_was_tried(tmp_path):
 
 
 def test_an_unknown_split_says_which_there_are(source, tmp_path):
-    with pytest.raises(ValueError, match="no clips of split 'val'; there are test, train"):
-        clips.load(source, outputs=tmp_path).split("val")
+    with pytest.raises(ValueError, match="no clips of split 'hard'; there are test, train, val"):
+        clips.load(source, outputs=tmp_path).split("hard")
 
 
 def test_an_id_given_twice_is_refused(source, tmp_path, monkeypatch):

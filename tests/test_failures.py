@@ -147,3 +147,9 @@ def test_a_confident_and_correct_model_is_calibrated():
     table = metrics.calibration_bins(make([("a", 0, 0, 1.0), ("b", 1, 1, 1.0)]))
     assert len(table) == 1
     assert metrics.calibration_error(table) == 0
+
+
+def test_clips_of_one_length_are_one_bin():
+    table = pd.DataFrame({"class": ["a", "a", "b"], "right": [True, False, True], "frames": [6, 6, 6]})
+    (part,) = failures.accuracy_by(table, "frames", 4).to_dict("records")
+    assert (part["clips"], part["accuracy"], part["middle"]) == (3, pytest.approx(2 / 3), 6)

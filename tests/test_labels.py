@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from importlib import resources
@@ -32,6 +33,22 @@ def test_the_table_of_the_package_has_a_row_for_each_class_in_any_order():
     assert rows.dtype == np.float32
     chosen = ("touch chin", "illustrative", "turtle neck")
     np.testing.assert_array_equal(labels.embeddings(chosen), rows[[labels.CLASSES.index(name) for name in chosen]])
+
+
+def test_the_table_of_the_package_has_the_17_classes_of_smg():
+    smg = labels.embeddings(labels.SMG_CLASSES)
+    assert len(set(labels.SMG_CLASSES)) == len(smg) == 17
+    np.testing.assert_allclose((smg**2).mean(1), 0.1, rtol=1e-5)
+    nearest = {name: labels.CLASSES[k] for name, k in zip(labels.SMG_CLASSES, (smg @ labels.embeddings().T).argmax(1), strict=True)}
+    expected = {"folding arms": "fold arm", "arms akimbo": "arm akimbo", "playing or adjusting hair": "play hair"}
+    assert {name: nearest[name] for name in expected} == expected
+
+
+def test_rows_that_networks_were_trained_with_never_change():
+    assert (
+        hashlib.sha256(labels.embeddings().astype("<f4").tobytes()).hexdigest()
+        == "b62629c16821730797ada3d94304032967e5c7dd04ab60002eaa3a3fc9f79826"
+    )
 
 
 def test_rows_of_the_package_have_the_scale_in_their_provenance():

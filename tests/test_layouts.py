@@ -1,11 +1,14 @@
 """Laws of all layouts, and facts of OpenPose that a wrong index would break."""
 
+import json
+
 import numpy as np
 import pytest
 
 from miga_lib import layouts
 
-NAMES = ["openpose137", "body25", "light_hand35", "imigue22", "imigue41", "imigue22_official", "openpose18", "coco17"]
+NAMES = ["openpose137", "body25", "light_hand35", "imigue22", "imigue41", "imigue22_official", "openpose18", "coco17", "wholebody133"]
+NAMES += ["kinect25"]
 SOUND = [name for name in NAMES if name != "imigue22_official"]
 
 
@@ -15,7 +18,7 @@ def limb_set(layout):
 
 def test_every_documented_layout_exists():
     assert layouts.names()[: len(NAMES)] == NAMES
-    assert [len(layouts.get(name).joints) for name in NAMES] == [137, 25, 35, 22, 41, 22, 18, 17]
+    assert [len(layouts.get(name).joints) for name in NAMES] == [137, 25, 35, 22, 41, 22, 18, 17, 133, 25]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,3 +148,69 @@ def test_a_registered_layout_is_found_by_its_name(monkeypatch):
     assert mine.mirror == (0, 2, 1)
     with pytest.raises(ValueError, match="another layout named 'mine' is already registered; choose another name"):
         layouts.register(layouts.make("mine", ["hip", "knee"], "hip-knee", center="hip"))
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_saved_layout_is_read_back(name, tmp_path):
+    path = layouts.save(layouts.get(name), tmp_path / "mine.json")
+    assert layouts.get(str(path)) == layouts.get(name)
+
+
+STICK = {"joints": ["hip", "left_hand", "right_hand"], "limbs": [["hip", "left_hand"], ["hip", "right_hand"]], "center": "hip"}
+
+
+def written(tmp_path, **changes):
+    path = tmp_path / "stick.json"
+    content = {key: value for key, value in (STICK | changes).items() if value is not None}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def test_a_file_of_joints_limbs_and_center_is_a_layout(tmp_path):
+    stick = layouts.get(written(tmp_path))
+    assert stick == layouts.make("stick", STICK["joints"], [(0, 1), (0, 2)], "hip")
+    assert stick.mirror == (0, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints": ["hip", "hip", "left_hand", "right_hand"]}, r"joint names must differ, found \['hip'\] twice"),
+        ({"limbs": [["hip", "foot"]]}, "limb 0: 'foot' is not one of its 3 joints; correct the name"),
+        ({"limbs": [["hip", "left_hand"], ["hip"]]}, r'limb 1 must be two joints, found \["hip"\]'),
+        ({"limbs": [["hip", "left_hand"]]}, "the mirror image of limb hip-left_hand, hip-right_hand, is not a limb"),
+        ({"limbs": [["hip", "left_hand"], ["left_hand", "hip"]]}, "limbs must be different pairs of different joints"),
+        ({"limbs": 3}, "limb 0 must be a list of names of joints, found 3"),
+        ({"center": None}, "has no 'center'; a layout has joints, limbs and center"),
+        ({"center": "neck"}, "center: 'neck' is not one of its 3 joints"),
+        ({"mirror": {"hip": "left_hand"}}, "mirror must be its own inverse over all 3 joints"),
+        ({"mirror": []}, r"mirror must be a JSON object, found \[\]"),
+        ({"regions": {"arms": ["elbow"]}}, "region arms: 'elbow' is not one of its 3 joints"),
+        ({"name": "coco17"}, "name 'coco17' is that of another layout; give the layout another `name`"),
+        ({"name": "../x"}, r"name '../x' must be up to 60 letters, digits and . _ \+ -"),
+        ({"joints": ["hip", "left_hand", "wrist"]}, "joints, limbs and center|'right_hand' is not one of its 3 joints"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=f"stick.json: .*(?:{message})") as error:
+        layouts.get(written(tmp_path, **changes))
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "[" * 100_000])
+def test_what_is_no_layout_is_refused(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(ValueError, match=r"x.json: (the layout cannot be read|is not a JSON object)"):
+        layouts.get(str(tmp_path / "x.json"))
+    with pytest.raises(ValueError, match=r"none.json: the layout cannot be read \(No such file or directory\)"):
+        layouts.get(str(tmp_path / "none.json"))
+
+
+def test_of_two_persons_each_has_its_own_limbs_parents_and_mirror():
+    one = layouts.get("coco17")
+    two = layouts.pair(one)
+    assert (two.persons, one.persons) == (2, 1)
+    assert two.joints[:17] == one.joints
+    assert two.limbs == one.limbs + tuple((a + 17, b + 17) for a, b in one.limbs)
+    assert two.mirror == one.mirror + tuple(m + 17 for m in one.mirror)
+    assert two.parents.tolist() == [*one.parents, *(one.parents + 17)]

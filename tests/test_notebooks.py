@@ -125,15 +125,16 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
     assert Settings.choose(parameters) == taken["settings"]
     assert all(taken[name] == parameters[name] for name in taken.keys() - {"settings"})
     for name in options - parameters.keys():
-        value = type(getattr(Settings, name))(0.5) or 8
-        command_line.main([f"--{name.replace('_', '-')}={value}"])
-        assert Settings.choose(parameters | {"more": {name: value}}) == taken["settings"] != Settings()
+        value = {"persons": 2}.get(name) or type(getattr(Settings, name))(0.5) or 8
+        others = {"start_from": "a run"} if name == "kept_learning_rate" else {}
+        command_line.main([f"--{option.replace('_', '-')}={given}" for option, given in {name: value, **others}.items()])
+        assert Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != Settings()
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"droput": 0.1}, "a name in more must be one of width, dropout, weight_decay, got 'droput'"),
+        ({"droput": 0.1}, "a name in more must be one of width, dropout, weight_decay, persons, kept_learning_rate, got 'droput'"),
         ({"epochs": 3}, r"more\['epochs'\]: epochs is a parameter of its own; set it there"),
         ({"width": 1.5}, r"more\['width'\] must be int, got 1.5 \(float\)"),
         ({"dropout": 1}, "dropout must be below 1, got 1"),

@@ -144,7 +144,7 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     ("table", "message"),
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
-        ("video,start_frame,end_frame\nb,0,1\n", "there is no folder of json files for video 'b'"),
+        ("video,start_frame,end_frame\nb,0,1\n", "there is no folder or file of video 'b'"),
         ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number: correct the row"),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
         ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64; give classes of your own by name"),

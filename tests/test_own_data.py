@@ -45,7 +45,7 @@ def test_the_examples_of_the_page_run_as_they_stand(coco_pickle, tmp_path, monke
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["posec3d-joint", "posec3d-limb", "stgcn-bone", "stgcn-joint"]
     for run in (tmp_path / "runs").iterdir():
         assert (run / "result.json").exists()
-    again = clips.load(tmp_path / "for_pyskl.pkl", "my_body")
+    again = clips.load(tmp_path / "for_pyskl.pkl", str(tmp_path / "my_body.json"))
     assert np.array_equal(again.keypoints, names["mine"].keypoints)
     assert again.classes == ("class 0", "class 1")
 

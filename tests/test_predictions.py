@@ -103,3 +103,10 @@ def test_validation_is_used_where_no_label_of_the_wanted_split_is_known():
 def test_a_split_without_any_known_label_is_refused(splits, wanted, message):
     with pytest.raises(ValueError, match=message):
         predictions.split_with_labels(dict.fromkeys(splits, np.array([-1])), wanted)
+
+
+def test_data_without_test_clips_are_evaluated_on_validation():
+    assert predictions.split_with_labels({"val": np.array([1]), "train": np.array([0])}) == (
+        "val",
+        "There are no test clips, so the validation clips are used.",
+    )

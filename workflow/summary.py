@@ -22,8 +22,8 @@ def settings_of(result: Path) -> dict:
     about = runs.read_json(result)
     if "settings" in about:
         return about["settings"] | {"seconds": about["seconds"]}
-    members = [settings_of(result.parents[2] / "runs" / name / result.name) for name in about["members"]]
-    streams, seconds = "+".join(member["stream"] for member in members), sum(member["seconds"] for member in members)
+    members = [settings_of(result.parents[2] / "runs" / name / result.name) for name in about.get("runs", about["members"])]
+    streams, seconds = "+".join(dict.fromkeys(member["stream"] for member in members)), sum(member["seconds"] for member in members)
     return members[0] | {"stream": streams, "seconds": seconds}
 
 
@@ -42,7 +42,7 @@ def table(results: list[Path]) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
     """Top-1 of each combination of settings: a dot for each run, a line at the mean."""
-    varied = [name for name in frame.columns if not name.startswith(("val_", "test_", "seed", "device", *ABOUT))]
+    varied = [name for name in frame.columns if not name.startswith(("val_", "test_", "seed", "fold", "device", *ABOUT))]
     what = frame[varied].astype(str).agg(", ".join, axis=1) if varied else "all runs"
     frame = frame.assign(what=what, shown=100 * frame[f"{split}_top1"])
     means = frame.groupby("what")["shown"].mean().sort_values()

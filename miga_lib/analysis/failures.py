@@ -25,8 +25,14 @@ REGIONS = {
 """The part of the body that moves in each class, or that a hand touches. The grouping is ours, from the names of the classes."""
 
 
-def by_region(classes: Sequence[str]) -> dict[str, list[int]]:
-    """Indices of the classes in each region of ``REGIONS`` that has any, and of all other classes in ``other``, the last one."""
+def by_region(classes: Sequence[str], class_regions: Sequence[str] = ()) -> dict[str, list[int]]:
+    """Class indices of each region that has classes. Classes in no region are in ``other``, which comes last.
+
+    Args:
+        class_regions: the region of each class, as ``Clips.class_regions``; empty: those of ``REGIONS``, by the names of the classes.
+    """
+    if class_regions:
+        return {region: [k for k, own in enumerate(class_regions) if own == region] for region in dict.fromkeys(class_regions)}
     known = {name for names in REGIONS.values() for name in names}
     regions = {**REGIONS, "other": tuple(name for name in classes if name not in known)}
     places = {region: [k for k, name in enumerate(classes) if name in names] for region, names in regions.items()}
@@ -129,7 +135,8 @@ def accuracy_by(table: pd.DataFrame, column: str, bins: int = 0) -> pd.DataFrame
         ``middle`` (the median). ``expected`` is the accuracy that these clips would have if each had the accuracy of its class. A
         difference from it is not due to their classes.
     """
-    values = pd.qcut(table[column], bins, duplicates="drop") if bins else table[column]
+    binned = bins and table[column].min() < table[column].max()  # of one value, qcut makes no bin
+    values = pd.qcut(table[column], bins, duplicates="drop") if binned else table[column]
     of_class = table["right"].groupby(table["class"]).transform("mean")
     parts = table.assign(expected=of_class).groupby(values, observed=True)
     result = parts.agg(clips=("right", "size"), correct=("right", "sum"), accuracy=("right", "mean"), expected=("expected", "mean"))

@@ -24,9 +24,9 @@ from ..settings import Settings
 from ..training.inputs import Inputs
 
 SIGNIFICANCE_LEVEL = 0.05
-"""Of McNemar's test."""
+"""Significance level of McNemar's test."""
 SEMANTIC_WEIGHT = 20.0
-"""Of the semantic loss where it is used, as in the paper."""
+"""Weight of the semantic loss where it is used, as in the paper."""
 FUSED = "joint+limb"
 """The ``stream`` of a joint and a limb run that were fused with equal weights."""
 MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
@@ -74,6 +74,7 @@ def grid(
     preset: str = "auto",
     epochs: int = 0,
     full: bool = False,
+    protocol: str = "",
 ) -> list[Settings]:
     """The settings of all runs to train. All runs of the first seed come first, so that there is an early answer.
 
@@ -100,20 +101,20 @@ def grid(
         if (len(changed) > 1 and not full) or (of_graph and MODELS[model].input != "graph"):
             continue
         both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
-        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, **chosen) for stream in both]
+        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, protocol=protocol, **chosen) for stream in both]
     return wanted
 
 
 def train(
     wanted: Sequence[Settings], data: str, outputs: str | Path = "", progress: Callable[[dict[str, Any]], None] = training.print_epoch
 ) -> pd.DataFrame:
-    """Train a run for each of the settings, or find it finished: a table with a row for each, its settings, folder and cost.
+    """Train a run for each of the settings; finished runs are loaded instead. Gives a table with the settings, folder and cost of each run.
 
     After an interruption, the same call continues where it stopped. More settings only add runs.
     """
     rows = []
     for number, settings in enumerate(wanted, 1):
-        clips = clip_sets.load(data, settings.layout, outputs)
+        clips = clip_sets.load(data, settings.layout, outputs, **settings.of_clips)
         folder = runs.folder(runs.name(settings, data), outputs)
         print(f"{number} of {len(wanted)}: {folder.name}" + (" (already finished)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
@@ -132,7 +133,7 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
     rows = []
     for _, run in table[table["stream"] != FUSED].drop_duplicates(["model", "stream", "layout"]).iterrows():
         model, settings = training.load_model(run["folder"])
-        some = clip_sets.load(data, settings.layout, outputs).split("val")
+        some = clip_sets.load(data, settings.layout, outputs, **settings.of_clips).split("val")
         some = some.where(np.arange(min(clips, len(some))))
         training.predict(model, some, settings)
         began = time.perf_counter()

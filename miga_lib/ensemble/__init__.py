@@ -3,13 +3,15 @@
 Members are joined on the ids of the clips. Each may have the clips in its own order.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .. import metrics, predictions
+from .. import metrics, predictions, runs
 from ..clips import Clips
 from ..predictions import Predictions
 from ..readers import Report
@@ -83,6 +85,8 @@ def gather(
 ) -> dict[str, Predictions]:
     """The predictions of one split from runs and score files, joined. Keys are the names of the runs, and the paths of the files as given.
 
+    The folds of one cross-validation are one member: the predictions of each by the network that was not trained on them.
+
     Args:
         folders: of runs or ensembles.
         scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the split's name. Clips of other
@@ -95,12 +99,13 @@ def gather(
         ValueError: a member that is there twice or has no predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
     """
     report, wanted = report or Report(), clips.split(split).table["id"].tolist()
-    names = [*(folder.name for folder in folders), *scores]
-    if len(set(names)) != len(names):
-        raise ValueError(f"members of an ensemble must be unique, got {', '.join(names)}")
+    of_runs = _runs(folders)
+    names = [*of_runs, *scores]
+    if len(names) != len(of_runs) + len(set(scores)) or len(set(folders)) != len(folders) or set(of_runs) & set(scores):
+        raise ValueError(f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}")
     if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
         raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz); choose a run that was trained on this data")
-    members = [predictions.load(folder / f"{split}.npz") for folder in folders]
+    members = [predictions.concatenate([predictions.load(one / f"{split}.npz") for one in of_run]) for of_run in of_runs.values()]
     for given in scores:
         path = Path(given.replace("{split}", split)).expanduser()
         one = score_files.read(path, clips.classes, annotations, split, normalise, report)
@@ -115,6 +120,20 @@ def gather(
         if lost:
             report.note("clips left out because a member lacks them", f"{split} ({lost} of {len(wanted)})")
     return dict(zip(names, join(members), strict=True))
+
+
+def _runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """The folders by the name of a member: the folds of a cross-validation together, without the fold in their name."""
+    found: dict[str, list[Path]] = {}
+    first: list[tuple[str, tuple[Any, ...]]] = []
+    for folder in folders:
+        fold = runs.fold_of(folder)
+        name = next((name for name, of in first if fold and of == fold[:2]), "")
+        if fold and not name:
+            name = re.sub(rf"[-_]?fold{fold[2]}$", "", folder.name) or folder.name
+            first.append((name, fold[:2]))
+        found.setdefault(name or folder.name, []).append(folder)
+    return found
 
 
 def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.ndarray | None = None) -> Predictions:

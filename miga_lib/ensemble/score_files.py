@@ -1,12 +1,11 @@
-"""Scores that other toolboxes wrote, read as Predictions: csv, npz, npy, and the result pickles of PySkl and of ST-GCN's descendants.
+"""Scores that other toolboxes wrote, read as Predictions: csv, npz, npy, and the result pickles of PySkl and of toolboxes based on ST-GCN.
 
 Scores are matched by ids, never by position. A file without ids (PySkl's ``result.pkl`` is a plain list) is read in the order of the
 annotation file that it was made from. Rows that are not probabilities are refused, or converted as the caller says. Every change to
 the scores is noted in a report.
 """
 
-import zipfile
-import zlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,8 @@ def read(
         raise ValueError(f"normalise must be softmax, divide or empty, got {normalise!r}")
     suffix, arrays = path.suffix.lower(), {".npz": _npz, ".npy": _npy, ".pkl": _pickle, ".pickle": _pickle}
     if suffix not in (".csv", *arrays):
-        raise DataError(f"{path}: a score file must be one of .csv, {', '.join(arrays)}, got {suffix or 'no ending'}")
+        raise DataError(f"{path}: a score file must be one of .csv, {', '.join(arrays)}, got {suffix[:20] or 'no ending'}")
+    limits.size(path, limits.GB)
     table = _csv(path, len(classes)) if suffix == ".csv" else arrays[suffix](path)
     for name, values in {"ids": table.ids, "labels": table.labels}.items():
         if values is not None and values.shape != (len(table.scores),):
@@ -94,10 +94,12 @@ def read(
 
 def _csv(path: Path, count: int) -> Table:
     """The first column is the id, unless the file has no header, only numbers, and as many columns as there are classes."""
+    content, widths = limits.table(path)
+    limits.even(path, widths)
     try:
-        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+        cells = pd.read_csv(io.BytesIO(content), header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     except ValueError as error:  # the base class of what pandas raises
-        raise DataError(f"{path}: not a table of scores ({error})") from None
+        raise DataError(f"{path}: not a table of scores ({' '.join(str(error).split())[:200]}); save it again as csv in UTF-8") from None
     names = cells.iloc[0].tolist()
     header = not _numeric(names[1:]) or names[1:] == [str(k) for k in range(len(names) - 1)]
     cells = cells.iloc[1:] if header else cells
@@ -119,14 +121,11 @@ def _numeric(cells: Sequence[str] | pd.Series) -> bool:
 
 
 def _npz(path: Path) -> Table:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            stored = {name: arrays[name] for name in arrays.files}
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not an npz of plain arrays, or incomplete ({error})") from None
+    stored = limits.arrays(path)
     tables = [name for name, array in stored.items() if array.ndim == 2 and array.dtype.kind in "fiu"]
     if len(tables) != 1:
-        raise DataError(f"{path}: expected one array of numbers of shape (clips, classes), found {', '.join(tables) or 'none'}")
+        found = ", ".join(tables)[:100] or f"none among {', '.join(f'{name} ({array.dtype})' for name, array in stored.items())[:100]}"
+        raise DataError(f"{path}: expected one array of numbers of shape (clips, classes), found {found}")
     names = stored.get("classes")
     classes = tuple(names.astype(str).tolist()) if names is not None else None
     return Table(stored[tables[0]].astype(float), stored.get("ids"), stored.get("labels"), classes)
@@ -140,7 +139,7 @@ def _npy(path: Path) -> Table:
 
 
 def _pickle(path: Path) -> Table:
-    """A list of arrays (K,) or (1, K), as PySkl writes it, or a dict of them, as ST-GCN and its descendants write it."""
+    """A list of arrays (K,) or (1, K), as PySkl writes it, or a dict of them, as toolboxes based on ST-GCN write it."""
     loaded = unpickling.load(path)
     ids = np.array([str(id) for id in loaded]) if isinstance(loaded, dict) else None
     rows = list(loaded.values()) if isinstance(loaded, dict) else loaded

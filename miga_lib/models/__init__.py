@@ -57,13 +57,23 @@ class Model:
             raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
-        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that side."""
+        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that side.
+
+        With a layout of two persons, their heatmaps are merged by maximum, as in PySkl; graphs get M = 2, as in ST-GCN.
+        """
         if self.input == "graph":
-            return self.streams[stream](keypoints, layout)
-        return self.streams[stream](keypoints, layout, (side, side)).contiguous(memory_format=torch.channels_last_3d)
+            nodes = self.streams[stream](keypoints, layout)
+            return torch.cat(nodes.chunk(layout.persons, dim=3), dim=4) if layout.one else nodes
+        maps = self.streams[stream](keypoints, layout, (side, side))
+        if layout.one:
+            maps = maps.unflatten(1, (layout.persons, -1)).amax(1)
+        return maps.contiguous(memory_format=torch.channels_last_3d)
 
     def in_channels(self, stream: str, layout: Layout) -> int:
-        """C, the channels of the network's input: a map for each joint or limb, or the values of a joint. The stream is tried out."""
+        """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
+
+        Found by calling the stream once on zeros.
+        """
         return self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
 
 

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..layouts import Layout
 
 VIEWS_AT_ONCE = {"cpu": 2}
-"""How many views go through the later stages together, by device type; on a CPU more would not fit in its cache."""
+"""Number of views computed together in the later stages, by device type; on a CPU more would not fit in its cache."""
 EXPANSION = 4
 """Output channels of a bottleneck / channels inside it."""
 
@@ -120,7 +120,7 @@ class Bottleneck(nn.Module):
     """A residual block: 1×1 to fewer channels, 3×3 in space, 1×1 to more channels, added to the input.
 
     ``frames`` is the kernel size in time of the first convolution. Where the block has a stride or changes the channels, another
-    convolution brings the input to the same shape.
+    convolution gives the input the same shape.
     """
 
     def __init__(self, in_channels: int, width: int, frames: int, stride: tuple[int, int, int] = (1, 1, 1)) -> None:

@@ -18,7 +18,7 @@ from .tables import sortable
 SPLIT_MARKS = {"train": ("#009e73", "o"), "val": ("#e69f00", "s"), "test": ("#cc79a7", "^")}
 """Colour and marker of each split. None is a colour of left or right (Okabe and Ito's palette)."""
 OTHER_MARK = ("#595959", "D")
-"""Of splits with another name."""
+"""Colour and marker of splits with another name."""
 PAPER_FRAMES = PRESETS["paper"].frames
 
 

@@ -1,7 +1,7 @@
 """Where predictions fail, and the gain of fusing them: confusion, scores per class, calibration, accuracy by properties of the clips."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,14 +24,17 @@ ORDERS = ("confusion", "region", "index")
 """Orders of the classes in a confusion matrix."""
 
 
-def confusion(predictions: Predictions, per: str = "class", order: str = "confusion", ax: Axes | None = None) -> Axes:
+def confusion(
+    predictions: Predictions, per: str = "class", order: str = "confusion", class_regions: Sequence[str] = (), ax: Axes | None = None
+) -> Axes:
     """A confusion matrix: true classes in rows and predicted classes in columns, each with its number of clips.
 
     Args:
         per: ``class``: each row sums to 100 % and the diagonal is the recall; ``predicted``: each column sums to 100 % and the diagonal
-            is the precision; or ``counts``. Rows and columns with nothing to divide by are grey.
+            is the precision; or ``counts``. Rows and columns whose denominator is 0 are grey.
         order: ``confusion``: classes that are confused with each other are neighbours; ``region``: classes of one part of the body
             are; ``index``: the order of the class indices.
+        class_regions: as for ``failures.by_region``.
 
     Raises:
         ValueError: another ``per`` or ``order``; no clip of known label.
@@ -39,7 +42,7 @@ def confusion(predictions: Predictions, per: str = "class", order: str = "confus
     check_choice("per", per, PER)
     check_choice("order", order, ORDERS)
     matrix, names = metrics.confusion_matrix(predictions), predictions.classes.tolist()
-    places, regions = _order(matrix, names, order)
+    places, regions = _order(matrix, names, order, class_regions)
     counts = matrix[np.ix_(places, places)]
     totals = {"class": counts.sum(1, keepdims=True), "predicted": counts.sum(0, keepdims=True), "counts": np.ones((1, 1))}[per]
     with np.errstate(invalid="ignore"):
@@ -71,10 +74,10 @@ def confusion(predictions: Predictions, per: str = "class", order: str = "confus
     return ax
 
 
-def _order(matrix: np.ndarray, names: list[str], order: str) -> tuple[list[int], dict[str, int]]:
+def _order(matrix: np.ndarray, names: list[str], order: str, class_regions: Sequence[str]) -> tuple[list[int], dict[str, int]]:
     """The classes in one of ``ORDERS``; and the number of classes of each region, if the order is by region."""
     if order == "region":
-        regions = failures.by_region(names)
+        regions = failures.by_region(names, class_regions)
         return [*itertools.chain(*regions.values())], {name: len(members) for name, members in regions.items()}
     return (failures.by_confusion(matrix) if order == "confusion" else np.arange(len(matrix))).tolist(), {}
 

@@ -5,10 +5,10 @@ A new reader is a module in this folder that follows ``contract.Reader``, and a 
 
 from collections.abc import Mapping
 
-from . import miga, miga23, openpose, pyskl, release
-from .contract import UNKNOWN, Clip, DataError, Progress, Reader, Report, in_parallel, select, shown
+from . import miga, miga23, openpose, pyskl, release, smg, wholebody
+from .contract import UNKNOWN, UNUSED, Clip, DataError, Progress, Reader, Report, in_parallel, select, shown
 
-__all__ = ["READERS", "UNKNOWN", "Clip", "DataError", "Progress", "Reader", "Report", "in_parallel", "select", "shown"]
+__all__ = ["READERS", "UNKNOWN", "UNUSED", "Clip", "DataError", "Progress", "Reader", "Report", "in_parallel", "select", "shown"]
 
 READERS: Mapping[str, Reader] = {
     "miga": miga,
@@ -16,4 +16,6 @@ READERS: Mapping[str, Reader] = {
     "release": release,
     "openpose": openpose,
     "pyskl": pyskl,
+    "wholebody": wholebody,
+    "smg": smg,
 }

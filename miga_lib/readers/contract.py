@@ -18,12 +18,15 @@ FARTHEST = 2.0**17
 UNKNOWN = -1
 """The label of a clip whose class is not known."""
 
+UNUSED = "none"
+"""The split of a clip that only other protocols of its source use."""
+
 Progress = Callable[..., Iterable[Any]]
 """Wraps the iteration over the parts of a source, called like ``tqdm``: ``progress(iterable, total=…, desc=…)``."""
 
 
 class DataError(ValueError):
-    """A file or folder that cannot be read: one line with the file, the rule, the value found and the way out."""
+    """A file or folder that cannot be read; the message is one line: the file, what is required, what was found, how to fix it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +51,17 @@ class Clip:
 class Report:
     """What a reader reports beside the clips: for each kind of event, the places where it happened; and the names of the classes.
 
+    ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the source has none.
+    ``protocols`` has, for a source with several ways to split it, the split of each clip id in each protocol, by the protocol's name.
+    The first one is that of ``Clip.split``, which is ``UNUSED`` for a clip that only others use.
     ``errors`` is a list if all errors of a source are to be collected; None: the first one is raised. ``earlier`` is the report of an
     earlier reading of the source, for another layout.
     """
 
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     classes: tuple[str, ...] = labels.CLASSES
+    class_regions: tuple[str, ...] = ()
+    protocols: dict[str, Mapping[str, str]] = field(default_factory=dict)
     errors: list[str] | None = None
     earlier: str = ""
 
@@ -137,6 +145,8 @@ def select(stored: Layout, requested: Layout, where: str) -> np.ndarray:
     try:
         return layouts.selection(stored, requested)
     except ValueError as error:
+        if requested.one:
+            raise DataError(f"{where}: {error}") from None
         fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(stored.joints)]
         raise DataError(f"{where}: {error}; choose layout {' or '.join(fitting)}") from None
 

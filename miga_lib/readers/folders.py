@@ -1,10 +1,15 @@
-"""Folders as people have them: unpacked into folders of their own, with litter of other programs."""
+"""Finding data in user folders: extra folder levels from unpacking, and files of other programs to ignore."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from .contract import DataError, Report
+from . import limits
+from .contract import DataError, Report, shown
+
+OPTIONS = "reader.json"
+"""What a format leaves open, decided by the user: a JSON object in the folder of the data."""
 
 LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "Thumbs.db", "desktop.ini")
 """Names of what unpackers, file servers and editors leave; names that begin with a dot or ``~$`` are litter, too."""
@@ -13,6 +18,29 @@ LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "Thumbs.db", "desk
 def is_litter(name: str) -> bool:
     """Whether a file or folder of that name was left by another program."""
     return name.startswith((".", "~$")) or name in LITTER
+
+
+def options(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices in ``reader.json`` of a folder, and the default of every other choice.
+
+    Args:
+        known: name and default of each choice; for a choice among words, a tuple of the words, the default first.
+
+    Raises:
+        DataError: the file has an unknown name, or a value of another type or that is not among the words.
+    """
+    path = folder / OPTIONS
+    given = limits.document(path) if path.is_file() else {}
+    defaults = {name: value[0] if isinstance(value, tuple) else value for name, value in known.items()}
+    if not isinstance(given, dict) or (unknown := sorted(given.keys() - known.keys())):
+        found = shown(unknown[0] if isinstance(given, dict) else given)
+        raise DataError(f"{path}: expected a JSON object with {', '.join(map(repr, known)) or 'nothing'}, found {found}; correct the file")
+    for name, value in given.items():
+        words, kind = known[name], type(defaults[name])
+        if value not in words if isinstance(words, tuple) else type(value) is not kind and not (kind is float and type(value) is int):
+            rule = f"one of {', '.join(map(repr, words))}" if isinstance(words, tuple) else kind.__name__
+            raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
+    return defaults | given
 
 
 def inside(parent: Path, report: Report | None = None) -> list[Path]:

@@ -9,6 +9,7 @@ import csv
 import errno
 import io
 import json
+import math
 import re
 import shutil
 import stat
@@ -29,7 +30,7 @@ LARGEST = {".json": 8 * MB, ".csv": GB, ".xlsx": GB}
 """Bytes of one file, by suffix."""
 LARGEST_LABELS = 8 * MB
 LONGEST_LINE, MOST_LINES, MOST_CELLS_OF_A_LINE = 2**16, 10**6, 2000
-"""Of a table in text: bytes of a line, lines, and cells of a line."""
+"""Limits of a table in text: bytes of a line, number of lines, and cells of a line."""
 RATIO, UNSUSPICIOUS, UNSUSPICIOUS_WORKBOOK = 100, 64 * MB, 8 * MB
 """Archives may unpack to ``RATIO`` times their size; below so many bytes the ratio does not matter."""
 UNZIPPING = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError)
@@ -59,7 +60,7 @@ def size(path: Path, largest: int = 0) -> int:
     try:
         about = path.stat()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give the path of an existing file, and allow reading it") from None
     if not stat.S_ISREG(about.st_mode):
         raise DataError(f"{path}: is not a file; remove it")
     if about.st_size > largest:
@@ -79,6 +80,43 @@ def array(path: Path) -> np.ndarray:
     except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
         text = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not a complete numpy array of numbers ({text or type(error).__name__}); save it again") from None
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name; each holds numbers or text.
+
+    Raises:
+        DataError: the file is missing, encrypted or damaged, unpacks to far more than its size, or has an array of another type.
+    """
+    size(path, GB)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_claims(path, archive, UNSUSPICIOUS)
+            return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
+    except DataError:
+        raise
+    except Exception as error:  # as in `array`, and what a broken zip file raises
+        text = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not an npz file of complete arrays of numbers or text ({text or type(error).__name__})") from None
+
+
+def _array(content: bytes) -> np.ndarray:
+    """The array of a ``.npy`` file. What its header claims is compared with its bytes before the array is allocated."""
+    file, headers = io.BytesIO(content), {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, _, kind = headers[np.lib.format.read_magic(file)](file)
+    if kind.kind not in "fiubU" or not kind.itemsize:
+        raise ValueError(f"an array holds {kind}")
+    if (claimed := math.prod(shape) * kind.itemsize) != (held := len(content) - file.tell()):
+        raise ValueError(f"an array of shape {shape} claims {claimed:,} bytes and has {held:,}")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def unpacked(path: Path) -> None:
+    """Check that a file, if it is a zip file, unpacks to memory proportional to its size. Raises DataError if not."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_claims(path, archive, UNSUSPICIOUS)
 
 
 def table(path: Path, largest: int = 0) -> tuple[bytes, list[int]]:
@@ -173,9 +211,9 @@ def coverage(segments: Iterable[tuple[int, int]], frames: int, video: str) -> No
         raise DataError(f"{video}: its clips have {total:,} frames together, the video has {frames:,}; correct the table of segments")
 
 
-def document(path: Path) -> Any:
-    """The content of a ``.json`` file. Raises DataError if it is too large or not json."""
-    size(path)
+def document(path: Path, largest: int = 0) -> Any:
+    """The content of a ``.json`` file. Raises DataError if it is larger than ``largest`` bytes (0: the limit of json) or not json."""
+    size(path, largest)
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError) as error:  # also UnicodeDecodeError

@@ -4,7 +4,7 @@
 file with a row ``class,start_frame,end_frame`` for each clip. Frames are numbered from 0 and the end is inclusive.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, limits, tables
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, shown
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, select, shown
 
 VERSION = 2
 CACHED_LAYOUT = ""
@@ -47,7 +47,7 @@ def recognises(source: Path) -> bool:
 
 
 def split_folders(source: Path) -> dict[str, Path]:
-    """The folder of each split, at any usual depth. Raises DataError if a split is found twice."""
+    """The folder of each split, in the source or up to three levels further down. Raises DataError if a split is found twice."""
     found: dict[str, Path] = {}
     for split, name in SPLIT_FOLDERS.items():
         places = {source} if source.name == name and source.is_dir() else {path for path in folders.below(source, name) if path.is_dir()}
@@ -113,7 +113,7 @@ def _segments_of(folder: Path, split: str, report: Report) -> list[tuple[int, in
 
 
 def note_order(segments: Sequence[tuple[int, int, int]], video: str, report: Report) -> None:
-    """Report rows (class, first frame, last frame) of a video that were doubled or sorted: their places are the ids of the clips."""
+    """Report duplicate or unsorted rows (class, first frame, last frame) of a video; clip ids come from the row positions."""
     frames = [(start, end) for _, start, end in segments]
     if frames != sorted(frames):
         report.note("videos whose segments are not sorted by start frame: clips are numbered in the order of the rows", video)
@@ -142,11 +142,12 @@ def clamp(start: int, end: int, frames: int, id: str, report: Report) -> tuple[i
     return first, last
 
 
-def read_segments(path: Path, known: bool = True) -> list[tuple[int, int, int]]:
+def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = labels.from_file) -> list[tuple[int, int, int]]:
     """Rows (class index, first frame, last frame) of a label file.
 
     Args:
         known: whether the classes must be valid; if not, an invalid class becomes unknown.
+        index: gives the class index of a number in the file. Raises ValueError if there is none.
 
     Raises:
         DataError: no such file, no rows, a row that is not three whole numbers, or a class that is not valid.
@@ -166,7 +167,7 @@ def read_segments(path: Path, known: bool = True) -> list[tuple[int, int, int]]:
     rows = []
     for row, (number, start, end) in enumerate(numbers.astype(int).tolist()):
         try:
-            label = labels.from_file(number)
+            label = index(number)
         except ValueError as error:
             if known:
                 raise DataError(f"{path}: row {row}: {error}; correct the label file") from None
@@ -218,6 +219,8 @@ def keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
         if set(layout.joints) <= set(stored.joints):
             return folder / f"{folder.name}{suffix}", stored
     sufficient = [s for s, name in KEYPOINT_FILES.items() if set(layout.joints) <= set(layouts.get(name).joints)]
+    if layout.one:
+        select(layouts.get("openpose137"), layout, str(folder))  # raises the error for two persons
     if not sufficient:
         raise DataError(f"{folder}: no file of the challenge has the joints of layout {layout.name!r}; choose another layout")
     found = ", ".join(f"{folder.name}{s} ({len(layouts.get(KEYPOINT_FILES[s]).joints)} joints)" for s in present) or "no keypoint file"

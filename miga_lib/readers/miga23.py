@@ -73,6 +73,11 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
 
 def _frames(path: Path) -> np.ndarray:
     frames = limits.array(path)
+    if frames.ndim == 5 and frames.shape[1] == 3 and frames.shape[3] == 25:
+        raise DataError(
+            f"{path}: has clips of 25 joints, as the arrays of SMG; these have metres and no pixels and are not read: give the folder of "
+            "SampleNNNN folders"
+        )
     if frames.ndim != 5 or frames.shape[1] != 3 or frames.shape[3] != 22 or not frames.shape[2] or not frames.shape[4]:
         raise DataError(f"{path}: expected (clips, 3, {FRAMES}, 22, 1), found {frames.shape}; restore the file")
     return frames

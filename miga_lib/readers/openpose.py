@@ -7,7 +7,7 @@ challenge's label files), split, subject, width and height. Without it each vide
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ FRAME = re.compile(r"(\d{1,15})_keypoints\.json$")
 SPLITS = ("train", "val", "test")
 PARTS = {"pose_keypoints_2d": 25, "face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_right_keypoints_2d": 21}
 """The lists of a person in the order of ``openpose137``, with their numbers of joints."""
+Video = tuple[int, np.ndarray, dict[str, list[str]], str]
+"""Number of the first frame, keypoints (T, 137, 3) of the main person, the events of the reading, and the text of an error."""
 MOST_PEOPLE = 8
 MOST_TRACKS = 16
 
@@ -71,14 +73,17 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
         if Path(place) not in videos.values() and _has_frames(Path(place)):
             name = str(Path(place).relative_to(root))
             report.note("folders of json files left out: they are deeper than the videos, or a video has the same name", name)
-    table = _segments(root if (root / SEGMENTS).is_file() else source, videos, report)
+    table = read_segments(root if (root / SEGMENTS).is_file() else source, videos, report)
     wanted = [video for video in videos if video in set(table["video"])]
-    for video in sorted(set(videos) - set(wanted)):
-        report.note(f"videos without a row in {SEGMENTS} left out", video)
     first_joint = np.cumsum([0, *PARTS.values()])
     needed = [part for part, first in zip(PARTS, first_joint, strict=False) if ((first <= joints) & (joints < first + PARTS[part])).any()]
     loaded = in_parallel(_video, ((videos[video], needed) for video in wanted))
-    for video, (first, keypoints, events, error) in progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"):
+    yield from cut(progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"), table, joints, report)
+
+
+def cut(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[Clip]:
+    """The clips of videos, given as pairs of a name and a ``Video``, by the rows of ``read_segments``, selected to ``joints``."""
+    for video, (first, keypoints, events, error) in videos:
         report.merge(events)
         if error:
             report.wrong(error)
@@ -103,8 +108,14 @@ def _clip(id: str, row: Any, first: int, keypoints: np.ndarray, joints: np.ndarr
     return Clip(id, row.label, row.split, row.video, row.subject, int(width), int(height), clip)
 
 
-def _segments(source: Path, videos: dict[str, Path], report: Report) -> pd.DataFrame:
-    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject, width and height (0: unknown)."""
+def read_segments(source: Path, videos: Mapping[str, Path], report: Report) -> pd.DataFrame:
+    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject, width and height (0: unknown).
+
+    Without a ``segments.csv`` in the folder, each video is a clip. Videos without a row are left out, and reported.
+
+    Raises:
+        DataError: the table lacks a column, has a wrong cell, or names a video that is not there.
+    """
     path = source / SEGMENTS
     if not path.is_file():
         report.note(f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split", source.name)
@@ -131,11 +142,13 @@ def _segments(source: Path, videos: dict[str, Path], report: Report) -> pd.DataF
             f"a side has at most {limits.LARGEST_SIDE}: correct the row"
         )
     if not (known := table["video"].isin(list(videos))).all():
-        raise DataError(f"{path}: there is no folder of json files for video {shown(table['video'][~known].iloc[0])}; correct its name")
+        raise DataError(f"{path}: there is no folder or file of video {shown(table['video'][~known].iloc[0])}; correct its name")
     table["label"] = _labels(path, table["class"], report)
     table.loc[table["split"] == "", "split"] = np.where(table["label"][table["split"] == ""] == UNKNOWN, "test", "train")
     if not (valid := table["split"].isin(SPLITS)).all():
         raise DataError(f"{path}: split {shown(table['split'][~valid].iloc[0])} is none of {', '.join(SPLITS)}; correct it")
+    for video in sorted(set(videos) - set(table["video"])):
+        report.note(f"videos without a row in {SEGMENTS} left out", video)
     return table
 
 
@@ -160,8 +173,7 @@ def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
     return [report.classes.index(name) if name else UNKNOWN for name in classes]
 
 
-def _video(folder: Path, needed: list[str]) -> tuple[int, np.ndarray, dict[str, list[str]], str]:
-    """Number of the first frame, keypoints (T, 137, 3) of the main person, the events of the reading, and the text of an error."""
+def _video(folder: Path, needed: list[str]) -> Video:
     numbered: dict[int, Path] = {}
     report = Report()
     try:
@@ -204,8 +216,7 @@ def read_frame(path: Path, report: Report, needed: Sequence[str] = ()) -> list[F
         if any(not person.get(part) for person in people):
             report.note(f"people without {part}, which the layout needs: its joints are missing", path.name)
     every = (np.concatenate([_part(path, person, part, joints) for part, joints in PARTS.items()]) for person in people[: 16 * MOST_PEOPLE])
-    found = [repair(person, path.name, report) for person in every]
-    return sorted((person for person in found if _total(person) > 0), key=_total, reverse=True)[:MOST_PEOPLE]
+    return best([repair(person, path.name, report) for person in every])
 
 
 def _part(path: Path, person: dict[str, Any], part: str, joints: int) -> np.ndarray:
@@ -231,6 +242,11 @@ def _part(path: Path, person: dict[str, Any], part: str, joints: int) -> np.ndar
     return keypoints
 
 
+def best(people: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The people (V, 3) with the highest total scores, those first; nobody without a joint."""
+    return sorted((person for person in people if _total(person) > 0), key=_total, reverse=True)[:MOST_PEOPLE]
+
+
 def _total(person: np.ndarray) -> float:
     return float(person[:, 2].sum())
 
@@ -242,7 +258,7 @@ def follow(people: list[list[np.ndarray]]) -> Float[np.ndarray, "T V 3"]:
     this is at most half the person's size. A person who was lost is found again near the last place.
 
     Args:
-        people: for each frame the people in it, each (V, 3).
+        people: for each frame the people in it, as ``best`` gives them, each (137, 3).
     """
     tracks: list[dict[int, np.ndarray]] = []
     totals: list[float] = []

@@ -18,14 +18,16 @@ import numpy as np
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, limits, unpickling
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, shown
+from .contract import UNKNOWN, UNUSED, Clip, DataError, Progress, Report, repair, shown
 
-VERSION = 2
+VERSION = 3
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
-"""Names of the classes, one a line, beside a pickle that does not have them."""
+"""Names of the classes, one in a line, beside a pickle that does not have them; after a tab, their regions."""
 MOST_CLASSES = 10_000
+RTMLIB = ("keypoints", "scores")
+"""The first key of a pickle of rtmlib's results, which ``wholebody`` reads."""
 SPLIT = re.compile("train(ing)?|valid(ation|ate)?|val|test(ing)?")
 KINDS = {"tr": "train", "va": "val", "te": "test"}
 HIGHEST_SCORE = 1.5
@@ -39,13 +41,12 @@ def recognises(source: Path) -> bool:
 
 def _pickles(source: Path) -> list[Path]:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
-    return [
-        path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label") and not folders.is_litter(path.name)
-    ]
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.stem.endswith("_label")]
+    return [path for path in paths if not folders.is_litter(path.name) and unpickling.first_text(path) not in RTMLIB]
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of a pickle, in its order. Of several persons the one with the highest total score is read; this is reported.
+    """The clips of a pickle, in its order. Of more persons than the layout has, those with the highest total scores are read.
 
     Raises:
         DataError: naming the file, the annotation, what was expected of it and what was found.
@@ -59,13 +60,18 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     if path != source:
         folders.inside(source, report)
     annotations, splits, names = _open(path, report)
-    stored = _stored(path, annotations, layout, report)
-    joints = layouts.selection(stored, layout)
+    stored = _stored(path, annotations, layout.one or layout, report)
+    mapped = layouts.get("openpose137") if stored.name == "wholebody133" else stored
+    joints = layouts.selection(mapped if layout.one is None else layouts.pair(mapped), layout)
     labelled = (a.get("label") for a in annotations)
     largest = max((int(label) for label in labelled if isinstance(label, int | np.integer) and label < MOST_CLASSES), default=0)
     report.classes = names or _classes(path, max(largest, 0) + 1, stored, report)
+    if report.class_regions and len(report.class_regions) != len(report.classes):
+        raise DataError(
+            f"{path}: `class_regions` has {len(report.class_regions)} names and `classes` {len(report.classes)}; give one for each"
+        )
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
-        clip = _clip(annotation, stored, report)
+        clip = _clip(annotation, stored, layout.persons, report)
         if isinstance(clip, str):
             report.wrong(f"{path}: {clip}")
         elif clip["id"] not in splits:
@@ -93,6 +99,10 @@ def _open(path: Path, report: Report) -> tuple[list[dict[Any, Any]], dict[str, s
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names) or len(names) > MOST_CLASSES:
         raise DataError(f"{path}: `classes` must be a list of names, found {shown(names)}")
     _check_names(path, names)
+    regions = content.get("class_regions", ())
+    if not isinstance(regions, list | tuple) or not all(isinstance(name, str) and name.isprintable() and name for name in regions):
+        raise DataError(f"{path}: `class_regions` must be a list of names, found {shown(regions)}")
+    report.class_regions = tuple(regions)
     return annotations, _splits(path, content.get("split"), annotations, report), tuple(names)
 
 
@@ -103,7 +113,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: Report) -> dict[str, str]:
-    """The split of each id. Of several protocols (xsub_train, xview_train) the first is read."""
+    """The split of each id in the first protocol (xsub_train, xview_train are of two); a clip that only others use has ``UNUSED``."""
     ids = [a["frame_dir"] for a in annotations if isinstance(a.get("frame_dir"), str)]
     if split is None:
         found = SPLIT.search(path.stem.lower())
@@ -116,23 +126,31 @@ def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: R
         raise DataError(f"{path}: `split` must be a dict of lists of ids, found {shown(split)}")
     protocols: dict[str, dict[str, str]] = {}
     for name in split:
-        if not (found := SPLIT.search(name.lower())):
-            raise DataError(f"{path}: split {shown(name)} is none of train, val and test; rename it or remove it from `split`")
-        protocols.setdefault(name.lower().replace(found[0], "").strip("_-"), {})[name] = KINDS[found[0][:2]]
-    first, *others = protocols or [""]
-    if others:
-        report.note(f"several protocols in `split`: {first!r} was taken (for another one, remove it from the file)", path.name)
+        if found := SPLIT.search(name.lower()):
+            protocols.setdefault(name.lower().replace(found[0], "").strip("_-"), {})[name] = KINDS[found[0][:2]]
+        else:
+            report.note("splits that are none of train, val and test left out", shown(name))
+    if split and not protocols:
+        raise DataError(f"{path}: none of its splits ({shown(list(split))}) is train, val or test; rename them in `split`")
+    of_protocols = {protocol: _of_protocol(path, split, names, report) for protocol, names in protocols.items()}
+    known, placed = set(ids), dict.fromkeys(id for of in of_protocols.values() for id in of)
+    for id in [id for id in placed if id not in known]:
+        report.note("ids in `split` without an annotation", id)
+    if len(of_protocols) > 1:
+        report.protocols = {protocol or "default": of for protocol, of in of_protocols.items()}
+    return dict.fromkeys(placed, UNUSED) | next(iter(of_protocols.values()), {})
+
+
+def _of_protocol(path: Path, split: dict[str, Any], names: Mapping[str, str], report: Report) -> dict[str, str]:
+    """The split of each id in one protocol; ``names`` has its entries of ``split``, and whether each is train, val or test."""
     of: dict[str, str] = {}
-    for name, kind in sorted(protocols.get(first, {}).items(), key=lambda item: item[1] != "train"):
+    for name, kind in sorted(names.items(), key=lambda item: item[1] != "train"):
         for id in split[name]:
             if not isinstance(id, str):
                 raise DataError(f"{path}: split {shown(name)} holds {shown(id)}; expected ids, as in `frame_dir`")
             if of.get(id, kind) != kind:
                 report.note(f"ids in several splits taken from {of[id]} for {kind}", id)
             of[id] = kind
-    known = set(ids)
-    for id in [id for id in of if id not in known]:
-        report.note("ids in `split` without an annotation", id)
     return of
 
 
@@ -146,8 +164,10 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
         return wanted
     alike = [layout for layout in map(layouts.get, layouts.names()) if len(layout.joints) == count]
     for layout in alike:
-        if set(wanted.joints) <= set(layout.joints):
-            report.note(f"the {count} joints of the file taken in the order of layout {layout.name!r}", path.name)
+        mapped = layouts.get("openpose137") if layout.name == "wholebody133" else layout
+        if set(wanted.joints) <= set(mapped.joints):
+            to = "" if layout is mapped else f" and mapped to {mapped.name!r}, with neck and mid hip as means, without pupils"
+            report.note(f"the {count} joints of the file taken in the order of layout {layout.name!r}{to}", path.name)
             return layout
     choose = f"choose layout {' or '.join(layout.name for layout in alike)}" if alike else "`layouts.register` one that has"
     raise DataError(f"{path}: has {count} joints and layout {wanted.name!r} has {len(wanted.joints)}; {choose}")
@@ -159,9 +179,13 @@ def _classes(path: Path, count: int, stored: Layout, report: Report) -> tuple[st
     if beside.is_file():
         limits.size(beside, 2**20)
         try:
-            names = [line.strip() for line in beside.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+            lines = [line.strip().split("\t") for line in beside.read_text(encoding="utf-8-sig").rstrip().split("\n")]
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{beside}: not text in UTF-8 ({error}); save it again in this encoding") from None
+        names = [line[0].strip() for line in lines]
+        if len(cells := {len(line) for line in lines}) > 1 or max(cells) > 2:
+            raise DataError(f"{beside}: each line must have the name of a class, and in all lines or in none a tab and its region")
+        report.class_regions = tuple(line[1].strip() for line in lines) if max(cells) == 2 else ()
         if "" in names:
             raise DataError(f"{beside}: line {names.index('') + 1} is blank; each line must name a class: complete or delete it")
         _check_names(beside, names)
@@ -173,8 +197,8 @@ def _classes(path: Path, count: int, stored: Layout, report: Report) -> tuple[st
     return tuple(f"class {label}" for label in range(count))
 
 
-def _clip(annotation: Mapping[Any, Any], stored: Layout, report: Report) -> dict[str, Any] | str:
-    """The fields of a Clip without its split, in the joints of the file; or the text of an error."""
+def _clip(annotation: Mapping[Any, Any], stored: Layout, wanted: int, report: Report) -> dict[str, Any] | str:
+    """The fields of a Clip without its split, in the joints of the file for ``wanted`` persons; or the text of an error."""
     id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
     if not isinstance(id, str) or not id:
         return f"an annotation has frame_dir {shown(id)}; expected the id of its clip as text"
@@ -183,9 +207,17 @@ def _clip(annotation: Mapping[Any, Any], stored: Layout, report: Report) -> dict
     persons = _persons(annotation, id, len(stored.joints), report)
     if isinstance(persons, str):
         return f"annotation {shown(id)}: {persons}"
-    if len(persons) > 1 and np.count_nonzero(persons[..., 2].any((1, 2))) > 1:
-        report.note("clips of several persons: the one with the highest total score was read", id)
-    keypoints = persons[persons[..., 2].sum((1, 2), dtype=np.float64).argmax()]
+    if stored.name == "wholebody133":
+        persons = layouts.to_openpose137(persons)
+    there = np.count_nonzero(persons[..., 2].any((1, 2)))
+    if there > wanted:
+        which = "one with the highest total score was" if wanted == 1 else f"{wanted} with the highest total scores were"
+        report.note(f"clips of more persons than requested: the {which} read", id)
+    if there < wanted > 1:
+        report.note(f"clips of fewer than {wanted} persons: the joints of the others are missing", id)
+    best = np.argsort(-persons[..., 2].sum((1, 2), dtype=np.float64), kind="stable")[:wanted]
+    persons = np.concatenate([persons[np.sort(best)], np.zeros((wanted - len(best), *persons.shape[1:]), np.float32)])
+    keypoints = persons.swapaxes(0, 1).reshape(len(persons[0]), -1, 3)
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
     if not isinstance(total := annotation.get("total_frames"), int | np.integer) or total != len(keypoints):
@@ -254,7 +286,8 @@ def write(path: str | Path, clips: Any) -> None:
     split = {name: rows["id"].tolist() for name, rows in clips.table.groupby("split", sort=False)}
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("wb") as file:
-        _Pickler(file, protocol=4).dump({"split": split, "annotations": annotations, "classes": list(clips.classes)})
+        of_classes = {"classes": list(clips.classes), "class_regions": list(clips.class_regions)}
+        _Pickler(file, protocol=4).dump({"split": split, "annotations": annotations, **of_classes})
     os.replace(unfinished, path)
 
 

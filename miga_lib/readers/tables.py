@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,22 @@ SURE = 8
 """Rows from which a column that counts cannot be a coordinate."""
 
 
-def read(path: Path, joints: int, report: Report) -> Float[np.ndarray, "T V 3"]:
+class Joint(NamedTuple):
+    """The numbers of a joint in a row: how many, what they are, and at which of them a pair of pixels (x, y) begins."""
+
+    numbers: int
+    what: str
+    pixels: tuple[int, ...]
+
+
+OPENPOSE = (Joint(3, "x, y, score", (0,)),)
+
+
+def read(path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENPOSE) -> Float[np.ndarray, "T V C"]:
     """All frames of one file, NaN where a cell is empty.
+
+    Args:
+        kinds: the numbers that a joint of the file may have, the most first.
 
     Raises:
         DataError: the file is no such table, or its rows can be read in two ways.
@@ -36,7 +50,8 @@ def read(path: Path, joints: int, report: Report) -> Float[np.ndarray, "T V 3"]:
     numbers, above, blank_lines = {".npy": _npy, ".csv": _csv, ".xlsx": _xlsx}[path.suffix](path, report)
     if not len(numbers):
         raise DataError(f"{path}: no frames in it; restore the file from the release, or remove its folder")
-    wanted, filled = 3 * joints, ~np.isnan(numbers)
+    kind = next((kind for kind in kinds if kind.numbers * joints <= numbers.shape[1]), kinds[-1])
+    wanted, filled = kind.numbers * joints, ~np.isnan(numbers)
     indices = 0
     while indices < min(numbers.shape[1] - wanted, 2) and _counts(numbers[:, indices]):
         indices += 1
@@ -44,38 +59,40 @@ def read(path: Path, joints: int, report: Report) -> Float[np.ndarray, "T V 3"]:
     if not indices and len(numbers) >= SURE and numbers.shape[1] == wanted and _counts(numbers[:, 0]):
         raise DataError(f"{path}: its first column counts the frames, so a column of the {joints} joints is missing; restore the file")
     if numbers.shape[1] < wanted or surplus.any() or (indices == 2 and not np.array_equal(numbers[:, 0], numbers[:, 1], equal_nan=True)):
+        expected = " or ".join(f"{count * joints} columns ({joints} joints × {what})" for count, what, _ in kinds)
+        more = " or ".join(str(count * joints + 1) for count, _, _ in kinds)
         raise DataError(
-            f"{path}: expected {wanted} columns ({joints} joints × x, y, score), or {wanted + 1} with a first one that counts the frames, "
+            f"{path}: expected {expected}, or {more} with a first one that counts the frames, "
             f"found {numbers.shape[1]}; separate the cells by commas and delete the surplus columns"
         )
-    values = numbers[:, indices : indices + wanted].reshape(len(numbers), joints, 3)
-    if not np.isfinite(values).all(-1).any():
+    frames = numbers[:, indices : indices + wanted].reshape(len(numbers), joints, kind.numbers)
+    if not np.isfinite(frames).all(-1).any():
         raise DataError(f"{path}: every joint of every frame is empty or not finite; restore the file from the release")
-    _refuse_shifted(path, values)
+    _refuse_shifted(path, frames, kind)
     if above:
         report.note("title or header rows left out", f"{path.name} ({above})")
     if surplus.size:
         report.note("empty columns at the end left out", f"{path.name} ({surplus.shape[1]})")
     if indices:
-        return _by_index(path, numbers[:, 0], values, report)
+        return _by_index(path, numbers[:, 0], frames, report)
     if blank_lines:
         raise DataError(
             f"{path}: has {blank_lines} blank lines between its rows, and no frame index; delete them, "
             "or write a frame without a person as zeros"
         )
-    return _by_row(path, values, above > 0, report)
+    return _by_row(path, frames, above > 0, report)
 
 
-def _refuse_shifted(path: Path, values: np.ndarray) -> None:
-    """Raise DataError if joints (T, V, 3) are shifted against their columns, or the first frame became a header."""
+def _refuse_shifted(path: Path, values: np.ndarray, kind: Joint) -> None:
+    """Raise DataError if joints (T, V, C) are shifted against their columns, or the first frame became a header."""
     empty = np.isnan(values).all(0)
     if (half := empty.any(1) & ~empty.all(1)).any():
         raise DataError(
             f"{path}: joint {int(half.argmax())} has an empty column beside a filled one, so columns are missing or shifted; "
             "restore the file"
         )
-    reach = values[..., :2].max(-1)
-    in_first_pixel = ((reach > 0) & (reach < 1)).any(1)
+    reach = np.concatenate([values[..., first : first + 2].max(-1) for first in kind.pixels], 1)
+    in_first_pixel = np.asarray(((reach > 0) & (reach < 1)).any(1))
     if in_first_pixel[0] and len(values) > 1 and not in_first_pixel[1:].any():
         raise DataError(
             f"{path}: a joint lies between 0 and 1 pixel in the first row only; pandas writes such numbers when it took the first frame "

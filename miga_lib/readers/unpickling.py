@@ -46,6 +46,15 @@ def load(path: Path) -> Any:
         ) from None
 
 
+def first_text(path: Path) -> str:
+    """The first string in a pickle, such as the first key of a dict, without reading more than its beginning; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            return next((arg for _, arg, _ in pickletools.genops(file.read(512)) if isinstance(arg, str)), "")
+    except (OSError, ValueError):
+        return ""
+
+
 class _Refused(pickle.UnpicklingError):
     """The pickle asks for something that could run code."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 WIDTH, HEIGHT = 1280, 720
-"""Of the video, in pixels."""
+"""Size of the video in pixels."""
 BODY, FACE, LEFT_HAND, RIGHT_HAND = slice(0, 25), slice(25, 95), slice(95, 116), slice(116, 137)
 ARMS = ((6, 7, LEFT_HAND), (3, 4, RIGHT_HAND))
 # Mean score of each joint of the body: nose, neck, arms, hips and legs, eyes, ears, feet.

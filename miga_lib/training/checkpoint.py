@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from .. import losses, runs
+from ..readers import limits
 
 VERSION = 2
 """Version of the checkpoint's format. Version 1 stored the sums of the losses as a tuple, without names."""
 SUMS_OF_VERSION_1 = ("loss", "cross_entropy", "semantic")
-POSITION = ("epoch", "step", "sums", "seconds", "rows", "best")
+POSITION = ("epoch", "step", "sums", "seconds", "rows", "best", "anew")
 
 
 @dataclass
@@ -35,6 +36,8 @@ class State:
     """A row of ``metrics.csv`` for each finished epoch."""
     best: float = -1.0
     """The best validation top-1 so far."""
+    anew: tuple[str, ...] = ()
+    """Names of the weights that ``start_from`` did not give; see ``networks.start``."""
     saved: float = field(default_factory=time.monotonic)
     """When the last checkpoint was written, in seconds of ``time.monotonic``."""
 
@@ -81,6 +84,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     way_out = "train the run anew with `resume=False`"
     try:
+        limits.unpacked(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint; {way_out}") from None

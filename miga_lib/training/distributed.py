@@ -134,7 +134,7 @@ def _fresh(store: distributed.Store) -> distributed.Store:
 
 
 def leave() -> None:
-    """End what ``join`` began."""
+    """Leave the process group that ``join`` created."""
     if distributed.is_initialized():
         gc.collect()  # a wrapped model that still exists when the interpreter ends makes it abort in one of three cases
         distributed.destroy_process_group()

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .. import alignment, augmentation, layouts
+from .. import alignment, augmentation
 from ..clips import Clips
 from ..settings import PRESETS, Settings
 
@@ -21,7 +21,7 @@ class Inputs:
     """The clips of one split on the device, and the network's input made from them, for training or for test. Settings are resolved."""
 
     def __init__(self, clips: Clips, settings: Settings) -> None:
-        self.settings, self.layout, self.model = settings, layouts.get(settings.layout), settings.of_model
+        self.settings, self.layout, self.model = settings, settings.skeleton, settings.of_model
         table = clips.table
         compact = np.concatenate([clips[i] for i in range(len(clips))])
         self.keypoints = torch.from_numpy(compact).to(settings.device)

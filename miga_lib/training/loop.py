@@ -6,7 +6,7 @@ as one that was not stopped, and checkpoints need no random state.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .. import labels, losses, metrics, runs
+from .. import labels, layouts, losses, metrics, runs
 from ..clips import Clips
 from ..settings import PRESETS, Settings
 from . import checkpoint, distributed, processes
@@ -26,12 +26,13 @@ from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
 from .networks import autocast, build, predict, seeded
+from .networks import start as start_weights
 
 MAX_GRADIENT_NORM = 40.0
 """Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""
 
 CHECKPOINT_SECONDS = 30.0
-"""Time between checkpoints within an epoch: a kill loses no more work than this."""
+"""Time between checkpoints within an epoch; a killed run loses about this much work."""
 
 IDS_SHOWN = 8
 """How many clips of a batch an error message lists."""
@@ -53,7 +54,7 @@ def print_epoch(row: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The parts of a run that no step changes, but for the weights of the network."""
+    """What stays the same during a run, except the weights of the network."""
 
     settings: Settings
     """Resolved settings."""
@@ -73,7 +74,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """A step that was started and whose loss was not read yet, since reading it waits for the GPU."""
+    """A step that has started but whose loss has not been read yet, since reading it waits for the GPU."""
 
     values: Float[Tensor, " values"]
     """The sum of the loss, and of each of its terms, over the clips of this process; and the gradient norm."""
@@ -132,9 +133,8 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
         FloatingPointError: the loss or the gradient is not finite; the message names epoch, step and clips.
         OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
     """
-    settings = settings.resolve()
-    world = distributed.join(settings.device)
-    settings = replace(settings, device=world.device(settings.device))
+    settings, world = settings.resolve(), distributed.join(settings.device)
+    settings = replace(_with_embeddings(settings, clips, world), device=world.device(settings.device))
     lock = runs.lock(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
@@ -156,7 +156,7 @@ def _train_epoch(task: Task, state: State) -> None:
     while state.step < len(order):
         began, batch = time.monotonic(), order[state.step]
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, (state.epoch + state.step / len(order)) / settings.epochs)
+            group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / settings.epochs)
         torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
 
         rows = world.share(batch)
@@ -196,6 +196,11 @@ def start(
     clips: Clips, settings: Settings, run: Path, world: World, progress: Progress, interrupted: Callable[[], bool]
 ) -> tuple[Task, State]:
     """Everything that the first step needs; the state is that of the folder's checkpoint where it has one."""
+    if clips.layout.joints != settings.skeleton.joints:
+        raise ValueError(
+            f"the clips have the joints of {clips.layout.name!r} and the settings those of {settings.skeleton.name!r}; load the clips with "
+            "the `layout` and `persons` of the settings"
+        )
     inputs = Inputs(_learnable(clips), settings)
     if not (clips.split("val").table["label"] >= 0).any():
         raise ValueError("the class of every validation clip is unknown, so no epoch can be chosen; give data with labels in split val")
@@ -207,16 +212,42 @@ def start(
     model = build(settings, len(clips.classes), class_embeddings.shape[1])
     network = world.wrap(model, settings.device)
     compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
-    optimizer = torch.optim.SGD(
-        model.parameters(), settings.learning_rate, momentum=PRESETS[settings.preset].momentum, weight_decay=settings.weight_decay
-    )
-    state = State(model, optimizer)
-    if kept := world.from_first(_read_if_there, run / "last.ckpt"):
+    kept = world.from_first(_read_if_there, run / "last.ckpt")
+    anew: tuple[str, ...] = tuple(kept["position"].get("anew", ())) if kept else ()
+    if settings.start_from and not kept:
+        anew = start_weights(model, settings, clips.classes, class_embeddings.shape[1], run)
+        if world.rank == 0:
+            print(f"Started from {settings.start_from}. Initialised anew: {', '.join(anew) or 'nothing'}.", flush=True)
+    state = State(model, _optimizer(model, settings, anew), anew=anew)
+    if kept:
         state.restore(kept)
     task = Task(
         settings, run, world, inputs, class_embeddings, network, compiled, progress if world.rank == 0 else _report_nothing, interrupted
     )
     return task, state
+
+
+def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
+    """SGD; with ``kept_learning_rate``, the weights that ``start_from`` gave have that share of the learning rate of the others."""
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "share": 1.0}]
+    if settings.kept_learning_rate:
+        new, kept = ([of for name, of in model.named_parameters() if (name in anew) == wanted] for wanted in (True, False))
+        shares = ((new, 1.0), (kept, settings.kept_learning_rate / settings.learning_rate))
+        groups = [{"params": parameters, "share": share} for parameters, share in shares if parameters]
+    momentum = PRESETS[settings.preset].momentum
+    return torch.optim.SGD(groups, settings.learning_rate, momentum=momentum, weight_decay=settings.weight_decay)
+
+
+def _with_embeddings(settings: Settings, clips: Clips, world: World) -> Settings:
+    """The settings; without the semantic loss where the table of the package lacks a class, which is printed."""
+    if settings.semantic_weight and not settings.embeddings:
+        try:
+            labels.embeddings(clips.classes)
+        except ValueError as error:
+            if world.rank == 0:
+                print(f"The semantic loss is switched off: {error}.", flush=True)
+            return replace(settings, semantic_weight=0.0)
+    return settings
 
 
 def _validate(task: Task, state: State, clips: Clips) -> None:
@@ -278,11 +309,13 @@ def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[
         if not path.exists():
             raise ValueError(f"{run}: has {kept_files[0]} and no {path.name}; restore it, or train anew with `resume=False`")
         kept = runs.read_json(path, "settings", "data")
-        before = asdict(Settings.of_run(kept["settings"]))
-        may_change = ("device", "precision")  # between the parts of a run that was interrupted
+        stored = runs.stored_settings(run, kept["settings"])
+        before, may_change = asdict(stored), ("device", "precision")  # between the parts of a run that was interrupted
+        if stored.skeleton == settings.skeleton:  # the path of its file may be another one
+            before["layout"] = settings.layout
         differing = [name for name, value in about["settings"].items() if name not in may_change and before[name] != value]
-        unchecked = {key: value for key, value in about["data"].items() if key != "checksum"}  # as runs of earlier versions have it
-        if differing or kept["data"] not in (about["data"], unchecked):
+        known = {key: about["data"].get(key) for key in kept["data"]}  # runs of earlier versions kept less
+        if differing or kept["data"] != known:
             what = ", ".join(f"{name}={before[name]!r}" for name in differing) or "other clips"
             raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
         if not (run / runs.RESULT).exists():
@@ -294,6 +327,8 @@ def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[
         return result if all((run / name).exists() for name in ("metrics.csv", *(f"{split}.npz" for split in result["scores"]))) else None
     for name in runs.FILES:
         (run / name).unlink(missing_ok=True)
+    if layouts.is_file(settings.layout):
+        layouts.save(layouts.get(settings.layout), run / runs.LAYOUT)
     runs.write_json(path, about | {"environment": runs.environment()})
     return None
 

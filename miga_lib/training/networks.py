@@ -1,14 +1,15 @@
 """Networks: built from settings, loaded from a finished run, and used for predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from .. import layouts, predictions, runs
+from .. import checkpoints, layouts, predictions, runs
 from ..clips import Clips
+from ..layouts import Layout
 from ..predictions import Predictions
 from ..settings import PRESETS, Settings
 from . import processes
@@ -19,20 +20,74 @@ from .inputs import Inputs
 
 def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
     """The untrained network of resolved settings, on its device. Its initial weights depend on the seed only."""
-    layout, model = layouts.get(settings.layout), settings.of_model
-    arguments = model.sizes[settings.preset].arguments
     with seeded(settings.device, settings.seed):
-        network = model.build(
-            layout,
-            model.in_channels(settings.stream, layout),
-            classes,
-            width=settings.width,
-            dropout=settings.dropout,
-            embedding_size=embedding_size if settings.semantic_weight else 0,
-            strategy=settings.strategy,
-            **arguments,
-        )
-    return network.to(settings.device)
+        return _network(settings, layouts.get(settings.layout), classes, embedding_size).to(settings.device)
+
+
+def _network(settings: Settings, layout: Layout, classes: int, embedding_size: int) -> nn.Module:
+    model = settings.of_model
+    with torch.device("cpu"):  # counted on real maps, also where the weights get no memory
+        channels = model.in_channels(settings.stream, layout)
+    return model.build(
+        layout,
+        channels,
+        classes,
+        width=settings.width,
+        dropout=settings.dropout,
+        embedding_size=embedding_size if settings.semantic_weight else 0,
+        strategy=settings.strategy,
+        **model.sizes[settings.preset].arguments,
+    )
+
+
+def start(network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path) -> tuple[str, ...]:
+    """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
+
+    Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of ST-GCN) are only taken where
+    the joints and the stream are the same, and those of the head only where the classes are the same. A checkpoint of another library
+    does not name its joints and classes, so their numbers are compared.
+
+    Args:
+        run: the folder of the run that starts; ``start_from`` may name a run beside it.
+
+    Returns:
+        The names of the tensors that keep their initial values.
+
+    Raises:
+        ValueError: there is no such run or file, or it is of another model.
+        DataError: as ``checkpoints.fitting`` does.
+    """
+    given = Path(settings.start_from).expanduser()
+    folder = next((path for path in (given, run.parent / given) if (path / runs.RESULT).exists()), None)
+    if folder is None and not given.is_file():
+        known = sorted(path.parent.name for path in run.parent.glob(f"*/{runs.RESULT}"))
+        shown = ", ".join(known[:10]) or "none"
+        raise ValueError(f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}")
+    differing: set[str] = set()
+    if folder:
+        about = runs.result(folder)
+        before = runs.stored_settings(folder, about["settings"])
+        if before.model != settings.model:
+            raise ValueError(f"{folder}: its model is {before.model!r}; start a run of model {settings.model!r} from one of the same model")
+        skeletons = [(one.skeleton.joints, one.skeleton.limbs, one.stream) for one in (before, settings)]
+        if skeletons[0] != skeletons[1]:
+            differing |= _depending(settings, len(classes), embedding_size, on="joints")
+        if about["data"]["classes"] != list(classes):
+            differing |= _depending(settings, len(classes), embedding_size, on="classes")
+    weights = checkpoints.fitting(folder / "best.ckpt" if folder else given, network, differing)
+    network.load_state_dict(weights, strict=False)
+    return tuple(name for name in network.state_dict() if name not in weights)
+
+
+def _depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
+    """The names of the tensors whose shapes change with the joints, or with the classes."""
+    layout = layouts.get(settings.layout)
+    count = len(layout.joints) + len(layout.limbs) + 2
+    other = layouts.make("another", [f"joint {v}" for v in range(count)], [(v, v + 1) for v in range(count - 1)], 0)
+    changed = (other, classes) if on == "joints" else (layout, classes + 1)
+    with torch.device("meta"):
+        shapes = [_network(settings, *sizes, embedding_size).state_dict() for sizes in ((layout, classes), changed)]
+    return {name for name, tensor in shapes[0].items() if tensor.shape != shapes[1][name].shape}
 
 
 @contextmanager
@@ -46,7 +101,7 @@ def seeded(device: str, seed: int) -> Iterator[None]:
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
     """The best network of a finished run, and its settings for this device: the arguments of ``predict``."""
     result = runs.result(run)
-    settings = Settings.of_run(result["settings"], device)
+    settings = runs.stored_settings(run, result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
     model.load_state_dict(read(run / "best.ckpt")["model"])
     return model.eval(), settings

@@ -22,8 +22,8 @@ from ..settings import Settings
 MODULE = "miga_lib.training"
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes from which a piece of memory gets a mapping
-of its own, which is never kept; and the largest number of such mappings."""
+"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes above which an allocation uses its own
+mapping, which is returned to the system when freed; and the largest number of such mappings."""
 GLIBC_VALUES = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
 """The values that glibc reaches by itself after large pieces were freed. It stops adapting them once a program has set one."""
 
@@ -94,9 +94,10 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
 
 @contextmanager
 def postponed_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within it, the first Ctrl-C only sets a flag, which the block can read and then stop where it chooses; a second one stops at once.
+    """Inside this block the first Ctrl-C only sets a flag; a second one raises KeyboardInterrupt.
 
-    Gives a function that returns the flag. In Python only the main thread gets signals; in other threads the flag is never set.
+    Yields a function that returns the flag, so that the block can stop where it chooses. If the flag is set at the end of the block,
+    KeyboardInterrupt is raised there. In Python only the main thread gets signals; in other threads the flag is never set.
     """
     pressed: list[int] = []
 

@@ -1,0 +1,162 @@
+"""Both models on real OpenPose skeletons that anyone can get: which of three cubes a person reaches for.
+
+    git clone https://github.com/nsoul97/object_size_prediction
+    python benchmarks/reach_to_grasp.py object_size_prediction
+
+715 reaches of 8 seated people, 50 joints of the upper body and both hands, 60 frames a second. P1–P5 are the training split, P6 the
+validation split, P7 and P8 the test split; the classes are the sizes of the cube. All settings are the defaults. The model and stream
+that are best on validation are also trained leaving out one subject at a time. Prints the table of README.md.
+
+Source: Dagioglou, Soulounias, Giannakopoulos, Object Size Prediction from Hand Movement Using a Single RGB Sensor, HCII 2022. MIT
+licence of the data.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import baselines
+import numpy as np
+import pandas as pd
+
+from miga_lib import clips, ensemble, layouts, metrics, predictions, runs, training
+from miga_lib.clips import LEAVE_ONE_OUT, Clips
+from miga_lib.predictions import Predictions
+from miga_lib.readers import pyskl
+from miga_lib.settings import Settings
+
+CLASSES = {"S": "small", "M": "medium", "L": "large"}
+SPLITS = {"P6": "val", "P7": "test", "P8": "test"}
+WIDTH, HEIGHT = 320, 240
+JOINTS = [*layouts.BODY_25[1:9], *(f"{side}_{part}" for side in ("left", "right") for part in layouts.HAND_21)]
+"""The joints of the files, in their order, by the names of OpenPose's layouts."""
+STREAMS = {"posec3d": ("joint", "limb"), "stgcn": ("joint", "bone")}
+
+
+def layout() -> layouts.Layout:
+    """The 50 joints: arms, mid hip and both hands, with the limbs of ``openpose137`` among them."""
+    whole = layouts.get("openpose137")
+    kept = {joint: v for v, joint in enumerate(JOINTS)}
+    names = [(whole.joints[a], whole.joints[b]) for a, b in whole.limbs]
+    limbs = [(kept[a], kept[b]) for a, b in names if a in kept and b in kept]
+    regions = {name: [kept[whole.joints[v]] for v in members if whole.joints[v] in kept] for name, members in whole.regions.items()}
+    return layouts.make("reach50", JOINTS, limbs, "neck", regions={name: members for name, members in regions.items() if members})
+
+
+def read_movement(path: Path, onset: float, end: float) -> np.ndarray:
+    """Keypoints (T, 50, 3) of a reach: the frames with onset ≤ time ≤ end, in seconds.
+
+    A last row whose time does not grow is dropped: in most files it repeats the row before, in one it is damaged.
+
+    Raises:
+        ValueError: another number of columns, or a time within the file that does not grow.
+    """
+    table = pd.read_csv(path).apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if table.shape[1] != 1 + 3 * len(JOINTS):
+        raise ValueError(f"{path}: expected a time and {3 * len(JOINTS)} numbers in each row, found {table.shape[1]} columns")
+    if len(table) > 1 and not table[-1, 0] > table[-2, 0]:
+        table = table[:-1]
+    times = table[:, 0]
+    if not (np.diff(times) > 0).all():
+        raise ValueError(f"{path}: the time must grow from row to row, in row {int((~(np.diff(times) > 0)).argmax()) + 1} it does not")
+    first, last = np.searchsorted(times, onset, "left"), np.searchsorted(times, end, "right")
+    return table[first:last, 1:].reshape(-1, len(JOINTS), 3).astype(np.float32)
+
+
+def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
+    """The reaches in a folder with ``RtG_onset_end.csv`` and ``data``, in the order of their names; with ``names`` only these."""
+    bounds = pd.read_csv(dataset / "RtG_onset_end.csv").sort_values("Movement")
+    rows, frames, start = [], [], 0
+    for movement, onset, end in bounds.itertuples(index=False):
+        id = movement.removesuffix(".csv")
+        if names and id not in names:
+            continue
+        subject, size, _ = id.split("_")
+        keypoints = read_movement(dataset / "data" / subject / movement, onset, end)
+        row = {"id": id, "label": list(CLASSES).index(size), "split": SPLITS.get(subject, "train"), "video": id, "subject": subject}
+        rows.append(
+            row | {"frames": len(keypoints), "width": WIDTH, "height": HEIGHT, "missing": (keypoints[..., 2] == 0).mean(), "start": start}
+        )
+        frames.append(keypoints)
+        start += len(keypoints)
+    return Clips(pd.DataFrame(rows), np.concatenate(frames), layout(), tuple(CLASSES.values()), "")
+
+
+def row(what: str, predicted: Sequence[Predictions], groups: pd.Series, seconds: float = 0) -> dict[str, str]:
+    """A row of the table: accuracy averaged over the sets of predictions, with its bootstrap interval over groups of clips."""
+    predicted = ensemble.join(predicted)
+    correct = np.mean([one.predicted == one.labels for one in predicted], axis=0)
+    low, high = metrics.interval(lambda rows: correct[rows].mean(), groups[predicted[0].ids].to_numpy())
+    scores = [metrics.scores(one) for one in predicted]
+    return {
+        "what": what,
+        "top-1": f"{100 * correct.mean():.1f} %",
+        "interval": f"{100 * low:.1f} to {100 * high:.1f}",
+        "seeds": ", ".join(f"{100 * one['top1']:.1f}" for one in scores) if len(scores) > 1 else "",
+        "macro-F1": f"{100 * np.mean([one['macro_f1'] for one in scores]):.1f} %",
+        "training a run": f"{seconds:.0f} s" if seconds else "",
+    }
+
+
+def show(rows: list[dict[str, str]]) -> None:
+    """Print a table as Markdown."""
+    print("\n| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
+    print("\n".join("| " + " | ".join(row.values()) + " |" for row in rows), flush=True)
+
+
+def main() -> None:
+    """Convert, train, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clone", type=Path, help="folder of the cloned repository")
+    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument("--preset", default="auto")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
+    given = parser.parse_args()
+    place = clips.outputs_folder(given.outputs) / "data"
+    place.mkdir(parents=True, exist_ok=True)
+    source, skeleton = place / "reach_to_grasp.pkl", place / "reach50.json"
+    if not source.exists():
+        pyskl.write(source, convert(given.clone / "dataset"))
+    layouts.save(layout(), skeleton)
+    data = clips.load(source, str(skeleton), given.outputs)
+    print(data.summary().to_string())
+    each_clip = pd.Series(data.table["id"].to_numpy(), index=data.table["id"])
+    each_subject = data.groups().set_axis(data.table["id"])
+    rows = [row("always the most frequent class", [baselines.majority(data)], each_clip)]
+    rows.append(row("linear on aligned coordinates", [baselines.linear(data)["test"]], each_clip))
+    kept: dict[tuple[str, str], list[Predictions]] = {}
+    best = (-1.0, Settings())
+    for model, streams in STREAMS.items():
+        for stream in streams:
+            results = []
+            for seed in given.seeds:
+                settings = Settings(model, stream, str(skeleton), preset=given.preset, seed=seed)
+                run = runs.folder(runs.name(settings, source), given.outputs)
+                results.append(training.fit(data, settings, run, progress=lambda row: None))
+                kept.setdefault((model, stream), []).append(predictions.load(run / "test.npz"))
+            validation = float(np.mean([result["scores"]["val"]["top1"] for result in results]))
+            best = max(best, (validation, settings), key=lambda pair: pair[0])
+            seconds = float(np.mean([result["seconds"] for result in results]))
+            rows.append(row(f"{model} {stream}", kept[model, stream], each_clip, seconds))
+            print(rows[-1], f"validation {validation:.3f}", flush=True)
+        fused = [ensemble.fuse(pair) for pair in zip(*(kept[model, stream] for stream in streams), strict=True)]
+        rows.append(row(f"{model} {' + '.join(streams)}", fused, each_clip))
+    show(rows)
+    if given.without_folds:
+        return
+    chosen = best[1]
+    joined: dict[str, list[Predictions]] = {"linear": [], "network": []}
+    for fold in range(data.table["subject"].nunique()):
+        settings = Settings(chosen.model, chosen.stream, str(skeleton), preset=given.preset, protocol=LEAVE_ONE_OUT, fold=fold)
+        part = clips.load(source, str(skeleton), given.outputs, **settings.of_clips)
+        run = runs.folder(runs.name(settings, source), given.outputs)
+        training.fit(part, settings, run, progress=lambda row: None)
+        joined["network"].append(predictions.load(run / "test.npz"))
+        joined["linear"].append(baselines.linear(part)["test"])
+    names = {"linear": "linear on aligned coordinates", "network": f"{chosen.model} {chosen.stream}"}
+    show([row(f"{names[name]}, leaving out one subject", [predictions.concatenate(parts)], each_subject) for name, parts in joined.items()])
+
+
+if __name__ == "__main__":
+    main()

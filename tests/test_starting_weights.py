@@ -1,0 +1,258 @@
+"""Runs that start from the weights of others, in layouts from files, with two persons, and in folds."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import papermill
+import pytest
+import torch
+from test_notebooks import FOLDER
+
+from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, training
+from miga_lib.clips import LEAVE_ONE_OUT
+from miga_lib.models import MODELS
+from miga_lib.readers import DataError
+from miga_lib.settings import Settings
+from miga_lib.training import checkpoint, loop, networks
+
+pytestmark = pytest.mark.slow
+
+SMOKE = Settings(preset="smoke", epochs=1, device="cpu", precision="fp32", semantic_weight=0.0)
+STICK = layouts.make("stick", ["nose", "left_wrist", "right_wrist"], [(0, 1), (0, 2)], "nose")
+
+
+def quiet(row):
+    """Progress that reports nothing."""
+
+
+def fit(data, outputs, name, **settings):
+    """A run and its weights."""
+    run = runs.folder(name, outputs)
+    training.fit(data, replace(SMOKE, **settings), run, progress=quiet)
+    return run
+
+
+def weights(run):
+    return torch.load(run / "best.ckpt", weights_only=True)["model"]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A pickle of two persons with three joints, four subjects and two classes of other names; and a file of its layout."""
+    folder, random = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+    annotations = [
+        {
+            "frame_dir": f"clip{i}", "label": i % 2, "total_frames": 6, "img_shape": (100, 100), "video": f"v{i}", "subject": f"p{i % 4}",
+            "keypoint": random.uniform(0, 99, (2, 6, 3, 2)).astype(np.float32), "keypoint_score": np.ones((2, 6, 3), np.float32),
+        }
+        for i in range(24)
+    ]  # fmt: skip
+    content = {"split": {"train": [a["frame_dir"] for a in annotations]}, "annotations": annotations, "classes": ["wave", "nod"]}
+    (folder / "own.pkl").write_bytes(pickle.dumps(content))
+    return folder / "own.pkl", layouts.save(STICK, folder / "stick.json")
+
+
+@pytest.fixture(scope="module")
+def finished(smoke_outputs, tmp_path_factory):
+    """Outputs with a finished joint run of each model on the smallest synthetic set."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    smoke = clips.load("synthetic-smoke", outputs=smoke_outputs)
+    for model in MODELS:
+        fit(smoke, outputs, model, model=model)
+    return outputs
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, finished, tmp_path, model, capsys):
+    settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model)).resolve()
+    network = training.build(settings, len(smoke.classes), 0)
+    assert [name for name in networks.start(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
+    kept = weights(finished / "runs" / model)
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("model", "anew"),
+    [("posec3d", {"backbone.conv1.conv.weight"}), ("stgcn", {"A", "data_bn.weight", "edge_importance.0", "edge_importance.1"})],
+)
+def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke, finished, model, anew, tmp_path):
+    settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
+    beside = finished / "runs" / "new"
+    network = training.build(settings, len(smoke.classes), 0)
+    joints = set(networks.start(network, settings, smoke.classes, 0, beside))
+    assert anew <= joints
+    assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) for name in joints)
+    same = replace(settings, layout="imigue41")
+    classes = set(networks.start(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
+    assert classes in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
+
+
+def test_the_layout_of_the_same_number_of_joints_is_still_another_one(smoke, finished):
+    """22 joints of two layouts: their graphs differ, so what depends on joints is new."""
+    settings = replace(SMOKE, model="stgcn", layout="imigue22").resolve()
+    run = fit(smoke_in("imigue22", smoke), finished, "stgcn22", model="stgcn", layout="imigue22")
+    other = replace(settings, layout="imigue22_official", start_from=str(run))
+    anew = networks.start(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
+    assert {"data_bn.weight", "edge_importance.0"} <= set(anew)
+
+
+def smoke_in(name, smoke):
+    joints = layouts.selection(smoke.layout, layouts.get(name))
+    return replace(smoke, keypoints=smoke.keypoints[:, joints], layout=layouts.get(name))
+
+
+def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
+    model, _ = training.load_model(finished / "runs" / "posec3d", "cpu")
+    checkpoints.save_pyskl(model, tmp_path / "theirs.pth")
+    settings = replace(SMOKE, start_from=str(tmp_path / "theirs.pth")).resolve()
+    network = training.build(settings, len(smoke.classes), 0)
+    assert networks.start(network, settings, smoke.classes, 0, tmp_path / "new") == ()
+
+
+@pytest.mark.parametrize(
+    ("start_from", "message"),
+    [
+        ("none", "start_from 'none' is no finished run and no file; finished runs are posec3d, stgcn"),
+        ("stgcn", "stgcn: its model is 'stgcn'; start a run of model 'posec3d' from one of the same model"),
+        ("{folder}/posec3d/metrics.csv", "metrics.csv: not a checkpoint of PyTorch"),
+        ("{folder}/stgcn/best.ckpt", r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model, width"),
+    ],
+)
+def test_what_cannot_be_started_from_is_refused(smoke, finished, start_from, message):
+    settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs")).resolve()
+    with pytest.raises((ValueError, DataError), match=message):
+        networks.start(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
+
+
+def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, finished, tmp_path, monkeypatch, capsys):
+    """With a learning rate of almost 0 the kept weights stay, while the new head learns."""
+    settings = replace(SMOKE, epochs=2, start_from=str(finished / "runs" / "posec3d"), kept_learning_rate=1e-12, weight_decay=1e-12)
+    data = replace(smoke, classes=smoke.classes[::-1])
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for run in (whole, stopped):
+        run.mkdir()
+    training.fit(data, settings, whole, progress=quiet)
+    assert "Initialised anew: fc_cls.weight, fc_cls.bias." in capsys.readouterr().out
+    kept, found = weights(finished / "runs" / "posec3d"), checkpoint.read(whole / "last.ckpt")["model"]
+    torch.testing.assert_close(found["backbone.conv1.conv.weight"], kept["backbone.conv1.conv.weight"], rtol=0, atol=1e-7)
+    assert not torch.allclose(found["fc_cls.weight"], kept["fc_cls.weight"], atol=1e-2)
+
+    def interrupt(row):
+        if row["epoch"] == 1 and "val_top1" in row:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(data, settings, stopped, progress=interrupt)
+    monkeypatch.setattr(loop, "start_weights", None)  # not read again
+    training.fit(data, settings, stopped, progress=quiet)
+    resumed = checkpoint.read(stopped / "last.ckpt")["model"]
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in found.items())
+
+
+def test_a_learning_rate_of_kept_weights_needs_kept_weights():
+    with pytest.raises(ValueError, match="kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too"):
+        Settings(kept_learning_rate=0.1)
+
+
+def test_a_run_in_a_layout_from_a_file_is_loaded_without_the_file(own, tmp_path, capsys):
+    path, layout = own
+    mine = layouts.save(layouts.get(str(layout)), tmp_path / "stick.json")
+    data = clips.load(path, str(mine), tmp_path)
+    assert runs.name(replace(SMOKE, layout=str(mine)), path).startswith("own.pkl-posec3d-joint-stick-align-smoke")
+    run = fit(data, tmp_path, "mine", layout=str(mine))
+    mine.unlink()
+    model, settings = training.load_model(run, "cpu")
+    again = training.predict(model, data.split("val"), replace(settings, precision="fp32"))
+    assert np.array_equal(again.probabilities, predictions.load(run / "val.npz").probabilities)
+    copied = layouts.save(STICK, tmp_path / "copied.json")
+    training.fit(data, replace(SMOKE, layout=str(copied)), run, progress=quiet)  # finished, in the same layout
+    other = layouts.save(replace(STICK, limbs=STICK.limbs[::-1]), tmp_path / "other.json")
+    with pytest.raises(ValueError, match=r"holds a run with layout=.*layout.json"):
+        training.fit(data, replace(SMOKE, layout=str(other)), run, progress=quiet)
+
+
+def test_without_embeddings_of_the_classes_the_semantic_loss_is_switched_off_and_this_is_printed(own, tmp_path, capsys):
+    path, layout = own
+    run = fit(clips.load(path, str(layout), tmp_path), tmp_path, "plain", layout=str(layout), semantic_weight=20.0)
+    assert "The semantic loss is switched off: the table of the package has no embedding for class 'wave'" in capsys.readouterr().out
+    assert runs.result(run)["settings"]["semantic_weight"] == 0
+
+
+@pytest.mark.parametrize(("model", "stream"), [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone")])
+def test_two_persons_are_merged_in_heatmaps_and_apart_in_graphs(model, stream):
+    two = layouts.pair(STICK)
+    random = torch.Generator().manual_seed(0)
+    keypoints = torch.rand(2, 4, 6, 3, generator=random) * 8
+    row = MODELS[model]
+    found = row.tensor(stream, keypoints, two, 8)
+    if row.input == "heatmaps":
+        each = [row.tensor(stream, keypoints[:, :, part], STICK, 8) for part in (slice(0, 3), slice(3, 6))]
+        torch.testing.assert_close(found, torch.maximum(*each))
+    else:
+        assert found.shape == (2, 3, 4, 3, 2)
+        swapped = row.tensor(stream, torch.cat([keypoints[:, :, :3], keypoints[:, :, :3]], dim=2), two, 8)
+        torch.testing.assert_close(swapped[..., 0], swapped[..., 1])
+        torch.testing.assert_close(swapped[..., 0], row.tensor(stream, keypoints[:, :, :3], STICK, 8)[..., 0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own, tmp_path):
+    path, layout = own
+    data = clips.load(path, str(layout), tmp_path, persons=2)
+    for model in MODELS:
+        run = fit(data, tmp_path, f"two-{model}", model=model, layout=str(layout), persons=2)
+        assert runs.of_clips([run])["persons"] == 2
+    with pytest.raises(ValueError, match=r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with"):
+        fit(data, tmp_path, "one", layout=str(layout))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
+    path, layout = own
+    given = {"data": str(path), "outputs": str(tmp_path), "layout": str(layout)}
+    for stream in ("joint", "limb"):
+        for fold in range(4):
+            settings = replace(SMOKE, stream=stream, layout=str(layout), protocol=LEAVE_ONE_OUT, fold=fold)
+            data = clips.load(path, str(layout), tmp_path, **settings.of_clips)
+            training.fit(data, settings, runs.folder(runs.name(settings, path), tmp_path), progress=quiet)
+    names = [folder.name for folder in (tmp_path / "runs").iterdir()]
+    assert f"own.pkl-posec3d-joint-stick-align-smoke-plain-epochs1-{LEAVE_ONE_OUT}-0-fold2" in names
+    one = tmp_path / "runs" / next(name for name in names if "limb" in name)
+    folds = runs.all_folds([one])
+    assert [folder.name[-5:] for folder in folds] == ["fold0", "fold1", "fold2", "fold3"]
+    plain = clips.load(path, str(layout), tmp_path)
+    ((name, joined),) = ensemble.gather(folds, [], "test", clips.load(path, outputs=tmp_path, **runs.of_clips(folds))).items()
+    assert name.endswith(f"{LEAVE_ONE_OUT}-0")
+    assert sorted(joined.ids) == sorted(plain.table["id"])
+    shown = papermill.execute_notebook(
+        str(FOLDER / "05_confusion.ipynb"), str(tmp_path / "05.ipynb"), given, cwd=str(FOLDER), progress_bar=False
+    )
+    text = json.dumps([cell.get("outputs") for cell in shown.cells])
+    assert "on the 24 test clips" in text
+    assert "4 subjects or videos" in text
+    papermill.execute_notebook(
+        str(FOLDER / "06_ensemble.ipynb"), str(tmp_path / "06.ipynb"), given | {"name": "both"}, cwd=str(FOLDER), progress_bar=False
+    )
+    about = json.loads((tmp_path / "ensembles" / "both" / "result.json").read_text())
+    assert len(about["runs"]) == 8
+    assert len(about["members"]) == 2
+    assert len(predictions.load(tmp_path / "ensembles" / "both" / "test.npz")) == 24
+
+
+def test_folds_of_other_settings_or_clips_are_not_joined(own, tmp_path):
+    path, layout = own
+    for fold, changes in enumerate(({}, {"dropout": 0.5}, {})):
+        settings = replace(SMOKE, layout=str(layout), folds=3, fold=fold, **changes)
+        data = clips.load(path, str(layout), tmp_path, **settings.of_clips)
+        training.fit(data, settings, runs.folder(f"fold{fold}", tmp_path), progress=quiet)
+    assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold2"])] == ["fold0", "fold2"]
+    assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold1"])] == ["fold1"]
+
+
+def test_a_clip_in_two_folds_is_refused():
+    part = predictions.Predictions(np.array(["a"]), np.array([0]), np.array([[1.0]]), np.array(["x"]))
+    with pytest.raises(ValueError, match="ids of predictions must be unique, found 'a' 2 times"):
+        predictions.concatenate([part, part])
+    with pytest.raises(ValueError, match="predictions of the folds have different classes"):
+        predictions.concatenate([part, replace(part, classes=np.array(["y"]))])
