@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import uuid
 import warnings
 import zlib
@@ -99,7 +100,7 @@ class Clips:
     def split(self, name: str) -> "Clips":
         """The clips of one split. Raises ValueError, with the names of the splits, where it has none."""
         if not (chosen := self.table["split"] == name).any():
-            raise ValueError(f"there are no clips of split {name!r}; there are {', '.join(sorted(self.table['split'].unique()))}")
+            raise ValueError(f"there are no clips of split {name!r:.100}; there are {', '.join(sorted(self.table['split'].unique()))}")
         return self.where(chosen)
 
     def summary(self) -> pd.DataFrame:
@@ -226,7 +227,7 @@ def _with_validation(clips: Clips) -> tuple[Clips, str]:
         return clips, "There is no validation split, and all training clips are of one subject or video, so none can be held out."
     clips = hold_out(clips, folds=min(HELD_OUT, groups))
     held = clips.groups()[clips.table["split"] == "val"]
-    return clips, f"There is no validation split: the {len(held)} training clips of {_listed(held)} are held out for validation."
+    return clips, f"There is no validation split: the training clips of {_listed(held)} ({len(held)}) are held out for validation."
 
 
 def _listed(groups: pd.Series) -> str:
@@ -239,6 +240,21 @@ def _terminal_progress() -> Progress:
     from tqdm import tqdm
 
     return partial(tqdm, disable=None, leave=False)
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """For a command line: a character that the terminal cannot show is printed as ``?``, and a closed pipe ends the program silently."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        raise SystemExit(1) from None
 
 
 def _place(source: str | Path, outputs: str | Path) -> Path:
@@ -551,7 +567,8 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
     lines = [heading, ""]
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
-        found, note = _with_validation(Clips(table, np.zeros(0), layouts.get(layout), report.classes, ""))
+        found = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "")
+        note = _with_validation(found)[1]
         lines += [found.summary().to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
         lines += [f"Protocols: {', '.join(report.protocols)}. The first is shown.", ""] if report.protocols else []
         lines += [note, ""] if note else []
@@ -562,6 +579,7 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
     return "\n".join(lines), not errors
 
 
+@terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.clips check <source>``: exit status 1 where the source cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m miga_lib.clips", description="Check a source of clips.")

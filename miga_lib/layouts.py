@@ -389,9 +389,9 @@ def _from_names(path: Path, content: Mapping[str, Any]) -> Layout:
     for what, names in of_names.items():
         empty = not names and what != "mirror"
         if not isinstance(names, list) or empty or not all(isinstance(name, str) and name.isprintable() for name in names):
-            raise ValueError(f"{path}: {what} must be a list of names of joints, found {json.dumps(names)[:100]}")
+            raise ValueError(f"{path}: {what:.80} must be a list of names of joints, found {json.dumps(names)[:100]}")
         if unknown := [name for name in names if name not in joints]:
-            raise ValueError(f"{path}: {what}: {unknown[0]!r} is not one of its {len(joints)} joints; correct the name")
+            raise ValueError(f"{path}: {what:.80}: {unknown[0]!r:.80} is not one of its {len(joints)} joints; correct the name")
         if what.startswith("limb ") and len(names) != 2:
             raise ValueError(f"{path}: {what} must be two joints, found {json.dumps(names)[:100]}")
     for what, given in {"mirror": mirror, "regions": regions}.items():

@@ -109,7 +109,7 @@ def coerce(name: str, value: Any, kind: str) -> Any:
         value = float(value)
     if type(value) is not wanted:
         way_out = f"; papermill passes it as text with `-r {name} ...`" if wanted is str else ""
-        raise ValueError(f"parameter {name!r} must be {kind}, got {value!r} ({type(value).__name__}){way_out}")
+        raise ValueError(f"parameter {name!r} must be {kind}, got {value!r:.100} ({type(value).__name__}){way_out}")
     if kind.startswith("list["):
         return [coerce(f"{name}[{i}]", item, kind[5:-1]) for i, item in enumerate(value)]
     return value
@@ -138,7 +138,7 @@ def _read(name: str, text: str, kind: str) -> Any:
     for notation in (ast.literal_eval, json.loads):
         with suppress(ValueError, SyntaxError):
             return notation(text.strip())
-    raise ValueError(f"parameter {name!r} must be {kind}, got the string {text!r}")
+    raise ValueError(f"parameter {name!r} must be {kind}, got the string {text!r:.100}")
 
 
 def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace: Any, tb_offset: int | None = None) -> list[str]:

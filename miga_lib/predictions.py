@@ -46,14 +46,16 @@ class Predictions:
         for what, names in {"ids": self.ids, "classes": self.classes}.items():
             values, counts = np.unique(names, return_counts=True)
             if (counts > 1).any():
-                raise ValueError(f"{what} of predictions must be unique, found '{values[counts.argmax()]}' {counts.max()} times")
+                raise ValueError(f"{what} of predictions must be unique, found '{values[counts.argmax()]!s:.80}' {counts.max()} times")
         if self.probabilities.dtype.kind not in "fiu":
             raise ValueError(f"probabilities must be numbers, found type {self.probabilities.dtype}")
         sums = self.probabilities.sum(1)
         wrong = ~((self.probabilities >= 0).all(1) & (np.abs(sums - 1) < SUM_TOLERANCE))
         if wrong.any():
             row = int(wrong.argmax())
-            raise ValueError(f"probabilities of a clip must be 0 or more and sum to 1, those of '{self.ids[row]}' sum to {sums[row]:g}")
+            raise ValueError(
+                f"probabilities of a clip must be 0 or more and sum to 1, those of '{self.ids[row]!s:.80}' sum to {sums[row]:g}"
+            )
         if self.labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be whole numbers, found type {self.labels.dtype}")
         if count and not (self.labels.min() >= -1 and self.labels.max() < columns):
@@ -79,10 +81,10 @@ class Predictions:
         """
         place, wanted = {id: row for row, id in enumerate(self.ids.tolist())}, list(ids)
         if lacking := [id for id in wanted if id not in place]:
-            found = f"they are of clips such as {self.ids[0]}" if len(self) else "they are of no clips"
+            found = f"they are of clips such as {self.ids[0]!s:.80}" if len(self) else "they are of no clips"
             raise ValueError(
-                f"the predictions lack {len(lacking)} of {len(wanted)} clips (such as {lacking[0]}); {found}; choose predictions of the "
-                "same data"
+                f"the predictions lack {len(lacking)} of {len(wanted)} clips (such as {lacking[0]!s:.80}); {found}; choose predictions of "
+                "the same data"
             )
         return self._rows(np.array([place[id] for id in wanted], dtype=int))
 
@@ -113,7 +115,7 @@ def load(path: str | Path) -> Predictions:
     try:
         arrays = limits.arrays(Path(path))
     except DataError as error:
-        raise ValueError(f"{error}, so no predictions; predict again, or read other scores with `ensemble.score_files.read`") from None
+        raise ValueError(f"{error}; predict again, or read other scores with `ensemble.score_files.read`") from None
     if missing := [name for name in fields if name not in arrays]:
         raise ValueError(f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing")
     try:

@@ -20,7 +20,7 @@ import filelock
 import pandas as pd
 
 from . import layouts
-from .clips import LEAVE_ONE_OUT, Clips, outputs_folder
+from .clips import LEAVE_ONE_OUT, Clips, outputs_folder, terminal
 from .readers import limits
 from .settings import Settings
 
@@ -221,7 +221,7 @@ def table(outputs: str | Path = "") -> pd.DataFrame:
 
 def _row(run: Path) -> dict[str, Any]:
     """The row of a run in ``table``."""
-    finished = (run / RESULT).exists()
+    finished = os.path.exists(run / RESULT)  # False in a folder that may not be read
     row: dict[str, Any] = {"state": "finished" if finished else "unfinished", "epochs_done": 0}
     try:
         about = read_json(run / SETTINGS, "settings", "data")
@@ -347,7 +347,7 @@ def find(name: str, outputs: str | Path = "") -> Path:
         if name and (path := outputs_folder(outputs) / kind / name / RESULT).exists():
             return path.parent
     known = ", ".join(_finished(outputs, None)["run"].head(10)) or "none"
-    raise ValueError(f"there is no finished run or ensemble {name!r} in {outputs_folder(outputs)}; finished runs are {known}")
+    raise ValueError(f"there is no finished run or ensemble {name!r:.100} in {outputs_folder(outputs)}; finished runs are {known}")
 
 
 def to_tensorboard(outputs: str | Path = "") -> Path:
@@ -380,6 +380,7 @@ def to_tensorboard(outputs: str | Path = "") -> Path:
     return place
 
 
+@terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.runs``: the table of all runs."""
     parser = argparse.ArgumentParser(prog="python -m miga_lib.runs", description="A table of all runs, the newest first.")

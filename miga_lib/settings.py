@@ -121,7 +121,7 @@ class Settings:
             raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
         if self.device != "auto" and not self.device.startswith(("cpu", "cuda")):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
-            raise ValueError(f"device must be {DEVICES}, got {self.device!r}{reason}")
+            raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise ValueError(f"device {self.device!r} was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'")
 
@@ -141,7 +141,7 @@ class Settings:
                 raise ValueError(f"more[{name!r}]: {name} is a parameter of its own; set it there")
             check_choice("a name in more", name, [field for field in known if field not in parameters])
             if type(value) is not known[name] and not (known[name] is float and type(value) is int):
-                raise ValueError(f"more[{name!r}] must be {known[name].__name__}, got {value!r} ({type(value).__name__})")
+                raise ValueError(f"more[{name!r}] must be {known[name].__name__}, got {value!r:.100} ({type(value).__name__})")
         return cls(**{name: parameters[name] for name in known if name in parameters} | more)
 
     @classmethod
@@ -153,7 +153,7 @@ class Settings:
         """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(stored.keys() - known):
-            raise ValueError(f"the run has a setting {unknown[0]!r} that this version of miga_lib does not know; update it")
+            raise ValueError(f"the run has a setting {unknown[0]!r:.100} that this version of miga_lib does not know; update it")
         return cls(**{**stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
@@ -221,7 +221,7 @@ def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
     """
     if value not in list(known):
         shown = (repr(one) if one == "" or "," in str(one) else str(one) for one in known)
-        raise ValueError(f"{name} must be one of {', '.join(shown)}{about}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(shown)}{about}, got {value!r:.100}")
 
 
 def _fast_precision(device: str) -> str:

@@ -214,3 +214,12 @@ def test_of_two_persons_each_has_its_own_limbs_parents_and_mirror():
     assert two.limbs == one.limbs + tuple((a + 17, b + 17) for a, b in one.limbs)
     assert two.mirror == one.mirror + tuple(m + 17 for m in one.mirror)
     assert two.parents.tolist() == [*one.parents, *(one.parents + 17)]
+
+
+@pytest.mark.parametrize("part", [{"limbs": [["a", "x" * 3000]]}, {"center": "x" * 3000}, {"regions": {"x" * 3000: ["x" * 3000]}}])
+def test_long_names_make_no_long_message(tmp_path, part):
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"joints": ["a", "b"], "limbs": [["a", "b"]], "center": "a"} | part))
+    with pytest.raises(ValueError, match=r"own\.json: .* is not one of its 2 joints; correct the name") as error:
+        layouts.read(path)
+    assert len(str(error.value)) <= 400 + len(str(path))

@@ -37,6 +37,8 @@ def test_predicted_and_known():
         ({"probabilities": ((0.25, 0.75), (1.5, -0.5))}, "must be 0 or more and sum to 1, those of 'b'"),
         ({"probabilities": ((np.nan, 0.5), (1, 0))}, "those of 'a' sum to nan"),
         ({"labels": (0, 2)}, r"labels must be -1 \(unknown\) to 1, found 0 to 2"),
+        ({"probabilities": (("0.5", "0.5"), ("1", "0"))}, "probabilities must be numbers, found type <U3"),
+        ({"ids": "a"}, "predictions of 1 ids and 2 classes need labels"),
         ({"labels": (0,)}, "predictions of 2 ids and 2 classes need labels"),
     ],
 )
@@ -72,7 +74,9 @@ def test_other_files_are_named_with_the_function_that_reads_scores(tmp_path):
     make().save(tmp_path / "whole.npz")
     (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:200])
     for name in ("bare.npy", "text.npz", "half.npz"):
-        with pytest.raises(ValueError, match=rf"{name}: not a predictions file \(.*ensemble\.score_files\.read"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: not an npz file of complete arrays .*; predict again, .*ensemble\.score_files\.read"
+        ):
             predictions.load(tmp_path / name)
 
 

@@ -1,8 +1,11 @@
 """The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are written for TensorBoard."""
 
+import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -225,3 +228,42 @@ def test_validation_clips_without_classes_are_refused_before_training(smoke, tmp
     twice = replace(smoke, classes=("same", "same", *smoke.classes[2:]))
     with pytest.raises(ValueError, match="class names must differ, 'same' is there more than once"):
         training.fit(twice, Settings(preset="smoke", device="cpu", semantic_weight=0.0), tmp_path / "other")
+
+
+@pytest.mark.parametrize("content", [b"a," * 10**5, b"epoch\n" * 2 * 10**6, b"\xff\n1\n"])
+def test_a_run_with_an_absurd_table_is_broken_and_the_others_are_listed(tmp_path, smoke, content):
+    leave(tmp_path, "whole", smoke)
+    (leave(tmp_path, "odd", smoke) / "metrics.csv").write_bytes(content)
+    states = runs.table(tmp_path).set_index("run")["state"]
+    assert states["whole"] == "finished"
+    assert states["odd"].startswith("broken: DataError: ")
+
+
+def test_any_terminal_shows_the_table(tmp_path, smoke, monkeypatch):
+    """A score that is missing is shown as a dash that ascii does not have."""
+    leave(tmp_path, "whole", smoke)
+    leave(tmp_path, "half", smoke, finished=False)
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+    runs.main(["--outputs", str(tmp_path)])
+    assert b"whole   finished" in shown.buffer.getvalue()
+
+
+def test_a_closed_pipe_ends_the_command_silently(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-W", "ignore", "-c", "from miga_lib import clips\nwith clips.terminal():\n    print('a')"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_does_not_hide_the_other_runs(tmp_path, smoke):
+    leave(tmp_path, "whole", smoke)
+    closed = leave(tmp_path, "closed", smoke)
+    closed.chmod(0)
+    states = runs.table(tmp_path).set_index("run")["state"]
+    closed.chmod(0o700)
+    assert states["whole"] == "finished"
+    assert "settings.json: cannot be read (Permission denied)" in states["closed"]

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from miga_lib import clips, layouts, predictions
+from miga_lib import checkpoints, clips, layouts, predictions
+from miga_lib.ensemble import score_files
 from miga_lib.readers import DataError, Report, limits, miga, unpickling
+from miga_lib.training import checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -197,6 +199,61 @@ def test_a_npy_file_that_claims_more_or_has_no_numbers_is_refused(tmp_path, arra
         limits.array(npy(tmp_path / "a.npy", array, **changes))
 
 
+def npz(path, scores, encrypted=False):
+    """A zip file with the bytes of one array."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("scores.npy", scores)
+    if encrypted:  # as the flags of its two headers say
+        content = bytearray(path.read_bytes())
+        content[6] |= 1
+        content[content.find(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("array", "changes", "message"),
+    [
+        (np.zeros(3), {"shape": (10**12,)}, "an array of shape .1000000000000,. claims 8,000,000,000,000 bytes and has 24"),
+        (np.zeros(3), {"shape": (2,)}, "claims 16 bytes and has 24"),
+        (np.zeros(3), {"descr": "<U250000000"}, "claims 3,000,000,000 bytes and has 24"),
+        (np.zeros(0), {"descr": "<U0", "shape": (10**12,)}, "an array holds <U0"),
+        (np.zeros(3), {"descr": "|O"}, "an array holds object"),
+        (np.zeros(10**7), {}, "claims to unpack to 80,000,.* bytes from .*; more than 100 times are not unpacked"),
+    ],
+)
+def test_an_npz_that_claims_more_or_has_objects_is_refused(tmp_path, array, changes, message):
+    content = npy(tmp_path / "a.npy", array, **changes).read_bytes()
+    for read in (limits.arrays, predictions.load, score_files.read):
+        with pytest.raises(ValueError, match=rf"a\.npz: .*{message}"):
+            read(npz(tmp_path / "a.npz", content))
+
+
+def test_an_encrypted_npz_is_refused(tmp_path):
+    path = npz(tmp_path / "a.npz", npy(tmp_path / "a.npy", np.zeros(3)).read_bytes(), encrypted=True)
+    with pytest.raises(DataError, match=r"a\.npz: not an npz file of complete arrays .*'scores\.npy' is encrypted"):
+        limits.arrays(path)
+
+
+def test_an_npz_that_lies_about_its_size_is_never_read_beyond_its_claim(tmp_path, monkeypatch):
+    content = npy(tmp_path / "a.npy", np.zeros(10**6)).read_bytes()
+    path = npz(tmp_path / "a.npz", content)
+    path.write_bytes(path.read_bytes().replace(len(content).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    longest, decompress = [], zipfile.ZipExtFile._read1
+    monkeypatch.setattr(zipfile.ZipExtFile, "_read1", lambda file, n: longest.append(n) or decompress(file, n))
+    with pytest.raises(DataError, match=r"a\.npz: not an npz file of complete arrays .*Bad CRC-32"):
+        limits.arrays(path)
+    assert max(longest) <= 2**16
+
+
+def test_a_checkpoint_that_unfolds_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(80 * limits.MB))
+    for read in (checkpoints.read, checkpoint.read):
+        with pytest.raises(ValueError, match=r"a\.ckpt: .*claims to unpack to 80,000,000 bytes"):
+            read(tmp_path / "a.ckpt")
+
+
 def test_a_truncated_npy_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((10, 411)))
     whole = (tmp_path / "a.npy").read_bytes()
@@ -215,7 +272,7 @@ def test_no_array_file_is_opened_with_pickle(tmp_path):
     with pytest.raises(DataError, match="not a complete numpy array of numbers"):
         limits.array(tmp_path / "b.npy")
     np.savez(tmp_path / "c.npz", ids=harm, labels=harm, probabilities=harm, classes=harm, allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    with pytest.raises(ValueError, match="an array holds object"):
         predictions.load(tmp_path / "c.npz")
     assert not (tmp_path / "done").exists()
 

@@ -1,5 +1,6 @@
 """Scores of other toolboxes are read as predictions of the right clips and classes, or refused. Every repair is reported."""
 
+import os
 import pickle
 
 import numpy as np
@@ -141,7 +142,9 @@ def test_rounding_is_repaired_and_reported(tmp_path):
         (["id,0,1,2", "a,0.5,,0.5"], "scores must be finite numbers, found nan in row 0, column 1"),
         (["id,0,1,2", "a,0.5,inf,0.5"], "scores must be finite numbers, found inf"),
         (["id,label,0,1,2", "a,3,0.5,0.5,0"], r"labels must be whole numbers from -1 \(unknown\) to 2"),
-        (["id,0,1,2", "a,0.5,0.5,0,1"], "not a table of scores"),
+        (["id,0,1,2", "a,0.5,0.5,0,1"], "line 2 has 5 cells and line 1 has 4"),
+        (["id,0,1,2", "a," + "0.1," * 5000], "has a line of 5,002 cells, at most 2,000 are read"),
+        (["a," + "0.1," * 20_000], "has a line of 80,002 bytes, at most 65,536 are read"),
         ([""], "not a table of scores"),
     ],
 )
@@ -189,3 +192,32 @@ def test_no_pickle_is_run(tmp_path):
     with pytest.raises(ValueError, match="refused, and nothing was run"):
         read(tmp_path / "result.pkl")
     assert not (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "npy", "pkl"])
+def test_a_missing_file_is_named_with_the_way_out(tmp_path, suffix):
+    with pytest.raises(
+        ValueError, match=rf"none\.{suffix}: cannot be read \(No such file or directory\); give the path of an existing file"
+    ):
+        read(tmp_path / f"none.{suffix}")
+
+
+def test_probabilities_stored_as_text_are_refused(tmp_path):
+    np.savez(tmp_path / "text.npz", ids=np.array(IDS), scores=ROWS.astype(str))
+    with pytest.raises(ValueError, match=r"text\.npz: expected one array of numbers .* found none among ids \(<U6\), scores \(<U32\)"):
+        read(tmp_path / "text.npz")
+
+
+def test_messages_stay_short_whatever_the_file_holds(tmp_path):
+    long = "x" * 5000
+    np.savez(tmp_path / "two.npz", **{f"{long}{i}": ROWS for i in range(2)}) if os.name != "nt" else None
+    np.savez(tmp_path / "names.npz", ids=np.array(IDS), scores=ROWS, classes=np.array([long, "b", "c"]))
+    write(tmp_path / "header.csv", [f"id,{long},b,c", *csv_lines()])
+    write(tmp_path / "ids.csv", csv_lines(ids=(long, long, "b")))
+    write(tmp_path / "logits.csv", csv_lines(ids=(long, "a", "b"), rows=ROWS * 9))
+    (tmp_path / "text.pkl").write_bytes(pickle.dumps({long: long}))
+    for path in tmp_path.iterdir():
+        with pytest.raises(ValueError) as error:  # noqa: PT011
+            read(path)
+        assert len(str(error.value)) <= 400 + len(str(path)), path.name
+        assert "\n" not in str(error.value)

@@ -231,3 +231,10 @@ def test_auto_is_the_paper_s_preset_with_a_gpu_and_the_quick_one_without(monkeyp
     resolved = Settings(precision="fp32").resolve()
     assert (resolved.device, resolved.preset) == (device, preset)
     assert Settings(preset="smoke", precision="fp32").resolve().preset == "smoke"
+
+
+@pytest.mark.parametrize("name", ["model", "stream", "layout", "temporal", "preset", "precision", "strategy", "device"])
+def test_a_long_value_makes_no_long_message(name):
+    with pytest.raises(ValueError, match=f"^{name} must be ") as error:
+        Settings(**{name: "x" * 3000})
+    assert len(str(error.value)) <= 400

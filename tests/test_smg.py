@@ -290,7 +290,7 @@ def test_joints_of_zeros_are_missing_and_counted(tmp_path):
 
 def test_impossible_pixels_are_missing(tmp_path):
     numbers = body()
-    numbers[2, 0, 9], numbers[3, 1, 10], numbers[4, 2, 9], numbers[5, 3, 0] = np.inf, np.nan, -1e9, np.nan
+    numbers[2, 0, 9], numbers[3, 1, 9], numbers[4, 2, 9], numbers[5, 3, 0] = np.inf, np.nan, -1e9, np.nan
     write(tmp_path, numbers=numbers)
     (clip,), report = read(tmp_path)
     assert clip.width == 1920

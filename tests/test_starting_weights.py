@@ -111,6 +111,12 @@ def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
     assert networks.start(network, settings, smoke.classes, 0, tmp_path / "new") == ()
 
 
+def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished, tmp_path):
+    torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
+    settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
+    assert networks.start(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
+
+
 @pytest.mark.parametrize(
     ("start_from", "message"),
     [

@@ -439,3 +439,12 @@ def test_a_table_edge_is_below_the_neck():
     for seed in range(20):
         camera, conditions = recording._filming(np.random.default_rng(seed), 5)
         assert conditions.table > camera.center[1] + 100
+
+
+def test_what_a_killed_call_left_is_removed(tmp_path, monkeypatch):
+    (tmp_path / ".unfinished-data" / "train").mkdir(parents=True)
+    first = plan.plans("synthetic-smoke", 0)[:1]
+    monkeypatch.setattr(synthetic, "plans", lambda size, seed: first)
+    synthetic.write(tmp_path / "data", "synthetic-smoke")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert (tmp_path / "data" / "synthetic.json").exists()

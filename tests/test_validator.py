@@ -124,6 +124,8 @@ EXPECTED = {
         train      2        1       2         –              4          0.0 %
         2 classes, layout 'coco17'
 
+        There is no validation split: the training clips of video 0013 (1) are held out for validation.
+
              1 × the frame size seems transposed: joints fit a frame of height × width: 0012_0 (width 720, height 1280)
 
         Can be used.
@@ -136,6 +138,8 @@ EXPECTED = {
         train      2        1       2         –              4          0.0 %
         2 classes, layout 'coco17'
 
+        There is no validation split: the training clips of video 0013 (1) are held out for validation.
+
              1 × joints outside the frame: 0012_0 (x 1500 to 1500 of 1280, y 1500 to 1500 of 720)
 
         Can be used.
@@ -147,6 +151,8 @@ EXPECTED = {
         split
         train      1        1       1         –              4          4.4 %
         2 classes, layout 'coco17'
+
+        There is no validation split, and all training clips are of one subject or video, so none can be held out.
 
              1 × joints with an empty or infinite cell taken as missing: 0012_0
              1 × joints with a negative score taken as missing: 0012_0
@@ -161,6 +167,8 @@ EXPECTED = {
         train      3        1       3         –              4          0.0 %
         2 classes, layout 'coco17'
 
+        There is no validation split: the training clips of video 0014 (1) are held out for validation.
+
              1 × scores above 1.1: divide them, so that 1 is certain: 0012_0 (93.5)
              1 × coordinates seem to be shares of the frame: multiply by its width and height: 0013_0
 
@@ -173,6 +181,8 @@ EXPECTED = {
         split
         train      3        1       2         –              4         50.0 %
         2 classes, layout 'coco17'
+
+        There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
              1 × no joint was found in any frame: 0012_0
              1 × clips with frames without a person: 0012_1 (2 of 4)
@@ -188,6 +198,8 @@ EXPECTED = {
         train      1        1       1         –              4          0.0 %
         2 classes, layout 'coco17'
 
+        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+
              1 × `total_frames` differs from the frames of `keypoint`, which were read: 0012_1 (9 for 4)
 
         ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
@@ -202,6 +214,8 @@ EXPECTED = {
         split
         train      1        –       1         –              4          0.0 %
         2 classes, layout 'coco17'
+
+        There is no validation split, and all training clips are of one subject or video, so none can be held out.
 
              1 × clips of unknown class in the train split: not trained on: 0012_2
 
@@ -234,6 +248,8 @@ EXPECTED = {
         train      2        2       1         –              2          0.0 %
         32 classes, layout 'imigue41'
 
+        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+
              2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × segment clamped to the frames of the video: 0014_1
              1 × clips of a single frame: 0014_1
@@ -258,7 +274,7 @@ EXPECTED = {
     nothing: """
         SOURCE
 
-        ERROR SOURCE: no known format, tried miga, miga23, release, openpose, pyskl
+        ERROR SOURCE: no known format, tried miga, miga23, release, openpose, pyskl, wholebody, smg
         Cannot be used: 1 error.
     """,
 }  # fmt: skip

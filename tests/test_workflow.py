@@ -88,25 +88,51 @@ def test_its_parameters_are_those_of_the_notebooks():
     assert not {*config["fixed"]} & {*config["grid"]}
 
 
-def rehearsal(profile, folder, **changes):
-    """The jobs that Snakemake plans for the grid in the repository."""
+def rehearsal(profile, folder, configfile=None, **changes):
+    """The jobs that Snakemake plans for the grid in the repository, or in a file of one's own."""
     given = [f"{name}={value}" for name, value in {"outputs": folder, **changes}.items()]
-    command = [SNAKEMAKE, "-s", str(WORKFLOW / "Snakefile"), "--profile", str(WORKFLOW / "profiles" / profile), "-n", "--config", *given]
+    own = ["--configfile", str(configfile)] if configfile else []
+    command = [
+        SNAKEMAKE,
+        "-s",
+        str(WORKFLOW / "Snakefile"),
+        "--profile",
+        str(WORKFLOW / "profiles" / profile),
+        "-n",
+        *own,
+        "--config",
+        *given,
+    ]
     job = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert job.returncode == 0, job.stderr
     return job.stdout + job.stderr
+
+
+def planned(said):
+    """How many jobs of each kind there will be."""
+    counts = {line.split()[0]: int(line.split()[1]) for line in said.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
+    return {name: count for name, count in counts.items() if name != "jobid:"}
 
 
 @NEEDS_SNAKEMAKE
 @pytest.mark.parametrize("profile", ["local", "slurm"])
 def test_every_point_of_the_grid_is_trained_and_fused(profile, tmp_path):
     said = rehearsal(profile, tmp_path, gpus=1)
-    counts = {line.split()[0]: int(line.split()[1]) for line in said.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
-    counts.pop("jobid:", None)
-    assert counts == {"train": 4, "ensemble": 2, "confusion": 2, "table": 1, "all": 1, "total": 10}
+    assert planned(said) == {"train": 4, "ensemble": 2, "confusion": 2, "table": 1, "all": 1, "total": 10}
     assert "gpu=1" in said
     assert "runs/sweep-joint-align-0/result.json" in said
     assert "ensembles/sweep-align-0-ensemble/result.json" in said
+
+
+@NEEDS_SNAKEMAKE
+@pytest.mark.parametrize(("streams", "ensembles"), [(["joint", "limb"], 1), (["joint"], 0)])
+def test_the_folds_of_a_cross_validation_are_evaluated_together(streams, ensembles, tmp_path):
+    config = yaml.safe_load((WORKFLOW / "config.yaml").read_text())
+    config |= {"fixed": {"preset": "smoke", "folds": 3}, "grid": {"stream": streams, "fold": [0, 1, 2]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    found = planned(rehearsal("local", tmp_path, tmp_path / "mine.yaml"))
+    assert {"train": 3 * len(streams), "confusion": 1, "table": 1} == {name: found[name] for name in ("train", "confusion", "table")}
+    assert found.get("ensemble", 0) == ensembles
 
 
 @NEEDS_SNAKEMAKE

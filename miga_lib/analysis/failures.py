@@ -10,19 +10,26 @@ from ..metrics import confusion_matrix, labelled, wilson
 from ..predictions import Predictions
 
 REGIONS = {
-    "head": ("turtle neck", "head up", "bite lip"),
+    "head": ("turtle neck", "head up", "bite lip", "turtling neck and shoulder"),
     "hand to head": (
         "touch hat", "touch face", "touch forehead", "cover face", "rub eyes", "touch other face part", "touch ears", "bite nails",
-        "touch chin", "touch neck", "play hair",
+        "touch chin", "touch neck", "play hair", "rubbing eyes and forehead", "touching or scratching neck",
+        "scratching or touching facial parts other than eyes", "playing or adjusting hair",
     ),
-    "hand to body": ("adjust tie", "touch chest", "scratch back", "tidy sleeve", "scratch arm"),
+    "hand to body": (
+        "adjust tie", "touch chest", "scratch back", "tidy sleeve", "scratch arm", "touching or covering suprasternal notch",
+        "scratching some part of body", "pulling shirt collar",
+    ),
     "hands, arms": (
         "fold arm", "put arm back", "rub hand", "cross finger", "minaret hand", "play things", "withdraw arms", "arm akimbo",
+        "folding arms", "folding arms behind body", "rubbing hands and crossing finger", "arms akimbo", "holding arms",
+        "playing with jewelry and manipulating other objects",
     ),
     "trunk": ("deep breath", "move torso", "sit straight", "shake shoulder"),
-    "speech": ("illustrative",),
+    "legs": ("moving legs", "crossing legs"),
+    "speech": ("illustrative", "illustrative hand gestures"),
 }  # fmt: skip
-"""The part of the body that moves in each class, or that a hand touches. The grouping is ours, from the names of the classes."""
+"""The part of the body that moves in each class of iMiGUE and SMG, or that a hand touches. The grouping is ours, from the names."""
 
 
 def by_region(classes: Sequence[str], class_regions: Sequence[str] = ()) -> dict[str, list[int]]:

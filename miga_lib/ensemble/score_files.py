@@ -169,7 +169,7 @@ def _order(path: Path, annotations: str | Path, split: str) -> tuple[np.ndarray,
         splits = {str(name): ids for name, ids in splits.items()}
         near = [name for name in splits if name == split] or [name for name in splits if split and name.endswith(f"_{split}")]
         if len(near) != 1:
-            raise DataError(f"{annotations}: split must be one of {', '.join(splits)}, got {split!r}")
+            raise DataError(f"{annotations}: split must be one of {', '.join(splits)[:150]}, got {split!r:.80}")
         of_split = set(splits[near[0]])
     identifier = next((name for name in IDENTIFIERS if name in listed[0]), "frame_dir")
     chosen = [one for one in listed if of_split is None or one.get(identifier) in of_split]
@@ -184,7 +184,7 @@ def _columns(path: Path, table: Table, classes: Sequence[str], report: Report) -
     if table.classes is None:
         if table.scores.shape[1] != len(classes):
             raise DataError(
-                f"{path}: must have scores of {len(classes)} classes ({classes[0]} to {classes[-1]}), found {table.scores.shape[1]}"
+                f"{path}: must have scores of {len(classes)} classes ({classes[0]:.80} to {classes[-1]:.80}), found {table.scores.shape[1]}"
             )
         return np.arange(len(classes))
     place = {_plain(name): column for column, name in enumerate(table.classes)}
@@ -218,7 +218,7 @@ def _probabilities(path: Path, scores: np.ndarray, ids: np.ndarray, normalise: s
         powers = np.exp(scores - scores.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
     row = int(away.argmax())
-    found = f"those of clip {ids[row]} are between {scores[row].min():g} and {scores[row].max():g} and sum to {sums[row]:g}"
+    found = f"those of clip {ids[row]!s:.80} are between {scores[row].min():g} and {scores[row].max():g} and sum to {sums[row]:g}"
     if not normalise:
         means = "'softmax' for logits or log-probabilities, 'divide' for other scores of 0 or more"
         raise DataError(f"{path}: scores of a clip must be 0 or more and sum to 1, {found}; give `normalise`: {means}")

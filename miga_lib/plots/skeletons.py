@@ -87,7 +87,7 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
     Raises:
         ValueError: an unknown layout, or one with joints that ``source`` lacks.
     """
-    wanted = [layouts.get(name) for name in names]
+    wanted = [source if name == source.name else layouts.get(name) for name in names]  # that of a file has no known name
     parts = list(LABELLED_PARTS) if labelled else ["body"]
     axes = plt.subplots(len(parts), len(wanted), figsize=(10, 2.3 * len(parts) if labelled else 2.4), squeeze=False)[1]
     for ax in axes.flat:

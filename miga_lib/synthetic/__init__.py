@@ -23,10 +23,12 @@ people in the image, and correlations between classes. Accuracy on these clips s
 """
 
 import json
-import tempfile
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
 
@@ -62,7 +64,7 @@ def videos(size: str, seed: int = 0) -> Iterator[Video]:
 def write(folder: Path, size: str, seed: int = 0) -> None:
     """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a ``synthetic.json`` on the origin.
 
-    All is written into a temporary folder, which gets its name last, so an interrupted call leaves nothing under that name.
+    All is written into a hidden folder beside it, which gets its name last. What a killed call left there is removed by the next call.
 
     Raises:
         FileExistsError: the folder already exists.
@@ -74,19 +76,23 @@ def write(folder: Path, size: str, seed: int = 0) -> None:
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
-        whole = Path(temporary) / folder.name
-        whole.mkdir()
-        job = joblib.delayed(_write_video)
-        rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
-        miga.write_subjects(whole, pd.DataFrame([row for of_video in rows for row in of_video]))
-        about = {"size": size, "seed": seed, "version": VERSION}
-        (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
+    whole = folder.with_name(f".unfinished-{folder.name}")
+    with filelock.FileLock(f"{whole}.lock") as owner:  # the operating system frees the lock of a process that was killed
+        if folder.exists():  # another process wrote it while this one waited
+            return
+        shutil.rmtree(whole, ignore_errors=True)
         try:
+            whole.mkdir()
+            job = joblib.delayed(_write_video)
+            rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
+            miga.write_subjects(whole, pd.DataFrame([row for of_video in rows for row in of_video]))
+            about = {"size": size, "seed": seed, "version": VERSION}
+            (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
             whole.rename(folder)
-        except OSError:  # another process wrote the same content first
-            if not folder.exists():
-                raise
+        finally:
+            shutil.rmtree(whole, ignore_errors=True)
+            with suppress(OSError):  # Windows removes no open file
+                Path(owner.lock_file).unlink()
 
 
 def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str, str | int]]:

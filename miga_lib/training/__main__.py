@@ -4,12 +4,13 @@ import argparse
 from dataclasses import fields
 
 from .. import runs
-from ..clips import load
+from ..clips import load, terminal
 from ..settings import Settings
 from . import distributed, processes
 from .loop import fit, left_out
 
 
+@terminal()
 def main(arguments: list[str] | None = None) -> None:
     """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status 130."""
     parser = argparse.ArgumentParser(
