@@ -126,6 +126,7 @@ def test_loading_brings_the_classes_along(tmp_path):
         ),
         ({"train1": ["a"], "test1": ["b"], "train2": ["b"]}, {"a": "train", "b": "test"}, ""),
         ({"train": ["a", "b"], "validation": ["b"]}, {"a": "train", "b": "val"}, "ids in several splits taken from train for val"),
+        ({"xsub_train": ["a"], "xsub_eval": ["b"]}, {"a": "train", "b": "val"}, ""),
         ({"train": ["a"]}, {"a": "train"}, "annotations in no split left out: b"),
         ({"train": ["a", "b", "c"]}, {"a": "train", "b": "train"}, "ids in `split` without an annotation: c"),
     ],

@@ -141,3 +141,13 @@ def test_cost_names_parameters_and_multiply_adds(tmp_path):
 
 def test_sides_have_short_names():
     assert Question("x", {"layout": "a"}, {"layout": "b"}).sides == ("a", "b")
+
+
+def test_a_single_run_is_refused_before_it_is_trained():
+    with pytest.raises(ValueError, match="these lists give a single run, and a comparison needs two; give one of them a second value"):
+        questions.grid(["stgcn"], ["imigue41"], ["align"], [True], ["spatial"], [0])
+
+
+def test_runs_that_no_question_compares_are_refused():
+    with pytest.raises(ValueError, match="no two of these runs differ as one of the questions asks"):
+        questions.answer_all(pd.DataFrame(columns=[*questions.MATCHED_SETTINGS, "predictions"]), pd.Series(dtype=str))

@@ -83,7 +83,7 @@ def grid(
     only for models that take a graph: joint heatmaps do not depend on the limbs.
 
     Raises:
-        ValueError: an empty list, or a value that ``Settings`` refuses.
+        ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
     """
     factors: dict[str, Sequence[Any]] = {
         "layout": layouts,
@@ -102,6 +102,8 @@ def grid(
             continue
         both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
         wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, protocol=protocol, **chosen) for stream in both]
+    if len(wanted) == 1:
+        raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
 
 
@@ -162,8 +164,11 @@ def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 
 def answer_all(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """The answers to all of ``QUESTIONS`` that these runs can answer, a row each; see ``answer``."""
-    return pd.DataFrame([found for question in QUESTIONS if (found := answer(question, table, groups))])
+    """The answers to all of ``QUESTIONS`` that these runs can answer, a row each; see ``answer``. Raises ValueError if there are none."""
+    answers = [found for question in QUESTIONS if (found := answer(question, table, groups))]
+    if not answers:
+        raise ValueError("no two of these runs differ as one of the questions asks; give other values (`questions.QUESTIONS` lists them)")
+    return pd.DataFrame(answers)
 
 
 def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:

@@ -28,8 +28,8 @@ LABEL_MAP = "label_map.txt"
 MOST_CLASSES = 10_000
 RTMLIB = ("keypoints", "scores")
 """The first key of a pickle of rtmlib's results, which ``wholebody`` reads."""
-SPLIT = re.compile("train(ing)?|valid(ation|ate)?|val|test(ing)?")
-KINDS = {"tr": "train", "va": "val", "te": "test"}
+SPLIT = re.compile("train(ing)?|eval(uation)?|valid(ation|ate)?|val|test(ing)?")
+KINDS = {"tr": "train", "ev": "val", "va": "val", "te": "test"}
 HIGHEST_SCORE = 1.5
 """OpenPose's scores go a little beyond 1. A third value beyond this limit is a depth, not a score."""
 

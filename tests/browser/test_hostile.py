@@ -47,6 +47,9 @@ def executed(hostile, tmp_path_factory):
     calls = {
         "01_explore": given,
         "02_visualise": given | {"source_layout": "imigue41", "preset": "smoke"},
+        "03_compare": given
+        | {"models": ["posec3d"], "layouts": ["imigue41"], "temporals": ["align"], "semantic": [False]}
+        | {"preset": "smoke", "epochs": 1},
         "04_train": smoke,
         "04_train limb": smoke | {"stream": "limb"},
         "05_confusion": given,
