@@ -273,7 +273,8 @@ def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list
             f"{outputs_folder(outputs) / 'runs'}: no finished {lacking} run on these clips; train with 04_train -p stream {lacking}, "
             "or name the `runs` to fuse"
         )
-    alike = (joints[[field.name for field in fields(Settings)]] == limbs[[field.name for field in fields(Settings)]].iloc[0]).sum(axis=1)
+    names = [field.name for field in fields(Settings) if field.name in finished]  # runs of earlier versions have fewer settings
+    alike = (joints[names] == limbs[names].iloc[0]).sum(axis=1)
     return [outputs_folder(outputs) / "runs" / name for name in (joints.loc[alike.idxmax(), "run"], limbs["run"].iloc[0])]
 
 

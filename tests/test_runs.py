@@ -89,6 +89,21 @@ def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, s
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], "of two with the same settings the newer one"
 
 
+def test_streams_of_an_earlier_version_are_found_without_the_settings_that_it_did_not_have(tmp_path, smoke):
+    for number, stream in enumerate(("joint", "limb")):
+        leave(tmp_path, stream, smoke, at=number, stream=stream)
+        for name in ("settings.json", runs.RESULT):
+            path = tmp_path / "runs" / stream / name
+            about = json.loads(path.read_text())
+            for setting in ("protocol", "folds", "fold", "persons", "start_from", "kept_learning_rate"):
+                del about["settings"][setting]
+            del about["data"]["content"]
+            path.write_text(json.dumps(about))
+    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["joint", "limb"]
+    assert runs.all_folds([tmp_path / "runs" / "joint"]) == [tmp_path / "runs" / "joint"]
+    assert runs.of_clips([tmp_path / "runs" / "joint"]) == {"layout": "imigue41", "protocol": "", "folds": 0, "fold": 0, "persons": 1}
+
+
 def test_a_missing_stream_is_named(tmp_path, smoke):
     with pytest.raises(FileNotFoundError, match="no finished limb run on these clips; train with 04_train -p stream limb"):
         runs.newest_streams(tmp_path, smoke)
