@@ -135,6 +135,7 @@ def test_the_folds_of_a_cross_validation_are_evaluated_together(streams, ensembl
     assert found.get("ensemble", 0) == ensembles
 
 
+@pytest.mark.soak
 @NEEDS_SNAKEMAKE
 def test_a_killed_job_and_a_killed_driver_lose_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
