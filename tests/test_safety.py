@@ -437,7 +437,7 @@ def test_what_people_do_to_files_never_gives_other_clips_in_silence(name, tmp_pa
     """The first cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
     once, seen = habits.follow(name, tmp_path), set()
 
-    @settings(max_examples=20 if name == "release" else 50, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40 if name == "release" else 100, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(habits.HABITS)
     def each(changes):
         seen.add(once(changes))
@@ -448,7 +448,7 @@ def test_what_people_do_to_files_never_gives_other_clips_in_silence(name, tmp_pa
 
 @pytest.mark.parametrize("name", fuzzing.SOURCES)
 def test_mutated_files_give_clips_or_an_error_of_ours(name, tmp_path):
-    """The first hundred cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
+    """The first fifty cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
     once, seen = fuzzing.attack(name, tmp_path), set()
 
     @settings(max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
