@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --no-progress-bar
 
-.PHONY: install demo test bench sweep soak mutants lint clean
+.PHONY: install demo test lint suite bench sweep soak mutants clean
 
 install: $(VENV)/installed
 
@@ -28,11 +28,15 @@ demo: install
 	@echo "Executed notebooks with all figures: outputs/notebooks/"
 	@ls -d outputs/ensembles/*/Submission.zip
 
-test: install
+test: lint suite
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" notebooks/*.ipynb
+
+suite: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 bench: install
