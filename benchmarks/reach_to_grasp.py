@@ -149,7 +149,7 @@ def main() -> None:
     joined: dict[str, list[Predictions]] = {"linear": [], "network": []}
     for fold in range(data.table["subject"].nunique()):
         settings = Settings(chosen.model, chosen.stream, str(skeleton), preset=given.preset, protocol=LEAVE_ONE_OUT, fold=fold)
-        part = clips.load(source, str(skeleton), given.outputs, **settings.of_clips)
+        part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
         run = runs.folder(runs.name(settings, source), given.outputs)
         training.fit(part, settings, run, progress=lambda row: None)
         joined["network"].append(predictions.load(run / "test.npz"))

@@ -306,8 +306,8 @@ def fold_of(folder: Path) -> tuple[dict[str, Any], str, int] | None:
     return settings, about["data"].get("content", ""), about["settings"]["fold"]
 
 
-def of_clips(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
-    """The arguments with which ``clips.load`` gives the clips of the first of some runs: its layout, and ``Settings.of_clips``.
+def clip_arguments(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
+    """The arguments with which ``clips.load`` gives the clips of the first of some runs: its ``Settings.clip_arguments``.
 
     An ensemble is represented by the first of its runs, if that is in the same outputs folder.
 
@@ -322,7 +322,7 @@ def of_clips(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
             folder, about = member, read_json(member / RESULT)
         if "settings" in about:
             settings = stored_settings(folder, about["settings"])
-            kept = {"layout": settings.layout} | settings.of_clips
+            kept = settings.clip_arguments
     return kept | ({"layout": layout or kept.get("layout", "imigue41")})
 
 

@@ -181,9 +181,9 @@ class Settings:
         return layouts.pair(layout) if self.persons == 2 else layout
 
     @property
-    def of_clips(self) -> dict[str, Any]:
-        """The settings that ``clips.load`` takes besides the layout: how clips are divided, and how many persons each has."""
-        return {name: getattr(self, name) for name in ("protocol", "folds", "fold", "persons")}
+    def clip_arguments(self) -> dict[str, Any]:
+        """The settings that ``clips.load`` takes: the layout, how clips are divided, and how many persons each has."""
+        return {name: getattr(self, name) for name in ("layout", "protocol", "folds", "fold", "persons")}
 
     @property
     def of_model(self) -> Model:

@@ -68,7 +68,7 @@ def finished(smoke_outputs, tmp_path_factory):
 def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, finished, tmp_path, model, capsys):
     settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model)).resolve()
     network = training.build(settings, len(smoke.classes), 0)
-    assert [name for name in networks.start(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
+    assert [name for name in networks.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
     kept = weights(finished / "runs" / model)
     assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
 
@@ -81,11 +81,11 @@ def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke
     settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
     beside = finished / "runs" / "new"
     network = training.build(settings, len(smoke.classes), 0)
-    joints = set(networks.start(network, settings, smoke.classes, 0, beside))
+    joints = set(networks.start_weights(network, settings, smoke.classes, 0, beside))
     assert anew <= joints
     assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) for name in joints)
     same = replace(settings, layout="imigue41")
-    classes = set(networks.start(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
+    classes = set(networks.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
     assert classes in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
 
 
@@ -94,7 +94,7 @@ def test_the_layout_of_the_same_number_of_joints_is_still_another_one(smoke, fin
     settings = replace(SMOKE, model="stgcn", layout="imigue22").resolve()
     run = fit(smoke_in("imigue22", smoke), finished, "stgcn22", model="stgcn", layout="imigue22")
     other = replace(settings, layout="imigue22_official", start_from=str(run))
-    anew = networks.start(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
+    anew = networks.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
     assert {"data_bn.weight", "edge_importance.0"} <= set(anew)
 
 
@@ -108,13 +108,13 @@ def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
     checkpoints.save_pyskl(model, tmp_path / "theirs.pth")
     settings = replace(SMOKE, start_from=str(tmp_path / "theirs.pth")).resolve()
     network = training.build(settings, len(smoke.classes), 0)
-    assert networks.start(network, settings, smoke.classes, 0, tmp_path / "new") == ()
+    assert networks.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") == ()
 
 
 def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished, tmp_path):
     torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
     settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
-    assert networks.start(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
+    assert networks.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished
 def test_what_cannot_be_started_from_is_refused(smoke, finished, start_from, message):
     settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs")).resolve()
     with pytest.raises((ValueError, DataError), match=message):
-        networks.start(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
+        networks.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
 
 
 def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, finished, tmp_path, monkeypatch, capsys):
@@ -208,7 +208,7 @@ def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own
     data = clips.load(path, str(layout), tmp_path, persons=2)
     for model in MODELS:
         run = fit(data, tmp_path, f"two-{model}", model=model, layout=str(layout), persons=2)
-        assert runs.of_clips([run])["persons"] == 2
+        assert runs.clip_arguments([run])["persons"] == 2
     with pytest.raises(ValueError, match=r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with"):
         fit(data, tmp_path, "one", layout=str(layout))
 
@@ -220,7 +220,7 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     for stream in ("joint", "limb"):
         for fold in range(4):
             settings = replace(SMOKE, stream=stream, layout=str(layout), protocol=LEAVE_ONE_OUT, fold=fold)
-            data = clips.load(path, str(layout), tmp_path, **settings.of_clips)
+            data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
             training.fit(data, settings, runs.folder(runs.name(settings, path), tmp_path), progress=quiet)
     names = [folder.name for folder in (tmp_path / "runs").iterdir()]
     assert f"own.pkl-posec3d-joint-stick-align-smoke-plain-epochs1-{LEAVE_ONE_OUT}-0-fold2" in names
@@ -228,7 +228,7 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     folds = runs.all_folds([one])
     assert [folder.name[-5:] for folder in folds] == ["fold0", "fold1", "fold2", "fold3"]
     plain = clips.load(path, str(layout), tmp_path)
-    ((name, joined),) = ensemble.gather(folds, [], "test", clips.load(path, outputs=tmp_path, **runs.of_clips(folds))).items()
+    ((name, joined),) = ensemble.gather(folds, [], "test", clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))).items()
     assert name.endswith(f"{LEAVE_ONE_OUT}-0")
     assert sorted(joined.ids) == sorted(plain.table["id"])
     shown = papermill.execute_notebook(
@@ -250,7 +250,7 @@ def test_folds_of_other_settings_or_clips_are_not_joined(own, tmp_path):
     path, layout = own
     for fold, changes in enumerate(({}, {"dropout": 0.5}, {})):
         settings = replace(SMOKE, layout=str(layout), folds=3, fold=fold, **changes)
-        data = clips.load(path, str(layout), tmp_path, **settings.of_clips)
+        data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
         training.fit(data, settings, runs.folder(f"fold{fold}", tmp_path), progress=quiet)
     assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold2"])] == ["fold0", "fold2"]
     assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold1"])] == ["fold1"]

@@ -116,7 +116,7 @@ def train(
     """
     rows = []
     for number, settings in enumerate(wanted, 1):
-        clips = clip_sets.load(data, settings.layout, outputs, **settings.of_clips)
+        clips = clip_sets.load(data, outputs=outputs, **settings.clip_arguments)
         folder = runs.folder(runs.name(settings, data), outputs)
         print(f"{number} of {len(wanted)}: {folder.name}" + (" (already finished)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
@@ -135,7 +135,7 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
     rows = []
     for _, run in table[table["stream"] != FUSED].drop_duplicates(["model", "stream", "layout"]).iterrows():
         model, settings = training.load_model(run["folder"])
-        some = clip_sets.load(data, settings.layout, outputs, **settings.of_clips).split("val")
+        some = clip_sets.load(data, outputs=outputs, **settings.clip_arguments).split("val")
         some = some.where(np.arange(min(clips, len(some))))
         training.predict(model, some, settings)
         began = time.perf_counter()

@@ -43,7 +43,7 @@ def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, 
         processes.launch(settings, devices, data, outputs, run, resume)
         return
     with world.first_alone():
-        clips = load(data, settings.layout, outputs, **settings.of_clips)
+        clips = load(data, outputs=outputs, **settings.clip_arguments)
     if world.rank == 0:
         print(left_out(clips))
     if world.rank == 0 and world.size > 1:

@@ -25,8 +25,7 @@ from . import checkpoint, distributed, processes
 from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, predict, seeded
-from .networks import start as start_weights
+from .networks import autocast, build, predict, seeded, start_weights
 
 MAX_GRADIENT_NORM = 40.0
 """Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""

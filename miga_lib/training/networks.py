@@ -40,7 +40,7 @@ def _network(settings: Settings, layout: Layout, classes: int, embedding_size: i
     )
 
 
-def start(network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path) -> tuple[str, ...]:
+def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path) -> tuple[str, ...]:
     """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
 
     Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of ST-GCN) are only taken where
