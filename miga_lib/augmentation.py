@@ -1,13 +1,14 @@
-"""Crop to the person, random resized crop and flip, on whole batches of keypoints.
+"""Crop to the person, random resized crop, flip, and ``AUGMENTATIONS``, on whole batches of keypoints.
 
 A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Crop and flip change the coordinates of the joints, before heatmaps are
 drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no random numbers: the caller passes numbers in [0, 1).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .layouts import Layout
@@ -18,6 +19,17 @@ ASPECT_RATIOS = (3 / 4, 4 / 3)
 """Smallest and largest width / height of a random resized crop, relative to that of its box."""
 LEAST_SIDE_PX = 10.0
 """The smallest box around a person: a smaller person is a false detection."""
+MAX_ANGLE = math.radians(15)
+MAX_STRETCH = 0.1
+"""Largest change of the width, and of the height, as a share of it."""
+MAX_SHEAR = 0.2
+"""Largest shift of x for each unit of y, and of y for each unit of x."""
+LEAST_FRAMES_SHARE = 0.75
+"""Smallest part of a clip that ``shorten`` keeps, as a share of its frames."""
+DROP_PROBABILITY = 0.1
+"""Probability with which a joint, a region or a frame is dropped."""
+NOISE_SHARE = 0.02
+"""Standard deviation of the noise of a joint with score 0, as a share of the longer side of the box around the person."""
 
 
 def crop_box(keypoints: Float[Tensor, "N T V 3"], margin: float = 0.25) -> Float[Tensor, "N 4"]:
@@ -100,3 +112,88 @@ def flip(keypoints: Float[Tensor, "N T V 3"], layout: Layout, flags: Bool[Tensor
     x, y, score = keypoints[:, :, list(layout.mirror)].split(1, dim=-1)
     mirrored = torch.cat([(width - 1 - x).where(score > 0, 0), y, score], dim=-1)
     return torch.where(flags[:, None, None, None], mirrored, keypoints)
+
+
+def rotate(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 1"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """Rotate each clip around the centre of its joints, by −15° to 15°."""
+    angle = MAX_ANGLE * (2 * uniform[:, 0] - 1)
+    cos, sin = angle.cos(), angle.sin()
+    return _transform(keypoints, torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2)))
+
+
+def stretch(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """Scale the width and the height of each clip, by 0.9 to 1.1 each.
+
+    A scale of both together, and a shift, would change nothing: networks get positions relative to the person's box or centre.
+    """
+    return _transform(keypoints, torch.diag_embed(1 + MAX_STRETCH * (2 * uniform - 1)))
+
+
+def shear(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """Shear each clip along x and along y, by −0.2 to 0.2."""
+    x, y = (MAX_SHEAR * (2 * uniform - 1)).T
+    one = torch.ones_like(x)
+    return _transform(keypoints, torch.stack([one, x, y, one], dim=1).unflatten(1, (2, 2)))
+
+
+def drop_joints(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N V"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """Each joint of a clip is missing in all frames, with a probability of 0.1."""
+    return keypoints * (uniform >= DROP_PROBABILITY)[:, None, :, None]
+
+
+def drop_regions(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N regions"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """All joints of a region of the layout, such as a hand, are missing in all frames, with a probability of 0.1 for each region."""
+    members = torch.zeros(len(layout.regions), len(layout.joints), device=keypoints.device)
+    for row, region in zip(members, layout.regions.values(), strict=True):
+        row[list(region)] = 1
+    dropped = (uniform < DROP_PROBABILITY).to(members.dtype) @ members > 0
+    # Of a clip that would lose everything, everything is kept.
+    dropped &= ~dropped.all(1, keepdim=True)
+    return keypoints * ~dropped[:, None, :, None]
+
+
+def drop_frames(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N T"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """All joints of a frame are missing, with a probability of 0.1 for each frame; the first frame is kept."""
+    kept = uniform >= DROP_PROBABILITY
+    kept[:, 0] = True
+    return keypoints * kept[:, :, None, None]
+
+
+def noise(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N numbers"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+    """Gaussian noise of each coordinate; its standard deviation falls from 2 % of the person's size at score 0 to 0 at score 1."""
+    boxes = crop_box(keypoints, margin=0.0)
+    size, score = (boxes[:, 2] - boxes[:, 0])[:, None, None, None], keypoints[..., 2:]
+    normal = torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)).reshape(*keypoints.shape[:3], 2)
+    moved = keypoints[..., :2] + NOISE_SHARE * size * (1 - score).clamp(0, 1) * normal
+    return torch.cat([moved.where(score > 0, 0), score], dim=-1)
+
+
+def shorten(frames: Int[Tensor, " N"], uniform: Float[Tensor, "N 2"]) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
+    """A random part of each clip, of 75 % to 100 % of its frames: its first frame, and its number of frames.
+
+    Resampled to the same length as before, the gesture starts earlier and is slower.
+    """
+    kept = (frames * (LEAST_FRAMES_SHARE + (1 - LEAST_FRAMES_SHARE) * uniform[:, 0])).ceil().long().clamp(min=1).minimum(frames)
+    first = ((frames - kept + 1) * uniform[:, 1]).long().minimum(frames - kept)
+    return first, kept
+
+
+AUGMENTATIONS: dict[str, tuple[Callable[[Tensor, Tensor, Layout], Tensor], Callable[[int, Layout], int]]] = {
+    "rotate": (rotate, lambda frames, layout: 1),
+    "stretch": (stretch, lambda frames, layout: 2),
+    "shear": (shear, lambda frames, layout: 2),
+    "noise": (noise, lambda frames, layout: 2 * frames * len(layout.joints)),
+    "drop_joints": (drop_joints, lambda frames, layout: len(layout.joints)),
+    "drop_regions": (drop_regions, lambda frames, layout: len(layout.regions)),
+    "drop_frames": (drop_frames, lambda frames, layout: frames),
+}
+"""Further augmentations of training clips of T frames, in the order in which they are applied, and the number of random numbers that
+each takes for a clip. ``shorten``, which comes before the frames are resampled, is the only one that is not here."""
+
+
+def _transform(keypoints: Float[Tensor, "N T V 3"], matrices: Float[Tensor, "N 2 2"]) -> Float[Tensor, "N T V 3"]:
+    """Each clip's positions times a matrix, measured from the mean position of its joints, which stays where it is."""
+    places, present = keypoints[..., :2], keypoints[..., 2:] > 0
+    center = (places * present).sum((1, 2), keepdim=True) / present.sum((1, 2), keepdim=True).clamp(min=1)
+    moved = center + torch.einsum("nij,ntvj->ntvi", matrices, places - center)
+    return torch.cat([moved.where(present, 0), keypoints[..., 2:]], dim=-1)

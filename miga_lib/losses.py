@@ -16,7 +16,8 @@ class Batch:
     """The arguments of a loss term: the network's output for N clips, and their classes.
 
     ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1. ``class_embeddings`` is (K, E), a row for
-    each class, from ``labels.embeddings``; it may be None where no term needs it.
+    each class, from ``labels.embeddings``; it may be None where no term needs it. ``adjustment`` (K,) is added to the logits in
+    cross-entropy, see there.
 
     Raises:
         ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the labels would wait for the
@@ -27,6 +28,8 @@ class Batch:
     embedding: Float[Tensor, "N E"]
     labels: Int[Tensor, " N"]
     class_embeddings: Float[Tensor, "K _"] | None = None  # any size, so that `semantic` can report a wrong one
+    adjustment: Float[Tensor, " K"] | float = 0.0
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.labels.is_cuda and (self.labels < 0).any():
@@ -36,8 +39,13 @@ class Batch:
 
 
 def cross_entropy(batch: Batch) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the classes, in nats."""
-    return functional.cross_entropy(batch.logits, batch.labels)
+    """Mean cross-entropy of the classes, in nats, of logits + adjustment.
+
+    With τ · log(share of each class in training) as the adjustment, a network learns logits that predict all classes as if they were
+    equally frequent: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, equation 10. τ = 1 is also the balanced softmax
+    of Ren et al., NeurIPS 2020.
+    """
+    return functional.cross_entropy(batch.logits + batch.adjustment, batch.labels, label_smoothing=batch.label_smoothing)
 
 
 def semantic(batch: Batch) -> Float[Tensor, ""]:

@@ -22,7 +22,7 @@ import pandas as pd
 from . import layouts
 from .clips import LEAVE_ONE_OUT, Clips, outputs_folder, terminal
 from .readers import limits
-from .settings import Settings
+from .settings import OPTIONS, Settings
 
 RESULT = "result.json"
 """The file that is written last: a run without it is not finished."""
@@ -51,6 +51,8 @@ def name(settings: Settings, data: str | Path = "synthetic") -> str:
     parts += [f"{name}{value:g}" for name, value in settings.differing().items()]
     parts += [f"from_{Path(settings.start_from).stem}"] if settings.start_from else []
     parts += [f"kept_learning_rate{settings.kept_learning_rate:g}"] if settings.kept_learning_rate else []
+    chosen = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) != getattr(Settings, name)}
+    parts += [f"{name}_{value}" if isinstance(value, str) else f"{name}{value:g}" for name, value in chosen.items()]
     parts += ["persons2"] if settings.persons == 2 else []
     parts += [settings.protocol] if settings.protocol else []
     parts += [f"folds{settings.folds}"] if settings.folds else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import alignment, layouts, losses
+from . import alignment, augmentation, layouts, losses
 from .layouts import Layout
 from .models import MODELS, Model
 
@@ -34,6 +34,8 @@ class Preset:
     test_batch_size: int = 32
     weight_decay: float = 3e-4
     momentum: float = 0.9
+    min_steps: int = 0
+    """The least number of optimiser steps of a run: on a small data set it has more epochs."""
 
 
 PRESETS = {
@@ -92,6 +94,29 @@ class Settings:
     """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random weights."""
     kept_learning_rate: float = 0.0
     """Initial learning rate of the weights that ``start_from`` gave; 0: that of the others."""
+    trained: str = "all"
+    """``head``: the weights of ``start_from`` are kept, only a new classifier is trained (cRT of Kang et al., ICLR 2020, with
+    ``sampling`` by class)."""
+    min_steps: int = 0
+    """The least number of optimiser steps: on a small data set there are more epochs. With 0, and where ``epochs`` is not set, the
+    preset's."""
+    warmup: float = 0.0
+    """Share of all steps in which the learning rate rises linearly from 0."""
+    weight_average: float = 0.0
+    """Decay of the exponential moving average of the weights, a value for each step; validation and test use the average. 0: none."""
+    patience: int = 0
+    """Training stops after so many epochs without a better validation top-1; 0: never."""
+    augment: str = ""
+    """Names of ``augmentation.AUGMENTATIONS``, and ``shorten``, joined by ``+``, such as ``rotate+drop_joints``."""
+    mixing: float = 0.0
+    """Mixup (Zhang et al., ICLR 2018): inputs and losses of two clips are averaged, with a weight from Beta(mixing, mixing); 0: none."""
+    label_smoothing: float = 0.0
+    """Share of the target probability that cross-entropy gives to all classes equally."""
+    logit_adjustment: float = 0.0
+    """τ of the logit-adjusted cross-entropy, see ``losses.cross_entropy``; 1 is the balanced softmax. 0: none."""
+    sampling: str = "clips"
+    """How training clips are drawn: each once an epoch (``clips``), or with replacement so that each class is equally likely
+    (``classes``), or likely as the square root of its number of clips (``square_root``)."""
 
     def __post_init__(self) -> None:
         of_model = f" for model {self.model!r}"
@@ -117,8 +142,13 @@ class Settings:
             raise ValueError(f"persons must be 1 or 2, got {self.persons!r}")
         if self.kept_learning_rate and not self.start_from:
             raise ValueError("kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too")
-        if self.dropout >= 1:
-            raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
+        if self.trained == "head" and not self.start_from:
+            raise ValueError("trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too")
+        for name in ("dropout", "warmup", "weight_average", "label_smoothing"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be below 1, got {getattr(self, name)!r}")
+        for name in filter(None, self.augment.split("+")):
+            check_choice("a name in augment", name, ["shorten", *augmentation.AUGMENTATIONS])
         if self.device != "auto" and not self.device.startswith(("cpu", "cuda")):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
             raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
@@ -162,11 +192,14 @@ class Settings:
         name = self.preset if self.preset != "auto" else "paper" if device.startswith("cuda") else "quick"
         precision = self.precision if self.precision != "auto" else _fast_precision(device)
         filled = {field: getattr(self, field) or value for field, value in self._defaults(name).items()}
+        if self.epochs:
+            filled["min_steps"] = self.min_steps
         return replace(self, preset=name, device=device, precision=precision, **filled)
 
     def differing(self) -> dict[str, Any]:
         """The numbers that differ from the preset, by name, of resolved settings."""
-        return {name: getattr(self, name) for name, value in self._defaults(self.preset).items() if getattr(self, name) != value}
+        defaults = self._defaults(self.preset)
+        return {name: getattr(self, name) for name, value in defaults.items() if getattr(self, name) not in (value, 0)}
 
     def _defaults(self, preset: str) -> dict[str, Any]:
         """The values that 0 stands for in a preset, by setting."""
@@ -191,6 +224,11 @@ class Settings:
         return MODELS[self.model]
 
     @property
+    def augmentations(self) -> tuple[str, ...]:
+        """The names in ``augment``, in the order in which they are applied."""
+        return tuple(name for name in ("shorten", *augmentation.AUGMENTATIONS) if name in self.augment.split("+"))
+
+    @property
     def test_size(self) -> int:
         """Side of a heatmap in test, in pixels; of resolved settings."""
         preset = PRESETS[self.preset]
@@ -207,9 +245,15 @@ CHOICES = {
     "preset": ("auto", *PRESETS),
     "precision": PRECISIONS,
     "strategy": layouts.STRATEGIES,
+    "trained": ("all", "head"),
+    "sampling": ("clips", "square_root", "classes"),
 }
 """Possible values of settings that have a fixed set of them."""
-IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay")
+OPTIONS = (
+    "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
+)  # fmt: skip
+"""Settings of the training that are switched off by default; a run's name shows those that are not."""
+IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay", "min_steps")
 """Settings whose preset value is the same for all models."""
 
 

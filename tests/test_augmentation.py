@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miga_lib import augmentation, heatmaps, layouts
+from miga_lib import augmentation, heatmaps, layouts, streams
 
 LAYOUT = layouts.get("imigue22")
 WINDOW_CUT = np.exp(-4.5)
@@ -132,3 +132,107 @@ def test_heatmaps_of_flipped_joints_are_flipped_heatmaps(seed):
 def test_flip_of_other_joints_is_an_error():
     with pytest.raises(ValueError, match=r"layout 'imigue22' has 22 joints, the keypoints have 41: `layouts.selection`"):
         augmentation.flip(torch.zeros(1, 2, 41, 3), LAYOUT, torch.tensor([True]), 56)
+
+
+def present(keypoints):
+    return keypoints[..., 2] > 0
+
+
+@pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
+def test_each_augmentation_keeps_clips_apart_and_missing_joints_missing(name):
+    augment, count = augmentation.AUGMENTATIONS[name]
+    keypoints, numbers = clips(1), torch.rand(3, count(4, LAYOUT), generator=torch.Generator().manual_seed(2))
+    changed = augment(keypoints, numbers, LAYOUT)
+    assert changed.shape == keypoints.shape
+    assert not torch.equal(changed, keypoints)
+    assert (changed[~present(keypoints)] == 0).all()
+    assert (changed[~present(changed)] == 0).all()
+    assert torch.equal(changed[..., 2], keypoints[..., 2].where(present(changed), 0))
+    torch.testing.assert_close(augment(keypoints[1:2], numbers[1:2], LAYOUT), changed[1:2])
+
+
+def test_rotation_of_a_clip_worked_by_hand():
+    # Around (10, 10), by 15°: the joint 6 px to the right goes to 6 (cos 15°, sin 15°), the others likewise.
+    keypoints = torch.tensor([[[[16.0, 10.0, 0.5], [4.0, 10.0, 1.0]], [[10.0, 10.0, 1.0], [0.0, 0.0, 0.0]]]])
+    rotated = augmentation.rotate(keypoints, torch.tensor([[1.0]]), layouts.get("imigue22"))
+    x, y = 6 * np.cos(np.pi / 12), 6 * np.sin(np.pi / 12)
+    expected = [[[10 + x, 10 + y, 0.5], [10 - x, 10 - y, 1.0]], [[10.0, 10.0, 1.0], [0.0, 0.0, 0.0]]]
+    torch.testing.assert_close(rotated, torch.tensor([expected], dtype=torch.float32))
+
+
+def test_stretch_and_shear_worked_by_hand():
+    keypoints = torch.tensor([[[[20.0, 0.0, 1.0], [0.0, 40.0, 1.0]]]])  # (±10, ∓20) around (10, 20)
+    wide = augmentation.stretch(keypoints, torch.tensor([[1.0, 0.0]]), LAYOUT)
+    torch.testing.assert_close(wide[0, 0, :, :2], torch.tensor([[21.0, 2.0], [-1.0, 38.0]]))
+    # x + 0.2 y and y − 0.2 x: (10, −20) → (6, −22).
+    sheared = augmentation.shear(keypoints, torch.tensor([[1.0, 0.0]]), LAYOUT)
+    torch.testing.assert_close(sheared[0, 0, :, :2], torch.tensor([[16.0, -2.0], [4.0, 42.0]]))
+
+
+@pytest.mark.parametrize("name", ["rotate", "stretch", "shear", "noise"])
+def test_random_numbers_in_the_middle_change_nothing(name):
+    augment, count = augmentation.AUGMENTATIONS[name]
+    torch.testing.assert_close(augment(clips(), torch.full((3, count(4, LAYOUT)), 0.5), LAYOUT), clips(), atol=1e-3, rtol=0)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.floats(0, 1, width=32))
+def test_a_rotation_keeps_all_distances(seed, number):
+    keypoints = clips(seed, missing=0.0)
+    rotated = augmentation.rotate(keypoints, torch.full((3, 1), number), LAYOUT)
+    before, after = (torch.cdist(of[..., :2].flatten(1, 2).double(), of[..., :2].flatten(1, 2).double()) for of in (keypoints, rotated))
+    torch.testing.assert_close(before, after, atol=1e-2, rtol=0)
+
+
+def test_shift_and_scale_would_change_no_input():
+    """Why there is no augmentation of that kind."""
+    moved = clips()
+    moved[..., :2] = (1.3 * moved[..., :2] + 40).where(present(moved)[..., None], 0)
+    boxes = [augmentation.crop_box(of) for of in (clips(), moved)]
+    pixels = [augmentation.to_pixels(of, box, (56, 56)) for of, box in zip((clips(), moved), boxes, strict=True)]
+    torch.testing.assert_close(*pixels, atol=1e-2, rtol=0)
+    torch.testing.assert_close(*(streams.joint_graph(of, LAYOUT) for of in (clips(), moved)), atol=1e-3, rtol=0)
+
+
+def test_dropped_joints_regions_and_frames():
+    keypoints = clips(missing=0.0)
+    numbers = torch.full((3, 22), 0.5)
+    numbers[1, [3, 7]] = 0.05
+    dropped = augmentation.drop_joints(keypoints, numbers, LAYOUT)
+    assert [present(dropped)[n].all(0).logical_not().nonzero().flatten().tolist() for n in range(3)] == [[], [3, 7], []]
+
+    names = list(LAYOUT.regions)
+    numbers = torch.full((3, len(names)), 0.5)
+    numbers[2, 0] = 0.0
+    dropped = augmentation.drop_regions(keypoints, numbers, LAYOUT)
+    assert present(dropped)[2].any(0).logical_not().nonzero().flatten().tolist() == sorted(LAYOUT.regions[names[0]])
+    assert torch.equal(dropped[:2], keypoints[:2])
+    assert torch.equal(augmentation.drop_regions(keypoints, torch.zeros(3, len(names)), LAYOUT)[0, :, 0], keypoints[0, :, 0])
+
+    dropped = augmentation.drop_frames(keypoints, torch.tensor([[0.0, 0.05, 0.5, 0.1]]).expand(3, -1), LAYOUT)
+    assert present(dropped)[0].all(1).tolist() == [True, False, True, True]
+
+
+def test_noise_falls_with_the_score_and_has_the_documented_size():
+    keypoints = torch.zeros(1, 2000, 3, 3)
+    keypoints[0, :, 0] = torch.tensor([0.0, 0.0, 1.0])
+    keypoints[0, :, 1] = torch.tensor([100.0, 30.0, 0.5])
+    keypoints[0, :, 2] = torch.tensor([50.0, 20.0, 1e-6])
+    moved = augmentation.noise(keypoints, torch.rand(1, 2 * 2000 * 3, generator=torch.Generator().manual_seed(0)), LAYOUT)
+    assert torch.equal(moved[0, :, 0], keypoints[0, :, 0])
+    # 2 % of 100 px at score 0, half of that at 0.5.
+    assert (moved - keypoints)[0, :, 1:, :2].std((0, 2)).tolist() == pytest.approx([1.0, 2.0], rel=0.05)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_shortened_clips_stay_inside_their_clip(frames, share, place):
+    first, kept = augmentation.shorten(torch.tensor([frames]), torch.tensor([[share, place]]))
+    assert 0 <= first.item() <= first.item() + kept.item() - 1 < frames
+    assert kept.item() >= 0.75 * frames
+
+
+def test_shortened_clip_worked_by_hand():
+    # 100 frames: 75 % + 25 % · 0.4 are 85, the first one the 8th of 16 possible ones.
+    first, kept = augmentation.shorten(torch.tensor([100]), torch.tensor([[0.4, 0.5]]))
+    assert (first.item(), kept.item()) == (8, 85)

@@ -69,3 +69,27 @@ def test_the_first_stage_computes_each_frame_once(smoke):
     assert frames.shape == (3 * PRESET.segment_clips, PRESET.frames)
     assert frames.unique().tolist() == list(range(maps.shape[2])), "every frame drawn is used, and none twice"
     assert maps.shape[2] <= int(inputs.frames[rows].sum())
+
+
+EVERY = "+".join(["shorten", *augmentation.AUGMENTATIONS])
+
+
+@pytest.mark.parametrize("name", EVERY.split("+"))
+def test_each_further_augmentation_changes_training_and_not_test(smoke, name):
+    clips, rows = smoke.split("train"), torch.tensor([5, 2])
+    plain, augmented = Inputs(clips, SMOKE), Inputs(clips, replace(SMOKE, augment=name))
+    assert not torch.equal(augmented.training(rows, 0), plain.training(rows, 0))
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(augmented.views(rows), plain.views(rows), strict=True))
+
+
+def test_all_augmentations_together_depend_on_seed_epoch_and_clip_only(smoke):
+    inputs = Inputs(smoke.split("train"), replace(SMOKE, augment=EVERY))
+    together = inputs.training(torch.tensor([5, 2, 7]), epoch=3)
+    torch.testing.assert_close(inputs.training(torch.tensor([2]), epoch=3), together[1:2])
+    assert not torch.equal(inputs.training(torch.tensor([2]), epoch=4), together[1:2])
+
+
+def test_the_order_of_the_names_does_not_matter(smoke):
+    rows, clips = torch.tensor([1]), smoke.split("train")
+    both = [Inputs(clips, replace(SMOKE, augment=names)).training(rows, 0) for names in ("noise+rotate", "rotate+noise")]
+    assert torch.equal(*both)

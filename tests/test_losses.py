@@ -90,3 +90,15 @@ def test_missing_or_wrong_class_embeddings_are_refused(batch):
         total(batch | {"class_embeddings": None})
     with pytest.raises(ValueError, match="predicts embeddings of 0 values and the class embeddings have 3; build it with"):
         total(batch | {"embedding": torch.empty(5, 0)})
+
+
+def test_adjusted_logits_worked_by_hand():
+    # Equal logits, classes with shares 3/4 and 1/4: the softmax is the shares, so a clip of the rare class costs ln 4.
+    batch = losses.Batch(torch.zeros(1, 2), torch.zeros(1, 0), torch.tensor([1]), adjustment=torch.tensor([0.75, 0.25]).log())
+    assert losses.cross_entropy(batch).item() == pytest.approx(math.log(4))
+
+
+def test_smoothed_labels_worked_by_hand():
+    # 0.8 + 0.2 / 2 for the true class and 0.1 for the other: −0.9 ln p − 0.1 ln (1 − p) with p = 3/4.
+    batch = losses.Batch(torch.tensor([[math.log(3), 0.0]]), torch.zeros(1, 0), torch.tensor([0]), label_smoothing=0.2)
+    assert losses.cross_entropy(batch).item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))

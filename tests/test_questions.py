@@ -112,6 +112,36 @@ def test_partitions_and_the_official_graph_are_for_stgcn_alone():
     assert len(only) == 2
 
 
+def test_any_other_setting_can_be_a_question():
+    options = {"augment": ["", "rotate", "noise"], "mixing": [0.0, 0.2]}
+    wanted = grid(options=options)
+    assert len(wanted) == 9 + 2 * 3
+    assert [settings.augment for settings in wanted if settings.model == "stgcn"].count("rotate") == 1
+    asked = questions.of_options(options)
+    assert [question.claim for question in asked] == [
+        "augment rotate is better than none", "augment noise is better than none", "mixing 0.2 is better than none"
+    ]  # fmt: skip
+    assert asked[0].sides == ("rotate", "none")
+    rows = [run(made(0.5, 1), augment=name) for name in ("", "rotate")]
+    assert len(questions.pair(asked[0], pd.DataFrame(rows))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augmnt": ["", "rotate"]}, "a name in options must be one of .*augment, .*, got 'augmnt'"),
+        ({"layout": ["imigue41"]}, "a name in options must be one of"),
+        ({"seed": [1, 2]}, "a name in options must be one of"),
+        ({"augment": "rotate"}, r"options\['augment'\] must be a list of values, the base first, got 'rotate'"),
+        ({"mixing": []}, "mixing must have at least one value to compare, got none"),
+        ({"mixing": [0.0, "0.2"]}, r"more\['mixing'\] must be float, got '0.2' \(str\)"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        grid(options=options)
+
+
 def test_an_empty_list_is_refused():
     with pytest.raises(ValueError, match="temporal must have at least one value to compare, got none"):
         grid(temporals=[])

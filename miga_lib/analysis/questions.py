@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .. import clips as clip_sets
 from .. import ensemble, metrics, predictions, runs, training
 from ..models import MODELS
-from ..settings import Settings
+from ..settings import Settings, check_choice
 from ..training.inputs import Inputs
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -31,6 +32,9 @@ FUSED = "joint+limb"
 """The ``stream`` of a joint and a limb run that were fused with equal weights."""
 MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
 """The settings that must be the same in both runs of a pair, except for those that the question is about."""
+
+GIVEN = ("model", "stream", "preset", "epochs", "seed", "protocol")
+"""Settings that ``grid`` takes besides its lists."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Question:
     @property
     def sides(self) -> tuple[str, str]:
         """A short name for each side."""
-        better, worse = (", ".join(f"{value}" for value in side.values()) for side in (self.better, self.worse))
+        better, worse = (", ".join(f"{value}" or "none" for value in side.values()) for side in (self.better, self.worse))
         return better, worse
 
 
@@ -75,12 +79,16 @@ def grid(
     epochs: int = 0,
     full: bool = False,
     protocol: str = "",
+    options: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> list[Settings]:
     """The settings of all runs to train. All runs of the first seed come first, so that there is an early answer.
 
     The first entry of each list is the base. Runs differ from the base in one setting; with ``full``, all combinations are trained. A
     model with a limb stream is trained on it too, for the ensemble. Partition strategies and the graph of ``imigue22_official`` are
     only for models that take a graph: joint heatmaps do not depend on the limbs.
+
+    Args:
+        options: lists of values of any other settings, by name, such as ``{"augment": ["", "rotate"]}``.
 
     Raises:
         ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
@@ -91,6 +99,11 @@ def grid(
         "semantic_weight": [SEMANTIC_WEIGHT * wanted for wanted in semantic],
         "strategy": strategies,
     }
+    for name, values in options.items():
+        check_choice("a name in options", name, [one for one in MATCHED_SETTINGS if one not in {*factors, *GIVEN}])
+        if not isinstance(values, list | tuple):
+            raise ValueError(f"options[{name!r}] must be a list of values, the base first, got {values!r:.100}")
+    factors |= options
     if empty := [name for name, values in {"models": models, "seeds": seeds, **factors}.items() if not len(values)]:
         raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
     wanted = []
@@ -101,7 +114,9 @@ def grid(
         if (len(changed) > 1 and not full) or (of_graph and MODELS[model].input != "graph"):
             continue
         both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
-        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, protocol=protocol, **chosen) for stream in both]
+        more = {name: chosen.pop(name) for name in options}
+        common = {"model": model, "preset": preset, "epochs": epochs, "seed": seed, "protocol": protocol, **chosen, "more": more}
+        wanted += [Settings.choose({**common, "stream": stream}) for stream in both]
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
@@ -120,7 +135,9 @@ def train(
         folder = runs.folder(runs.name(settings, data), outputs)
         print(f"{number} of {len(wanted)}: {folder.name}" + (" (already finished)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
-        rows.append({**result["settings"], "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
+        # A run of an earlier version lacks the settings that were added since.
+        known = {field.name: field.default for field in fields(Settings)} | result["settings"]
+        rows.append({**known, "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
     return pd.DataFrame(rows)
 
 
@@ -163,9 +180,22 @@ def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     return pd.concat([table, fused[table.columns]], ignore_index=True)
 
 
-def answer_all(table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """The answers to all of ``QUESTIONS`` that these runs can answer, a row each; see ``answer``. Raises ValueError if there are none."""
-    answers = [found for question in QUESTIONS if (found := answer(question, table, groups))]
+def of_options(options: Mapping[str, Sequence[Any]]) -> list[Question]:
+    """The question of each value in the ``options`` of ``grid``: is it better than the first value in its list?"""
+    return [
+        Question(f"{name} {value} is better than {base or 'none'}", {name: value}, {name: base})
+        for name, (base, *values) in options.items()
+        for value in values
+    ]
+
+
+def answer_all(table: pd.DataFrame, groups: pd.Series, options: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> pd.DataFrame:
+    """The answers to all of ``QUESTIONS`` and ``of_options`` that these runs can answer, a row each; see ``answer``.
+
+    Raises:
+        ValueError: there are none.
+    """
+    answers = [found for question in (*QUESTIONS, *of_options(options)) if (found := answer(question, table, groups))]
     if not answers:
         raise ValueError("no two of these runs differ as one of the questions asks; give other values (`questions.QUESTIONS` lists them)")
     return pd.DataFrame(answers)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from .. import losses, runs
 from ..readers import limits
@@ -24,6 +25,8 @@ class State:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    average: AveragedModel | None = None
+    """The moving average of the weights, with ``weight_average``."""
     epoch: int = 0
     """Number of finished epochs."""
     step: int = 0
@@ -44,6 +47,17 @@ class State:
     def __post_init__(self) -> None:
         self.sums = dict.fromkeys(("loss", *losses.TERMS), 0.0) | self.sums
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights, if there is one."""
+        return self.average.module if self.average else self.model
+
+    @property
+    def epochs_without_gain(self) -> int:
+        """Number of epochs since the best one."""
+        accuracies = [row["val_top1"] for row in self.rows]
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+
     def end_epoch(self, row: dict[str, float]) -> bool:
         """End the current epoch with its row of metrics. Returns whether it is the best on validation so far.
 
@@ -59,6 +73,7 @@ class State:
         """Write a complete checkpoint. Raises OSError where that fails; an older checkpoint then stays as it was."""
         position = {name: getattr(self, name) for name in POSITION}
         weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        weights |= {"average": self.average.state_dict()} if self.average else {}
         buffer = io.BytesIO()
         torch.save({"version": VERSION, **weights, "position": position}, buffer)
         runs.write_bytes(path, buffer.getvalue())
@@ -68,6 +83,8 @@ class State:
         """Resume from a checkpoint that ``read`` returned. The sum of a loss term that is not in the checkpoint starts at 0."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if self.average:
+            self.average.load_state_dict(checkpoint["average"])
         position = dict(checkpoint["position"])
         if checkpoint.get("version", 1) == 1:
             position["sums"] = dict(zip(SUMS_OF_VERSION_1, position["sums"], strict=True))

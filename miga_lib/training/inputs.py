@@ -4,7 +4,7 @@ All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip.
 the epoch and the clip.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -37,7 +37,7 @@ class Inputs:
         """Augmented inputs of some clips; the same clip in the same epoch always gives the same input."""
         columns = 5 + alignment.draws(self.settings.temporal, self.settings.frames)
         draws = uniform(len(self), columns, self.settings.seed, epoch)[rows].to(self.settings.device)
-        keypoints = self._resample(rows, draws[:, 5:])
+        keypoints = self._resample(rows, draws[:, 5:], epoch)
         boxes = augmentation.crop_box(keypoints)
         if self.model.input == "heatmaps":
             boxes = augmentation.random_resized_crop(boxes, draws[:, :4])
@@ -83,9 +83,22 @@ class Inputs:
             count += len(own)
         return torch.cat(pixels, dim=1), torch.cat(views)
 
-    def _resample(self, rows: Tensor, draws: Tensor | None) -> Tensor:
-        starts, frames = self.starts[rows], self.frames[rows]
-        return alignment.resample(self.keypoints, starts, frames, self.settings.frames, self.settings.temporal, draws)
+    def _resample(self, rows: Tensor, draws: Tensor | None, epoch: int | None = None) -> Tensor:
+        """Clips of T frames; with an epoch, with the augmentations of the settings."""
+        settings, starts, frames = self.settings, self.starts[rows], self.frames[rows]
+        names = () if epoch is None else settings.augmentations
+        steps = [augmentation.AUGMENTATIONS[name] for name in names if name != "shorten"]
+        counts = [2, *(count(settings.frames, self.layout) for _, count in steps)]
+        numbers: Sequence[Tensor] = ()
+        if names:
+            numbers = uniform(len(self), sum(counts), settings.seed, epoch, 2)[rows].to(starts.device).split(counts, dim=1)
+        if "shorten" in names:
+            first, frames = augmentation.shorten(frames, numbers[0])
+            starts = starts + first
+        keypoints = alignment.resample(self.keypoints, starts, frames, settings.frames, settings.temporal, draws)
+        for (augment, _), of_step in zip(steps, numbers[1:], strict=True):
+            keypoints = augment(keypoints, of_step, self.layout)
+        return keypoints
 
     def _tensor(self, pixels: Tensor, side: int, mirrored: Tensor) -> Tensor:
         pixels = augmentation.flip(pixels, self.layout, mirrored, width=side)

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .. import labels, layouts, losses, metrics, runs
 from ..clips import Clips
@@ -62,6 +63,9 @@ class Task:
     inputs: Inputs
     """The training clips."""
     class_embeddings: Float[Tensor, "K E"]
+    adjustment: Float[Tensor, " K"]
+    """What cross-entropy adds to the logits, see ``losses.cross_entropy``."""
+    epochs: int
     network: nn.Module
     """The model; wrapped where several processes train it."""
     compiled: Callable[..., tuple[Tensor, Tensor]]
@@ -140,7 +144,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
         if finished := world.from_first(_prepare, run, settings, clips, resume):
             return finished
         task, state = start(clips, settings, run, world, progress, interrupted)
-        while state.epoch < settings.epochs:
+        while state.epoch < task.epochs and not (settings.patience and state.epochs_without_gain >= settings.patience):
             _train_epoch(task, state)
             _validate(task, state, clips.split("val"))
         return _finish(task, state, clips)
@@ -149,13 +153,13 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
 def _train_epoch(task: Task, state: State) -> None:
     """The remaining steps of an epoch: forward, backward, settle the previous step, update, save where that is due."""
     settings, world = task.settings, task.world
-    order = batches(len(task.inputs), settings, state.epoch)
-    task.network.train()
+    order = batches(task.inputs.labels, settings, state.epoch)
+    task.network.train(settings.trained == "all")
     pending: Pending | None = None
     while state.step < len(order):
         began, batch = time.monotonic(), order[state.step]
         for group in state.optimizer.param_groups:
-            group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / settings.epochs)
+            group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
         torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
 
         rows = world.share(batch)
@@ -170,6 +174,8 @@ def _train_epoch(task: Task, state: State) -> None:
         # The previous step is only waited for now, when the GPU already has this step to compute.
         stop, save = pending.settle(task, state, *requested) if pending else (False, False)
         state.optimizer.step()
+        if state.average:
+            state.average.update_parameters(state.model)
         values = torch.stack([*(value.detach() * len(rows) for value in parts.values()), gradient_norm])
         pending = Pending(values, task.inputs.ids[batch], len(order))
         state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
@@ -184,11 +190,22 @@ def _train_epoch(task: Task, state: State) -> None:
 
 
 def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: Callable[..., tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """The loss of some training clips, and its terms."""
-    with autocast(task.settings):
-        logits, embedding = network(task.inputs.training(rows, epoch))
-    batch = losses.Batch(logits.float(), embedding.float(), task.inputs.labels[rows], task.class_embeddings)
-    return losses.total(batch, task.settings.weights)
+    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with another one of them."""
+    settings, inputs, classes = task.settings, task.inputs.training(rows, epoch), task.inputs.labels[rows]
+    share = torch.distributions.Beta(settings.mixing, settings.mixing).sample().item() if settings.mixing else 1.0
+    with autocast(settings):
+        logits, embedding = network(share * inputs + (1 - share) * inputs.roll(1, 0) if settings.mixing else inputs)
+
+    def parts(classes: Tensor) -> dict[str, Tensor]:
+        output = logits.float(), embedding.float()
+        batch = losses.Batch(*output, classes, task.class_embeddings, task.adjustment, settings.label_smoothing)
+        return losses.total(batch, settings.weights)
+
+    own = parts(classes)
+    if not settings.mixing:
+        return own
+    other = parts(classes.roll(1))
+    return {name: share * value + (1 - share) * other[name] for name, value in own.items()}
 
 
 def start(
@@ -205,7 +222,8 @@ def start(
         raise ValueError("the class of every validation clip is unknown, so no epoch can be chosen; give data with labels in split val")
     if twice := sorted({name for name in clips.classes if clips.classes.count(name) > 1}):
         raise ValueError(f"class names must differ, {twice[0]!r} is there more than once; correct the names of the classes in the data")
-    if (smallest := min(len(rows) for rows in batches(len(inputs), settings, 0))) < world.size:
+    steps = batches(inputs.labels, settings, 0)
+    if (smallest := min(len(rows) for rows in steps)) < world.size:
         raise ValueError(f"a step of {smallest} clips cannot be shared by {world.size} processes; use fewer, or a larger batch_size")
     class_embeddings = _class_embeddings(clips, settings)
     model = build(settings, len(clips.classes), class_embeddings.shape[1])
@@ -217,17 +235,31 @@ def start(
         anew = start_weights(model, settings, clips.classes, class_embeddings.shape[1], run)
         if world.rank == 0:
             print(f"Started from {settings.start_from}. Initialised anew: {', '.join(anew) or 'nothing'}.", flush=True)
-    state = State(model, _optimizer(model, settings, anew), anew=anew)
+    state = State(model, _optimizer(model, settings, anew), _average(model, settings), anew=anew)
     if kept:
         state.restore(kept)
+    counts = inputs.labels.bincount(minlength=len(clips.classes)).clamp(min=1)
     task = Task(
-        settings, run, world, inputs, class_embeddings, network, compiled, progress if world.rank == 0 else _report_nothing, interrupted
+        settings=settings,
+        run=run,
+        world=world,
+        inputs=inputs,
+        class_embeddings=class_embeddings,
+        adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
+        epochs=max(settings.epochs, math.ceil(settings.min_steps / len(steps))),
+        network=network,
+        compiled=compiled,
+        progress=progress if world.rank == 0 else _report_nothing,
+        interrupted=interrupted,
     )
     return task, state
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
     """SGD; with ``kept_learning_rate``, the weights that ``start_from`` gave have that share of the learning rate of the others."""
+    if settings.trained == "head":
+        for name, weights in model.named_parameters():
+            weights.requires_grad_(name in anew)
     groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "share": 1.0}]
     if settings.kept_learning_rate:
         new, kept = ([of for name, of in model.named_parameters() if (name in anew) == wanted] for wanted in (True, False))
@@ -235,6 +267,12 @@ def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> t
         groups = [{"params": parameters, "share": share} for parameters, share in shares if parameters]
     momentum = PRESETS[settings.preset].momentum
     return torch.optim.SGD(groups, settings.learning_rate, momentum=momentum, weight_decay=settings.weight_decay)
+
+
+def _average(model: nn.Module, settings: Settings) -> AveragedModel | None:
+    """The exponential moving average of all weights and of batch norm's statistics."""
+    decay = settings.weight_average
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
 
 
 def _with_embeddings(settings: Settings, clips: Clips, world: World) -> Settings:
@@ -251,7 +289,7 @@ def _with_embeddings(settings: Settings, clips: Clips, world: World) -> Settings
 
 def _validate(task: Task, state: State, clips: Clips) -> None:
     """The end of an epoch: scores of the validation clips, a row of metrics, checkpoints."""
-    scores = metrics.scores(predict(state.model, clips, task.settings, task.world))
+    scores = metrics.scores(predict(state.evaluated, clips, task.settings, task.world))
     row = {"epoch": state.epoch + 1, **{name: total / len(task.inputs) for name, total in state.sums.items()}}
     row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
     row |= {"learning_rate": state.optimizer.param_groups[0]["lr"], "seconds": round(state.seconds, 2)}
@@ -259,7 +297,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     improved = state.end_epoch(row)
     if task.world.rank == 0:
         if improved:
-            state.save(task.run / "best.ckpt")
+            replace(state, model=state.evaluated, average=None).save(task.run / "best.ckpt")
         runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
         state.save(task.run / "last.ckpt")
     task.progress(position | row)
@@ -332,9 +370,19 @@ def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[
     return None
 
 
-def batches(count: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
-    """The rows of each training batch of an epoch: every clip once, in a new order in each epoch."""
-    order = uniform(1, count, settings.seed, epoch, 1)[0].argsort()
+def batches(classes: Int[Tensor, " N"], settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
+    """The rows of each training batch of an epoch, drawn as ``settings.sampling`` says, in a new order in each epoch.
+
+    Args:
+        classes: the class of each training clip.
+    """
+    numbers = uniform(1, len(classes), settings.seed, epoch, 1)[0]
+    if settings.sampling == "clips":
+        order = numbers.argsort()
+    else:
+        counts = classes.cpu().bincount()[classes.cpu()].double()
+        limits = counts.pow(-1 if settings.sampling == "classes" else -0.5).cumsum(0)
+        order = torch.searchsorted(limits / limits[-1], numbers.double(), right=True)
     parts = list(order.split(settings.batch_size))
     if len(parts) > 1 and len(parts[-1]) < settings.batch_size / 2:  # batch norm of a few clips is inaccurate
         parts[-2:] = [torch.cat(parts[-2:])]
@@ -342,8 +390,11 @@ def batches(count: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"
 
 
 def learning_rate(settings: Settings, done: float) -> float:
-    """The learning rate by cosine annealing, from the initial one to 0; ``done`` is the share of all steps that are finished."""
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    """The learning rate by cosine annealing, from the initial one to 0; ``done`` is the share of all steps that are finished.
+
+    During ``settings.warmup`` it is multiplied by a factor that rises from 0 to 1.
+    """
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done)) * (min(1.0, done / settings.warmup) if settings.warmup else 1.0)
 
 
 def left_out(clips: Clips) -> str:
@@ -378,7 +429,7 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
 
 def _position(task: Task, state: State, steps: int) -> dict[str, int]:
     """The position of the run, as ``progress`` gets it."""
-    return {"epoch": state.epoch + 1, "epochs": task.settings.epochs, "step": state.step, "steps": steps}
+    return {"epoch": state.epoch + 1, "epochs": task.epochs, "step": state.step, "steps": steps}
 
 
 def _report_nothing(row: dict[str, Any]) -> None:

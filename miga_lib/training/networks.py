@@ -72,7 +72,7 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         skeletons = [(one.skeleton.joints, one.skeleton.limbs, one.stream) for one in (before, settings)]
         if skeletons[0] != skeletons[1]:
             differing |= _depending(settings, len(classes), embedding_size, on="joints")
-        if about["data"]["classes"] != list(classes):
+        if about["data"]["classes"] != list(classes) or settings.trained == "head":
             differing |= _depending(settings, len(classes), embedding_size, on="classes")
     weights = checkpoints.fitting(folder / "best.ckpt" if folder else given, network, differing)
     network.load_state_dict(weights, strict=False)

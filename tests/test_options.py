@@ -1,0 +1,174 @@
+"""The options of training that are off by default: what each does, and that a run with all of them resumes to the same bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from miga_lib import augmentation, metrics, runs, training
+from miga_lib.settings import PRESETS, Settings
+from miga_lib.training import checkpoint, loop
+from miga_lib.training.distributed import World
+
+pytestmark = pytest.mark.slow
+
+SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
+EVERY = replace(
+    SMOKE,
+    augment="+".join(["shorten", *augmentation.AUGMENTATIONS]),
+    mixing=0.2,
+    label_smoothing=0.1,
+    logit_adjustment=1.0,
+    sampling="square_root",
+    warmup=0.3,
+    weight_average=0.8,
+    min_steps=9,
+    patience=9,
+)
+
+
+def quiet(row):
+    """Progress that reports nothing."""
+
+
+def start(clips, settings, run):
+    return loop.start(clips, settings.resolve(), run, World(), quiet, lambda: False)
+
+
+def weights(run, name="best.ckpt"):
+    return checkpoint.read(run / name)["model"]
+
+
+def test_a_run_with_every_option_resumes_to_the_same_bits(smoke, tmp_path):
+    training.fit(smoke, EVERY, tmp_path / "straight", progress=quiet)
+
+    def stop(row):
+        if (row["epoch"], row["step"]) == (2, 2) and "val_top1" not in row:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        training.fit(smoke, EVERY, tmp_path / "stopped", progress=stop)
+    training.fit(smoke, EVERY, tmp_path / "stopped", progress=quiet)
+    for name in ("best.ckpt", "last.ckpt"):
+        one, other = (weights(tmp_path / run, name) for run in ("straight", "stopped"))
+        assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+    one, other = (checkpoint.read(tmp_path / run / "last.ckpt")["average"] for run in ("straight", "stopped"))
+    assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+
+
+def test_the_name_of_a_run_shows_its_options():
+    assert runs.name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
+    some = replace(SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500)
+    assert runs.name(some).endswith("-smoke-plain-min_steps500-weight_average0.9-augment_rotate+noise-sampling_classes-0")
+
+
+def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
+    task, _ = start(smoke, SMOKE, tmp_path)
+    assert task.epochs == PRESETS["smoke"].epochs == 2
+    steps = len(training.batches(task.inputs.labels, SMOKE.resolve(), 0))
+    for wanted, epochs in ((2 * steps, 2), (2 * steps + 1, 3), (7 * steps, 7)):
+        assert start(smoke, replace(SMOKE, min_steps=wanted), tmp_path)[0].epochs == epochs
+
+
+def test_epochs_that_are_set_switch_off_the_presets_least_steps(monkeypatch):
+    monkeypatch.setitem(PRESETS, "smoke", replace(PRESETS["smoke"], min_steps=100))
+    assert SMOKE.resolve().min_steps == 100
+    chosen = replace(SMOKE, epochs=3).resolve()
+    assert (chosen.epochs, chosen.min_steps) == (3, 0)
+    assert "min_steps" not in runs.name(replace(SMOKE, epochs=3))
+    assert SMOKE.resolve().resolve() == SMOKE.resolve().resolve().resolve()
+
+
+def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):
+    accuracies = iter([0.2, 0.5, 0.5, 0.4, 0.9])
+    real = metrics.scores
+    monkeypatch.setattr(loop.metrics, "scores", lambda of: real(of) | {"top1": next(accuracies, 0.0)})
+    result = training.fit(smoke, replace(SMOKE, epochs=20, patience=2), tmp_path, progress=quiet)
+    assert pd.read_csv(tmp_path / "metrics.csv")["val_top1"].tolist() == [0.2, 0.5, 0.5, 0.4]
+    assert result["best_epoch"] == 2
+
+
+def test_the_average_of_the_weights_is_what_is_evaluated(smoke, tmp_path):
+    """By hand: the average starts as the weights after the first step, then moves by a fifth of the difference in each step."""
+    settings = replace(SMOKE, weight_average=0.8, epochs=1).resolve()
+    seen = []
+    task, state = start(smoke, settings, tmp_path)
+    name = "fc_cls.weight"
+    step = state.optimizer.step
+    state.optimizer.step = lambda: (step(), seen.append(state.model.state_dict()[name].clone()))[0]
+    loop._train_epoch(task, state)
+    expected = seen[0]
+    for tensor in seen[1:]:
+        expected = 0.8 * expected + 0.2 * tensor
+    assert len(seen) > 1
+    torch.testing.assert_close(state.evaluated.state_dict()[name], expected)
+    training.fit(smoke, settings, tmp_path / "run", progress=quiet)
+    torch.testing.assert_close(weights(tmp_path / "run")[name], expected)
+    assert not torch.equal(weights(tmp_path / "run", "last.ckpt")[name], expected)
+
+
+def test_warm_up_multiplies_the_cosine():
+    settings = Settings(learning_rate=0.2, warmup=0.25)
+    rates = [training.learning_rate(settings, done) for done in (0, 0.125, 0.25, 0.5, 1)]
+    plain = [training.learning_rate(Settings(learning_rate=0.2), done) for done in (0, 0.125, 0.25, 0.5, 1)]
+    assert rates == pytest.approx([0, 0.5 * plain[1], *plain[2:]])
+
+
+@pytest.mark.parametrize(("sampling", "shares"), [("clips", (0.8, 0.2)), ("square_root", (2 / 3, 1 / 3)), ("classes", (0.5, 0.5))])
+def test_how_often_each_class_is_drawn(sampling, shares):
+    # 16 clips of one class and 4 of another, whose square roots are 4 and 2.
+    classes = torch.tensor([0] * 16 + [1] * 4)
+    settings = replace(SMOKE, sampling=sampling).resolve()
+    drawn = torch.cat([torch.cat(training.batches(classes, settings, epoch)) for epoch in range(200)])
+    assert len(drawn) == 200 * 20
+    assert (classes[drawn].bincount() / len(drawn)).tolist() == pytest.approx(shares, abs=0.03)
+    assert len(drawn.unique()) == 20, "all clips of a class are drawn"
+
+
+def test_logit_adjustment_adds_the_shares_of_the_training_clips(smoke, tmp_path):
+    task, _ = start(smoke, replace(SMOKE, logit_adjustment=0.5), tmp_path)
+    counts = np.maximum(np.bincount(task.inputs.labels, minlength=32), 1)
+    torch.testing.assert_close(task.adjustment, torch.tensor(0.5 * np.log(counts / counts.sum()), dtype=torch.float32))
+
+
+def test_mixing_averages_the_losses_of_two_clips(smoke, tmp_path, monkeypatch):
+    """With a weight of 0.25: a quarter of the loss against the clip's own class, three quarters against that of the clip before it."""
+    monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.25))
+    task, _ = start(smoke, replace(SMOKE, mixing=0.2), tmp_path)
+    rows, given = torch.tensor([0, 5, 9]), []
+
+    def network(inputs):
+        given.append(inputs)
+        return torch.log_softmax(torch.eye(3, 32), 1), torch.zeros(3, 0)
+
+    parts = loop.forward(task, rows, 0, network)
+    plain = task.inputs.training(rows, 0)
+    torch.testing.assert_close(given[0], 0.25 * plain + 0.75 * plain[[2, 0, 1]])
+    cost = -torch.log_softmax(torch.eye(3, 32), 1)
+    own, other = (cost[range(3), task.inputs.labels[rows[order]]].mean() for order in ([0, 1, 2], [2, 0, 1]))
+    torch.testing.assert_close(parts["loss"], 0.25 * own + 0.75 * other)
+
+
+def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, tmp_path):
+    training.fit(smoke, SMOKE, tmp_path / "first", progress=quiet)
+    balanced = replace(SMOKE, start_from="first", trained="head", sampling="classes")
+    training.fit(smoke, balanced, tmp_path / "second", progress=quiet)
+    before, after = (weights(tmp_path / run) for run in ("first", "second"))
+    assert {name for name, tensor in before.items() if not torch.equal(tensor, after[name])} == {"fc_cls.weight", "fc_cls.bias"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"augment": "rotate+spin"}, "a name in augment must be one of shorten, rotate, .*, got 'spin'"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be below 1, got 1.0"),
+        ({"weight_average": 1.5}, r"weight_average must be below 1, got 1.5"),
+        ({"sampling": "random"}, "sampling must be one of clips, square_root, classes, got 'random'"),
+        ({"trained": "head"}, "trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too"),
+    ],
+)
+def test_wrong_options_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMOKE, **wrong)
