@@ -86,6 +86,12 @@ def bone_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Fl
     return _nodes(*_motion(*_bones(keypoints, layout)))
 
 
+def channel_names(stream: str, layout: Layout) -> list[frozenset[str]]:
+    """The joint, or the two joints of the limb, that each channel of a heatmap stream shows."""
+    groups = layout.limbs if stream.startswith("limb") else [(v,) for v in range(len(layout.joints))]
+    return [frozenset(layout.joints[v] for v in group) for group in groups]
+
+
 def _channels_first(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     """Positions (N, V, T, 2) and scores (N, V, T), so that maps come with channels first, as models take them."""
     _check(keypoints, layout)

@@ -234,7 +234,7 @@ def start(
     if settings.start_from and not kept:
         anew = start_weights(model, settings, clips.classes, class_embeddings.shape[1], run)
         if world.rank == 0:
-            print(f"Started from {settings.start_from}. Initialised anew: {', '.join(anew) or 'nothing'}.", flush=True)
+            print(f"Started from {settings.start_from}. Initialised anew, at least in part: {', '.join(anew) or 'nothing'}.", flush=True)
     state = State(model, _optimizer(model, settings, anew), _average(model, settings), anew=anew)
     if kept:
         state.restore(kept)

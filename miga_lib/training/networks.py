@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import checkpoints, layouts, predictions, runs
+from .. import checkpoints, layouts, predictions, runs, streams
 from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
@@ -44,14 +44,15 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
     """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
 
     Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of ST-GCN) are only taken where
-    the joints and the stream are the same, and those of the head only where the classes are the same. A checkpoint of another library
-    does not name its joints and classes, so their numbers are compared.
+    the joints and the stream are the same, and those of the head only where the classes are the same. The stem of PoseC3D has a channel
+    for each joint or limb: from a run of the same stream on other joints, the channels of the joints or limbs that both have are taken.
+    A checkpoint of another library does not name its joints and classes, so their numbers are compared.
 
     Args:
         run: the folder of the run that starts; ``start_from`` may name a run beside it.
 
     Returns:
-        The names of the tensors that keep their initial values.
+        The names of the tensors that keep their initial values, at least in part.
 
     Raises:
         ValueError: there is no such run or file, or it is of another model.
@@ -64,6 +65,7 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         shown = ", ".join(known[:10]) or "none"
         raise ValueError(f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}")
     differing: set[str] = set()
+    channels: list[list[frozenset[str]]] = []
     if folder:
         about = runs.result(folder)
         before = runs.stored_settings(folder, about["settings"])
@@ -72,9 +74,20 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         skeletons = [(one.skeleton.joints, one.skeleton.limbs, one.stream) for one in (before, settings)]
         if skeletons[0] != skeletons[1]:
             differing |= _depending(settings, len(classes), embedding_size, on="joints")
+            if before.stream == settings.stream and settings.of_model.input == "heatmaps":
+                channels = [streams.channel_names(one.stream, layouts.get(one.layout)) for one in (before, settings)]
         if about["data"]["classes"] != list(classes) or settings.trained == "head":
             differing |= _depending(settings, len(classes), embedding_size, on="classes")
-    weights = checkpoints.fitting(folder / "best.ckpt" if folder else given, network, differing)
+    path = folder / "best.ckpt" if folder else given
+    weights = checkpoints.fitting(path, network, differing)
+    if channels:
+        theirs, ours = channels
+        kept, own = checkpoints.read(path), network.state_dict()
+        for name in differing & kept.keys():
+            if (kept[name].shape[1:2], own[name].shape[1:2]) == ((len(theirs),), (len(ours),)):
+                for i, channel in enumerate(ours):
+                    if channel in theirs:
+                        own[name][:, i] = kept[name][:, theirs.index(channel)]
     network.load_state_dict(weights, strict=False)
     return tuple(name for name in network.state_dict() if name not in weights)
 
