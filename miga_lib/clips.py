@@ -118,6 +118,12 @@ class Clips:
             }
         ).reindex([split for split in ("train", "val", "test") if split in splits.groups])
 
+    @property
+    def training_counts(self) -> np.ndarray:
+        """The number of training clips of each class, (K,)."""
+        known = (self.table["split"] == "train") & (self.table["label"] >= 0)
+        return np.bincount(self.table.loc[known, "label"], minlength=len(self.classes))
+
     def groups(self) -> pd.Series:
         """The group of each clip, which must stay whole when clips are divided: its subject where that is known, else its video."""
         return self.table["subject"].where(self.table["subject"] != "", "video " + self.table["video"])

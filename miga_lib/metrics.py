@@ -5,12 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from .predictions import Predictions
+from .predictions import Predictions, adjusted
 
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of all intervals."""
 CALIBRATION_BINS = 15
 """Bins of the confidence, as many as Guo et al. take."""
+STRENGTHS = tuple(step / 10 for step in range(16))
+"""Strengths of ``predictions.adjusted`` that are tried, from 0 to 1.5."""
 
 
 def scores(predictions: Predictions) -> dict[str, float]:
@@ -117,6 +119,26 @@ def wilson(successes: np.ndarray, trials: np.ndarray, level: float = CONFIDENCE_
     for i in np.flatnonzero(trials):
         bounds[:, i] = binomtest(int(successes[i]), int(trials[i])).proportion_ci(level, method="wilson")
     return bounds[0], bounds[1]
+
+
+def by_adjustment(predicted: Predictions, counts: np.ndarray) -> pd.DataFrame:
+    """Scores of ``predictions.adjusted`` for each of ``STRENGTHS``: columns strength, top1, mean_class, macro_f1.
+
+    Args:
+        counts: (K,), the number of training clips of each class.
+    """
+    rows = [{"strength": strength, **scores(adjusted(predicted, counts, strength))} for strength in STRENGTHS]
+    return pd.DataFrame(rows)[["strength", "top1", "mean_class", "macro_f1"]]
+
+
+def choose_adjustment(table: pd.DataFrame) -> float:
+    """The strength with the best macro-F1 among those whose top-1 is not below that without adjustment; of equal ones the smallest.
+
+    Args:
+        table: of ``by_adjustment``, on validation clips.
+    """
+    kept = table[table["top1"] >= table["top1"].iloc[0]]
+    return float(kept.loc[kept["macro_f1"].idxmax(), "strength"])
 
 
 def interval(

@@ -132,3 +132,18 @@ def test_only_the_same_clips_in_one_order_are_compared():
 def test_an_interval_in_words():
     assert metrics.in_words(0.1, 0.256) == "95% interval 10.0 to 25.6 %"
     assert metrics.in_words(float("nan"), float("nan")) == "no interval, since all clips are of one subject or video"
+
+
+def test_the_adjustment_that_is_chosen_does_not_lower_top_1():
+    table = pd.DataFrame({"strength": [0.0, 0.1, 0.2, 0.3], "top1": [0.5, 0.5, 0.6, 0.4], "macro_f1": [0.1, 0.3, 0.3, 0.9]})
+    assert metrics.choose_adjustment(table) == 0.1
+    assert metrics.choose_adjustment(table.assign(top1=[0.7, 0.5, 0.6, 0.4])) == 0.0
+
+
+def test_adjusting_moves_predictions_to_the_rare_class():
+    """The rare class has 1 of 10 training clips: its probability of 0.3 wins once 0.3 / 0.1^s exceeds 0.7 / 0.9^s, from s = 0.39 on."""
+    predicted = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]), np.array(["often", "rare"]))
+    table = metrics.by_adjustment(predicted, np.array([9, 1])).set_index("strength")
+    assert table.loc[[0.0, 0.3, 0.4, 0.9], "top1"].tolist() == [0.5, 0.5, 1.0, 1.0]
+    # From s = 1 on, 0.1 / 0.1^s is above 0.9 / 0.9^s, too.
+    assert table.loc[1.1, "top1"] == 0.5

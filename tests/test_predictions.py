@@ -114,3 +114,12 @@ def test_data_without_test_clips_are_evaluated_on_validation():
         "val",
         "There are no test clips, so the validation clips are used.",
     )
+
+
+def test_adjustment_for_rare_classes_worked_by_hand():
+    # 3 and 1 training clips: 0.6 / 0.75 = 0.8 and 0.4 / 0.25 = 1.6, so 1/3 and 2/3.
+    plain = Predictions(np.array(["a"]), np.array([1]), np.array([[0.6, 0.4]]), np.array(["x", "y"]))
+    assert predictions.adjusted(plain, np.array([3, 1]), 1.0).probabilities.tolist() == [pytest.approx([1 / 3, 2 / 3])]
+    assert predictions.adjusted(plain, np.array([3, 1]), 0.0).probabilities.tolist() == [pytest.approx([0.6, 0.4])]
+    # A class without training clips counts as one clip.
+    assert np.isfinite(predictions.adjusted(plain, np.array([3, 0]), 1.0).probabilities).all()

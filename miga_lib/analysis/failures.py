@@ -121,7 +121,6 @@ def by_clip(predictions: Predictions, clips: Clips) -> pd.DataFrame:
     if (unknown := ~np.isin(known.ids, table.index)).any():
         example = known.ids[unknown.argmax()]
         raise ValueError(f"{unknown.sum()} of {len(known)} clips (such as {example}) are not in `data`; give the data of the run")
-    training = table.loc[table["split"] == "train", "label"].value_counts()
     about = table.loc[known.ids, ["frames", "missing", "group"]]
     return about.assign(
         **{
@@ -129,7 +128,7 @@ def by_clip(predictions: Predictions, clips: Clips) -> pd.DataFrame:
             "predicted": known.classes[known.predicted],
             "right": known.predicted == known.labels,
             "confidence": known.probabilities.max(1),
-            "training": training.reindex(known.labels, fill_value=0).to_numpy(),
+            "training": clips.training_counts[known.labels],
         }
     )
 

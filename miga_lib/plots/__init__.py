@@ -6,7 +6,7 @@ import seaborn as sns
 
 from .answers import answer_table, both_sides, differences
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
-from .evaluation import ORDERS, PER, accuracy_by_group, alone, calibration, class_scores, confusion, gains, hard_clips
+from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
 from .motion import animate, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
@@ -18,6 +18,7 @@ __all__ = [
     "PER",
     "SIDES",
     "accuracy_by_group",
+    "adjustment",
     "alignments",
     "alone",
     "animate",

@@ -133,6 +133,23 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
     return axes
 
 
+def adjustment(curves: Mapping[str, pd.DataFrame], strength: float) -> np.ndarray:
+    """Top-1 and macro-F1 by the strength of the adjustment for rare classes: an array of two Axes.
+
+    Args:
+        curves: tables of ``metrics.by_adjustment``, by the name of their clips.
+        strength: the chosen one, which is marked.
+    """
+    axes = plt.subplots(1, 2, figsize=(10, 3.4))[1]
+    for ax, (column, label) in zip(axes, {"top1": "top-1 (%)", "macro_f1": "macro-F1 (%)"}.items(), strict=True):
+        ax.axvline(strength, color=INTERVAL_COLOUR, linestyle="--", label=f"chosen: {strength:g}")
+        for (name, table), colour, style in zip(curves.items(), (POINT_COLOUR, EXPECTED_COLOUR), ("-", "-."), strict=False):
+            ax.plot(table["strength"], 100 * table[column], style, color=colour, label=name)
+        ax.set(xlabel="strength of the adjustment", ylabel=label)
+    axes[0].legend(frameon=False, fontsize=9)
+    return axes
+
+
 def hard_clips(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.ndarray:
     """Accuracy by the length of the clips, by their missing joints, and by the training clips of their class: three Axes.
 
