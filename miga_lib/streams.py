@@ -40,6 +40,30 @@ def limb_heatmaps(
     return heatmaps.segments(places[:, a], places[:, b], scores[:, a], scores[:, b], size, sigma)
 
 
+def joint_motion_heatmaps(
+    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA_PX
+) -> Float[Tensor, "N V T {size[0]} {size[1]}"]:
+    """``joint_heatmaps`` times the speed of each joint: how far it moves until the next frame, in units of ``sigma``, at most 1.
+
+    So a joint that does not move is not drawn, and in the last frame none is. With this definition, unlike with differences of
+    heatmaps, values stay between 0 and 1, as those of the other streams, and persons can be merged by maximum. The definition is ours.
+
+    Errors as for ``joint_heatmaps``.
+    """
+    places, scores = _channels_first(keypoints, layout)
+    return heatmaps.joints(places, _speeds(places, scores, sigma) * scores, size, sigma)
+
+
+def limb_motion_heatmaps(
+    keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA_PX
+) -> Float[Tensor, "N L T {size[0]} {size[1]}"]:
+    """``limb_heatmaps`` times the speed of the faster end of each limb, see ``joint_motion_heatmaps``."""
+    places, scores = _channels_first(keypoints, layout)
+    speeds, (a, b) = _speeds(places, scores, sigma), torch.tensor(layout.limbs, device=keypoints.device).T
+    faster = speeds[:, a].maximum(speeds[:, b])
+    return heatmaps.segments(places[:, a], places[:, b], faster * scores[:, a], faster * scores[:, b], size, sigma)
+
+
 def joint_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N 3 T V 1"]:
     """Position and score of each joint, for one person.
 
@@ -84,6 +108,13 @@ def bone_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Fl
     Source and errors as for ``bone_graph``.
     """
     return _nodes(*_motion(*_bones(keypoints, layout)))
+
+
+def _speeds(places: Float[Tensor, "N V T 2"], scores: Float[Tensor, "N V T"], sigma: float) -> Float[Tensor, "N V T"]:
+    """How far each joint moves until the next frame, in units of ``sigma`` and at most 1; 0 where it is missing in one of them."""
+    both = (scores[:, :, :-1] > 0) & (scores[:, :, 1:] > 0)
+    moved = (places[:, :, 1:] - places[:, :, :-1]).norm(dim=-1).where(both, 0) / sigma
+    return torch.cat([moved.clamp(max=1), torch.zeros_like(scores[:, :, :1])], dim=2)
 
 
 def channel_names(stream: str, layout: Layout) -> list[frozenset[str]]:

@@ -83,7 +83,7 @@ def check_as_a_reader(notebook):
     ("given", "message"),
     [
         ({"streem": "limb"}, r"no parameter 'streem' \(did you mean 'stream'\?\); it has data, model, stream"),
-        ({"stream": "elbow"}, "ValueError: stream must be one of joint, limb for model 'posec3d', got 'elbow'"),
+        ({"stream": "elbow"}, "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
         ({"epochs": -1}, "ValueError: epochs must be 0 or more, got -1"),
     ],
 )

@@ -261,7 +261,7 @@ def test_learning_rate_falls_along_a_cosine():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"stream": "elbow"}, "stream must be one of joint, limb for model 'posec3d', got 'elbow'"),
+        ({"stream": "elbow"}, "stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
         ({"model": "stgcn", "stream": "limb"}, "stream must be one of joint, bone, .* for model 'stgcn', got 'limb'"),
         ({"model": "lstm"}, "model must be one of posec3d, stgcn, got 'lstm'"),
         ({"epochs": -1}, "epochs must be 0 or more, got -1"),
@@ -305,5 +305,5 @@ def test_the_command_line_takes_the_notebooks_parameters(tmp_path, capsys):
     main(["--data", "synthetic-smoke", "--preset", "smoke", "--stream", "limb", "--outputs", str(tmp_path), "--epochs", "1"])
     assert (tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs1-0" / "result.json").exists()
     assert "epoch   1: loss" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="stream must be one of joint, limb for model 'posec3d', got 'elbow'"):
+    with pytest.raises(SystemExit, match="stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"):
         main(["--stream", "elbow"])

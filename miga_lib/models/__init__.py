@@ -80,7 +80,12 @@ class Model:
 MODELS = {
     "posec3d": Model(
         input="heatmaps",
-        streams={"joint": streams.joint_heatmaps, "limb": streams.limb_heatmaps},
+        streams={
+            "joint": streams.joint_heatmaps,
+            "limb": streams.limb_heatmaps,
+            "joint_motion": streams.joint_motion_heatmaps,
+            "limb_motion": streams.limb_motion_heatmaps,
+        },
         sizes={
             "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
             "quick": Size(width=16, learning_rate=0.1, arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3}),
