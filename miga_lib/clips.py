@@ -8,9 +8,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sys
-import uuid
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +18,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
-from . import layouts, synthetic
+from . import layouts, synthetic, writing
 from .layouts import Layout
 from .readers import READERS, UNUSED, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
 
@@ -33,8 +30,6 @@ VERSION = 2
 read into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
 TABLE, KEYPOINTS, ABOUT = "clips.csv", "keypoints.npy", "about.json"
 """The files of a cache."""
-UNFINISHED = ".unfinished-"
-"""Prefix of the names of unfinished folders, and of the lock files beside them."""
 
 LEAVE_ONE_OUT = "leave-one-subject-out"
 """The protocol of cross-validation with a fold for each subject."""
@@ -264,8 +259,8 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
     if str(source) in synthetic.SIZES:
         place = outputs_folder(outputs) / "data" / f"{source}-v{synthetic.VERSION}"
         if not place.exists():
-            with _new_folder(place) as folder:
-                synthetic.write(folder, str(source))
+            with suppress(FileExistsError):  # another process was first
+                synthetic.write(place, str(source))
         return place
     place = Path(source).expanduser().resolve()
     if not place.exists():
@@ -278,7 +273,7 @@ def _unpacked(archive: Path, outputs: str | Path) -> Path:
     key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
     place = outputs_folder(outputs) / "data" / f"{archive.stem[:MAX_FOLDER_NAME_LENGTH]}-{key}"
     if not place.exists():
-        with _new_folder(place) as folder:
+        with writing.folder(place) as folder:
             limits.unpack(archive, folder)
     return place
 
@@ -343,48 +338,6 @@ def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
     return states
 
 
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A path to write a folder at, which is renamed to ``folder`` at the end. Where another process was first, its folder is kept.
-
-    Leftovers of killed processes, there and in the folders beside it (``cache`` and ``data``), are removed first. They are recognised
-    because their lock is free: the operating system frees the locks of a process when it ends.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for path in folder.parents[1].glob(f"*/{UNFINISHED}*.lock"):
-        with suppress(OSError):  # its owner is at work (filelock.Timeout), or it belongs to another user
-            with filelock.FileLock(path, timeout=0):
-                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-            path.unlink(missing_ok=True)
-    unfinished = folder.with_name(f"{UNFINISHED}{uuid.uuid4().hex}")
-    owner = filelock.FileLock(f"{unfinished}.lock")
-    try:
-        with owner:  # before the folder exists, so that no other process finds it without an owner
-            unfinished.mkdir()
-            try:
-                yield unfinished / folder.name
-                _rename(unfinished / folder.name, folder)
-            finally:
-                shutil.rmtree(unfinished)
-    except OSError as error:
-        if error.errno not in limits.NO_ROOM:
-            raise
-        raise OSError(f"{folder}: cannot be written ({error.strerror}), nothing of it was kept; make room and load again") from None
-    finally:
-        Path(owner.lock_file).unlink(missing_ok=True)
-
-
-def _rename(whole: Path, folder: Path) -> None:
-    try:
-        whole.rename(folder)
-    except OSError:  # another process was first, with the same content
-        if not folder.exists():
-            raise
-
-
 def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, source: Path) -> None:
     """Write a cache.
 
@@ -392,7 +345,8 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
         DataError: the source has no clips, two with the same id, or a name that a table cannot hold.
         OSError: the disk is full.
     """
-    with _new_folder(folder) as whole:
+    writing.remove_leftovers(folder.parents[1] / "data")
+    with writing.folder(folder) as whole:
         whole.mkdir()
         rows, checksum = _write_keypoints(whole / KEYPOINTS, clips, len(layout.joints), source)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
