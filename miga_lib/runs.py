@@ -20,9 +20,10 @@ import filelock
 import pandas as pd
 
 from . import layouts, writing
-from .clips import LEAVE_ONE_OUT, Clips, outputs_folder, terminal
+from .clips import Clips, outputs_folder, terminal
 from .readers import limits
 from .settings import Settings
+from .splits import LEAVE_ONE_OUT
 
 RESULT = "result.json"
 """The file that is written last: a run without it is not finished."""
