@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 
 from miga_lib import clips, ensemble, layouts, metrics, predictions, runs, training
-from miga_lib.clips import LEAVE_ONE_OUT, Clips
+from miga_lib.clips import Clips
 from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
 from miga_lib.settings import Settings
+from miga_lib.splits import LEAVE_ONE_OUT
 
 CLASSES = {"S": "small", "M": "medium", "L": "large"}
 SPLITS = {"P6": "val", "P7": "test", "P8": "test"}

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, predictions
+from miga_lib import clips, predictions, writing
 from miga_lib.training import __main__ as command_line
 from miga_lib.training import loop
 
@@ -221,7 +221,7 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         printed = job.communicate()[0]
         assert job.returncode == 1, printed
         assert "cannot be written (No space left on device)" in printed, printed
-        last, left = position(run), [path.name for path in run.glob(".*.unfinished")]
+        last, left = position(run), [path.name for path in run.glob(f"{writing.UNFINISHED}*")]
         assert not left, left
         ballast.unlink()
         finish(disk, "full", options)

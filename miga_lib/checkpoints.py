@@ -4,7 +4,6 @@ The networks have the same weights, so only names differ: PySkl's heads are call
 same. Files are opened by PyTorch's weights-only loader, which runs no code.
 """
 
-import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from . import layouts
+from . import layouts, writing
 from .models.posec3d import PoseC3D
 from .models.stgcn import STGCN
 from .readers import DataError, limits
@@ -136,11 +135,9 @@ def fitting(path: str | Path, model: nn.Module, anew: Collection[str] = ()) -> W
 
 def save_pyskl(model: PoseC3D, path: str | Path) -> None:
     """Write a PoseC3D as a checkpoint that PySkl loads. The file gets its name when it is complete."""
-    path = Path(path)
     weights = {name if name.startswith("backbone.") else HEAD_PREFIX + name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    torch.save({"meta": {}, "state_dict": weights}, unfinished)
-    os.replace(unfinished, path)
+    with writing.file(Path(path)) as unfinished:
+        torch.save({"meta": {}, "state_dict": weights}, unfinished)
 
 
 def read(path: str | Path) -> Weights:

@@ -8,10 +8,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sys
-import uuid
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,11 +17,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
-from . import layouts, synthetic
+from . import layouts, splits, synthetic, writing
 from .layouts import Layout
 from .readers import READERS, UNUSED, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
 
@@ -33,20 +29,11 @@ VERSION = 2
 read into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
 TABLE, KEYPOINTS, ABOUT = "clips.csv", "keypoints.npy", "about.json"
 """The files of a cache."""
-UNFINISHED = ".unfinished-"
-"""Prefix of the names of unfinished folders, and of the lock files beside them."""
-
-LEAVE_ONE_OUT = "leave-one-subject-out"
-"""The protocol of cross-validation with a fold for each subject."""
-HELD_OUT = 10
-"""One of so many parts of the training clips is held out where a source has no validation split."""
-PROTOCOL = "split of "
-"""Begins the names of the columns of a cache that hold the splits of further protocols."""
 
 MAX_NAME_LENGTH = 250
 MAX_FOLDER_NAME_LENGTH = 40
 """How many characters of the source's name are used in the cache's name; a name on disk has at most 255 bytes."""
-MAX_ERRORS_SHOWN, MAX_GROUPS_SHOWN = 20, 4
+MAX_ERRORS_SHOWN = 20
 COLUMNS = {"id": str, "label": int, "split": str, "video": str, "subject": str, "frames": int, "width": int, "height": int}
 COLUMNS |= {"missing": float, "start": int}
 
@@ -105,18 +92,18 @@ class Clips:
 
     def summary(self) -> pd.DataFrame:
         """A row for each split: clips, classes with clips, videos, subjects, median frames, and the share of missing joints."""
-        splits = self.table.groupby("split")
+        by_split = self.table.groupby("split")
         known = self.table[self.table["label"] >= 0].groupby("split")
         return pd.DataFrame(
             {
-                "clips": splits.size(),
+                "clips": by_split.size(),
                 "classes": known["label"].nunique(),
-                "videos": splits["video"].nunique(),
+                "videos": by_split["video"].nunique(),
                 "subjects": self.table[self.table["subject"] != ""].groupby("split")["subject"].nunique(),
-                "median frames": splits["frames"].median(),
-                "joints missing": (splits["missing"].mean() * 100).round(1).astype(str) + " %",
+                "median frames": by_split["frames"].median(),
+                "joints missing": (by_split["missing"].mean() * 100).round(1).astype(str) + " %",
             }
-        ).reindex([split for split in ("train", "val", "test") if split in splits.groups])
+        ).reindex([split for split in ("train", "val", "test") if split in by_split.groups])
 
     @property
     def training_counts(self) -> np.ndarray:
@@ -126,7 +113,7 @@ class Clips:
 
     def groups(self) -> pd.Series:
         """The group of each clip, which must stay whole when clips are divided: its subject where that is known, else its video."""
-        return self.table["subject"].where(self.table["subject"] != "", "video " + self.table["video"])
+        return splits.groups(self.table)
 
 
 def outputs_folder(outputs: str | Path = "") -> Path:
@@ -157,10 +144,10 @@ def load(
         progress: shows how much was read, called like ``tqdm``; by default a bar in a terminal and nothing elsewhere.
         protocol: the way to split, where the source has several, such as ``xview``; empty: its first one. With
             ``leave-one-subject-out``, each subject is a fold.
-        folds, fold: cross-validation, see ``cross_validate``; ``folds`` = 0: none.
+        folds, fold: cross-validation, see ``splits.cross_validate``; ``folds`` = 0: none.
         persons: 2: the second person is kept, so the layout has every joint twice, see ``layouts.pair``.
 
-    A source without a validation split gets one, see ``hold_out``; the report says so.
+    A source without a validation split gets one, see ``splits.with_validation``; the report says so.
 
     Raises:
         DataError: the source does not exist, its format is unknown, a file of it is broken, or its cache is damaged.
@@ -171,7 +158,12 @@ def load(
         raise ValueError(f"persons must be 1 or 2, got {persons!r}")
     layout = layouts.get(layout) if isinstance(layout, str) else layout
     layout = layouts.pair(layout) if persons == 2 else layout
-    return _divided(_cached(_place(source, outputs), layout, outputs, progress or _terminal_progress()), str(source), protocol, folds, fold)
+    clips = _cached(_place(source, outputs), layout, outputs, progress or _terminal_progress())
+    table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
+    report = f"{clips.report}\n{note}" if note else clips.report
+    divided = replace(clips, table=table[list(COLUMNS)], report=report)
+    vars(divided)["checksum"] = clips.checksum  # the keypoints are the same
+    return divided
 
 
 def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress) -> Clips:
@@ -186,60 +178,10 @@ def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress
             every = _cached(place, layouts.get(whole), outputs, progress)
             joints = select(every.layout, layout, str(place))
             report = Report(classes=every.classes, class_regions=every.class_regions, earlier=every.report)
-            report.protocols = {name: dict(zip(every.table["id"], of, strict=True)) for name, of in _protocols(every.table).items()}
+            report.protocols = {name: dict(zip(every.table["id"], of, strict=True)) for name, of in splits.protocols(every.table).items()}
             clips = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in every.records())
         _write(folder, clips, layout, report, place)
     return _open(folder, layout)
-
-
-def _protocols(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """The split of each clip in each protocol of a source that has several."""
-    return {name.removeprefix(PROTOCOL): table[name] for name in table if name.startswith(PROTOCOL)}
-
-
-def _divided(clips: Clips, source: str, protocol: str, folds: int, fold: int) -> Clips:
-    """The clips with the splits of a protocol or of a fold; training clips are held out for validation where none are given."""
-    protocols, checksum = _protocols(clips.table), vars(clips).get("checksum")
-    table = clips.table[list(COLUMNS)]
-    if protocol and protocol != LEAVE_ONE_OUT:
-        if protocol not in protocols:
-            known = [*protocols, LEAVE_ONE_OUT]
-            raise ValueError(f"{source}: protocol {protocol[:100]!r} is unknown; this source has {', '.join(map(repr, known))}")
-        table = table.assign(split=protocols[protocol])
-    clips = replace(clips, table=table)
-    if folds or protocol == LEAVE_ONE_OUT:
-        clips, note = cross_validate(clips, folds, fold, by_subject=protocol == LEAVE_ONE_OUT)
-    else:
-        if len(protocols) > 1 and not protocol:
-            clips = replace(clips, report=_added(clips.report, f"Of the protocols {', '.join(protocols)} the first was taken."))
-        clips, note = _with_validation(clips)
-    clips = replace(clips, report=_added(clips.report, note))
-    if checksum:  # the keypoints are the same
-        vars(clips)["checksum"] = checksum
-    return clips
-
-
-def _added(report: str, note: str) -> str:
-    return f"{report}\n{note}" if note else report
-
-
-def _with_validation(clips: Clips) -> tuple[Clips, str]:
-    """The same clips where they have a validation split; else some training clips are held out, and a sentence says which."""
-    splits = set(clips.table["split"])
-    groups = clips.groups()[clips.table["split"] == "train"].nunique()
-    if "val" in splits or "train" not in splits:
-        return clips, ""
-    if groups < 2:
-        return clips, "There is no validation split, and all training clips are of one subject or video, so none can be held out."
-    clips = hold_out(clips, folds=min(HELD_OUT, groups))
-    held = clips.groups()[clips.table["split"] == "val"]
-    return clips, f"There is no validation split: the training clips of {_listed(held)} ({len(held)}) are held out for validation."
-
-
-def _listed(groups: pd.Series) -> str:
-    """The names of some groups, for a sentence."""
-    names = sorted(groups.unique())
-    return ", ".join(names[:MAX_GROUPS_SHOWN]) + f" and {len(names) - MAX_GROUPS_SHOWN} more" * (len(names) > MAX_GROUPS_SHOWN)
 
 
 def _terminal_progress() -> Progress:
@@ -270,8 +212,8 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
     if str(source) in synthetic.SIZES:
         place = outputs_folder(outputs) / "data" / f"{source}-v{synthetic.VERSION}"
         if not place.exists():
-            with _new_folder(place) as folder:
-                synthetic.write(folder, str(source))
+            with suppress(FileExistsError):  # another process was first
+                synthetic.write(place, str(source))
         return place
     place = Path(source).expanduser().resolve()
     if not place.exists():
@@ -284,7 +226,7 @@ def _unpacked(archive: Path, outputs: str | Path) -> Path:
     key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
     place = outputs_folder(outputs) / "data" / f"{archive.stem[:MAX_FOLDER_NAME_LENGTH]}-{key}"
     if not place.exists():
-        with _new_folder(place) as folder:
+        with writing.folder(place) as folder:
             limits.unpack(archive, folder)
     return place
 
@@ -349,48 +291,6 @@ def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
     return states
 
 
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A path to write a folder at, which is renamed to ``folder`` at the end. Where another process was first, its folder is kept.
-
-    Leftovers of killed processes, there and in the folders beside it (``cache`` and ``data``), are removed first. They are recognised
-    because their lock is free: the operating system frees the locks of a process when it ends.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for path in folder.parents[1].glob(f"*/{UNFINISHED}*.lock"):
-        with suppress(OSError):  # its owner is at work (filelock.Timeout), or it belongs to another user
-            with filelock.FileLock(path, timeout=0):
-                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-            path.unlink(missing_ok=True)
-    unfinished = folder.with_name(f"{UNFINISHED}{uuid.uuid4().hex}")
-    owner = filelock.FileLock(f"{unfinished}.lock")
-    try:
-        with owner:  # before the folder exists, so that no other process finds it without an owner
-            unfinished.mkdir()
-            try:
-                yield unfinished / folder.name
-                _rename(unfinished / folder.name, folder)
-            finally:
-                shutil.rmtree(unfinished)
-    except OSError as error:
-        if error.errno not in limits.NO_ROOM:
-            raise
-        raise OSError(f"{folder}: cannot be written ({error.strerror}), nothing of it was kept; make room and load again") from None
-    finally:
-        Path(owner.lock_file).unlink(missing_ok=True)
-
-
-def _rename(whole: Path, folder: Path) -> None:
-    try:
-        whole.rename(folder)
-    except OSError:  # another process was first, with the same content
-        if not folder.exists():
-            raise
-
-
 def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, source: Path) -> None:
     """Write a cache.
 
@@ -398,7 +298,8 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
         DataError: the source has no clips, two with the same id, or a name that a table cannot hold.
         OSError: the disk is full.
     """
-    with _new_folder(folder) as whole:
+    writing.remove_leftovers(folder.parents[1] / "data")
+    with writing.folder(folder) as whole:
         whole.mkdir()
         rows, checksum = _write_keypoints(whole / KEYPOINTS, clips, len(layout.joints), source)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -411,7 +312,7 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
                 f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
             )
         for protocol, of in report.protocols.items():
-            table[f"{PROTOCOL}{protocol}"] = [of.get(id, UNUSED) for id in table["id"]]
+            table[f"{splits.PROTOCOL}{protocol}"] = [of.get(id, UNUSED) for id in table["id"]]
         text = table.to_csv(index=False).encode()
         (whole / TABLE).write_bytes(text)
         about: dict[str, Any] = {"folder": folder.name, "layout": layout.name, "joints": layout.joints}
@@ -484,73 +385,9 @@ def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
     return clips
 
 
-def hold_out(clips: Clips, fold: int = 0, folds: int = 10, seed: int = 0) -> Clips:
-    """The same clips with new splits: one fold of the training and validation clips is ``val``, the others are ``train``.
-
-    No subject (or video, where subjects are unknown) is in both. The test split stays as it is.
-
-    Source: the folds are scikit-learn's StratifiedGroupKFold over ``Clips.groups``.
-
-    Raises:
-        ValueError: fewer groups than folds.
-    """
-    rows = np.flatnonzero(clips.table["split"].isin(["train", "val"]))
-    split = clips.table["split"].to_numpy(copy=True)
-    split[rows] = "train"
-    split[_parts(clips, rows, folds, seed)[fold]] = "val"
-    return replace(clips, table=clips.table.assign(split=split))
-
-
-def cross_validate(clips: Clips, folds: int, fold: int, by_subject: bool = False) -> tuple[Clips, str]:
-    """The clips as one fold of a cross-validation has them, whatever their splits were; and a sentence that says how.
-
-    The clips are divided into ``folds`` parts of similar classes; no subject (or video, where subjects are unknown) is in two parts.
-    Part ``fold`` is the test split, the next one the validation split, the others the training split. So over all folds, each clip is
-    in test once and in validation once. Clips of unknown class are in no split.
-
-    Args:
-        folds: 3 or more; 0 with ``by_subject``.
-        by_subject: each subject is a part, in the order of their names.
-
-    Source: the parts are scikit-learn's StratifiedGroupKFold over ``Clips.groups``, shuffled with seed 0; its GroupKFold where every
-    class has fewer clips than there are folds.
-
-    Raises:
-        ValueError: too few folds, fewer subjects or videos than folds, a fold out of range, or subjects that are unknown.
-    """
-    rows = np.flatnonzero(clips.table["label"] >= 0)
-    parts: list[np.ndarray] = []
-    groups = clips.groups().iloc[rows]
-    if by_subject:
-        if folds or not len(rows) or (clips.table["subject"].iloc[rows] == "").any():
-            reason = "makes a fold of each subject: leave `folds` at 0" if folds else "needs the subject of every clip: use `folds`"
-            raise ValueError(f"protocol {LEAVE_ONE_OUT!r} {reason}")
-        parts = [rows[groups == subject] for subject in sorted(groups.unique())]
-        folds = len(parts)
-    if folds < 3:
-        raise ValueError(f"folds must be 3 or more, for training, validation and test, got {folds}")
-    if not 0 <= fold < folds:
-        raise ValueError(f"fold must be 0 to {folds - 1} with {folds} folds, got {fold}")
-    parts = parts or _parts(clips, rows, folds)
-    split = np.full(len(clips), UNUSED, dtype=object)
-    split[rows] = "train"
-    split[parts[(fold + 1) % folds]], split[parts[fold]] = "val", "test"
-    note = f"Fold {fold} of {folds} (0 to {folds - 1}): {len(parts[fold])} test clips of {_listed(clips.groups().iloc[parts[fold]])}."
-    return replace(clips, table=clips.table.assign(split=split)), note
-
-
-def _parts(clips: Clips, rows: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
-    """Some rows of the table in ``folds`` parts of similar classes, none of which shares a group with another."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    groups, targets = clips.groups().iloc[rows], clips.table["label"].iloc[rows]
-    if groups.nunique() < folds:
-        raise ValueError(f"cannot make {folds} folds of {groups.nunique()} subjects or videos; ask for fewer folds")
-    every_class_is_rare = targets.value_counts().max() < folds  # which StratifiedGroupKFold refuses
-    kind = GroupKFold(folds) if every_class_is_rare else StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about classes of fewer clips than folds, which real data have
-        return [rows[part] for _, part in kind.split(rows, targets, groups)]
+def hold_out(clips: Clips, fold: int = 0, folds: int = splits.HELD_OUT, seed: int = 0) -> Clips:
+    """The same clips with training and validation divided anew, see ``splits.hold_out``."""
+    return replace(clips, table=splits.hold_out(clips.table, fold, folds, seed))
 
 
 def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = "") -> tuple[str, bool]:
@@ -574,7 +411,7 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         found = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "")
-        note = _with_validation(found)[1]
+        note = splits.with_validation(table)[1]
         lines += [found.summary().to_string(na_rep="–", float_format="%g"), f"{len(report.classes)} classes, layout {layout!r}", ""]
         lines += [f"Protocols: {', '.join(report.protocols)}. The first is shown.", ""] if report.protocols else []
         lines += [note, ""] if note else []

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from . import writing
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -336,6 +338,7 @@ def save(layout: Layout, path: str | Path) -> Path:
 
     Raises:
         ValueError: another ending, or a layout of two persons.
+        OSError: as ``writing.file`` does.
     """
     path = Path(path)
     if layout.one or not is_file(path.name):
@@ -346,7 +349,8 @@ def save(layout: Layout, path: str | Path) -> Path:
     content: dict[str, Any] = {"name": layout.name, "joints": joints, "limbs": [[joints[a], joints[b]] for a, b in layout.limbs]}
     content |= {"center": joints[layout.center], "mirror": mirror, "regions": regions}
     lines = (f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    with writing.file(path) as unfinished:
+        unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return path
 
 

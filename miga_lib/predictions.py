@@ -1,6 +1,5 @@
 """The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their order."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from . import writing
 from .clips import Clips
 from .readers import DataError, limits
 from .settings import check_choice
@@ -93,16 +93,9 @@ class Predictions:
 
     def save(self, path: str | Path) -> None:
         """Write an ``npz`` file that loads without pickle. It appears under its name only when it is complete."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.stem}.unfinished.npz")
-        np.savez_compressed(
-            unfinished,
-            ids=self.ids.astype(str),
-            labels=self.labels,
-            probabilities=self.probabilities,
-            classes=self.classes.astype(str),
-        )
-        os.replace(unfinished, path)
+        ids, classes = self.ids.astype(str), self.classes.astype(str)
+        with writing.file(Path(path)) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(file, ids=ids, labels=self.labels, probabilities=self.probabilities, classes=classes)
 
 
 def load(path: str | Path) -> Predictions:

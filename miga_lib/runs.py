@@ -19,10 +19,11 @@ from typing import Any
 import filelock
 import pandas as pd
 
-from . import layouts
-from .clips import LEAVE_ONE_OUT, Clips, outputs_folder, terminal
+from . import layouts, writing
+from .clips import Clips, outputs_folder, terminal
 from .readers import limits
 from .settings import OPTIONS, Settings
+from .splits import LEAVE_ONE_OUT
 
 RESULT = "result.json"
 """The file that is written last: a run without it is not finished."""
@@ -133,22 +134,9 @@ def lock(run: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it when it is on the disk, so that ``path`` is either the old or the new file.
-
-    Raises:
-        OSError: the file cannot be written. The old file stays as it was, and the temporary one is removed.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        reason = f"{path}: cannot be written ({error.strerror}), an older file stays as it was; free disk space and run the same again"
-        raise OSError(reason) from None
+    """Write a file that is either the old or the new one at any moment. Raises OSError as ``writing.file`` does."""
+    with writing.file(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from miga_lib import clips, layouts, runs, training
+from miga_lib import clips, layouts, runs, training, writing
 from miga_lib.readers import DataError, Report, limits, miga
 from miga_lib.settings import Settings
 
@@ -297,7 +297,7 @@ def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("place", ["cache", "data"])
 def test_what_killed_loads_left_is_removed_and_what_others_write_is_not(source, tmp_path, place):
-    with clips._new_folder(tmp_path / place / "other") as other:
+    with writing.folder(tmp_path / place / "other") as other:
         (other / "inner").mkdir(parents=True)
         for path in [*other.parent.parent.iterdir()]:  # a killed process leaves the same, and nobody has its lock
             copy = path.with_name(re.sub("[0-9a-f]{32}", "0" * 32, path.name))

@@ -11,10 +11,10 @@ import torch
 from test_notebooks import FOLDER
 
 from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, training
-from miga_lib.clips import LEAVE_ONE_OUT
 from miga_lib.models import MODELS
 from miga_lib.readers import DataError
 from miga_lib.settings import Settings
+from miga_lib.splits import LEAVE_ONE_OUT
 from miga_lib.training import checkpoint, loop, networks
 
 pytestmark = pytest.mark.slow

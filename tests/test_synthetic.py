@@ -442,7 +442,8 @@ def test_a_table_edge_is_below_the_neck():
 
 
 def test_what_a_killed_call_left_is_removed(tmp_path, monkeypatch):
-    (tmp_path / ".unfinished-data" / "train").mkdir(parents=True)
+    (tmp_path / ".unfinished-0" / "train").mkdir(parents=True)
+    (tmp_path / ".unfinished-0.lock").touch()
     first = plan.plans("synthetic-smoke", 0)[:1]
     monkeypatch.setattr(synthetic, "plans", lambda size, seed: first)
     synthetic.write(tmp_path / "data", "synthetic-smoke")

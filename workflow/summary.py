@@ -4,14 +4,13 @@ python workflow/summary.py --data synthetic --table table.csv --figure figure.pn
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from miga_lib import plots, runs
+from miga_lib import plots, runs, writing
 
 SCORES = ["top1", "top5", "mean_class", "macro_f1", "majority"]
 ABOUT = ("name", "seconds")
@@ -67,9 +66,8 @@ def main() -> None:
     frame = table(given.results)
     split = "test" if "test_top1" in frame else "val"
     plots.style()
-    unfinished = given.figure.with_name(f".{given.figure.name}")
-    draw(frame, split, Path(given.data).name).figure.savefig(unfinished)
-    os.replace(unfinished, given.figure)
+    with writing.file(given.figure) as unfinished:
+        draw(frame, split, Path(given.data).name).figure.savefig(unfinished)
     runs.write_text(given.table, frame.to_csv(index=False))
     print(frame.to_string(index=False, float_format="{:.3f}".format))
 

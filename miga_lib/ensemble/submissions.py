@@ -2,11 +2,11 @@
 
 import csv
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import writing
 from ..predictions import Predictions
 
 FORMS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
@@ -40,15 +40,11 @@ def write(predictions: Predictions, folder: str | Path, year: int = 2025, ids: S
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([HEADER] * (table == "prediction.csv") + rows)
     path = Path(folder) / archive
-    unfinished = path.with_name(f".{archive}.unfinished")
-    try:
+    with writing.file(path) as unfinished:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr(table, text.getvalue())
         if list((written := read(unfinished)).items()) != rows:
             raise RuntimeError(f"{path}: must have the {len(rows)} rows that were written, read back {len(written)}; check the disk")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

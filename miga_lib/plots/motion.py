@@ -3,7 +3,6 @@
 import base64
 import html
 import itertools
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from matplotlib.animation import FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .. import augmentation
+from .. import augmentation, writing
 from ..layouts import Layout
 from .skeletons import SIDES, fit, frames, limb_lines, sides, skeleton
 
@@ -96,14 +95,13 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
     if not shown or not all(len(clip) for clip in shown.values()):
         raise ValueError("an animation needs at least one clip, and each clip at least one frame")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
     # To compute the layout again for each frame would take most of the time.
     figure = Figure(figsize=(3 * len(shown), 3.2), layout="none")  # type: ignore[arg-type]  # left out of matplotlib's annotations
     axes = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"left": 0, "right": 1, "bottom": 0, "top": 0.86})[0]
     for ax, clip in zip(axes, shown.values(), strict=True):
         fit(ax, clip)
     writer = (PillowWriter if path.suffix == ".gif" else FFMpegWriter)(fps=rate)
-    with writer.saving(figure, str(unfinished), dpi=72):
+    with writing.file(path) as unfinished, writer.saving(figure, str(unfinished), dpi=72):
         for t in range(max(map(len, shown.values()))):
             for ax, (title, clip) in zip(axes, shown.items(), strict=True):
                 moment = min(t, len(clip) - 1)
@@ -111,7 +109,6 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
                     artist.remove()
                 skeleton(clip[moment], layout, ax).set_title(f"{title}\n{moment + 1} of {len(clip)}", fontsize=9)
             writer.grab_frame()
-    os.replace(unfinished, path)
     return path
 
 

@@ -6,7 +6,6 @@ Pickles have their own module, ``unpickling``.
 
 import codecs
 import csv
-import errno
 import io
 import json
 import math
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..writing import NO_ROOM
 from .contract import DataError, shown
 
 MB, GB = 10**6, 10**9
@@ -35,8 +35,6 @@ RATIO, UNSUSPICIOUS, UNSUSPICIOUS_WORKBOOK = 100, 64 * MB, 8 * MB
 """Archives may unpack to ``RATIO`` times their size; below so many bytes the ratio does not matter."""
 UNZIPPING = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, LookupError)
 """The exceptions that a broken zip file can raise."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers of a full disk, a used up quota, and a file that may not grow."""
 
 LARGEST_SIDE = 2**15
 """Pixels of the width or height of a frame."""

@@ -5,7 +5,6 @@ A dict of ``split``, {name: [ids]}, and ``annotations``, a list of dicts with ``
 that of the requested layout. ``write`` adds ``classes`` and, to each annotation, ``video`` and ``subject``; PySkl ignores them.
 """
 
-import os
 import pickle
 import re
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import labels, layouts
+from .. import labels, layouts, writing
 from ..layouts import Layout
 from . import folders, limits, unpickling
 from .contract import UNKNOWN, UNUSED, Clip, DataError, Progress, Report, repair, shown
@@ -270,7 +269,7 @@ def _frame_size(annotation: Mapping[Any, Any], keypoints: np.ndarray, id: str, r
 
 
 def write(path: str | Path, clips: Any) -> None:
-    """Write ``clips.Clips`` as a pickle that this module and PySkl read; it is renamed to ``path`` when it is complete.
+    """Write ``clips.Clips`` as a pickle that this module and PySkl read. Raises OSError as ``writing.file`` does.
 
     Joints are (1, T, V, 2) and (1, T, V), both float32. The arrays are pickled in a form that every version of numpy can load.
     """
@@ -284,11 +283,9 @@ def write(path: str | Path, clips: Any) -> None:
         for i, row in enumerate(clips.table.itertuples())
     ]  # fmt: skip
     split = {name: rows["id"].tolist() for name, rows in clips.table.groupby("split", sort=False)}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        of_classes = {"classes": list(clips.classes), "class_regions": list(clips.class_regions)}
+    of_classes = {"classes": list(clips.classes), "class_regions": list(clips.class_regions)}
+    with writing.file(path) as unfinished, unfinished.open("wb") as file:
         _Pickler(file, protocol=4).dump({"split": split, "annotations": annotations, **of_classes})
-    os.replace(unfinished, path)
 
 
 class _Pickler(pickle.Pickler):

@@ -23,16 +23,13 @@ people in the image, and correlations between classes. Accuracy on these clips s
 """
 
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pandas as pd
 
-from .. import labels, layouts
+from .. import labels, layouts, writing
 from ..layouts import Layout
 from ..readers import Clip, Progress, Report, in_parallel, miga
 from .detector import HEIGHT, WIDTH
@@ -64,10 +61,11 @@ def videos(size: str, seed: int = 0) -> Iterator[Video]:
 def write(folder: Path, size: str, seed: int = 0) -> None:
     """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a ``synthetic.json`` on the origin.
 
-    All is written into a hidden folder beside it, which gets its name last. What a killed call left there is removed by the next call.
+    The folder appears when it is complete, see ``writing.folder``.
 
     Raises:
         FileExistsError: the folder already exists.
+        OSError: the disk is full.
         ValueError: a size that is not in SIZES.
     """
     import joblib
@@ -75,24 +73,13 @@ def write(folder: Path, size: str, seed: int = 0) -> None:
     folder = Path(folder)
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    whole = folder.with_name(f".unfinished-{folder.name}")
-    with filelock.FileLock(f"{whole}.lock") as owner:  # the operating system frees the lock of a process that was killed
-        if folder.exists():  # another process wrote it while this one waited
-            return
-        shutil.rmtree(whole, ignore_errors=True)
-        try:
-            whole.mkdir()
-            job = joblib.delayed(_write_video)
-            rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
-            miga.write_subjects(whole, pd.DataFrame([row for of_video in rows for row in of_video]))
-            about = {"size": size, "seed": seed, "version": VERSION}
-            (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
-            whole.rename(folder)
-        finally:
-            shutil.rmtree(whole, ignore_errors=True)
-            with suppress(OSError):  # Windows removes no open file
-                Path(owner.lock_file).unlink()
+    with writing.folder(folder) as whole:
+        whole.mkdir()
+        job = joblib.delayed(_write_video)
+        rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
+        miga.write_subjects(whole, pd.DataFrame([row for of_video in rows for row in of_video]))
+        about = {"size": size, "seed": seed, "version": VERSION}
+        (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
 def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str, str | int]]:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miga_lib import clips, layouts
-from miga_lib.clips import LEAVE_ONE_OUT, Clips
+from miga_lib import clips, layouts, splits
+from miga_lib.clips import Clips
 from miga_lib.readers import pyskl
+from miga_lib.splits import LEAVE_ONE_OUT
 
 STICK = layouts.make("stick", ["hip", "head"], [(0, 1)], "hip")
 
@@ -30,7 +31,7 @@ def load(made, tmp_path, **more):
     return clips.load(path, STICK, tmp_path, **more)
 
 
-def splits(loaded):
+def split_of_each(loaded):
     return dict(zip(loaded.table["id"], loaded.table["split"], strict=True))
 
 
@@ -39,11 +40,11 @@ def test_each_clip_is_tested_once_and_validated_once_and_no_subject_is_in_two_sp
     made = made_up(names)
     tested, validated = [], []
     for fold in range(folds):
-        divided, note = clips.cross_validate(made, folds, fold)
-        by_split = divided.table.groupby("split")["subject"].agg(set)
+        divided, note = splits.cross_validate(made.table, folds, fold)
+        by_split = divided.groupby("split")["subject"].agg(set)
         assert not by_split["train"] & by_split["test"] | by_split["train"] & by_split["val"] | by_split["val"] & by_split["test"]
-        tested += divided.table["id"][divided.table["split"] == "test"].tolist()
-        validated += divided.table["id"][divided.table["split"] == "val"].tolist()
+        tested += divided["id"][divided["split"] == "test"].tolist()
+        validated += divided["id"][divided["split"] == "val"].tolist()
         assert note.startswith(f"Fold {fold} of {folds} (0 to {folds - 1}): ")
     assert sorted(tested) == sorted(validated) == sorted(made.table["id"])
 
@@ -51,7 +52,7 @@ def test_each_clip_is_tested_once_and_validated_once_and_no_subject_is_in_two_sp
 def test_leave_one_subject_out_takes_the_subjects_in_the_order_of_their_names(tmp_path):
     made = made_up(["p2", "p1", "p3", "p3"])
     found = load(made, tmp_path, protocol=LEAVE_ONE_OUT, fold=1)
-    assert splits(found) == {"c0": "test", "c1": "train", "c2": "val", "c3": "val"}
+    assert split_of_each(found) == {"c0": "test", "c1": "train", "c2": "val", "c3": "val"}
     assert found.report.endswith("Fold 1 of 3 (0 to 2): 1 test clips of p2.")
 
 
@@ -78,8 +79,8 @@ def test_leave_one_subject_out_needs_subjects(tmp_path):
 
 
 def test_clips_of_unknown_class_are_in_no_fold():
-    divided, _ = clips.cross_validate(made_up(["a", "b", "c", "d"], [0, 1, 0, -1]), 3, 0)
-    assert divided.table["split"].tolist()[3] == "none"
+    divided, _ = splits.cross_validate(made_up(["a", "b", "c", "d"], [0, 1, 0, -1]).table, 3, 0)
+    assert divided["split"].tolist()[3] == "none"
 
 
 def test_without_a_validation_split_the_same_tenth_of_the_subjects_is_held_out_and_reported(tmp_path):
@@ -88,7 +89,7 @@ def test_without_a_validation_split_the_same_tenth_of_the_subjects_is_held_out_a
     held = first.table["subject"][first.table["split"] == "val"]
     assert held.nunique() == 2
     assert len(held) == 6
-    assert splits(first) == splits(again)
+    assert split_of_each(first) == split_of_each(again)
     shown = ", ".join(sorted(held.unique()))
     assert f"There is no validation split: the training clips of {shown} (6) are held out for validation." in first.report
     assert first.checksum == replace(first).checksum
@@ -115,11 +116,11 @@ def test_a_protocol_is_chosen_by_name_and_other_splits_are_left_out(tmp_path):
     }  # fmt: skip
     path.write_bytes(pickle.dumps(content))
     default = clips.load(path, STICK, tmp_path)
-    assert splits(default) == {"c0": "train", "c1": "train", "c2": "val", "c3": "none"}
+    assert split_of_each(default) == {"c0": "train", "c1": "train", "c2": "val", "c3": "none"}
     assert "Of the protocols xsub, xview the first was taken." in default.report
     assert "1 × splits that are none of train, val and test left out: 'hard'" in default.report
     view = clips.load(path, STICK, tmp_path, protocol="xview")
-    assert splits(view) == {"c0": "test", "c1": "train", "c2": "none", "c3": "val"}
+    assert split_of_each(view) == {"c0": "test", "c1": "train", "c2": "none", "c3": "val"}
     assert view.summary().index.tolist() == ["train", "val", "test"]
     assert len(list((tmp_path / "cache").iterdir())) == 1, "read once for all protocols"
     with pytest.raises(ValueError, match="protocol 'xset' is unknown; this source has 'xsub', 'xview', 'leave-one-subject-out'"):

@@ -1,0 +1,88 @@
+"""Files and folders that appear under their name only when they are complete."""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import filelock
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a full disk, a used up quota, and a file that may not grow."""
+UNFINISHED = ".unfinished-"
+"""Prefix of the names of unfinished files and folders, and of the lock files beside the folders."""
+
+
+@contextmanager
+def file(path: Path) -> Iterator[Path]:
+    """A path to write a file at. At the end the file is brought to the disk and renamed, so ``path`` is either the old or the new file.
+
+    The temporary name depends only on ``path``, and has its suffix: what a killed process left is overwritten by the next one.
+
+    Raises:
+        OSError: the file cannot be written. The old file stays as it was, and the temporary one is removed.
+    """
+    unfinished = path.with_name(UNFINISHED + path.name)
+    try:
+        yield unfinished
+        with unfinished.open("rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        full = error.errno in NO_ROOM
+        way_out = "free disk space and run the same again" if full else "choose a folder that exists and can be written to"
+        raise OSError(f"{path}: cannot be written ({error.strerror or error}), an older file stays as it was; {way_out}") from None
+    finally:
+        with suppress(OSError):  # it was renamed, or was never there
+            unfinished.unlink()
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """A path to write a folder at, which is renamed to ``path`` at the end. Where another process was first, its folder is kept.
+
+    Leftovers of killed processes in the same folder are removed first.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    lock = path.with_name(f"{UNFINISHED}{uuid.uuid4().hex}.lock")
+    whole = lock.with_suffix("") / path.name
+    try:
+        with filelock.FileLock(lock):  # before the folder exists, so that no other process finds it without an owner
+            whole.parent.mkdir()
+            yield whole
+            try:
+                whole.rename(path)
+            except OSError:  # another process was first, with the same content
+                if not path.exists():
+                    raise
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise OSError(f"{path}: cannot be written ({error.strerror}), nothing of it was kept; make room and run the same again") from None
+    finally:
+        _remove(lock)
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the unfinished folders of killed processes. Their locks are free: the operating system frees the locks of a process that ends.
+
+    What belongs to a process at work, or cannot be removed, stays.
+    """
+    for lock in parent.glob(f"{UNFINISHED}*.lock"):
+        _remove(lock)
+
+
+def _remove(lock: Path) -> None:
+    """Remove an unfinished folder and then its lock file, if nobody has the lock."""
+    with suppress(OSError):  # its owner is at work (filelock.Timeout), or it belongs to another user
+        with filelock.FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        if not lock.with_suffix("").exists():  # else a later call tries again
+            lock.unlink(missing_ok=True)
