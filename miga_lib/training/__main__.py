@@ -21,10 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
     parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="continue the run in the folder")
     parser.add_argument("--devices", default=1, type=int, help="number of GPUs, or of processes on a CPU; ignored under torchrun")
-    for field in fields(Settings):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=f"default {field.default!r}"
-        )
+    add_settings(parser)
     given = vars(parser.parse_args(arguments))
     try:
         _train(**{name: given.pop(name) for name in ("data", "outputs", "run", "resume", "devices")}, settings=Settings(**given))
@@ -33,6 +30,13 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as stopped:
         print(str(stopped) or "stopped", flush=True)
         raise SystemExit(130) from None
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for each field of ``Settings``."""
+    for field in fields(Settings):
+        option = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(option, type=type(field.default), default=field.default, help=f"default {field.default!r}")
 
 
 def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, devices: int) -> None:

@@ -35,6 +35,10 @@ class Inputs:
 
     def training(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n ..."]:
         """Augmented inputs of some clips; the same clip in the same epoch always gives the same input."""
+        return self.tensor(self.pixels(rows, epoch), self.settings.size)
+
+    def pixels(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n T V 3"]:
+        """The augmented keypoints from which ``training`` makes the inputs, in the pixels of the heatmaps."""
         columns = 5 + alignment.draws(self.settings.temporal, self.settings.frames)
         draws = uniform(len(self), columns, self.settings.seed, epoch)[rows].to(self.settings.device)
         keypoints = self._resample(rows, draws[:, 5:], epoch)
@@ -42,7 +46,12 @@ class Inputs:
         if self.model.input == "heatmaps":
             boxes = augmentation.random_resized_crop(boxes, draws[:, :4])
         side = self.settings.size
-        return self._tensor(augmentation.to_pixels(keypoints, boxes, (side, side)), side, draws[:, 4] < 0.5)
+        pixels = augmentation.to_pixels(keypoints, boxes, (side, side))
+        return augmentation.flip(pixels, self.layout, draws[:, 4] < 0.5, width=side)
+
+    def tensor(self, pixels: Float[Tensor, "n T V 3"], side: int) -> Float[Tensor, "n ..."]:
+        """The input of the network, from keypoints in the pixels of a square heatmap with that side."""
+        return self.model.tensor(self.settings.stream, pixels, self.layout, side)
 
     @property
     def temporal_views(self) -> int:
@@ -61,7 +70,8 @@ class Inputs:
         if frames is not None and self.model.input == "graph":
             pixels, frames = pixels[0, frames], None
         for mirrored in (False, True):
-            view = self._tensor(pixels, side, torch.full((len(pixels),), mirrored, device=pixels.device))
+            flags = torch.full((len(pixels),), mirrored, device=pixels.device)
+            view = self.tensor(augmentation.flip(pixels, self.layout, flags, width=side), side)
             yield (view,) if frames is None else (view, frames)
 
     def _segments(self, rows: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -99,10 +109,6 @@ class Inputs:
         for (augment, _), of_step in zip(steps, numbers[1:], strict=True):
             keypoints = augment(keypoints, of_step, self.layout)
         return keypoints
-
-    def _tensor(self, pixels: Tensor, side: int, mirrored: Tensor) -> Tensor:
-        pixels = augmentation.flip(pixels, self.layout, mirrored, width=side)
-        return self.model.tensor(self.settings.stream, pixels, self.layout, side)
 
 
 @lru_cache(maxsize=4)  # each batch of an epoch asks for the same numbers

@@ -1,0 +1,59 @@
+"""Pre-training: the error counts hidden joints only, and the weights are taken by ``start_from``."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from miga_lib import training
+from miga_lib.settings import Settings
+from miga_lib.training import networks, pretraining
+from miga_lib.training.inputs import Inputs
+
+SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
+
+
+def test_error_worked_by_hand():
+    """Two joints in four frames on a map with a side of 20 px. Only the first is hidden; in the last frame it is missing."""
+    pixels = torch.zeros(1, 4, 2, 3)
+    pixels[0, :, 0] = torch.tensor([15.0, 10.0, 0.9])
+    pixels[0, :, 1] = torch.tensor([5.0, 5.0, 0.9])
+    pixels[0, 3, 0] = 0
+    hidden = torch.tensor([[True, False]])
+    predicted = torch.zeros(1, 4, 2, 2)
+    # True positions (0.25, 0); predicted (0.25, 0), (0, 0) and (0.25, 0.5): squared distances 0, 1/16 and 1/4.
+    predicted[0, :3, 0] = torch.tensor([[0.25, 0.0], [0.0, 0.0], [0.25, 0.5]])
+    assert pretraining.error(predicted.flatten(1), pixels, hidden, 20).item() == pytest.approx((1 / 16 + 1 / 4) / 3)
+    assert pretraining.error(predicted.flatten(1), pixels, ~hidden & False, 20) == 0
+
+
+def test_hidden_joints_depend_on_seed_epoch_and_clip_only(smoke):
+    inputs = Inputs(smoke.split("train"), SMOKE.resolve())
+    together = pretraining.hidden(inputs, torch.tensor([5, 2]), 1)
+    assert torch.equal(pretraining.hidden(inputs, torch.tensor([2]), 1), together[1:])
+    assert not torch.equal(pretraining.hidden(inputs, torch.tensor([2]), 2), together[1:])
+    every = torch.cat([pretraining.hidden(inputs, torch.arange(len(inputs)), epoch) for epoch in range(50)])
+    assert every.float().mean().item() == pytest.approx(pretraining.HIDDEN_SHARE, abs=0.02)
+
+
+@pytest.mark.parametrize("model", ["posec3d", "stgcn"])
+def test_it_learns_gives_the_same_bits_again_and_its_weights_start_a_run(smoke, tmp_path, model):
+    settings = replace(SMOKE, model=model, epochs=20)
+    errors = pretraining.pretrain(smoke, settings, tmp_path / "a.pt")
+    assert errors[-1] < 0.85 * errors[0]
+    assert pretraining.pretrain(smoke, settings, tmp_path / "b.pt") == errors
+    weights = torch.load(tmp_path / "a.pt", weights_only=True)["state_dict"]
+    started = replace(settings, start_from=str(tmp_path / "a.pt")).resolve()
+    network = training.build(started, 32, 0)
+    assert set(networks.start_weights(network, started, smoke.classes, 0, tmp_path / "new")) <= {"A"}
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+
+
+def test_the_command_prints_what_start_from_takes(tmp_path, smoke_outputs, capsys, monkeypatch):
+    monkeypatch.setenv("MIGA_OUTPUTS", str(tmp_path))
+    pretraining.main(["--data", "synthetic-smoke", "--preset", "smoke", "--epochs", "1", "--device", "cpu"])
+    path = capsys.readouterr().out.splitlines()[-1].removeprefix("--start-from ")
+    assert Settings(preset="smoke", start_from=path)
+    assert torch.load(path, weights_only=True)["state_dict"]
+    with pytest.raises(SystemExit, match="stream must be one of"):
+        pretraining.main(["--stream", "elbow"])
