@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_runs import leave
 
 from miga_lib import ensemble
 from miga_lib.predictions import Predictions
 from miga_lib.readers import Report
+from miga_lib.splits import LEAVE_ONE_OUT
 
 CLASSES = np.array(["nod", "shake"])
 
@@ -210,3 +212,22 @@ def test_a_path_can_contain_the_split(members, smoke):
     pattern = path.replace("rgb", "rgb-{split}")
     gathered = ensemble.gather(folders, [pattern], "val", smoke)
     assert gathered[pattern].ids.tolist() == smoke.split("val").table["id"].tolist()
+
+
+def test_missing_folds_are_named(tmp_path, smoke):
+    folds = [leave(tmp_path, f"own-fold{fold}", smoke, folds=4, fold=fold) for fold in (3, 1)]
+    plain = leave(tmp_path, "plain", smoke)
+    others = "(no finished run); all scores and figures are of the others only."
+    assert ensemble.joined_folds([*folds, plain], smoke) == [f"own: 2 of 4 folds are joined; missing: fold 0, fold 2 {others}"]
+    folds += [leave(tmp_path, f"own-fold{fold}", smoke, folds=4, fold=fold) for fold in (0, 2)]
+    assert ensemble.joined_folds(folds, smoke) == ["own: 4 of 4 folds are joined."]
+    one = leave(tmp_path, "fold1", smoke, protocol=LEAVE_ONE_OUT, fold=1)
+    three = smoke.where(smoke.table["subject"].isin(smoke.table["subject"].unique()[:3]))
+    assert ensemble.joined_folds([one], three) == [f"fold1: 1 of 3 folds are joined; missing: fold 0, fold 2 {others}"]
+
+
+def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_equal_without_the_fold(tmp_path, smoke):
+    one, other = leave(tmp_path, "own-fold0", smoke, folds=3), leave(tmp_path, "own_fold0", smoke, folds=3, seed=1)
+    assert list(ensemble.gather([one, other], [], "test", smoke)) == ["own", "own_fold0"]
+    plain = leave(tmp_path, "own", smoke)
+    assert list(ensemble.gather([one, plain], [], "test", smoke)) == ["own-fold0", "own"]

@@ -234,6 +234,12 @@ def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own
         fit(data, tmp_path, "one", layout=str(layout))
 
 
+def executed(name, place, given):
+    """What a notebook shows."""
+    done = papermill.execute_notebook(str(FOLDER / name), str(place / name), given, cwd=str(FOLDER), progress_bar=False)
+    return json.dumps([cell.get("outputs") for cell in done.cells])
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     path, layout = own
@@ -252,19 +258,17 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     ((name, joined),) = ensemble.gather(folds, [], "test", clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))).items()
     assert name.endswith(f"{LEAVE_ONE_OUT}-0")
     assert sorted(joined.ids) == sorted(plain.table["id"])
-    shown = papermill.execute_notebook(
-        str(FOLDER / "05_confusion.ipynb"), str(tmp_path / "05.ipynb"), given, cwd=str(FOLDER), progress_bar=False
-    )
-    text = json.dumps([cell.get("outputs") for cell in shown.cells])
-    assert "on the 24 test clips" in text
-    assert "4 subjects or videos" in text
-    papermill.execute_notebook(
-        str(FOLDER / "06_ensemble.ipynb"), str(tmp_path / "06.ipynb"), given | {"name": "both"}, cwd=str(FOLDER), progress_bar=False
-    )
+    text = executed("06_ensemble.ipynb", tmp_path, given | {"name": "both"})
+    assert text.count("-0: 4 of 4 folds are joined.") == 2
     about = json.loads((tmp_path / "ensembles" / "both" / "result.json").read_text())
     assert len(about["runs"]) == 8
     assert len(about["members"]) == 2
     assert len(predictions.load(tmp_path / "ensembles" / "both" / "test.npz")) == 24
+    (folds[3] / runs.RESULT).unlink()
+    text = executed("05_confusion.ipynb", tmp_path, given)
+    assert "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the others only." in text
+    assert "on the 18 test clips" in text
+    assert "3 subjects or videos" in text
 
 
 def test_folds_of_other_settings_or_clips_are_not_joined(own, tmp_path):

@@ -122,15 +122,30 @@ def gather(
     return dict(zip(names, join(members), strict=True))
 
 
+def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:
+    """For each cross-validation among some runs, a sentence on how many of its folds are joined and which have no finished run."""
+    sentences = []
+    for name, of_run in _runs(folders).items():
+        if folds := [fold for folder in of_run if (fold := runs.fold_of(folder))]:
+            count = folds[0][0].get("folds") or clips.table["subject"][clips.table["label"] >= 0].nunique()  # a fold for each subject
+            numbers = {number for _, _, number in folds}
+            missing = ", ".join(f"fold {number}" for number in range(count) if number not in numbers)
+            others = f"; missing: {missing} (no finished run); all scores and figures are of the others only" if missing else ""
+            sentences.append(f"{name}: {len(numbers)} of {count} folds are joined{others}.")
+    return sentences
+
+
 def _runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
-    """The folders by the name of a member: the folds of a cross-validation together, without the fold in their name."""
+    """The folders by the name of a member: the folds of a cross-validation together, without the fold in their name if that is free."""
     found: dict[str, list[Path]] = {}
+    taken = {folder.name for folder in folders}
     first: list[tuple[str, tuple[Any, ...]]] = []
     for folder in folders:
         fold = runs.fold_of(folder)
         name = next((name for name, of in first if fold and of == fold[:2]), "")
         if fold and not name:
-            name = re.sub(rf"[-_]?fold{fold[2]}$", "", folder.name) or folder.name
+            name = re.sub(rf"[-_]?fold{fold[2]}$", "", folder.name)
+            name = folder.name if not name or name in taken | found.keys() else name
             first.append((name, fold[:2]))
         found.setdefault(name or folder.name, []).append(folder)
     return found
