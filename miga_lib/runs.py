@@ -49,17 +49,20 @@ def name(settings: Settings, data: str | Path = "synthetic") -> str:
     usual = Settings().weights | ({} if settings.semantic_weight else {"semantic": 0.0})
     parts += [f"{term}_weight{weight:g}" for term, weight in settings.weights.items() if weight != usual[term]]
     parts += [Path(settings.embeddings).stem] if settings.embeddings else []
-    parts += [f"{name}{value:g}" for name, value in settings.differing().items()]
+    parts += [_shown(name, value) for name, value in settings.differing().items()]
     parts += [f"from_{Path(settings.start_from).stem}"] if settings.start_from else []
     parts += [f"kept_learning_rate{settings.kept_learning_rate:g}"] if settings.kept_learning_rate else []
-    chosen = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) != getattr(Settings, name)}
-    parts += [f"{name}_{value}" if isinstance(value, str) else f"{name}{value:g}" for name, value in chosen.items()]
+    parts += [_shown(name, getattr(settings, name)) for name in OPTIONS if getattr(settings, name) != getattr(Settings, name)]
     parts += ["persons2"] if settings.persons == 2 else []
     parts += [settings.protocol] if settings.protocol else []
     parts += [f"folds{settings.folds}"] if settings.folds else []
     parts += [str(settings.seed)]
     parts += [f"fold{settings.fold}"] if settings.folds or settings.protocol == LEAVE_ONE_OUT else []
     return safe_name("-".join(parts))
+
+
+def _shown(name: str, value: float | str) -> str:
+    return f"{name}_{value}" if isinstance(value, str) else f"{name}{value:g}"
 
 
 def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -> Settings:

@@ -9,7 +9,7 @@ import torch
 
 from . import alignment, augmentation, layouts, losses
 from .layouts import Layout
-from .models import MODELS, Model
+from .models import KEPT, MODELS, Model
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = "auto, cpu, cuda or cuda:<number>"
@@ -106,6 +106,8 @@ class Settings:
     """Decay of the exponential moving average of the weights, a value for each step; validation and test use the average. 0: none."""
     patience: int = 0
     """Training stops after so many epochs without a better validation top-1; 0: never."""
+    keep: str = "auto"
+    """The epoch whose network is kept and evaluated: the ``best`` on validation, or the ``last``; ``auto``: as the preset of the model."""
     augment: str = ""
     """Names of ``augmentation.AUGMENTATIONS``, and ``shorten``, joined by ``+``, such as ``rotate+drop_joints``."""
     mixing: float = 0.0
@@ -184,7 +186,7 @@ class Settings:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(stored.keys() - known):
             raise ValueError(f"the run has a setting {unknown[0]!r:.100} that this version of miga_lib does not know; update it")
-        return cls(**{**stored, "device": device, "precision": "auto"}).resolve()
+        return cls(**{"keep": "best", **stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
         """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
@@ -194,10 +196,12 @@ class Settings:
         filled = {field: getattr(self, field) or value for field, value in self._defaults(name).items()}
         if self.epochs:
             filled["min_steps"] = self.min_steps
+        if self.keep == "auto":
+            filled["keep"] = MODELS[self.model].sizes[name].keep
         return replace(self, preset=name, device=device, precision=precision, **filled)
 
     def differing(self) -> dict[str, Any]:
-        """The numbers that differ from the preset, by name, of resolved settings."""
+        """The values that differ from the preset, by name, of resolved settings."""
         defaults = self._defaults(self.preset)
         return {name: getattr(self, name) for name, value in defaults.items() if getattr(self, name) not in (value, 0)}
 
@@ -205,7 +209,7 @@ class Settings:
         """The values that 0 stands for in a preset, by setting."""
         size = MODELS[self.model].sizes[preset]
         common = {name: getattr(PRESETS[preset], name) for name in IN_PRESET}
-        return common | {"learning_rate": size.learning_rate, "width": size.width}
+        return common | {"learning_rate": size.learning_rate, "width": size.width, "keep": size.keep}
 
     @property
     def skeleton(self) -> Layout:
@@ -246,6 +250,7 @@ CHOICES = {
     "precision": PRECISIONS,
     "strategy": layouts.STRATEGIES,
     "trained": ("all", "head"),
+    "keep": ("auto", *KEPT),
     "sampling": ("clips", "square_root", "classes"),
 }
 """Possible values of settings that have a fixed set of them."""

@@ -1,6 +1,6 @@
 """The options of training that are off by default: what each does, and that a run with all of them resumes to the same bits."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -60,8 +60,8 @@ def test_a_run_with_every_option_resumes_to_the_same_bits(smoke, tmp_path):
 
 def test_the_name_of_a_run_shows_its_options():
     assert runs.name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
-    some = replace(SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500)
-    assert runs.name(some).endswith("-smoke-plain-min_steps500-weight_average0.9-augment_rotate+noise-sampling_classes-0")
+    some = replace(SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500, keep="last")
+    assert runs.name(some).endswith("-smoke-plain-min_steps500-keep_last-weight_average0.9-augment_rotate+noise-sampling_classes-0")
 
 
 def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
@@ -172,3 +172,19 @@ def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, 
 def test_wrong_options_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         replace(SMOKE, **wrong)
+
+
+def test_a_run_of_an_earlier_version_kept_the_best_epoch():
+    stored = asdict(replace(SMOKE, preset="quick").resolve())
+    assert stored.pop("keep") == "last"
+    assert Settings.of_run(stored).keep == "best"
+
+
+def test_the_last_epoch_can_be_kept(smoke, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.2, 0.3])
+    real = metrics.scores
+    monkeypatch.setattr(loop.metrics, "scores", lambda of: real(of) | {"top1": next(accuracies, 0.0)})
+    result = training.fit(smoke, replace(SMOKE, epochs=3, keep="last"), tmp_path, progress=quiet)
+    assert result["best_epoch"] == 3
+    kept, last = weights(tmp_path), weights(tmp_path, "last.ckpt")
+    assert all(torch.equal(tensor, last[name]) for name, tensor in kept.items())

@@ -28,6 +28,7 @@ PAPER = Settings(
     width=32,
     dropout=0.5,
     weight_decay=3e-4,
+    keep="best",
     preset="paper",
     device="cpu",
     precision="fp32",

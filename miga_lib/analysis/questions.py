@@ -7,7 +7,7 @@ whether these clips support the question's claim, refute it or leave it undecide
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -135,8 +135,8 @@ def train(
         folder = runs.folder(runs.name(settings, data), outputs)
         print(f"{number} of {len(wanted)}: {folder.name}" + (" (already finished)" if (folder / runs.RESULT).exists() else ""), flush=True)
         result = training.fit(clips, settings, folder, progress=progress)
-        # A run of an earlier version lacks the settings that were added since.
-        known = {field.name: field.default for field in fields(Settings)} | result["settings"]
+        # A run of an earlier version lacks the settings that were added since; `fit` has checked that they are the same.
+        known = asdict(settings.resolve()) | result["settings"]
         rows.append({**known, "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
     return pd.DataFrame(rows)
 

@@ -15,6 +15,7 @@ from ..layouts import Layout
 from . import posec3d, stgcn
 
 INPUTS = ("heatmaps", "graph")
+KEPT = ("best", "last")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Size:
     """Channels of the first layer; the other layers have multiples of it."""
     learning_rate: float
     """Initial learning rate at the preset's batch size."""
+    keep: str = "best"
+    """One of ``KEPT``: the epoch whose network is kept, the best on validation or the last."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the model's ``build``, such as its depth."""
 
@@ -88,7 +91,7 @@ MODELS = {
         },
         sizes={
             "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
-            "quick": Size(width=16, learning_rate=0.1, arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3}),
+            "quick": Size(width=16, learning_rate=0.1, keep="last", arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3}),
             "paper": Size(width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}),
         },
         build=posec3d.build,

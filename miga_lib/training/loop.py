@@ -114,7 +114,7 @@ class Pending:
 
 
 def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progress: Progress = print_epoch) -> dict[str, Any]:
-    """Train, keep the epoch that is best on validation, predict validation and test clips with it, and write everything into ``run``.
+    """Train, keep the best or the last epoch, predict validation and test clips with it, and write everything into ``run``.
 
     Under ``torchrun`` each process computes its share of every batch. ``batch_size`` counts the clips of all processes together, so the
     learning rate does not depend on their number; see ``distributed``. Ctrl-C stops after the current step, with a checkpoint; a second
@@ -296,7 +296,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     position = _position(task, state, state.step)
     improved = state.end_epoch(row)
     if task.world.rank == 0:
-        if improved:
+        if improved or task.settings.keep == "last":
             replace(state, model=state.evaluated, average=None).save(task.run / "best.ckpt")
         runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
         state.save(task.run / "last.ckpt")
