@@ -221,9 +221,9 @@ def test_missing_folds_are_named(tmp_path, smoke):
     assert ensemble.joined_folds([*folds, plain], smoke) == [f"own: 2 of 4 folds are joined; missing: fold 0, fold 2 {others}"]
     folds += [leave(tmp_path, f"own-fold{fold}", smoke, folds=4, fold=fold) for fold in (0, 2)]
     assert ensemble.joined_folds(folds, smoke) == ["own: 4 of 4 folds are joined."]
-    one = leave(tmp_path, "fold1", smoke, protocol=LEAVE_ONE_OUT, fold=1)
+    two = [leave(tmp_path, f"fold{fold}", smoke, protocol=LEAVE_ONE_OUT, fold=fold) for fold in (1, 0)]
     three = smoke.where(smoke.table["subject"].isin(smoke.table["subject"].unique()[:3]))
-    assert ensemble.joined_folds([one], three) == [f"fold1: 1 of 3 folds are joined; missing: fold 0, fold 2 {others}"]
+    assert ensemble.joined_folds(two, three) == [f"fold1: 2 of 3 folds are joined; missing: fold 2 {others}"]
 
 
 def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_equal_without_the_fold(tmp_path, smoke):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from PIL import Image
 from test_survey import STICK, clips_of, still
@@ -311,13 +312,35 @@ def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
     assert not np.array_equal(drawn[0], other[0])
 
 
+def marks(axes):
+    """How many joints, limbs, points of lines and images that are not 0 are drawn."""
+    collections = [one for ax in axes.flat for one in ax.collections]
+    limbs, joints = ([one for one in collections if isinstance(one, LineCollection) == of_limbs] for of_limbs in (True, False))
+    return (
+        sum(len(one.get_segments()) for one in limbs)
+        + sum(len(places(one)) for one in joints)
+        + sum(np.isfinite(line.get_ydata()).sum() for ax in axes.flat for line in ax.lines)
+        + sum(image.get_array().any() for ax in axes.flat for image in ax.images)
+    )
+
+
 @pytest.mark.parametrize(
-    "draw", [plots.frames, plots.trajectories, plots.heatmaps, plots.alignments, lambda clip, layout: plots.mirrored(clip, layout, 640)]
+    "draw",
+    [
+        plots.frames,
+        plots.trajectories,
+        plots.heatmaps,
+        lambda clip, layout: plots.alignments(clip, layout)[:, :-1],  # the last column has the numbers of the frames
+        lambda clip, layout: plots.mirrored(clip, layout, 640),
+    ],
 )
 @pytest.mark.parametrize("frames", [1, 5])
-def test_a_clip_without_a_person_can_be_drawn(draw, frames):
-    axes = draw(empty_clip(frames), layouts.get("imigue41"))
+def test_of_a_clip_without_a_person_no_joint_limb_or_map_is_drawn(draw, frames):
+    empty, layout = empty_clip(frames), layouts.get("imigue41")
+    axes = draw(empty, layout)
     axes.flat[0].figure.canvas.draw()
+    assert marks(axes) == 0
+    assert marks(draw(empty + 1, layout)) > 0
 
 
 def test_the_clearest_frame_can_be_labelled_in_each_layout(smoke):
