@@ -50,7 +50,7 @@ def name(settings: Settings, data: str | Path = "synthetic") -> str:
     parts += [f"{term}_weight{weight:g}" for term, weight in settings.weights.items() if weight != usual[term]]
     parts += [Path(settings.embeddings).stem] if settings.embeddings else []
     parts += [_shown(name, value) for name, value in settings.differing().items()]
-    parts += [f"from_{Path(settings.start_from).stem}"] if settings.start_from else []
+    parts += [f"from_{re.sub(r'[.](pth?|ckpt)$', '', Path(settings.start_from).name)}"] if settings.start_from else []
     parts += [f"kept_learning_rate{settings.kept_learning_rate:g}"] if settings.kept_learning_rate else []
     parts += [_shown(name, getattr(settings, name)) for name in OPTIONS if getattr(settings, name) != getattr(Settings, name)]
     parts += ["persons2"] if settings.persons == 2 else []

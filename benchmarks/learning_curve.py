@@ -1,0 +1,98 @@
+"""Accuracy against the number of training clips, from random weights and from given ones.
+
+    python benchmarks/learning_curve.py outputs/data/reach_to_grasp.pkl --layout outputs/data/reach50.json \\
+        --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
+
+Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. All
+runs of a table have the same number of optimiser steps. Prints a row for each share: the mean test top-1 over the seeds for the linear
+classifier and for each start, and the gain over random weights with its bootstrap interval over the test clips' subjects or videos.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import baselines
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import reach_to_grasp
+import seaborn as sns
+
+from miga_lib import clips, metrics, plots, predictions, runs, training
+from miga_lib.clips import Clips
+from miga_lib.predictions import Predictions
+from miga_lib.settings import Settings
+
+
+def part(data: Clips, share: float, seed: int) -> Clips:
+    """The clips with a share of the training clips, at least two of each class; the other splits stay as they are."""
+    table, rng = data.table, np.random.default_rng(seed)
+    order = pd.Series(rng.random(len(table)), index=table.index)
+    train = table["split"] == "train"
+    rank = order[train].groupby(table.loc[train, "label"]).rank()
+    wanted = np.maximum(2, np.ceil(share * table.loc[train, "label"].map(table.loc[train, "label"].value_counts())))
+    return data.where(~train.to_numpy() | (rank <= wanted).reindex(table.index, fill_value=False).to_numpy())
+
+
+def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series) -> str:
+    """The difference in top-1, averaged over pairs of runs, and its interval."""
+    differences = np.mean(
+        [(a.predicted == a.labels).astype(float) - (b.predicted == b.labels) for a, b in zip(better, worse, strict=True)], axis=0
+    )
+    low, high = metrics.interval(lambda rows: differences[rows].mean(), groups[better[0].ids].to_numpy())
+    return f"{100 * differences.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def main() -> None:
+    """Train, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--layout", default="imigue41")
+    parser.add_argument("--model", default="posec3d")
+    parser.add_argument("--stream", default="joint")
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--min-steps", type=int, default=0, help="0: the preset's")
+    parser.add_argument("--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base")
+    parser.add_argument("--outputs", default="")
+    parser.add_argument("--figure", default="")
+    given = parser.parse_args()
+    base = Settings(given.model, given.stream, given.layout, preset=given.preset, min_steps=given.min_steps)
+    data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
+    groups = data.groups().set_axis(data.table["id"])
+    names = [Path(start).name or "random weights" for start in given.start_from]
+    rows, points = [], []
+    for share in given.shares:
+        parts = {seed: part(data, share, seed) for seed in given.seeds}
+        found = {"linear": [baselines.linear(of_seed)["test"] for of_seed in parts.values()]}
+        for start, name in zip(given.start_from, names, strict=True):
+            for seed, of_seed in parts.items():
+                settings = replace(base, seed=seed, start_from=start)
+                run = runs.folder(runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs)
+                training.fit(of_seed, settings, run, progress=lambda row: None)
+                found.setdefault(name, []).append(predictions.load(run / "test.npz"))
+        count = len(parts[given.seeds[0]].split("train"))
+        row = {"training clips": str(count)} | {
+            name: f"{100 * np.mean([metrics.scores(one)['top1'] for one in of_runs]):.1f} %" for name, of_runs in found.items()
+        }
+        row |= {f"gain: {name}": gain(found[name], found[names[0]], groups) for name in names[1:]}
+        rows.append(row)
+        print(row, flush=True)
+        points += [
+            {"clips": count, "what": name, "top1": 100 * metrics.scores(one)["top1"]} for name, ones in found.items() for one in ones
+        ]
+    reach_to_grasp.show(rows)
+    if given.figure:
+        plots.style()
+        ax = plt.subplots(figsize=(7, 4))[1]
+        sns.lineplot(pd.DataFrame(points), x="clips", y="top1", hue="what", style="what", markers=True, errorbar=("pi", 100), ax=ax)
+        ax.set(xscale="log", xlabel="training clips", ylabel="test top-1 (%); bands: least and greatest of the seeds")
+        plots.results.plain_ticks(ax.xaxis)
+        ax.legend(frameon=False)
+        ax.figure.savefig(given.figure, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
