@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import layouts
-from .graphs import CHANNELS, TimeConvolution, joints_first
+from .graphs import CHANNELS, TimeConvolution, joints_first, side_by_side
 
 KERNEL_FRAMES, DILATIONS = 5, (1, 2)
 """Kernel size of the convolutions over time, and the distance in frames between their values, in each branch."""
@@ -80,7 +80,7 @@ class CTRGCN(nn.Module):
         if people > self.persons > 1:
             raise ValueError(f"the network has statistics of {self.persons} persons, found {people} in the batch")
         poses = functional.pad(poses, (0, max(self.persons - people, 0)))
-        x = joints_first(poses, self.backbone.data_bn, self.layout).transpose(0, 2).contiguous()
+        x = joints_first(poses, self.backbone.data_bn, self.layout).transpose(0, 2).contiguous(memory_format=torch.channels_last)
         for block in self.backbone.net:
             x = block(x)
         return x.mean((2, 3)).unflatten(0, (len(poses), -1)).mean(1)
@@ -116,8 +116,7 @@ class Block(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.get_parameter("bias"))
         nn.init.constant_(self.gcn1.bn.weight, 1e-6)
         self.residual: nn.Module | None
         if residual and widens:
@@ -144,11 +143,14 @@ class RefinedGraphConvolutions(nn.Module):
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T"]:
         means = x.mean(3, keepdim=True)
-        values, graphs = zip(*(conv(x, means, graph, self.alpha) for conv, graph in zip(self.convs, self.A, strict=True)), strict=True)
-        total = torch.bmm(graphs[0], values[0])
-        for graph, value in zip(graphs[1:], values[1:], strict=True):
-            total = torch.baddbmm(total, graph, value)
-        return torch.relu(self.bn(total.unflatten(0, (len(x), -1))) + self.down(x))
+        kernels, biases, refinements = zip(*(conv(means, self.alpha) for conv in self.convs), strict=True)
+        graphs = torch.stack(refinements, 3) + self.A.permute(2, 0, 1)
+        # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
+        columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
+        values = torch.baddbmm(torch.stack(biases, 1).view(-1, 1), torch.stack(kernels, 1).flatten(0, 1).expand(len(x), -1, -1), columns)
+        total = torch.bmm(graphs.flatten(3).flatten(0, 1), values.view(len(x) * graphs.shape[1], -1, x.shape[3]))
+        y = total.unflatten(0, (len(x), -1)).contiguous(memory_format=torch.channels_last)
+        return torch.relu(self.bn(y) + self.down(x))
 
 
 class RefinedGraphConvolution(nn.Module):
@@ -161,16 +163,17 @@ class RefinedGraphConvolution(nn.Module):
         self.conv3, self.conv4 = nn.Conv2d(in_channels, out_channels, 1), nn.Conv2d(reduced, out_channels, 1)
 
     def forward(
-        self, x: Float[Tensor, "NM C V T"], means: Float[Tensor, "NM C V 1"], graph: Float[Tensor, "V V"], alpha: Float[Tensor, "1"]
-    ) -> tuple[Float[Tensor, "NMC V T"], Float[Tensor, "NMC V V"]]:
-        """The features, and the graph from each joint (last axis) to each joint, of all persons and channels.
+        self, means: Float[Tensor, "NM C V 1"], alpha: Float[Tensor, "1"]
+    ) -> tuple[Float[Tensor, "C_out C"], Float[Tensor, " C_out"], Float[Tensor, "NM C_out V V"]]:
+        """The kernel and bias of the features, and what is added to the weight of each joint (last axis) in the value of each joint.
 
-        The published code takes the mean over the frames after the first two convolutions; they are linear, so it may come before.
+        Args:
+            means: of the input over the frames. The published code takes the mean after the first two convolutions, which are linear.
+            alpha: factor of what is added.
         """
         differences = torch.tanh(self.conv1(means).mT - self.conv2(means))
-        assert self.conv4.bias is not None  # a convolution has one unless told otherwise
-        refined = functional.conv2d(differences, alpha * self.conv4.weight, alpha * self.conv4.bias)
-        return self.conv3(x).flatten(0, 1), (refined + graph.T).flatten(0, 1)
+        refinement = functional.conv2d(differences, alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias"))
+        return self.conv3.weight.flatten(1), self.conv3.get_parameter("bias"), refinement
 
 
 class SeveralTimes(nn.Module):
@@ -192,7 +195,7 @@ class SeveralTimes(nn.Module):
         self.branches.append(nn.Sequential(TimeConvolution(channels, rest, 1, (stride, 1)), nn.BatchNorm2d(rest)))
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C V T_out"]:
-        return torch.relu(torch.cat([branch(x) for branch in self.branches], 1))
+        return torch.relu(side_by_side(self.branches, x))
 
 
 def build(

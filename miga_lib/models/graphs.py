@@ -8,6 +8,8 @@ of joints.
 Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
 """
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,9 +53,9 @@ def graph_convolution(conv: nn.Conv2d, x: Float[Tensor, "V C NM T"], weights: Fl
     """
     partitions, joints, _ = weights.shape
     rows = x.permute(0, 2, 3, 1)
-    kernels = conv.weight.view(partitions, -1, x.shape[1]).mT
-    assert conv.bias is not None  # a convolution has one unless told otherwise
-    each = torch.baddbmm(conv.bias.view(partitions, 1, -1), rows.reshape(1, -1, x.shape[1]).expand(partitions, -1, -1), kernels)
+    copies = rows.reshape(1, -1, conv.in_channels).expand(partitions, -1, -1)
+    kernels = conv.weight.view(partitions, -1, conv.in_channels).mT
+    each = torch.baddbmm(conv.get_parameter("bias").view(partitions, 1, -1), copies, kernels)
     summed = weights.permute(2, 0, 1).reshape(joints, -1) @ each.view(partitions * joints, -1)
     return summed.view(*rows.shape[:3], -1).permute(0, 3, 1, 2)
 
@@ -66,6 +68,22 @@ class TimeConvolution(nn.Conv2d):
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C_out NM T_out"]:
         kernel = self.weight.transpose(2, 3)
         return functional.conv2d(x, kernel, self.bias, self.stride[::-1], self.padding[::-1], self.dilation[::-1])
+
+
+def side_by_side(branches: Iterable[nn.Module], x: Float[Tensor, "B C H T"]) -> Float[Tensor, "B C_out H T_out"]:
+    """The channels of all branches. Each begins with a 1×1 convolution of the same input, and these are computed as one.
+
+    Args:
+        branches: such convolutions, or sequences that begin with one.
+    """
+    firsts = [next(layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)) for branch in branches]
+    weight, bias = (torch.cat([first.get_parameter(name) for first in firsts]) for name in ("weight", "bias"))
+    parts = functional.conv2d(x, weight, bias).split([first.out_channels for first in firsts], 1)
+    outputs = []
+    for branch, first, part in zip(branches, firsts, parts, strict=True):
+        y = part[..., :: first.stride[0]].contiguous(memory_format=torch.channels_last)
+        outputs.append(branch[1:](y) if isinstance(branch, nn.Sequential) else y)
+    return torch.cat(outputs, 1)
 
 
 class Dropout(nn.Dropout):

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .. import layouts
-from .graphs import CHANNELS, TimeConvolution, graph_convolution, joints_first, mean
+from .graphs import CHANNELS, TimeConvolution, graph_convolution, joints_first, mean, side_by_side
 
 DILATIONS = (1, 2, 3, 4)
 """Distance in frames between the three values that a convolution over time combines, in each of its branches."""
@@ -152,7 +152,7 @@ class SeveralTimes(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C NM T_out"]:
-        return self.bn(self.transform(torch.cat([branch(x) for branch in self.branches], 1)))
+        return self.bn(self.transform(side_by_side(self.branches, x)))
 
 
 def build(
