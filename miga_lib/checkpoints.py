@@ -59,7 +59,7 @@ def load_pyskl(
     if kind is PoseC3D:
         return _posec3d(path, weights, num_classes, in_channels)
     if in_channels is not None:
-        raise ValueError(f"{path}: in_channels is of PoseC3D, and this is a {kind.__name__}; give its `layout`")
+        raise ValueError(f"{path}: in_channels is of PoseC3D, and the file is of {kind.__name__}; give its `layout`")
     return (_stgcnpp if kind is STGCNPP else _ctrgcn)(path, weights, layout, num_classes)
 
 

@@ -153,7 +153,6 @@ def test_the_learned_graph_begins_with_the_partitions_of_the_layout():
     model = STGCNPP(CHAIN, 4, **SMALL)
     for block in model.backbone.gcn:
         np.testing.assert_array_equal(block.gcn.A.detach().numpy(), layouts.partitions(CHAIN))
-    assert not model.backbone.gcn[0].gcn.A.detach().equal(randomised(model).backbone.gcn[0].gcn.A.detach() * 0)
 
 
 def test_folding_batch_norm_keeps_the_results():
