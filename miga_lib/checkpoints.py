@@ -1,4 +1,4 @@
-"""Checkpoints of other projects: PoseC3D as PySkl stores it (read and written), ST-GCN as its authors store it (read).
+"""Checkpoints of other projects: networks as PySkl stores them (read; PoseC3D also written), ST-GCN as its authors store it (read).
 
 The networks have the same weights, so only names differ: PySkl's heads are called ``cls_head.…``; the names of ST-GCN's files are the
 same. Files are opened by PyTorch's weights-only loader, which runs no code.
@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from . import layouts, writing
+from .models.ctrgcn import CTRGCN
 from .models.posec3d import PoseC3D
 from .models.stgcn import STGCN
+from .models.stgcnpp import STGCNPP
 from .readers import DataError, limits
 
 HEAD_PREFIX = "cls_head."
@@ -30,19 +32,37 @@ Weights = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: int | None = None) -> PoseC3D:
-    """The PoseC3D of a PySkl checkpoint, of any width and depth, in evaluation mode.
+def load_pyskl(
+    path: str | Path, num_classes: int | None = None, in_channels: int | None = None, layout: str | layouts.Layout = "coco17"
+) -> PoseC3D | STGCNPP | CTRGCN:
+    """The PoseC3D, ST-GCN++ or CTR-GCN of a PySkl checkpoint, of any width and depth, in evaluation mode.
 
     Args:
         path: a checkpoint of PySkl or of ``save_pyskl``: a state dict (with or without ``module.``), or a dict that contains one.
         num_classes: K. Where it differs from the file, the classification head is initialised randomly, with a warning.
-        in_channels: C, the number of joints or limbs. Where it differs from the file, the first convolution is initialised randomly,
+        in_channels: C of a PoseC3D, the number of joints or limbs. Where it differs from the file, the first convolution is
+            initialised randomly, with a warning.
+        layout: the skeleton of an ST-GCN++ or CTR-GCN; the file does not name its joints, so their order is not checked. Where their
+            number differs from the file, the graphs are those of the layout, and the batch norm of the input is initialised anew,
             with a warning.
 
     Raises:
-        DataError: the file is not a checkpoint, or its tensors do not fit a PoseC3D; the message names the first of them.
+        DataError: the file is not a checkpoint, or its tensors do not fit one of these networks; the message names the first of them.
+        ValueError: ``in_channels`` was given for a network that is not a PoseC3D.
     """
     weights = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in read(path).items()}
+    known = {"backbone.conv1.conv.weight": PoseC3D, "backbone.gcn.0.tcn.transform.0.weight": STGCNPP, "backbone.net.0.gcn1.A": CTRGCN}
+    kind = next((network for name, network in known.items() if name in weights), None)
+    if kind is None:
+        raise DataError(f"{path}: not a PoseC3D, ST-GCN++ or CTR-GCN of PySkl: it has none of {', '.join(known)}; found {_first(weights)}")
+    if kind is PoseC3D:
+        return _posec3d(path, weights, num_classes, in_channels)
+    if in_channels is not None:
+        raise ValueError(f"{path}: in_channels is of PoseC3D, and the file is of {kind.__name__}; give its `layout`")
+    return (_stgcnpp if kind is STGCNPP else _ctrgcn)(path, weights, layout, num_classes)
+
+
+def _posec3d(path: str | Path, weights: Weights, num_classes: int | None, in_channels: int | None) -> PoseC3D:
     stem, head = "backbone.conv1.conv.weight", "fc_cls.weight"
     _require(path, weights, "a PoseC3D", {stem: 5, head: 2})
     blocks = [
@@ -56,9 +76,33 @@ def load_pyskl(path: str | Path, num_classes: int | None = None, in_channels: in
 
     stored = weights[stem].shape[1], len(weights[head])
     _check(path, weights, lambda: build(*stored))
-    channels, classes = in_channels or stored[0], num_classes or stored[1]
-    anew = [stem] * (channels != stored[0]) + [head, "fc_cls.bias"] * (classes != stored[1])
-    return _fill(path, build(channels, classes), weights, anew)
+    return _fill(path, build(in_channels or stored[0], num_classes or stored[1]), weights)
+
+
+def _stgcnpp(path: str | Path, weights: Weights, layout: str | layouts.Layout, num_classes: int | None) -> STGCNPP:
+    graph, first = "backbone.gcn.0.gcn.A", "backbone.gcn.0.gcn.conv.weight"
+    _require(path, weights, "an ST-GCN++", {graph: 3, first: 4, "fc_cls.weight": 2})
+
+    def build(skeleton: layouts.Layout, classes: int, strategy: str) -> STGCNPP:
+        channels = [_rows(weights, f"backbone.gcn.{i}.gcn.bn.weight") for i in _numbers(weights, r"backbone\.gcn\.(\d{1,4})\.")]
+        sizes = {"in_channels": weights[first].shape[1], "embedding_size": _rows(weights, "emb_fc.weight")}
+        return STGCNPP(skeleton, classes, strategy=strategy, channels=channels, **sizes)
+
+    return _graph_network(path, weights, layout, num_classes, graph, "fc_cls.weight", build)
+
+
+def _ctrgcn(path: str | Path, weights: Weights, layout: str | layouts.Layout, num_classes: int | None) -> CTRGCN:
+    graph, first, norm = "backbone.net.0.gcn1.A", "backbone.net.0.gcn1.convs.0.conv3.weight", "backbone.data_bn.weight"
+    _require(path, weights, "a CTR-GCN", {graph: 3, first: 4, norm: 1, "fc_cls.weight": 2})
+
+    def build(skeleton: layouts.Layout, classes: int, strategy: str) -> CTRGCN:
+        channels = [_rows(weights, f"backbone.net.{i}.gcn1.bn.weight") for i in _numbers(weights, r"backbone\.net\.(\d{1,4})\.")]
+        values = weights[first].shape[1]
+        sizes = {"in_channels": values, "embedding_size": _rows(weights, "emb_fc.weight")}
+        persons = max(1, len(weights[norm]) // (values * weights[graph].shape[1]))
+        return CTRGCN(skeleton, classes, strategy=strategy, channels=channels, persons=persons, **sizes)
+
+    return _graph_network(path, weights, layout, num_classes, graph, "fc_cls.weight", build)
 
 
 def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", num_classes: int | None = None) -> STGCN:
@@ -75,40 +119,34 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
     Raises:
         DataError: the file is not a checkpoint, or its tensors do not fit an ST-GCN; the message names the first of them.
     """
-    layout = layouts.get(layout) if isinstance(layout, str) else layout
     weights = read(path)
     head, graph, norm = "fcn.weight", "A", "data_bn.weight"
     _require(path, weights, "an ST-GCN", {head: 4, graph: 3, norm: 1, "st_gcn_networks.0.gcn.conv.weight": 4})
-    partitions, joints, _ = weights[graph].shape
-    if partitions not in STRATEGIES or len(weights[norm]) % joints or not 2 <= joints <= MOST_JOINTS:
+    joints = weights[graph].shape[1]
+    if len(weights[norm]) % joints:
         raise DataError(f"{path}: a graph of shape {tuple(weights[graph].shape)} with {len(weights[norm])} input values is not an ST-GCN's")
     blocks = _numbers(weights, r"st_gcn_networks\.(\d{1,4})\.")
     channels = [_rows(weights, f"st_gcn_networks.{block}.tcn.2.weight") for block in blocks]
 
-    def build(skeleton: layouts.Layout, classes: int) -> STGCN:
+    def build(skeleton: layouts.Layout, classes: int, strategy: str) -> STGCN:
         return STGCN(
             skeleton,
             classes,
-            strategy=STRATEGIES[partitions],
+            strategy=strategy,
             in_channels=len(weights[norm]) // joints,
             edge_importance="edge_importance.0" in weights,
             embedding_size=_rows(weights, "emb_fc.weight"),
             channels=channels,
         )
 
-    same = len(layout.joints) == joints
-    chain = layout if same else layouts.make("chain", [f"joint {v}" for v in range(joints)], [(0, 1)], 0)
-    _check(path, weights, lambda: build(chain, len(weights[head])))
-    classes = num_classes or len(weights[head])
-    anew = [head, "fcn.bias"] * (classes != len(weights[head]))
-    if same and not torch.allclose(weights[graph].float(), torch.from_numpy(layouts.partitions(layout, STRATEGIES[partitions])), atol=1e-3):
+    model = _graph_network(path, weights, layout, num_classes, graph, head, build)
+    own = torch.from_numpy(layouts.partitions(model.layout, STRATEGIES[len(weights[graph])]))
+    if own.shape == weights[graph].shape and not torch.allclose(weights[graph].float(), own, atol=1e-3):
         warnings.warn(
-            f"{Path(path).name}: its graph differs from that of layout {layout.name!r} and was kept; check the order of joints",
+            f"{Path(path).name}: its graph differs from that of layout {model.layout.name!r} and was kept; check the order of joints",
             stacklevel=2,
         )
-    if not same:
-        anew += [name for name in weights if name == graph or name.startswith(("data_bn.", "edge_importance."))]
-    return _fill(path, build(layout, classes), weights, anew)
+    return model
 
 
 def fitting(path: str | Path, model: nn.Module, anew: Collection[str] = ()) -> Weights:
@@ -186,7 +224,7 @@ def _require(path: str | Path, weights: Weights, network: str, dimensions: Mappi
     """Check that the tensors are there from which the size of the network is read. Raises DataError naming the first that is not."""
     for name, count in dimensions.items():
         if name not in weights or weights[name].ndim != count or not all(weights[name].shape):
-            found = f"it is {tuple(weights[name].shape)}" if name in weights else f"found {', '.join(list(weights)[:3])}, …"
+            found = f"it is {tuple(weights[name].shape)}" if name in weights else f"found {_first(weights)}"
             raise DataError(f"{path}: not {network}: it must have a tensor {name!r} of {count} dimensions, {found}")
 
 
@@ -208,9 +246,42 @@ def _check(path: str | Path, weights: Weights, build: Callable[[], nn.Module]) -
         raise DataError(f"{path}: tensors do not fit the network of the other tensors: {'; '.join(differing[:3])}{more}")
 
 
-def _fill(path: str | Path, model: Network, weights: Weights, anew: list[str]) -> Network:
-    """The network with the weights of the file, except those named in ``anew``, which a warning lists."""
+def _graph_network(
+    path: str | Path,
+    weights: Weights,
+    layout: str | layouts.Layout,
+    num_classes: int | None,
+    graph: str,
+    head: str,
+    build: Callable[[layouts.Layout, int, str], Network],
+) -> Network:
+    """The network of a layout, a number of classes and a strategy, with the weights of the file.
+
+    Args:
+        graph: the name of a tensor of shape (P, V, V).
+        head: the name of the weight of the classification head.
+    """
+    layout = layouts.get(layout) if isinstance(layout, str) else layout
+    partitions, joints, _ = weights[graph].shape
+    if partitions not in STRATEGIES or not 2 <= joints <= MOST_JOINTS:
+        raise DataError(f"{path}: {graph} of shape {tuple(weights[graph].shape)} is not a graph of 1 to 3 partitions and 2 to 1000 joints")
+    strategy, classes = STRATEGIES[partitions], len(weights[head])
+    same = len(layout.joints) == joints
+    stored = layout if same else layouts.make("chain", [f"joint {v}" for v in range(joints)], [(0, 1)], 0)
+    _check(path, weights, lambda: build(stored, classes, strategy))
+    return _fill(path, build(layout, num_classes or classes, strategy), weights)
+
+
+def _fill(path: str | Path, model: Network, weights: Weights) -> Network:
+    """The network with the weights of the file, except those of another shape, which a warning lists."""
+    own = model.state_dict()
+    anew = [name for name, tensor in weights.items() if tensor.shape != own[name].shape]
     if anew:
-        warnings.warn(f"{Path(path).name}: not loaded from the file, initialised anew: {', '.join(anew)}", stacklevel=3)
+        warnings.warn(f"{Path(path).name}: not loaded from the file, initialised anew: {', '.join(anew)}", stacklevel=4)
     model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in anew}, strict=False)
     return model.eval()
+
+
+def _first(weights: Weights) -> str:
+    """The names of the first tensors, for a message."""
+    return f"{', '.join(name[:60] for name in list(weights)[:3])}, …"

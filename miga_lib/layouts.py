@@ -37,6 +37,10 @@ class Layout:
     one: "Layout | None" = None
     """For a layout of two persons, see ``pair``: that of each of them."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Layout":
+        """Itself, since it cannot be changed. Without this, networks that hold a layout cannot be copied, as their mappings cannot."""
+        return self
+
     @property
     def persons(self) -> int:
         """How many persons the joints belong to."""

@@ -6,11 +6,14 @@ import pickle
 import pytest
 import test_posec3d
 import test_stgcn
+import test_stgcnpp
 import torch
 
 from miga_lib import checkpoints, layouts
+from miga_lib.models.ctrgcn import CTRGCN
 from miga_lib.models.posec3d import PoseC3D
 from miga_lib.models.stgcn import STGCN
+from miga_lib.models.stgcnpp import STGCNPP
 from miga_lib.readers import DataError
 
 PYSKL = {"base_channels": 4, "stage_blocks": (2, 1)}
@@ -33,6 +36,12 @@ def stgcn_weights(layout="openpose18", classes=7, strategy="spatial"):
     graph = model.A.clone()
     test_stgcn.randomised(model).A.copy_(graph)
     return model.state_dict(), model.eval()
+
+
+def graph_weights(network, classes=7, **more):
+    """A state dict with PySkl's names, of an ST-GCN++ or CTR-GCN with joints of COCO."""
+    model = test_stgcnpp.randomised(network(layouts.get("coco17"), classes, channels=(8, 8, 16), **more)).eval()
+    return {f"cls_head.{name}" if name.startswith("fc_cls") else name: value for name, value in model.state_dict().items()}, model
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,54 @@ def test_the_embedding_head_of_2023_is_loaded(tmp_path):
     assert "cls_head.emb_fc.weight" in state
     torch.save(state, tmp_path / "best.pth")
     torch.testing.assert_close(checkpoints.load_pyskl(tmp_path / "best.pth")(heatmaps())[1], model(heatmaps())[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "more"), [(STGCNPP, {}), (STGCNPP, {"strategy": "distance"}), (CTRGCN, {"persons": 2}), (CTRGCN, {"in_channels": 2})]
+)
+def test_graph_networks_of_pyskl_give_equal_outputs(tmp_path, network, more):
+    state, model = graph_weights(network, **more)
+    poses = torch.rand((2, more.get("in_channels", 3), 8, 17, 2), generator=torch.Generator().manual_seed(0))
+    torch.save({"meta": {}, "state_dict": state}, tmp_path / "j.pth")
+    loaded = checkpoints.load_pyskl(tmp_path / "j.pth")
+    assert type(loaded) is network
+    assert not loaded.training
+    torch.testing.assert_close(loaded(poses)[0], model(poses)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("network", "graph"), [(STGCNPP, "backbone.gcn.0.gcn.A"), (CTRGCN, "backbone.A")])
+def test_graph_networks_of_pyskl_in_another_layout_begin_with_its_graph(tmp_path, network, graph):
+    state, _ = graph_weights(network)
+    torch.save(state, tmp_path / "j.pth")
+    with pytest.warns(UserWarning, match=rf"initialised anew: .*{graph}.*cls.weight, fc_cls.bias$") as warned:
+        loaded = checkpoints.load_pyskl(tmp_path / "j.pth", num_classes=3, layout="imigue22")
+    anew = str(warned[0].message).partition("anew: ")[2].split(", ")
+    assert all(name.endswith(".A") or name.startswith(("backbone.data_bn", "fc_cls")) for name in anew)
+    assert loaded(torch.rand(1, 3, 8, 22, 1))[0].shape == (1, 3)
+    own, graph = loaded.state_dict(), torch.from_numpy(layouts.partitions(layouts.get("imigue22")))
+    assert all(torch.equal(own[name], graph) for name in anew if name.endswith(".A"))
+    assert all(torch.equal(own[name], tensor) for name, tensor in state.items() if name.startswith("backbone.") and name not in anew)
+
+
+def test_files_of_other_networks_of_pyskl_are_refused(tmp_path):
+    """Its ST-GCN has a graph ``A`` with importances ``PA``; a DG-STGCN has the ends of the blocks of ST-GCN++."""
+    state, _ = graph_weights(STGCNPP)
+    path = tmp_path / "j.pth"
+    torch.save(state | {"backbone.gcn.0.gcn.PA": torch.ones(3, 17, 17)}, path)
+    with pytest.raises(DataError, match=r"tensors do not fit the network of the other tensors: backbone\.gcn\.0\.gcn\.PA is unknown$"):
+        checkpoints.load_pyskl(path)
+    torch.save({name: tensor for name, tensor in state.items() if ".transform." not in name}, path)
+    with pytest.raises(DataError, match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of .*; found backbone\.data_bn"):
+        checkpoints.load_pyskl(path)
+    torch.save(state | {"backbone.gcn.0.gcn.A": torch.ones(4, 17, 17)}, path)
+    with pytest.raises(DataError, match=r"A of shape \(4, 17, 17\) is not a graph of 1 to 3 partitions and 2 to 1000 joints"):
+        checkpoints.load_pyskl(path)
+    torch.save({name: tensor for name, tensor in state.items() if name != "backbone.gcn.1.gcn.bn.weight"}, path)
+    with pytest.raises(DataError, match=r"no network can be built with the sizes in it \(channels must have a number of 6 or more"):
+        checkpoints.load_pyskl(path)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"in_channels is of PoseC3D, and the file is of STGCNPP; give its `layout`"):
+        checkpoints.load_pyskl(path, in_channels=3)
 
 
 def test_stgcn_files_give_equal_outputs(tmp_path):
@@ -162,7 +219,7 @@ def test_a_wrong_file_names_the_first_tensors_that_do_not_fit(tmp_path):
     ):
         checkpoints.load_pyskl(path)
     torch.save(stgcn_weights()[0], path)
-    with pytest.raises(DataError, match=r"not a PoseC3D: it must have a tensor 'backbone\.conv1\.conv\.weight' of 5 dimensions, found A, "):
+    with pytest.raises(DataError, match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of backbone\.conv1.*; found A, "):
         checkpoints.load_pyskl(path)
     torch.save(state, path)
     with pytest.raises(DataError, match=r"not an ST-GCN: it must have a tensor 'fcn\.weight' of 4 dimensions"):

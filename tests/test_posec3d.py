@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from miga_lib.models import posec3d
+from miga_lib.models.folding import folded
 from miga_lib.models.posec3d import PoseC3D
 
 # Stages of the published network: blocks, kernel size in time of a block's first convolution, strides of T, H and W.
@@ -191,8 +191,8 @@ def test_a_stage_without_blocks_is_refused(stage_blocks):
 def test_folding_batch_norm_keeps_the_results():
     model = randomised(PoseC3D(3, 4, base_channels=4, stage_blocks=(2, 1), embedding_size=5)).eval()
     maps = draw(2, 3, 4, 8, 8)
-    before, after = model(maps), posec3d.folded(model)(maps)
+    before, after = model(maps), folded(model)(maps)
     for a, b in zip(before, after, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-    assert not any(isinstance(module, nn.BatchNorm3d) for module in posec3d.folded(model).modules())
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in folded(model).modules())
     assert any(isinstance(module, nn.BatchNorm3d) for module in model.modules()), "the network itself stays as it is"

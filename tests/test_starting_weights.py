@@ -75,7 +75,12 @@ def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, fin
 
 @pytest.mark.parametrize(
     ("model", "anew"),
-    [("posec3d", {"backbone.conv1.conv.weight"}), ("stgcn", {"A", "data_bn.weight", "edge_importance.0", "edge_importance.1"})],
+    [
+        ("posec3d", {"backbone.conv1.conv.weight"}),
+        ("stgcn", {"A", "data_bn.weight", "edge_importance.0", "edge_importance.1"}),
+        ("stgcnpp", {"backbone.data_bn.weight", "backbone.gcn.0.gcn.A", "backbone.gcn.1.gcn.A"}),
+        ("ctrgcn", {"backbone.A", "backbone.data_bn.weight", "backbone.net.0.gcn1.A", "backbone.net.1.gcn1.A"}),
+    ],
 )
 def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke, finished, model, anew, tmp_path):
     settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
@@ -83,7 +88,7 @@ def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke
     network = training.build(settings, len(smoke.classes), 0)
     joints = set(networks.start_weights(network, settings, smoke.classes, 0, beside))
     assert anew <= joints
-    assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) for name in joints)
+    assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) or ".conv" in name for name in joints - anew)
     same = replace(settings, layout="imigue41")
     classes = set(networks.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
     assert classes in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
@@ -141,7 +146,7 @@ def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished
 @pytest.mark.parametrize(
     ("start_from", "message"),
     [
-        ("none", "start_from 'none' is no finished run and no file; finished runs are posec3d, .*stgcn"),
+        ("none", "start_from 'none' is no finished run and no file; finished runs are ctrgcn, posec3d, .*stgcn"),
         ("stgcn", "stgcn: its model is 'stgcn'; start a run of model 'posec3d' from one of the same model"),
         ("{folder}/posec3d/metrics.csv", "metrics.csv: not a checkpoint of PyTorch"),
         ("{folder}/stgcn/best.ckpt", r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model, width"),

@@ -30,7 +30,10 @@ def finished(smoke_outputs, tmp_path_factory):
     return run, training.fit(clips.load("synthetic-smoke", outputs=smoke_outputs), SMOKE, run, progress=quiet)
 
 
-@pytest.mark.parametrize(("model", "stream"), [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone")])
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone"), ("stgcnpp", "joint"), ("ctrgcn", "bone_motion")],
+)
 def test_each_stream_overfits_four_clips(smoke, tmp_path, model, stream):
     """Four clips of four classes in a hundred epochs: the loss must fall to a quarter, and all clips must be predicted correctly."""
     first = smoke.split("train").table.drop_duplicates("label").index[:4]
@@ -263,7 +266,7 @@ def test_learning_rate_falls_along_a_cosine():
     [
         ({"stream": "elbow"}, "stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
         ({"model": "stgcn", "stream": "limb"}, "stream must be one of joint, bone, .* for model 'stgcn', got 'limb'"),
-        ({"model": "lstm"}, "model must be one of posec3d, stgcn, got 'lstm'"),
+        ({"model": "lstm"}, "model must be one of posec3d, stgcn, stgcnpp, ctrgcn, got 'lstm'"),
         ({"epochs": -1}, "epochs must be 0 or more, got -1"),
         ({"learning_rate": float("nan")}, "learning_rate must be 0 or more, got nan"),
         ({"preset": "huge"}, "preset must be one of auto, smoke, quick, paper, got 'huge'"),

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .. import streams
 from ..layouts import Layout
-from . import posec3d, stgcn
+from . import ctrgcn, graphs, posec3d, stgcn, stgcnpp
+from .folding import folded
 
 INPUTS = ("heatmaps", "graph")
 KEPT = ("best", "last")
@@ -80,6 +81,13 @@ class Model:
         return self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
 
 
+GRAPH_STREAMS = {
+    "joint": streams.joint_graph,
+    "bone": streams.bone_graph,
+    "joint_motion": streams.joint_motion_graph,
+    "bone_motion": streams.bone_motion_graph,
+}
+
 MODELS = {
     "posec3d": Model(
         input="heatmaps",
@@ -95,23 +103,42 @@ MODELS = {
             "paper": Size(width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}),
         },
         build=posec3d.build,
-        for_prediction=posec3d.folded,
+        for_prediction=folded,
         compiles=True,
     ),
     "stgcn": Model(
         input="graph",
-        streams={
-            "joint": streams.joint_graph,
-            "bone": streams.bone_graph,
-            "joint_motion": streams.joint_motion_graph,
-            "bone_motion": streams.bone_motion_graph,
-        },
+        streams=GRAPH_STREAMS,
         sizes={
             "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
             "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
             # The learning rate of ST-GCN's own publication.
-            "paper": Size(width=64, learning_rate=0.1, arguments={"multiples": stgcn.MULTIPLES}),
+            "paper": Size(width=64, learning_rate=0.1, arguments={"multiples": graphs.MULTIPLES}),
         },
         build=stgcn.build,
+        for_prediction=folded,
+    ),
+    # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips: 0.1 · 24 / 128 for 24.
+    "stgcnpp": Model(
+        input="graph",
+        streams=GRAPH_STREAMS,
+        sizes={
+            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
+            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
+            "paper": Size(width=graphs.WIDTH, learning_rate=0.1 * 24 / 128, arguments={"multiples": graphs.MULTIPLES}),
+        },
+        build=stgcnpp.build,
+        for_prediction=folded,
+    ),
+    "ctrgcn": Model(
+        input="graph",
+        streams=GRAPH_STREAMS,
+        sizes={
+            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
+            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
+            "paper": Size(width=graphs.WIDTH, learning_rate=0.1 * 24 / 128, arguments={"multiples": graphs.MULTIPLES}),
+        },
+        build=ctrgcn.build,
+        for_prediction=folded,
     ),
 }

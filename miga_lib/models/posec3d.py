@@ -6,7 +6,6 @@ weights as the network published in PySkl: a state dict from there fits after ``
 Letters: C_out, T_out, H_out and W_out are C, T, H and W after a layer. R counts views of clips; R = N where each clip has one view.
 """
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -14,7 +13,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..layouts import Layout
 
@@ -196,16 +194,6 @@ def build(
         embedding_size=embedding_size,
     )
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # left out of torch's annotations
-
-
-def folded(model: PoseC3D) -> PoseC3D:
-    """A copy of a network for prediction, with each batch norm folded into the convolution before it: the same results, faster."""
-    model = copy.deepcopy(model).eval()
-    for unit in list(model.modules()):
-        convolution, norm = getattr(unit, "conv", None), getattr(unit, "bn", None)
-        if isinstance(convolution, FlatConvolution) and isinstance(norm, nn.BatchNorm3d):
-            unit.conv, unit.bn = fuse_conv_bn_eval(convolution, norm), nn.Identity()
-    return model
 
 
 def _convolution(

@@ -15,10 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .. import layouts
-
-WIDTH, MULTIPLES = 64, (1, 1, 1, 1, 2, 2, 2, 4, 4, 4)
-"""Output channels of the published network's first block, and of each block as a multiple of that."""
-CHANNELS = tuple(WIDTH * multiple for multiple in MULTIPLES)
+from .graphs import CHANNELS, Dropout, TimeConvolution, graph_convolution, joints_first, mean
 
 KERNEL_FRAMES = 9
 """Kernel size of the convolution over time, in frames."""
@@ -77,14 +74,10 @@ class STGCN(nn.Module):
 
         Raises ValueError where V is not the layout's number of joints.
         """
-        clips, channels, frames, joints, persons = poses.shape
-        if joints != len(self.layout.joints):
-            raise ValueError(f"layout {self.layout.name!r} has {len(self.layout.joints)} joints, found {joints} in the batch")
-        x = self.data_bn(poses.permute(0, 4, 3, 1, 2).reshape(clips * persons, joints * channels, frames))
-        x = x.unflatten(1, (joints, channels)).permute(0, 2, 3, 1)
+        x = joints_first(poses, self.data_bn, self.layout)
         for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
             x = block(x, self.A * importance)
-        return x.mean((2, 3)).unflatten(0, (clips, persons)).mean(1)
+        return mean(x, poses.shape[4])
 
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
         """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
@@ -114,31 +107,30 @@ class Block(nn.Module):
         self.tcn = nn.Sequential(
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, (KERNEL_FRAMES, 1), stride, (KERNEL_FRAMES // 2, 0)),
+            TimeConvolution(out_channels, out_channels, (KERNEL_FRAMES, 1), stride, (KERNEL_FRAMES // 2, 0)),
             nn.BatchNorm2d(out_channels),
-            nn.Dropout(dropout, inplace=True),
+            Dropout(dropout),
         )
         self.residual: nn.Module | None
         if residual and widens:
-            self.residual = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+            self.residual = nn.Sequential(TimeConvolution(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
         else:
             self.residual = nn.Identity() if residual else None
 
-    def forward(self, x: Float[Tensor, "NM C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "NM C_out T_out V"]:
+    def forward(self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "V C_out NM T_out"]:
         y = self.tcn(self.gcn(x, weights))
         return torch.relu(y if self.residual is None else y + self.residual(x))
 
 
 class GraphConvolution(nn.Module):
-    """New features of each joint in each partition, summed over its neighbours: Σₚ Wₚ x Aₚ, equation 10 of the paper."""
+    """``graph_convolution`` with its weights."""
 
     def __init__(self, in_channels: int, out_channels: int, partitions: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
 
-    def forward(self, x: Float[Tensor, "NM C T V"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "NM C_out T V"]:
-        x = self.conv(x).unflatten(1, (len(weights), -1))
-        return torch.einsum("bpdtv,pvw->bdtw", x, weights)
+    def forward(self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "V C_out NM T"]:
+        return graph_convolution(self.conv, x, weights)
 
 
 def build(

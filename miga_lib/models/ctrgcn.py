@@ -1,0 +1,228 @@
+"""CTR-GCN: graph convolutions whose graph depends on the clip and the channel. The whole network is in this file.
+
+The network of Chen et al., Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action Recognition, ICCV 2021
+(arXiv 2107.12213), in the form of PySkl. It has the same weights as the network published there: a state dict fits after
+``cls_head.`` is removed from its keys.
+
+Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+"""
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .. import layouts
+from .graphs import CHANNELS, TimeConvolution, joints_first, side_by_side
+
+KERNEL_FRAMES, DILATIONS = 5, (1, 2)
+"""Kernel size of the convolutions over time, and the distance in frames between their values, in each branch."""
+REDUCTION = 8
+"""Input channels / channels from which a graph is computed; these are at least ``REDUCTION``."""
+
+
+class CTRGCN(nn.Module):
+    """Joint coordinates over time to class logits and a label embedding.
+
+    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block with more output than input
+    channels halves T. With the defaults the network has, for 17 joints and 60 classes, 1.4 million parameters.
+
+    Args:
+        layout: the skeleton; the input has its V joints.
+        num_classes: K.
+        strategy: the partitions with which the learned graphs begin, see ``layouts.partitions``.
+        in_channels: C, the values of each joint.
+        persons: 1: all persons share the statistics of the first batch norm, and the input has any number of them. More, as 2 in
+            PySkl: each has its own; where the input has fewer, the others are missing (zeros), as in PySkl.
+        dropout: share of the feature's values dropped before the classification head (0 in PySkl); the embedding head gets all.
+        embedding_size: E; 0: no embedding head.
+        channels: output channels of each block; fewer or smaller numbers make a smaller network.
+
+    Raises:
+        ValueError: an unknown strategy, no blocks, or a block of fewer channels than the branches of its convolution over time.
+    """
+
+    def __init__(
+        self,
+        layout: layouts.Layout,
+        num_classes: int,
+        *,
+        strategy: str = "spatial",
+        in_channels: int = 3,
+        persons: int = 1,
+        dropout: float = 0.0,
+        embedding_size: int = 0,
+        channels: Sequence[int] = CHANNELS,
+    ) -> None:
+        super().__init__()
+        branches = len(DILATIONS) + 2
+        if not channels or min(channels) < branches:
+            raise ValueError(f"channels must have a number of {branches} or more for at least one block, got {tuple(channels)}")
+        self.layout, self.persons = layout, persons
+        self.backbone = Backbone(torch.tensor(layouts.partitions(layout, strategy)), persons, in_channels, channels)
+        self.dropout = nn.Dropout(dropout)
+        self.fc_cls = nn.Linear(channels[-1], num_classes)
+        self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
+        nn.init.normal_(self.fc_cls.weight, std=0.01)
+        nn.init.zeros_(self.fc_cls.bias)
+
+    def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
+        """The last block averaged over frames, joints and persons: one feature vector for each clip.
+
+        Raises:
+            ValueError: V is not the layout's number of joints, or the network has statistics for fewer persons.
+        """
+        people = poses.shape[4]
+        if people > self.persons > 1:
+            raise ValueError(f"the network has statistics of {self.persons} persons, found {people} in the batch")
+        poses = functional.pad(poses, (0, max(self.persons - people, 0)))
+        x = joints_first(poses, self.backbone.data_bn, self.layout).transpose(0, 2).contiguous(memory_format=torch.channels_last)
+        for block in self.backbone.net:
+            x = block(x)
+        return x.mean((2, 3)).unflatten(0, (len(poses), -1)).mean(1)
+
+    def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
+        """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
+        feature = self.features(poses)
+        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        return self.fc_cls(self.dropout(feature)), embedding
+
+
+class Backbone(nn.Module):
+    """The layers before the heads, by the names that PySkl gives them."""
+
+    def __init__(self, graph: Tensor, persons: int, in_channels: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("A", graph)  # each block has its own; this one is only in PySkl's files
+        self.data_bn = nn.BatchNorm1d(persons * graph.shape[1] * in_channels)
+        first = Block(in_channels, channels[0], graph, residual=False)
+        self.net = nn.ModuleList([first, *(Block(wide, wider, graph) for wide, wider in itertools.pairwise(channels))])
+
+
+class Block(nn.Module):
+    """A graph convolution, then a convolution over time, added to the input."""
+
+    def __init__(self, in_channels: int, out_channels: int, graph: Tensor, residual: bool = True) -> None:
+        super().__init__()
+        widens = in_channels != out_channels
+        stride = 2 if residual and widens else 1
+        self.gcn1 = RefinedGraphConvolutions(in_channels, out_channels, graph)
+        self.tcn1 = SeveralTimes(out_channels, stride)
+        # As PySkl initialises them; the residual layers, which follow, keep what PyTorch gave them.
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                nn.init.zeros_(module.get_parameter("bias"))
+        nn.init.constant_(self.gcn1.bn.weight, 1e-6)
+        self.residual: nn.Module | None
+        if residual and widens:
+            self.residual = _unit(in_channels, out_channels, 1, stride)
+        else:
+            self.residual = nn.Identity() if residual else None
+
+    def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T_out"]:
+        y = self.tcn1(self.gcn1(x))
+        return y if self.residual is None else torch.relu(y + self.residual(x))
+
+
+class RefinedGraphConvolutions(nn.Module):
+    """A graph convolution for each partition, summed, with batch norm, and the input added."""
+
+    def __init__(self, in_channels: int, out_channels: int, graph: Tensor) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(RefinedGraphConvolution(in_channels, out_channels) for _ in graph)
+        same = in_channels == out_channels
+        self.down = nn.Identity() if same else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+        self.A = nn.Parameter(graph.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T"]:
+        means = x.mean(3, keepdim=True)
+        kernels, biases, refinements = zip(*(conv(means, self.alpha) for conv in self.convs), strict=True)
+        graphs = torch.stack(refinements, 3) + self.A.permute(2, 0, 1)
+        # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
+        columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
+        values = torch.baddbmm(torch.stack(biases, 1).view(-1, 1), torch.stack(kernels, 1).flatten(0, 1).expand(len(x), -1, -1), columns)
+        total = torch.bmm(graphs.flatten(3).flatten(0, 1), values.view(len(x) * graphs.shape[1], -1, x.shape[3]))
+        y = total.unflatten(0, (len(x), -1)).contiguous(memory_format=torch.channels_last)
+        return torch.relu(self.bn(y) + self.down(x))
+
+
+class RefinedGraphConvolution(nn.Module):
+    """Features of each joint, and for each clip and channel a graph: the learned one, refined by differences between joints."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        reduced = REDUCTION if in_channels <= 2 * REDUCTION else in_channels // REDUCTION
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, reduced, 1), nn.Conv2d(in_channels, reduced, 1)
+        self.conv3, self.conv4 = nn.Conv2d(in_channels, out_channels, 1), nn.Conv2d(reduced, out_channels, 1)
+
+    def forward(
+        self, means: Float[Tensor, "NM C V 1"], alpha: Float[Tensor, "1"]
+    ) -> tuple[Float[Tensor, "C_out C"], Float[Tensor, " C_out"], Float[Tensor, "NM C_out V V"]]:
+        """The kernel and bias of the features, and what is added to the weight of each joint (last axis) in the value of each joint.
+
+        Args:
+            means: of the input over the frames. The published code takes the mean after the first two convolutions, which are linear.
+            alpha: factor of what is added.
+        """
+        differences = torch.tanh(self.conv1(means).mT - self.conv2(means))
+        refinement = functional.conv2d(differences, alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias"))
+        return self.conv3.weight.flatten(1), self.conv3.get_parameter("bias"), refinement
+
+
+class SeveralTimes(nn.Module):
+    """Convolutions over time with several dilations, a maximum of three frames and the frame itself, side by side.
+
+    The last branch gets the channels that remain when each of the others has an equal share.
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        share = channels // (len(DILATIONS) + 2)
+        rest = channels - share * (len(DILATIONS) + 1)
+
+        def reduced(*more: nn.Module) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(channels, share, 1), nn.BatchNorm2d(share), nn.ReLU(inplace=True), *more)
+
+        self.branches = nn.ModuleList(reduced(_unit(share, share, KERNEL_FRAMES, stride, dilation)) for dilation in DILATIONS)
+        self.branches.append(reduced(nn.MaxPool2d((1, 3), (1, stride), (0, 1)), nn.BatchNorm2d(share)))
+        self.branches.append(nn.Sequential(TimeConvolution(channels, rest, 1, (stride, 1)), nn.BatchNorm2d(rest)))
+
+    def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C V T_out"]:
+        return torch.relu(side_by_side(self.branches, x))
+
+
+def build(
+    layout: layouts.Layout,
+    in_channels: int,
+    num_classes: int,
+    *,
+    width: int,
+    dropout: float,
+    embedding_size: int,
+    strategy: str,
+    multiples: Sequence[int],
+) -> CTRGCN:
+    """The network of a row of ``models.MODELS``: a block has ``width`` times its multiple as output channels."""
+    return CTRGCN(
+        layout,
+        num_classes,
+        strategy=strategy,
+        in_channels=in_channels,
+        dropout=dropout,
+        embedding_size=embedding_size,
+        channels=[width * multiple for multiple in multiples],
+    )
+
+
+def _unit(in_channels: int, out_channels: int, frames: int, stride: int, dilation: int = 1) -> nn.Sequential:
+    """A convolution over time that keeps T, apart from its stride, and batch norm."""
+    padding = (frames // 2 * dilation, 0)
+    conv = TimeConvolution(in_channels, out_channels, (frames, 1), (stride, 1), padding, (dilation, 1))
+    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(out_channels)))
