@@ -8,6 +8,7 @@ case and the memory. It stops at the first fault and prints the changes that cau
 """
 
 import argparse
+import gc
 import resource
 import sys
 import tempfile
@@ -71,6 +72,7 @@ if __name__ == "__main__":
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES,) * 2)
     warnings.simplefilter("error")
+    gc.freeze()  # else each collection goes through all objects of the imported libraries
     for reader in given_arguments.readers or fuzzing.SOURCES:
         for change in [given_arguments.kind] if given_arguments.kind else KINDS:
             print(run(reader, change, given_arguments.count, given_arguments.seed), flush=True)

@@ -151,7 +151,7 @@ def load(
 
     Raises:
         DataError: the source does not exist, its format is unknown, a file of it is broken, or its cache is damaged.
-        OSError: there is no room for the cache.
+        OSError: the cache cannot be written: no room, or no permission.
         ValueError: an unknown layout or protocol, or folds that cannot be made.
     """
     if persons not in (1, 2):
@@ -169,7 +169,7 @@ def load(
 def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress) -> Clips:
     """The clips of a source as its reader gave them, from their cache. The table has a column more for each further protocol."""
     folder = _cache_folder(place, layout, outputs)
-    if not folder.exists():
+    if not os.path.exists(folder):  # False, too, if nothing may be read there: then it says that nothing can be written there
         reader = _reader(place)
         if (whole := reader.CACHED_LAYOUT or layout.name) == layout.name:
             report = Report()
@@ -192,7 +192,10 @@ def _terminal_progress() -> Progress:
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """For a command line: a character that the terminal cannot show is printed as ``?``, and a closed pipe ends the program silently."""
+    """For a command line: a character that the terminal cannot show is printed as ``?``, and a closed pipe ends the program silently.
+
+    A source or a folder that cannot be read ends it with one line.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -203,6 +206,8 @@ def terminal() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
         raise SystemExit(1) from None
+    except DataError as error:
+        raise SystemExit(str(error)) from None
 
 
 def _place(source: str | Path, outputs: str | Path) -> Path:
@@ -211,12 +216,12 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
         return Path(source)
     if str(source) in synthetic.SIZES:
         place = outputs_folder(outputs) / "data" / f"{source}-v{synthetic.VERSION}"
-        if not place.exists():
+        if not os.path.exists(place):
             with suppress(FileExistsError):  # another process was first
                 synthetic.write(place, str(source))
         return place
     place = Path(source).expanduser().resolve()
-    if not place.exists():
+    if not os.path.exists(place):
         raise DataError(f"{place}: no such file or folder; give an existing one or one of {', '.join(synthetic.SIZES)}")
     return _unpacked(place, outputs) if place.suffix.lower() == ".zip" and place.is_file() else place
 
@@ -225,7 +230,7 @@ def _unpacked(archive: Path, outputs: str | Path) -> Path:
     about = archive.stat()
     key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
     place = outputs_folder(outputs) / "data" / f"{archive.stem[:MAX_FOLDER_NAME_LENGTH]}-{key}"
-    if not place.exists():
+    if not os.path.exists(place):
         with writing.folder(place) as folder:
             limits.unpack(archive, folder)
     return place

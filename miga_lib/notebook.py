@@ -33,8 +33,8 @@ def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
 
     The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell that was run counts, so
     this can be called again, and after any other cell. A number, list, dict or truth value that arrived as a string is turned into
-    what was declared, in the notebook's variables too. From here on a ValueError or FileNotFoundError that ``miga_lib`` raises is
-    shown in one line.
+    what was declared, in the notebook's variables too. From here on a ValueError, OSError or RuntimeError that ``miga_lib`` raises
+    is shown in one line.
 
     Args:
         choices: for parameters with a closed set of values, the values; for a list, those of its items.
@@ -47,7 +47,7 @@ def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
             there is. Or no parameters cell was run.
     """
     shell = get_ipython()
-    shell.set_custom_exc((ValueError, FileNotFoundError), _show_own_errors_in_one_line)
+    shell.set_custom_exc((ValueError, OSError, RuntimeError), _show_own_errors_in_one_line)
     declared, injected = find_declarations(shell.user_ns["In"])
     for name in assignments(injected):
         if name not in declared:

@@ -22,6 +22,7 @@ import pandas as pd
 from . import layouts, writing
 from .clips import Clips, outputs_folder, terminal
 from .readers import limits
+from .readers.folders import inside
 from .settings import OPTIONS, Settings
 from .splits import LEAVE_ONE_OUT
 
@@ -29,12 +30,15 @@ RESULT = "result.json"
 """The file that is written last: a run without it is not finished."""
 SETTINGS = "settings.json"
 """The file that is written first."""
+WAY_OUT = "restore it, choose another `run` name, or train the run anew with `resume=False`"
+"""Out of damaged settings."""
 LAYOUT = "layout.json"
 """A copy of the layout, if it was given as a file."""
 FILES = (SETTINGS, LAYOUT, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
 """All files that a run writes into its folder, except hidden ones."""
 MAX_NAME_LENGTH = 150
-NAME = re.compile(rf"\w[\w.+=,-]{{0,{MAX_NAME_LENGTH - 1}}}")
+"""In bytes; with what is added for unfinished files, a name on disk has at most 255."""
+NAME = re.compile(r"\w[\w.+=,-]*")
 """The pattern of a name that becomes a file or folder: it cannot lead to another folder."""
 
 
@@ -66,9 +70,16 @@ def _shown(name: str, value: float | str) -> str:
 
 
 def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -> Settings:
-    """The settings that a run stored, see ``Settings.of_run``. A layout from a file is the copy that the run folder has."""
+    """The settings that a run stored, see ``Settings.of_run``. A layout from a file is the copy that the run folder has.
+
+    Raises:
+        ValueError: the run has other settings than this version knows, or the file is damaged.
+    """
     kept = run / LAYOUT
-    return Settings.of_run({**stored, **({"layout": str(kept)} if kept.exists() else {})}, device)
+    try:
+        return Settings.of_run({**stored, **({"layout": str(kept)} if kept.exists() else {})}, device)
+    except ValueError as error:
+        raise ValueError(f"{run / SETTINGS}: {error}; {WAY_OUT}") from None
 
 
 def folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
@@ -76,24 +87,30 @@ def folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
 
     Raises:
         ValueError: a name that is not letters, digits and ``. _ + = , -``, so that it could lead to another folder.
+        OSError: the folder cannot be made.
     """
-    if not NAME.fullmatch(name):
+    if not _is_safe(name):
         raise ValueError(
-            f"the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind} must be up to {MAX_NAME_LENGTH} letters, digits and . _ + = , - and "
-            f"begin with a letter, a digit or _, got {name[:80]!r}"
+            f"the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind} must be up to {MAX_NAME_LENGTH} letters, digits and . _ + = , - "
+            f"(fewer if not of ASCII) and begin with a letter, a digit or _, got {name[:80]!r}"
         )
     path = outputs_folder(outputs) / f"{kind}s" / name
-    path.mkdir(parents=True, exist_ok=True)
+    with writing.explained(path):
+        path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def safe_name(text: str) -> str:
     """The text, if it can be a file name; else a name made from it: other characters become ``-``, and a digest makes it unique."""
-    if NAME.fullmatch(text):
+    if _is_safe(text):
         return text
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
-    readable = re.sub(r"[^\w.+=,-]+", "-", text).strip("-.+=,")[: MAX_NAME_LENGTH - 9]
+    readable = re.sub(r"[^\w.+=,-]+", "-", text).strip("-.+=,").encode()[: MAX_NAME_LENGTH - 9].decode(errors="ignore")
     return f"{readable}-{digest}" if readable else digest
+
+
+def _is_safe(name: str) -> bool:
+    return bool(NAME.fullmatch(name)) and len(name.encode()) <= MAX_NAME_LENGTH
 
 
 def require_own_folder(path: Path, files: Iterable[str]) -> None:
@@ -117,18 +134,18 @@ def lock(run: Path) -> Iterator[None]:
 
     Raises:
         RuntimeError: another process has the lock; the message names host and process.
+        OSError: the folder cannot be written to.
     """
     guard, holder = filelock.FileLock(run / ".lock"), run / ".holder.json"
     try:
-        guard.acquire(timeout=0)
+        with writing.explained(run):
+            guard.acquire(timeout=0)
     except filelock.Timeout:
         try:
-            who = read_json(holder, "host", "process")
-        except ValueError:
-            who = {"host": "unknown host", "process": "?"}
-        raise RuntimeError(
-            f"{run}: held by process {who['process']} on {who['host']}; wait for it, end it, or choose another `run` name"
-        ) from None
+            who = "process {process} on {host}".format_map(read_json(holder))
+        except (ValueError, KeyError, TypeError):
+            who = "another process"
+        raise RuntimeError(f"{run}: held by {who}; wait for it, end it, or choose another `run` name") from None
     try:
         write_text(holder, json.dumps({"host": platform.node(), "process": os.getpid()}))
         yield
@@ -153,14 +170,13 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """What ``write_json`` wrote. Raises ValueError, naming the file, where it is damaged or lacks one of the keys."""
-    way_out = "restore it, choose another `run` name, or train the run anew with `resume=False`"
+    """What ``write_json`` wrote. Raises ValueError, naming the file, where it is damaged or has no dict at one of the keys."""
     try:
         content = limits.document(path)
     except ValueError as error:
-        raise ValueError(f"{error}; {way_out}") from None
-    if lacking := [key for key in keys if not isinstance(content, dict) or key not in content]:
-        raise ValueError(f"{path}: damaged, it has no {lacking[0]!r}; {way_out}")
+        raise ValueError(f"{error}; {WAY_OUT}") from None
+    if lacking := [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), dict)]:
+        raise ValueError(f"{path}: damaged, it has no {lacking[0]!r}; {WAY_OUT}")
     return content
 
 
@@ -204,8 +220,11 @@ def table(outputs: str | Path = "") -> pd.DataFrame:
 
     Columns: run, state (finished, unfinished, or broken and why), changed (when it was finished or last written to), epochs_done, the
     settings, clips and digest (of its data), seconds, and the scores as ``<split>_<score>``.
+
+    Raises:
+        DataError: the folder ``outputs/runs`` cannot be listed.
     """
-    found = [path for path in sorted((outputs_folder(outputs) / "runs").glob("*/")) if not path.name.startswith(".")]
+    found = [path for path in inside(outputs_folder(outputs) / "runs", missing=True) if not path.name.startswith(".")]
     columns = ["run", "state", "changed", "epochs_done"]
     frame = pd.DataFrame([_row(path) for path in found], columns=None if found else columns)
     frame = frame[columns + [c for c in frame if c not in columns]]
@@ -338,7 +357,7 @@ def find(name: str, outputs: str | Path = "") -> Path:
         ValueError: there is none; the message lists finished runs.
     """
     for kind in ("runs", "ensembles"):
-        if name and (path := outputs_folder(outputs) / kind / name / RESULT).exists():
+        if name and os.path.exists(path := outputs_folder(outputs) / kind / name / RESULT):
             return path.parent
     known = ", ".join(_finished(outputs, None)["run"].head(10)) or "none"
     raise ValueError(f"there is no finished run or ensemble {name!r:.100} in {outputs_folder(outputs)}; finished runs are {known}")

@@ -1,6 +1,6 @@
 """``Settings`` of a run, and the presets, which give the values that settings leave open."""
 
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -10,9 +10,12 @@ import torch
 from . import alignment, augmentation, layouts, losses
 from .layouts import Layout
 from .models import KEPT, MODELS, Model
+from .readers import shown
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = "auto, cpu, cuda or cuda:<number>"
+MOST = 2**63
+"""Settings are smaller: PyTorch computes in whole numbers of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,8 @@ class Settings:
             check_choice("layout", self.layout, [*layouts.names(), "the path of a .json file"])
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, float) and not (value >= 0 and math.isfinite(value)):
-                raise ValueError(f"{field.name} must be 0 or more, got {value!r}")
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be below 2**63, got {self.seed!r}")
+            if field.type in (int, float) and not 0 <= value < MOST:
+                raise ValueError(f"{field.name} must be 0 or more and below 2**63, got {shown(value)}")
         if self.folds and not self.fold < self.folds:
             raise ValueError(f"fold must be 0 to {self.folds - 1} with {self.folds} folds, got {self.fold!r}")
         if self.fold and not self.folds and not self.protocol:
@@ -151,7 +152,7 @@ class Settings:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)!r}")
         for name in filter(None, self.augment.split("+")):
             check_choice("a name in augment", name, ["shorten", *augmentation.AUGMENTATIONS])
-        if self.device != "auto" and not self.device.startswith(("cpu", "cuda")):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", self.device):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
             raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
@@ -166,14 +167,13 @@ class Settings:
         Raises:
             ValueError: ``more`` has a name that is not a setting, a setting that is also a parameter, or a value of the wrong type.
         """
-        known: dict[str, Any] = {field.name: field.type for field in fields(cls)}
+        known = {field.name: field.type for field in fields(cls)}
         more = dict(parameters.get("more", {}))
         for name, value in more.items():
             if name in parameters:
                 raise ValueError(f"more[{name!r}]: {name} is a parameter of its own; set it there")
             check_choice("a name in more", name, [field for field in known if field not in parameters])
-            if type(value) is not known[name] and not (known[name] is float and type(value) is int):
-                raise ValueError(f"more[{name!r}] must be {known[name].__name__}, got {value!r:.100} ({type(value).__name__})")
+            _check_type(f"more[{name!r}]", value, known[name])
         return cls(**{name: parameters[name] for name in known if name in parameters} | more)
 
     @classmethod
@@ -183,9 +183,11 @@ class Settings:
         Raises:
             ValueError: a setting that this version does not know, or what ``Settings`` refuses.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(stored.keys() - known):
-            raise ValueError(f"the run has a setting {unknown[0]!r:.100} that this version of miga_lib does not know; update it")
+        known = {field.name: field.type for field in fields(cls)}
+        for name, value in stored.items():
+            if name not in known:
+                raise ValueError(f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it")
+            _check_type(f"the run's {name}", value, known[name])
         return cls(**{"keep": "best", **stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
@@ -271,6 +273,12 @@ def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
     if value not in list(known):
         shown = (repr(one) if one == "" or "," in str(one) else str(one) for one in known)
         raise ValueError(f"{name} must be one of {', '.join(shown)}{about}, got {value!r:.100}")
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    """Check that a value is of the type of a setting; a float may be given as a whole number. Raises ValueError where it is not."""
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"{name} must be {kind.__name__}, got {shown(value)} ({type(value).__name__})")
 
 
 def _fast_precision(device: str) -> str:

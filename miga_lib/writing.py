@@ -17,6 +17,27 @@ UNFINISHED = ".unfinished-"
 
 
 @contextmanager
+def explained(path: Path, what: str = "") -> Iterator[None]:
+    """In this block, an error of the operating system becomes one that names ``path``, which is to be written, and a way out.
+
+    Args:
+        what: what became of an older or unfinished file, for the message.
+
+    Raises:
+        OSError: on a full disk, in a folder that must not be written to, or with a name that is too long.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # of this library
+            raise
+        way_out = "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+        if error.errno in (*NO_ROOM, errno.ENOENT):
+            way_out = "choose a folder that exists" if error.errno == errno.ENOENT else "make room and run the same again"
+        raise OSError(f"{path}: cannot be written ({error.strerror}){what}; {way_out}") from None
+
+
+@contextmanager
 def file(path: Path) -> Iterator[Path]:
     """A path to write a file at. At the end the file is brought to the disk and renamed, so ``path`` is either the old or the new file.
 
@@ -27,14 +48,11 @@ def file(path: Path) -> Iterator[Path]:
     """
     unfinished = path.with_name(UNFINISHED + path.name)
     try:
-        yield unfinished
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        full = error.errno in NO_ROOM
-        way_out = "free disk space and run the same again" if full else "choose a folder that exists and can be written to"
-        raise OSError(f"{path}: cannot be written ({error.strerror or error}), an older file stays as it was; {way_out}") from None
+        with explained(path, ", an older file stays as it was"):
+            yield unfinished
+            with unfinished.open("rb+") as written:
+                os.fsync(written.fileno())
+            os.replace(unfinished, path)
     finally:
         with suppress(OSError):  # it was renamed, or was never there
             unfinished.unlink()
@@ -47,26 +65,29 @@ def folder(path: Path) -> Iterator[Path]:
     Leftovers of killed processes in the same folder are removed first.
 
     Raises:
-        OSError: the disk is full.
+        OSError: the folder cannot be written, as on a full disk.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent)
     lock = path.with_name(f"{UNFINISHED}{uuid.uuid4().hex}.lock")
-    whole = lock.with_suffix("") / path.name
+    whole, owner = lock.with_suffix("") / path.name, filelock.FileLock(lock)
     try:
-        with filelock.FileLock(lock):  # before the folder exists, so that no other process finds it without an owner
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path.parent)
+            owner.acquire()  # before the folder exists, so that no other process finds it without an owner
             whole.parent.mkdir()
-            yield whole
-            try:
-                whole.rename(path)
-            except OSError:  # another process was first, with the same content
-                if not path.exists():
-                    raise
+        yield whole
+        try:
+            whole.rename(path)
+        except OSError:  # another process was first, with the same content
+            if not path.exists():
+                raise
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise OSError(f"{path}: cannot be written ({error.strerror}), nothing of it was kept; make room and run the same again") from None
+        with explained(path, ", nothing of it was kept"):
+            raise
     finally:
+        owner.release()
         _remove(lock)
 
 
@@ -75,8 +96,9 @@ def remove_leftovers(parent: Path) -> None:
 
     What belongs to a process at work, or cannot be removed, stays.
     """
-    for lock in parent.glob(f"{UNFINISHED}*.lock"):
-        _remove(lock)
+    with suppress(OSError):  # a folder that cannot be read
+        for lock in parent.glob(f"{UNFINISHED}*.lock"):
+            _remove(lock)
 
 
 def _remove(lock: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,15 +23,16 @@ TOKENS = [
     b"<U5", b"(9999999999,)", b"True", b'r="XFD1048576"', b't="s"', b"<row>", b"</row>", b"<c/>", b"&#65;", b"<v>1e400</v>", b"#DIV/0!",
     "ä".encode(), "€".encode("utf-16"),
 ]  # fmt: skip
+LONG_TOKENS = [b"x" * 3000, b"7" * 3000, b"x y" * 1000, b",x" * 400, b"\nx" * 400, b'"' + b"x" * 3000 + b'"', "€".encode() * 1000]
+LONG_VALUES = ["x" * 3000, b"x" * 3000, 10**3000, ["x" * 3000] * 9, {"x" * 3000: 1}, ("x" * 3000, 1), np.array(["x" * 3000]), "x\ny" * 999]
 PLACES = st.one_of(st.integers(0, 160), st.integers(-160, -1), st.floats(0, 1))
-EDITS = st.tuples(
-    st.sampled_from(["put", "insert", "cut", "flip", "end", "again"]), PLACES, st.sampled_from(TOKENS) | st.binary(max_size=8)
-)
+KINDS = st.sampled_from(["put", "insert", "cut", "flip", "end", "again"])
+EDITS = st.tuples(KINDS, PLACES, st.sampled_from(TOKENS) | st.binary(max_size=8) | st.sampled_from(LONG_TOKENS))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary(max_size=4)
     | st.sampled_from([10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0), np.zeros((1, 2, 17, 2)),
                        np.ones((0, 2, 17, 3)), np.full((1, 3, 17, 2), np.nan), np.array(["a"]), np.full((2, 3, 17), 1e30),
-                       np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool), np.array(5.0)]),
+                       np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool), np.array(5.0), *LONG_VALUES]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3) | st.tuples(inner, inner),
     max_leaves=5,
 )  # fmt: skip
@@ -87,6 +89,11 @@ def change(path: Path, edits: list, values: list) -> None:
     elif values and path.suffix == ".json":
         content = json.dumps(replaced(json.loads(content), values), default=str).encode()
         edits = edits[2:]
+    elif values and path.suffix in (".csv", ".txt"):
+        cells = re.split(rb"([,\n])", content)
+        for number, value in values:
+            cells[2 * number % len(cells) // 2 * 2] = str(value).encode(errors="replace")
+        content, edits = b"".join(cells), edits[2:]
     elif values and path.suffix == ".xlsx":
         with zipfile.ZipFile(path) as whole:
             parts = {member.filename: whole.read(member) for member in whole.infolist()}
@@ -224,6 +231,14 @@ SOURCES: dict[str, tuple] = {
 """Of each reader: the module, the layout that is asked for, and what writes a good source."""
 
 
+def is_short(error: DataError, source: Path) -> bool:
+    """Whether a message is one line of at most 400 characters, not counting the path at its beginning."""
+    paths = [str(path) for path in (source, *source.rglob("*"))]
+    path = max((path for path in paths if str(error).startswith(path)), key=len, default="")
+    text = str(error).removeprefix(path).replace(str(source), "")
+    return text.isprintable() and len(text) <= 400
+
+
 def outcome(name: str, source: Path) -> str:
     """``clips`` or ``refused``. Anything else that a reader does is a fault: another exception, or clips that break their promise."""
     reader, layout, _ = SOURCES[name]
@@ -233,8 +248,7 @@ def outcome(name: str, source: Path) -> str:
             read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items)) if reader.recognises(source) else []
             rows = [clips._row(clip, 0) for clip in read]
     except DataError as error:
-        text = str(error).replace(str(source), "")
-        return "refused" if "\n" not in text and len(text) <= 400 else f"refused at length: {error}"
+        return "refused" if is_short(error, source) else f"refused at length: {error}"
     report.errors = []
     for clip in checks.look(read, report):
         assert clip.keypoints.dtype == np.float32

@@ -327,11 +327,36 @@ def test_a_full_disk_names_the_folder_and_nothing_is_left(source, tmp_path, monk
     assert list((tmp_path / "outputs").rglob(".unfinished-*")) == []
 
 
+def test_where_nothing_can_be_written_a_cached_source_is_read_and_another_refused(source, tmp_path, close):
+    outputs = tmp_path / "outputs"
+    clips.load(source, "imigue22", outputs)
+    close(outputs)
+    assert len(clips.load(source, "imigue22", outputs)) == 5
+    for given in (source, packed(source, tmp_path / "own.zip")):
+        with pytest.raises(OSError, match=r"cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or"):
+            clips.load(given, "imigue41", outputs)
+    assert list(outputs.rglob(".unfinished-*")) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file.txt/outputs"])
+def test_an_impossible_outputs_folder_is_named(source, tmp_path, name):
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(
+        OSError, match=rf"{name}/cache/source-\S+: cannot be written \((File name too long|Not a directory)\); give a folder"
+    ):
+        clips.load(source, outputs=tmp_path / name)
+
+
 def test_nothing_is_left_of_a_reading_that_failed(source, tmp_path):
     (source / "imigue_skeleton_test/0200/0200_light_hand.csv").write_text("")
     with pytest.raises(DataError, match="0200_light_hand"):
         clips.load(source, "imigue22", tmp_path / "outputs")
     assert list((tmp_path / "outputs" / "cache").iterdir()) == []
+
+
+def test_a_source_of_a_name_that_is_too_long_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match="xxx: no such file or folder; give an existing one"):
+        clips.load(tmp_path / ("x" * 300), outputs=tmp_path)
 
 
 def test_a_missing_folder_says_what_there_is(tmp_path):

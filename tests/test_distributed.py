@@ -70,8 +70,8 @@ def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
 
 def test_an_error_in_a_process_is_reported(pair):
     outputs, *_ = pair
-    with runs.lock(runs.folder("pair", outputs)), pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"):
-        processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "pair")
+    with runs.lock(runs.folder("held", outputs)), pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"):
+        processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "held")
 
 
 def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
@@ -91,9 +91,10 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
         """The lock of the folder is free."""
 
 
-def test_missing_devices_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="devices must be 1 or more, got 0"):
-        processes.launch(SMOKE, 0, outputs=tmp_path)
+@pytest.mark.parametrize("devices", [-1, 0, 17, 10**30])
+def test_impossible_numbers_of_devices_are_refused(tmp_path, devices):
+    with pytest.raises(ValueError, match=f"devices must be 1 to 16, the clips of a step, got {devices}"):
+        processes.launch(SMOKE, devices, outputs=tmp_path)
 
 
 def test_one_gpu_for_all_is_refused():

@@ -103,6 +103,29 @@ def test_the_other_figures_can_be_read():
     check_legible(plots.alone(metrics.outcomes_per_class(PREDICTIONS, PREDICTIONS), names).figure)
 
 
+def test_names_of_hundreds_of_letters_leave_room_for_the_data():
+    """What tells two of them apart is often at the end, so it is kept."""
+    names = np.array([f"{'very long ' * 24}{k:04d}" for k in range(len(PREDICTIONS.classes))])
+    long = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, PREDICTIONS.probabilities, names)
+    table = by_clip(long)
+    groups = table.assign(group="video " * 40 + table["group"])
+    gains = pd.DataFrame({"gain": [0.1], "low": [0.0], "high": [0.2]}, index=["x" * 250])
+    figures = {
+        "confusion": plots.confusion(long),
+        "class scores": plots.class_scores(metrics.per_class(long))[0],
+        "groups": plots.accuracy_by_group(groups),
+        "alone": plots.alone(metrics.outcomes_per_class(long, long), (names[0], names[1])),
+        "gains": plots.gains(gains, "gain", f"gain over {names[0]}"),
+    }
+    for name, ax in figures.items():
+        ax.figure.canvas.draw()
+        box = ax.get_window_extent()
+        assert min(box.width, box.height) > 100, f"{name}: {box}"
+        labels_of = [text.get_text() for text in (*ax.get_yticklabels(), *ax.get_xticklabels())]
+        assert max(map(len, labels_of)) <= 75, name
+    assert figures["alone"].get_yticklabels()[0].get_text().partition(" (")[0][-4:].isdigit()
+
+
 def test_gains_are_in_points_and_leave_out_the_reference():
     groups = pd.Series(np.arange(len(PREDICTIONS)) % 7, index=PREDICTIONS.ids)
     other = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, np.roll(PREDICTIONS.probabilities, 1, axis=1), PREDICTIONS.classes)

@@ -84,7 +84,7 @@ def check_as_a_reader(notebook):
     [
         ({"streem": "limb"}, r"no parameter 'streem' \(did you mean 'stream'\?\); it has data, model, stream"),
         ({"stream": "elbow"}, "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
-        ({"epochs": -1}, "ValueError: epochs must be 0 or more, got -1"),
+        ({"epochs": -1}, r"ValueError: epochs must be 0 or more and below 2\*\*63, got -1"),
     ],
 )
 def test_a_wrong_parameter_stops_the_notebook_at_its_second_cell(tmp_path, given, message):

@@ -207,6 +207,7 @@ def test_a_wrong_annotation_is_named_with_what_is_wrong(tmp_path, wrong, message
         ([], "a list `annotations` of at least one clip"),
         ({"annotations": [3]}, "annotation 0 is 3; expected a dict"),
         ({"annotations": [annotation()], "split": [1]}, r"`split` must be a dict of lists of ids, found \[1\]"),
+        ({"annotations": [annotation()], "split": {"train": np.array(5.0)}}, r"`split` must be a dict of lists of ids, found \{'train'"),
         ({"annotations": [annotation()], "split": {"fold": ["a"]}}, r"none of its splits \(\['fold'\]\) is train, val or test"),
         ({"annotations": [annotation()], "split": {"train": [1]}}, "split 'train' holds 1; expected ids"),
         ({"annotations": [annotation()], "classes": [1]}, r"`classes` must be a list of names, found \[1\]"),

@@ -1,5 +1,6 @@
 """The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are written for TensorBoard."""
 
+import errno
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import torch
 
 from miga_lib import clips, runs, training
 from miga_lib.predictions import Predictions
+from miga_lib.readers import DataError
 from miga_lib.settings import Settings
 
 
@@ -146,7 +148,9 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
     assert "whole finished" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/tmp/x", "a\\b", ".hidden", "a b", "<i>", "a\n", "x" * 151, "$x$", "😀"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "/tmp/x", "a\\b", ".hidden", "a b", "<i>", "a\n", "x" * 151, "$x$", "😀", "é" * 100]
+)
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="the name of a run must be up to 150 letters, digits and"):
         runs.folder(name, tmp_path)
@@ -154,6 +158,12 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     made = runs.safe_name(name)
     assert runs.folder(made, tmp_path).parent == tmp_path / "runs"
     assert runs.safe_name(made) == made
+
+
+def test_a_name_made_safe_is_short_enough_for_a_disk():
+    """A name on disk has at most 255 bytes, and a letter up to 4."""
+    assert {len(runs.safe_name(letter * 250).encode()) for letter in ("x", "é", "漢", "𝒳")} <= {147, 148, 149, 150}
+    assert len(runs.safe_name("x" * 150)) == 150
 
 
 def test_names_made_safe_stay_apart():
@@ -199,7 +209,50 @@ def test_what_a_finished_run_lost_is_predicted_again_or_refused(smoke, finished)
         (finished / lost).write_bytes(content)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff", b'{"settings": {}}'])
+def test_a_finished_run_is_returned_where_nothing_can_be_written(smoke, finished, close):
+    result = runs.result(finished)
+    close(finished)
+    assert training.fit(smoke, ONE_EPOCH, finished) == result
+    with pytest.raises(ValueError, match="holds a run with epochs=1; choose another `run` name"):
+        training.fit(smoke, replace(ONE_EPOCH, epochs=2), finished)
+
+
+def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished, tmp_path, close):
+    (finished / "result.json").unlink()
+    close(tmp_path)
+    refused = r"run: cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+    for resume in (True, False):
+        with pytest.raises(OSError, match=refused):
+            training.fit(smoke, ONE_EPOCH, finished, resume)
+    with pytest.raises(OSError, match=r"runs.new: cannot be written \(Permission denied\); give a folder that"):
+        runs.folder("new", tmp_path)
+    with pytest.raises(OSError, match=r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder"):
+        runs.write_text(tmp_path / "a.csv", "")
+
+
+def test_a_folder_of_runs_that_cannot_be_listed_is_no_empty_table(tmp_path, smoke, monkeypatch):
+    leave(tmp_path, "whole", smoke)
+
+    def locked(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(DataError, match=r"runs: cannot be listed \(Permission denied\); check its permissions"):
+        runs.table(tmp_path)
+    with pytest.raises(SystemExit, match=r"runs: cannot be listed"):
+        runs.main(["--outputs", str(tmp_path)])
+
+
+def test_a_run_of_a_name_that_is_too_long_does_not_exist(tmp_path):
+    with pytest.raises(ValueError, match="there is no finished run or ensemble 'xxx") as error:
+        runs.find("x" * 5000, tmp_path)
+    assert len(str(error.value)) <= 400
+
+
+ODD = [b'{"settings": [1], "data": {}}', b'{"settings": {"seed": "x"}, "data": {}}']
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff", b'{"settings": {}}', *ODD])
 def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content):
     (finished / "settings.json").write_bytes(content)
     before = (finished / "last.ckpt").read_bytes()

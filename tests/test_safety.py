@@ -1,6 +1,7 @@
 """No file can run code, write outside its folder or exhaust the machine: it is refused with a message, and without effect."""
 
 import io
+import itertools
 import os
 import pickle
 import pickletools
@@ -84,6 +85,12 @@ def test_files_of_python_2_and_an_old_numpy_are_read(tmp_path, content):
     names, values = unpickling.load(pickled(tmp_path, content))
     assert names == ["0012_0"]
     assert values.tolist() == [1.5, -2.0]
+
+
+def test_an_odd_escape_sequence_of_python_2_is_read_without_a_warning(tmp_path):
+    """Found by mutation: Python warns of it, in text and in names."""
+    path = pickled(tmp_path, b"S'\\*'\np0\n.")
+    assert (unpickling.load(path), unpickling.first_text(path)) == ("\\*", "\\*")
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -458,6 +465,13 @@ def test_mutated_files_give_clips_or_an_error_of_ours(name, tmp_path):
 
     each()
     assert seen == {"clips", "refused"}
+
+
+@pytest.mark.parametrize("name", fuzzing.SOURCES)
+def test_a_refusal_of_long_cells_and_names_is_short(name, tmp_path):
+    """One cell or value after the other in the first and last files of a source. All of them cannot be clips."""
+    once, values = fuzzing.attack(name, tmp_path), itertools.cycle(fuzzing.LONG_VALUES)
+    assert "refused" in {once((file, [], [(place, next(values))], "edit")) for file in range(-6, 6) for place in (0, 3, 4, 5)}
 
 
 def test_impossible_numbers_become_missing_joints(tmp_path):

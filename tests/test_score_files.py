@@ -175,6 +175,14 @@ def test_other_invalid_files_are_refused(tmp_path, annotations):
         read(tmp_path / "two.npz", normalise="sum")
 
 
+@pytest.mark.parametrize("ids", [np.array(5.0), 3, "text"])
+def test_a_split_that_is_no_list_is_refused(tmp_path, annotations, ids):
+    (tmp_path / "result.pkl").write_bytes(pickle.dumps(list(ROWS)))
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps({**pickle.loads(annotations.read_bytes()), "split": {"val": ids}}))
+    with pytest.raises(ValueError, match=r"other\.pkl: split 'val' must be a list of ids, found"):
+        read(tmp_path / "result.pkl", annotations=tmp_path / "other.pkl", split="val")
+
+
 def test_scores_of_another_split_or_file_are_refused(tmp_path, annotations):
     (tmp_path / "result.pkl").write_bytes(pickle.dumps(list(ROWS)))
     with pytest.raises(ValueError, match=r"result\.pkl: has scores of 3 clips, and split 'train' of .*annotations\.pkl has 1"):

@@ -196,8 +196,8 @@ def test_settings_are_chosen_among_the_parameters_of_a_notebook():
         ({"dropout": "0.1"}, r"more\['dropout'\] must be float, got '0.1' \(str\)"),
         ({"dropout": True}, r"more\['dropout'\] must be float, got True \(bool\)"),
         ({"dropout": 1.0}, "dropout must be below 1, got 1.0"),
-        ({"frames": -1}, "frames must be 0 or more, got -1"),
-        ({"weight_decay": float("inf")}, "weight_decay must be 0 or more, got inf"),
+        ({"frames": -1}, r"frames must be 0 or more and below 2\*\*63, got -1"),
+        ({"weight_decay": float("inf")}, r"weight_decay must be 0 or more and below 2\*\*63, got inf"),
     ],
 )
 def test_more_is_checked_as_every_parameter_is(more, message):
@@ -210,6 +210,20 @@ def test_a_name_in_more_is_not_offered_where_it_is_a_parameter():
         Settings.choose({"preset": "smoke", "more": {"presett": "quick"}})
     assert " preset," not in str(refused.value)
     assert all(f" {field.name}" in str(refused.value) for field in fields(Settings) if field.name != "preset")
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 2**64, 10**400, -(10**4000)])
+@pytest.mark.parametrize("name", ["seed", "width", "learning_rate"])
+def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, number):
+    with pytest.raises(ValueError, match=rf"^{name} must be 0 or more and below 2\*\*63, got ") as error:
+        Settings(**{name: number})
+    assert len(str(error.value)) < 150
+
+
+@pytest.mark.parametrize("device", ["cpux", "cuda:", "cuda0", "cuda:-1", "cuda:x"])
+def test_a_device_is_one_that_there_can_be(device):
+    with pytest.raises(ValueError, match=f"device must be auto, cpu, cuda or cuda:<number>, got '{device}'"):
+        Settings(device=device)
 
 
 @pytest.mark.parametrize("device", ["mps", "mps:0"])

@@ -78,7 +78,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
-        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; free disk space"
+        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make room and run"
     ):
         runs.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]

@@ -256,7 +256,7 @@ EXPECTED = {
              1 × video skipped: its skeleton file is known to be unusable: 0319
 
         ERROR SOURCE/imigue_skeleton_train/0013/0013_label.csv: row 0: a class is 1 to 31 or 99, found 40; correct the label file
-        ERROR SOURCE/imigue_skeleton_train/0012: layout 'imigue41' has 41 joints and needs 0012_openpose.npy or 0012_openpose.csv or 0012_openpose.xlsx; found 0012_light_hand.csv (35 joints)
+        ERROR SOURCE/imigue_skeleton_train/0012: layout 'imigue41' has 41 joints and needs a file *_openpose.npy or *_openpose.csv or *_openpose.xlsx; found *_light_hand.csv (35 joints)
         Cannot be used: 2 errors.
     """,  # noqa: E501
     other_joints: """

@@ -255,7 +255,8 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
     [
         ('{"threshold": 1}', r"reader\.json: expected a JSON object with 'score_threshold', found 'threshold'; correct the file"),
         ('{"score_threshold": "1"}', r"reader\.json: score_threshold must be float, found '1'; correct the file"),
-        ('{"score_threshold": -1}', r"reader\.json: score_threshold must be 0 or more, found -1\.0; correct the file"),
+        ('{"score_threshold": -1}', r"reader\.json: score_threshold must be 0 or more, found -1; correct the file"),
+        (f'{{"score_threshold": 1{"0" * 400}}}', r"reader\.json: score_threshold must be 0 or more, found 10+\.\.\.0+; correct the file"),
         ('{"score_threshold": NaN}', r"reader\.json: score_threshold must be 0 or more, found nan; correct the file"),
         ('{"score_threshold": Infinity}', r"reader\.json: score_threshold must be 0 or more, found inf; correct the file"),
     ],

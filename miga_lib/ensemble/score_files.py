@@ -15,7 +15,7 @@ import pandas as pd
 
 from .. import labels
 from ..predictions import SUM_TOLERANCE, Predictions
-from ..readers import UNKNOWN, DataError, Report, limits, shown, unpickling
+from ..readers import UNKNOWN, DataError, Report, limits, pyskl, shown, unpickling
 
 NORMALISATIONS = ("", "softmax", "divide")
 """What to do with rows that are not probabilities; empty: refuse them."""
@@ -170,9 +170,11 @@ def _order(path: Path, annotations: str | Path, split: str) -> tuple[np.ndarray,
         near = [name for name in splits if name == split] or [name for name in splits if split and name.endswith(f"_{split}")]
         if len(near) != 1:
             raise DataError(f"{annotations}: split must be one of {', '.join(splits)[:150]}, got {split!r:.80}")
-        of_split = set(splits[near[0]])
+        if not pyskl.is_list(ids := splits[near[0]]):
+            raise DataError(f"{annotations}: split {near[0]!r:.80} must be a list of ids, found {shown(ids)}")
+        of_split = {str(id) for id in ids}
     identifier = next((name for name in IDENTIFIERS if name in listed[0]), "frame_dir")
-    chosen = [one for one in listed if of_split is None or one.get(identifier) in of_split]
+    chosen = [one for one in listed if of_split is None or str(one.get(identifier)) in of_split]
     known = [one.get("label", UNKNOWN) for one in chosen]
     if not all(isinstance(label, int | np.integer) for label in known):
         raise DataError(f"{annotations}: labels must be whole numbers, found {shown(next(k for k in known if not isinstance(k, int)))}")

@@ -11,7 +11,7 @@ from ..analysis import survey
 from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS
-from .results import plain_ticks
+from .results import MOST_LETTERS_BELOW, plain_ticks, short
 from .skeletons import limb_lines
 from .tables import sortable
 
@@ -36,10 +36,12 @@ def class_counts(clips: Clips, ax: Axes | None = None) -> Axes:
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.set(xlim=(-0.3, counts.to_numpy().max() * 1.6), ylim=(len(counts) - 0.4, -0.6), xlabel="clips (hollow: none)", ylabel="")
-    ax.set_yticks(range(len(counts)), counts.index, fontsize=8)
+    ax.set_yticks(range(len(counts)), map(short, counts.index), fontsize=8)
     first = counts.drop(survey.UNKNOWN, errors="ignore").iloc[:, 0]
     if first.any():
-        ax.set_title(f"Always predicting “{first.idxmax()}” is correct for {first.max() / first.sum():.1%} of {first.name}", fontsize=10)
+        ax.set_title(
+            f"Always predicting “{short(first.idxmax())}” is correct for {first.max() / first.sum():.1%} of {first.name}", fontsize=10
+        )
     ax.legend(loc="lower right", frameon=True)
     return ax
 
@@ -83,7 +85,8 @@ def group_counts(clips: Clips, kind: str = "subject", ax: Axes | None = None) ->
     twice = np.flatnonzero((counts > 0).sum(axis=1) > 1)
     if len(twice):
         ax.scatter(twice, base[twice] * 1.03 + 0.3, marker="x", color="black", s=20, label="in two splits")
-    ax.set_xticks(range(len(counts)), counts.index if len(counts) <= 100 else [""] * len(counts), rotation=90, fontsize=7)
+    names = [short(name, MOST_LETTERS_BELOW) if len(counts) <= 100 else "" for name in counts.index]
+    ax.set_xticks(range(len(counts)), names, rotation=90, fontsize=7)
     ax.grid(False, axis="x")
     ax.set(xlabel=kind, ylabel="clips", xlim=(-0.8, len(counts) - 0.2))
     ax.set_title(f"{len(counts)} {kind}s, {len(twice)} of them in more than one split", fontsize=10)

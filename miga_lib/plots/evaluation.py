@@ -13,7 +13,7 @@ from .. import metrics
 from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
-from .results import plain_ticks
+from .results import MOST_LETTERS_BELOW, plain_ticks, short
 
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#0072b2", "#b0b0b0", "#d55e00"
 OUTCOME_COLOURS = {"both": "#595959", "only_first": "#56b4e9", "only_second": "#e69f00", "neither": "#e8e8e8"}
@@ -54,8 +54,10 @@ def confusion(
     middle = 10 ** (np.log10(max(values.max(), 1)) / 2) if per == "counts" else 50
     for i, j in np.argwhere((counts > 0) & (values >= 0.5)):
         ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color="white" if values[i, j] > middle else "black")
-    ax.set_yticks(range(len(names)), [f"{names[k]} ({n})" for k, n in zip(places, counts.sum(1), strict=True)], fontsize=8)
-    ax.set_xticks(range(len(names)), [f"{names[k]} ({n})" for k, n in zip(places, counts.sum(0), strict=True)], fontsize=8, rotation=90)
+    labels = [short(names[k]) for k in places]
+    for axis, numbers in ((ax.yaxis, counts.sum(1)), (ax.xaxis, counts.sum(0))):
+        axis.set_ticks(range(len(names)), [f"{label} ({n})" for label, n in zip(labels, numbers, strict=True)], fontsize=8)
+    ax.tick_params(axis="x", rotation=90)
     ax.set(xlabel="predicted class (clips)", ylabel="true class (clips)")
     ax.grid(visible=False)
     ax.set_xticks(np.arange(1, len(names)) - 0.5, minor=True)
@@ -68,7 +70,7 @@ def confusion(
         ax.axvline(edge - 0.5, color="black", linewidth=0.6)
     for name, start, end in zip(regions, [0, *edges], edges, strict=False):
         ax.annotate(
-            name, (1.006, (start + end - 1) / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
+            short(name), (1.006, (start + end - 1) / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
         )
     ax.figure.colorbar(image, ax=ax, label=PER[per], location="top", shrink=0.4, aspect=30, pad=0.01, format="%.0f")
     return ax
@@ -105,7 +107,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
             ax.text(2, row, text, fontsize=7, color="#595959", va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 0})
         ax.set(xlim=(-3, 103), ylim=(len(table) - 0.4, -0.6), xlabel="%")
         ax.set_title(title, fontsize=9)
-    labels = [f"{name} ({row.support} / {row.predicted})" for name, row in zip(table.index, table.itertuples(), strict=True)]
+    labels = [f"{short(name)} ({row.support} / {row.predicted})" for name, row in zip(table.index, table.itertuples(), strict=True)]
     axes[0].set_yticks(range(len(table)), labels, fontsize=8)
     axes[0].set_ylabel("class (clips / predictions)")
     return axes
@@ -123,7 +125,7 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
         table = metrics.calibration_bins(one, bins)
         error = metrics.calibration_error(table)
         bars = 100 * np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())
-        label = f"{name}: expected calibration error {100 * error:.1f} %"
+        label = f"{short(name)}: expected calibration error {100 * error:.1f} %"
         axes[0].errorbar(100 * table["confidence"], 100 * table["accuracy"], bars, fmt=mark, color=colour, elinewidth=1, label=label)
         axes[1].stairs(*np.histogram(100 * one.known().probabilities.max(1), bins, (0, 100)), color=colour, linewidth=1.8)
     axes[0].set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence: probability of the predicted class (%)", ylabel="accuracy (%)")
@@ -191,7 +193,12 @@ def accuracy_by_group(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axhline(100 * table["right"].mean(), color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
     _points(ax, places, parts["accuracy"], parts["low"], parts["high"])
     ax.plot(places, 100 * parts["expected"], "o", markerfacecolor="none", color=EXPECTED_COLOUR, label="expected from their classes")
-    ax.set_xticks(places, [f"{name} ({n})" for name, n in zip(parts.index, parts["clips"], strict=True)], rotation=90, fontsize=8)
+    ax.set_xticks(
+        places,
+        [f"{short(name, MOST_LETTERS_BELOW)} ({n})" for name, n in zip(parts.index, parts["clips"], strict=True)],
+        rotation=90,
+        fontsize=8,
+    )
     ax.set(ylim=(-3, 103), xlim=(-0.8, len(parts) - 0.2), ylabel="accuracy (%)", xlabel="subject, or video where it is unknown (clips)")
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     return ax
@@ -211,7 +218,12 @@ def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -
     table = table[table.sum(axis=1) > 0]
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     ax = ax or plt.subplots(figsize=(10, 1.4 + 0.22 * len(table)))[1]
-    labels = {"both": "both correct", "only_first": f"only {names[0]}", "only_second": f"only {names[1]}", "neither": "neither"}
+    labels = {
+        "both": "both correct",
+        "only_first": f"only {short(names[0])}",
+        "only_second": f"only {short(names[1])}",
+        "neither": "neither",
+    }
     base = np.zeros(len(table))
     for outcome, colour in OUTCOME_COLOURS.items():
         shares = 100 * (table[outcome] / table.sum(axis=1)).to_numpy()
@@ -220,7 +232,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -
             shade = "white" if outcome == "both" else "black"
             ax.text(base[row] + shares[row] / 2, int(row), table[outcome].iloc[row], ha="center", va="center", fontsize=7, color=shade)
         base += shares
-    ax.set_yticks(range(len(table)), [f"{name} ({n})" for name, n in table.sum(axis=1).items()], fontsize=8)
+    ax.set_yticks(range(len(table)), [f"{short(name)} ({n})" for name, n in table.sum(axis=1).items()], fontsize=8)
     ax.set(xlim=(0, 100), ylim=(len(table) - 0.4, -0.6), xlabel="share of the class's clips (%); numbers are clips")
     ax.grid(visible=False)
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
@@ -245,7 +257,7 @@ def gains(table: pd.DataFrame, column: str, label: str, ax: Axes | None = None) 
         ax.annotate(
             f"{value:+.1f}{bounds}", (1.01, row), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
         )
-    ax.set_yticks(rows, known.index, fontsize=8)
-    ax.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{label} (points of top-1)")
+    ax.set_yticks(rows, map(short, known.index), fontsize=8)
+    ax.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{short(label)} (points of top-1)")
     ax.margins(x=0.08)
     return ax

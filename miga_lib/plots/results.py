@@ -14,6 +14,10 @@ from ..predictions import Predictions
 from .skeletons import SIDES, frames
 from .tables import styled
 
+MOST_LETTERS = 60
+"""Of a name in a figure; the longest name of a class of iMiGUE and SMG has 51."""
+MOST_LETTERS_BELOW = 24
+"""Of a name that is written vertically below a figure."""
 TERM_LABELS = {"cross_entropy": "cross-entropy"}
 """Labels of the terms of the loss. Any other term is labelled by its name, as unweighted."""
 
@@ -37,6 +41,12 @@ def learning_curves(rows: pd.DataFrame) -> np.ndarray:
         ax.legend(frameon=False)
         ax.xaxis.get_major_locator().set_params(integer=True)
     return axes
+
+
+def short(name: object, most: int = MOST_LETTERS) -> str:
+    """A name as a label in a figure: the middle of a very long one is left out, since it would take the place of the data."""
+    text, end = str(name), most // 3
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
 
 
 def plain_ticks(axis: Axis) -> None:
@@ -72,9 +82,11 @@ def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[
         top = predictions.probabilities[row].argsort()[::-1][:5]
         truth = predictions.labels[row]
         colours = [SIDES["left"] if k == truth else "#b0b0b0" for k in top]
-        line[4].barh([str(predictions.classes[k]) for k in top], 100 * predictions.probabilities[row][top], color=colours)
+        line[4].barh(range(len(top)), 100 * predictions.probabilities[row][top], color=colours)
+        line[4].set_yticks(range(len(top)), [short(predictions.classes[k]) for k in top])
         line[4].invert_yaxis()
-        line[4].set(xlim=(0, 100), title=f"{predictions.ids[row]}: {predictions.classes[truth] if truth >= 0 else 'class unknown'}")
+        name = short(predictions.classes[truth]) if truth >= 0 else "class unknown"
+        line[4].set(xlim=(0, 100), title=f"{short(predictions.ids[row])}: {name}")
         line[4].title.set_fontsize(9)
         line[4].tick_params(labelsize=8)
     axes[-1, 4].set_xlabel("probability (%)", fontsize=8)

@@ -43,12 +43,21 @@ def options(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     return defaults | given
 
 
-def inside(parent: Path, report: Report | None = None) -> list[Path]:
-    """The folders in a folder, sorted, without litter, which is counted in the report. Raises DataError if it cannot be listed."""
+def inside(parent: Path, report: Report | None = None, missing: bool = False) -> list[Path]:
+    """The folders in a folder, sorted, without litter, which is counted in the report.
+
+    Args:
+        missing: a folder that does not exist has none.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
     try:
         with os.scandir(parent) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)
     except OSError as error:
+        if missing and isinstance(error, FileNotFoundError):
+            return []
         raise DataError(f"{parent}: cannot be listed ({error.strerror}); check its permissions") from None
     for name, _ in found:
         if report is not None and is_litter(name):

@@ -4,6 +4,7 @@
 file with a row ``class,start_frame,end_frame`` for each clip. Frames are numbered from 0 and the end is inclusive.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = 
     Raises:
         DataError: no such file, no rows, a row that is not three whole numbers, or a class that is not valid.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # False, too, if the name is too long for a file
         raise DataError(f"{path}: no such file; each video folder needs its label file: restore it, or remove the folder")
     table = limits.rows(path, LABELS)[["class", "start_frame", "end_frame"]]
     numbers = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
@@ -213,7 +214,7 @@ def read_keypoints(folder: Path, layout: Layout) -> tuple[np.ndarray, dict[str, 
 
 def keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
     """The quickest file of a video folder that has the joints of ``layout``, and the layout of that file."""
-    present = [suffix for suffix in KEYPOINT_FILES if (folder / f"{folder.name}{suffix}").exists()]
+    present = [suffix for suffix in KEYPOINT_FILES if os.path.exists(folder / f"{folder.name}{suffix}")]
     for suffix in present:
         stored = layouts.get(KEYPOINT_FILES[suffix])
         if set(layout.joints) <= set(stored.joints):
@@ -223,9 +224,9 @@ def keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
         select(layouts.get("openpose137"), layout, str(folder))  # raises the error for two persons
     if not sufficient:
         raise DataError(f"{folder}: no file of the challenge has the joints of layout {layout.name!r}; choose another layout")
-    found = ", ".join(f"{folder.name}{s} ({len(layouts.get(KEYPOINT_FILES[s]).joints)} joints)" for s in present) or "no keypoint file"
-    wanted = " or ".join(f"{folder.name}{s}" for s in sufficient)
-    raise DataError(f"{folder}: layout {layout.name!r} has {len(layout.joints)} joints and needs {wanted}; found {found}")
+    found = ", ".join(f"*{s} ({len(layouts.get(KEYPOINT_FILES[s]).joints)} joints)" for s in present) or "no keypoint file"
+    wanted = " or ".join(f"*{s}" for s in sufficient)
+    raise DataError(f"{folder}: layout {layout.name!r} has {len(layout.joints)} joints and needs a file {wanted}; found {found}")
 
 
 def read_frames(path: Path, stored: Layout) -> tuple[Float[np.ndarray, "T V 3"], dict[str, list[str]]]:

@@ -119,9 +119,7 @@ def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: R
         name = KINDS[found[0][:2]] if found else "train"
         report.note(f"no `split` in the file: all clips taken as the {name} split", path.name)
         return dict.fromkeys(ids, name)
-    if not isinstance(split, dict) or not all(
-        isinstance(k, str) and isinstance(v, list | tuple | set | np.ndarray) for k, v in split.items()
-    ):
+    if not isinstance(split, dict) or not all(isinstance(name, str) and is_list(of) for name, of in split.items()):
         raise DataError(f"{path}: `split` must be a dict of lists of ids, found {shown(split)}")
     protocols: dict[str, dict[str, str]] = {}
     for name in split:
@@ -138,6 +136,11 @@ def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: R
     if len(of_protocols) > 1:
         report.protocols = {protocol or "default": of for protocol, of in of_protocols.items()}
     return dict.fromkeys(placed, UNUSED) | next(iter(of_protocols.values()), {})
+
+
+def is_list(value: object) -> bool:
+    """Whether a value can be a list of ids, as ``split`` has them; an array needs one axis."""
+    return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, list | tuple | set)
 
 
 def _of_protocol(path: Path, split: dict[str, Any], names: Mapping[str, str], report: Report) -> dict[str, str]:

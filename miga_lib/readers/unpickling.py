@@ -9,6 +9,7 @@ import os
 import pickle
 import pickletools
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ def load(path: Path) -> Any:
         DataError: the pickle asks for more than plain content, which the message names, or it is broken.
     """
     try:
-        with path.open("rb") as file:
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:  # about escape sequences of Python 2
             return _Unpickler(_Bounded(file), encoding="latin1").load()
     except _Refused as error:
         raise DataError(
@@ -49,7 +50,7 @@ def load(path: Path) -> Any:
 def first_text(path: Path) -> str:
     """The first string in a pickle, such as the first key of a dict, without reading more than its beginning; empty if there is none."""
     try:
-        with path.open("rb") as file:
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             return next((arg for _, arg, _ in pickletools.genops(file.read(512)) if isinstance(arg, str)), "")
     except (OSError, ValueError):
         return ""

@@ -8,8 +8,8 @@ The scores of these models are no probabilities; values far above 1 are usual. A
 0, none is); of the other joints, a score above 1 becomes 1. Sources: open-mmlab/mmpose at 759b39c, Tau-J/rtmlib at 2f36e3b.
 """
 
-import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,9 +92,9 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     places = [*{path.parent for path in videos.values()}, root, source]
     table = openpose.read_segments(_place(openpose.SEGMENTS, places), videos, report)
     options = _place(folders.OPTIONS, places)
-    threshold = float(folders.options(options, {"score_threshold": 0.0})["score_threshold"])
-    if not 0 <= threshold < math.inf:
-        raise DataError(f"{options / folders.OPTIONS}: score_threshold must be 0 or more, found {threshold}; correct the file")
+    threshold = folders.options(options, {"score_threshold": 0.0})["score_threshold"]
+    if not 0 <= threshold <= sys.float_info.max:
+        raise DataError(f"{options / folders.OPTIONS}: score_threshold must be 0 or more, found {shown(threshold)}; correct the file")
     if not threshold:
         what = f"score_threshold in {folders.OPTIONS} not set: these models place every joint, so joints out of sight are not missing"
         report.note(what, root.name)

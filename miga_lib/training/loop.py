@@ -5,6 +5,7 @@ as one that was not stopped, and checkpoints need no random state.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -134,10 +135,12 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
             or clips.
         RuntimeError: another process trains in the folder.
         FloatingPointError: the loss or the gradient is not finite; the message names epoch, step and clips.
-        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
+        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays. A finished run is returned all the same.
     """
     settings, world = settings.resolve(), distributed.join(settings.device)
     settings = replace(_with_embeddings(settings, clips, world), device=world.device(settings.device))
+    if finished := world.from_first(_finished, run, settings, clips, resume):
+        return finished
     lock = runs.lock(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
@@ -334,6 +337,11 @@ def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, f
     if task.world.rank == 0:
         predicted.save(path)
     return metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
+
+
+def _finished(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
+    """The result of a finished run, or None. It needs no lock, so the folder need not be writable."""
+    return _prepare(run, settings, clips, resume) if resume and os.path.exists(run / runs.RESULT) else None
 
 
 def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:

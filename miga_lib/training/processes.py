@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from .. import runs
+from ..readers import shown
 from ..settings import Settings
 
 MODULE = "miga_lib.training"
@@ -51,13 +52,15 @@ def launch(
         The content of ``result.json``.
 
     Raises:
-        ValueError: fewer devices than 1, or more than there are GPUs.
+        ValueError: fewer devices than 1, or more than there are GPUs, or clips in a step.
         RuntimeError: the processes failed; the message is their error, or the end of their output.
     """
-    on_gpus = settings.resolve().device.startswith("cuda")
-    if devices < 1 or (on_gpus and devices > torch.cuda.device_count()):
-        most = f" and at most the {torch.cuda.device_count()} GPUs of this machine" if on_gpus else ""
-        raise ValueError(f"devices must be 1 or more{most}, got {devices}")
+    resolved = settings.resolve()
+    on_gpus = resolved.device.startswith("cuda")
+    most = torch.cuda.device_count() if on_gpus else resolved.batch_size
+    if not 1 <= devices <= most:
+        what = "the GPUs of this machine" if on_gpus else "the clips of a step"
+        raise ValueError(f"devices must be 1 to {most}, {what}, got {shown(devices)}")
     given = {"data": data, "outputs": outputs, "run": run, **asdict(settings)}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     _run(devices, [*options, "--resume" if resume else "--no-resume"], show)
