@@ -9,8 +9,8 @@ import miga_lib
 
 PACKAGE = Path(miga_lib.__file__).parent
 ORDER = (
-    "layouts labels readers synthetic clips alignment augmentation heatmaps streams models losses settings predictions metrics runs "
-    "checkpoints training ensemble analysis plots viewer notebook"
+    "layouts labels readers synthetic clips denoising alignment augmentation heatmaps streams models losses settings predictions metrics "
+    "runs checkpoints training ensemble analysis plots viewer notebook"
 ).split()
 
 
