@@ -70,3 +70,15 @@ def test_a_spectrum_by_hand():
 def test_regions_without_sides_are_left_out_of_the_spectrum():
     with pytest.raises(ValueError, match="no piece of 32 frames in which a joint of arm, hand is never missing"):
         noise.spectrum(clips_of((np.ones((64, 3, 3)), 0, "train", "v", ""), layout=STICK), np.ones((64, 3, 2)))
+
+
+def test_filters_are_compared_by_region():
+    clean = np.array([[[0.0, 0.0], [0.0, 200.0], [200.0, 0.0]]] * 5)
+    detected = np.concatenate([clean, np.full((5, 3, 1), 0.4)], -1)
+    detected[2, 0] = 0
+    detected[2, 2, 0] += 100.0
+    table = noise.compared(clips_of((detected, 1, "train", "v", ""), layout=HANDS), clean, ["", "outliers", "outliers+gaps"])
+    assert table.index.tolist() == ["none", "outliers", "outliers+gaps"]
+    assert table["hand"].tolist() == [10, 10, 0], "a removed joint counts with its detection"
+    assert table["filled"].tolist() == [0, 0, 1]
+    assert table["removed"].tolist() == [0, 1, 0]

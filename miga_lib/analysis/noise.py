@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from .. import synthetic
+from .. import denoising, synthetic
 from ..clips import Clips
 
 SCORE_EDGES = (0, 0.1, 0.3, 0.5, 0.7, 1.1)
@@ -49,6 +49,17 @@ def errors(raw: Clips, filtered: Clips, clean: Float[np.ndarray, "F V 2"]) -> pd
             "joint": np.select([~there[frame, joint], ~kept[frame, joint]], ["filled", "removed"], "detected"),
         }
     )
+
+
+def compared(raw: Clips, clean: Float[np.ndarray, "F V 2"], chains: Sequence[str]) -> pd.DataFrame:
+    """The mean of ``errors`` in each region in px, and how many joints were filled and removed: a row for each value of ``denoise``."""
+    rows = {}
+    for chain in chains:
+        found = errors(raw, denoising.denoised(raw, chain), clean)
+        counts = found["joint"].value_counts()
+        means = found.groupby("region", observed=True)["error"].mean().to_dict()
+        rows[chain or "none"] = means | {joint: counts.get(joint, 0) for joint in ("filled", "removed")}
+    return pd.DataFrame(rows).T.rename_axis("filters")
 
 
 def spectrum(clips: Clips, clean: Float[np.ndarray, "F V 2"], regions: Sequence[str] = ("arm", "hand")) -> pd.DataFrame:
