@@ -8,6 +8,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,11 +31,11 @@ def markdown(table: pd.DataFrame, form: str) -> str:
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-def tables(data: str, split: str) -> None:
+def tables(data: str, split: str, chains: Sequence[str]) -> None:
     """Print all tables of one split of a synthetic set."""
     raw = clips.load(data).split(split)
     clean, found, kept, spectra = noise.truth(raw, data), {}, {}, {}
-    for chain in CHAINS:
+    for chain in chains:
         filtered = denoising.denoised(raw, chain)
         of_joints = noise.errors(raw, filtered, clean)
         of_joints["region"] = of_joints["region"].astype(str).where(~of_joints["region"].isin(FACE), "face")
@@ -57,19 +58,19 @@ def tables(data: str, split: str) -> None:
     for what, form in (("mean", ".2f"), ("over 15 px", ".2f"), ("by score", ".2f"), ("median", ".2f")):
         print(f"{what}\n\n{markdown(pd.DataFrame({name: of[what] for name, of in found.items()}).T, form)}\n")
     print(f"filled and removed: number, mean error\n\n{markdown(pd.DataFrame(kept).T, '.1f')}\n")
-    print(f"true motion of {', '.join(f'{band} {value:.2f} px' for band, value in spectra['']['motion'].items())}\n")
+    print(f"true motion of {', '.join(f'{band} {value:.2f} px' for band, value in next(iter(spectra.values()))['motion'].items())}\n")
     for what, form in (("kept", ".0%"), ("error", ".2f")):
         print(f"{what} by frequency\n\n{markdown(pd.DataFrame({name: of[what] for name, of in spectra.items()}).T, form)}\n")
 
 
-def speed() -> None:
+def speed(chains: Sequence[str]) -> None:
     """Print the seconds that each filter takes."""
     rng, layout = np.random.default_rng(0), layouts.get("imigue41")
     frames = np.clip(40 * np.exp(rng.normal(0, 0.65, CLIPS)), 2, 400).astype(int)
     keypoints = rng.random((frames.sum(), len(layout.joints), 3), dtype=np.float32) * np.float32([600, 600, 1])
     keypoints[rng.random(keypoints.shape[:2]) < 0.15] = 0
     print(f"{CLIPS:,} clips, {len(keypoints):,} frames, {torch.get_num_threads()} threads of PyTorch")
-    for chain in CHAINS:
+    for chain in chains:
         began, busy = time.perf_counter(), time.process_time()
         denoising.denoise(torch.from_numpy(keypoints), torch.from_numpy(frames), chain, layout)
         took, busy = time.perf_counter() - began, time.process_time() - busy
@@ -80,9 +81,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="synthetic", help="a synthetic set")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--filters", nargs="+", default=CHAINS, help="values of `denoise`")
+    parser.add_argument("--speed", action="store_true", help="measure the time only")
     chosen = parser.parse_args()
     if chosen.speed:
-        speed()
+        speed(chosen.filters)
     else:
-        tables(chosen.data, chosen.split)
+        tables(chosen.data, chosen.split, chosen.filters)

@@ -9,6 +9,7 @@ proportional to its score. Scores change only where a joint is removed, filled o
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ CUTOFF, CUTOFF_SLOPE = 0.1, 50.0
 """Cutoff of the one-euro filter at rest in cycles per frame, and its growth with the speed in cycles per share of the person's size."""
 SPEED_CUTOFF = 0.1
 """Cutoff of the low-pass filter of the one-euro filter's speed, in cycles per frame."""
-FRAMES_AT_ONCE = 4_000
+FRAMES_AT_ONCE = 8_000
 """Frames of a batch in ``denoise``, which bounds its memory."""
 
 
@@ -87,29 +88,28 @@ def _sides(layout: Layout) -> list[tuple[list[int], list[int]]]:
 
 def _swapped(sides: Float[Tensor, "N T 2 J 3"], unit: Float[Tensor, " N"]) -> Bool[Tensor, "N T"]:
     """Whether each frame is swapped. Distances count for joints that are on both sides, now and at most ``MAX_GAP`` + 1 frames before."""
-    places, present = sides[..., :2] / unit[:, None, None, None, None], sides[..., 2] > 0
-    swapped_costs = torch.tensor([0.0, SWAPPED_COST]) * present.any(3).any(2)[..., None]
-    change_costs = EXCHANGE_COST * (1 - torch.eye(2))
-    # The cheapest sequence that ends in each of the two states: its cost, where it saw each joint last, and how long ago.
-    cost, last = torch.zeros_like(swapped_costs[:, 0]), torch.zeros_like(places[:, 0])[:, None].repeat(1, 2, 1, 1, 1)
-    age = torch.full(last.shape[:-1], MAX_GAP + 2)
-    origins = []
-    for place, there, swapped_cost in zip(places.unbind(1), present.unbind(1), swapped_costs.unbind(1), strict=True):
-        # Axes: clip, state before, state now, side, joint.
-        place, there = torch.stack([place, place.flip(1)], 1), torch.stack([there, there.flip(1)], 1)
-        distance = torch.linalg.vector_norm(place[:, None] - last[:, :, None], dim=-1).clamp(max=MAX_STEP)
-        known = there.all(2, keepdim=True)[:, None] & (age <= MAX_GAP + 1).all(2, keepdim=True)[:, :, None]
-        moved = (distance * known).sum((3, 4)) / known.sum((3, 4)).clamp(min=1)
-        cost, origin = (cost[:, :, None] + moved + change_costs).min(1)
-        cost = cost + swapped_cost
+    # Axes from here on: (x and y,) state before, state now, side, joint, clip. The clips are last, which makes the arithmetic faster.
+    frames = sides.permute(1, 4, 2, 3, 0).contiguous()
+    cost, origins = sides.new_zeros(2, len(sides)), []
+    # Of the cheapest sequence that ends in each of the two states: where it saw each joint last, and how many frames ago.
+    last, age = torch.zeros_like(frames[0, :2])[:, None].repeat(1, 2, 1, 1, 1), torch.full((2, *frames.shape[2:]), MAX_GAP + 2)
+    change_cost, swapped_cost = EXCHANGE_COST * (1 - torch.eye(2))[..., None], torch.tensor([0, SWAPPED_COST])[:, None]
+    for frame in frames:
+        there = torch.stack([frame[2] > 0, frame[2].flip(0) > 0])
+        place = torch.stack([frame[:2], frame[:2].flip(1)], 1)
+        distance = (torch.hypot(*(place[:, None] - last[:, :, None])) / unit).clamp(max=MAX_STEP)
+        known = (there[0].all(0) & (age <= MAX_GAP + 1).all(1))[:, None]
+        moved = (distance.sum(2) * known).sum(2) / (2 * known.sum(2)).clamp(min=1)
+        cost, origin = (cost[:, None] + moved + change_cost).min(0)
+        cost = cost + swapped_cost * there[0].any(1).any(0)
         origins.append(origin)
-        rows = torch.arange(len(cost))[:, None]
-        last = place.where(there[..., None], last[rows, origin])
-        age = torch.where(there, 1, age[rows, origin] + 1)
-    states = [cost.argmin(1, keepdim=True)]
+        changed = origin[:, None, None].bool()
+        last = torch.where(there, place, torch.where(changed, last[:, 1:], last[:, :1]))
+        age = torch.where(there, 1, torch.where(changed, age[1:], age[:1]) + 1)
+    states = [cost.argmin(0, keepdim=True)]
     for origin in origins[:0:-1]:
-        states.append(origin.gather(1, states[-1]))
-    return torch.cat(states[::-1], 1).bool()
+        states.append(origin.gather(0, states[-1]))
+    return torch.cat(states[::-1]).T.bool()
 
 
 def remove_outliers(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N T V 3"]:
@@ -282,16 +282,21 @@ def denoise(keypoints: Float[Tensor, "F V 3"], frames: Int[Tensor, " N"], names:
     # Clips of similar length are filtered together, so that little is computed for frames that no clip has.
     order = frames.argsort(stable=True)
     batches = (frames[order].cumsum(0) // FRAMES_AT_ONCE).unique_consecutive(return_counts=True)[1]
-    for rows in order.split(batches.tolist()):
+    chosen = [FILTERS[name] for name in FILTERS if name in names.split("+")]
+
+    def filter_rows(rows: Tensor) -> None:
         time = torch.arange(int(frames[rows].max()))
         inside = time < frames[rows, None]
         places = (starts[rows, None] + time)[inside]
         batch = keypoints.new_zeros(*inside.shape, *keypoints.shape[1:])
         batch[inside] = keypoints[places]
-        for name, apply in FILTERS.items():
-            if name in names.split("+"):
-                batch = apply(batch, layout)
+        for apply in chosen:
+            batch = apply(batch, layout)
         result[places] = batch[inside]
+
+    # The tensors of a step in time are too small for PyTorch to divide them between its threads.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(filter_rows, order.split(batches.tolist())))
     return result
 
 
