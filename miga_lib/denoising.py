@@ -234,7 +234,7 @@ def kalman(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor,
         a, b = torch.where(seen, (1 - gain) * a, variance.where(there, 0)), torch.where(seen, (1 - gain) * b, 0)
         seen = seen | there
         filtered.append((place, speed, a, b, c))
-    return _keypoints(torch.stack(_backwards(filtered, present), 2), scores)
+    return _keypoints(torch.stack(_backwards(filtered), 2), scores)
 
 
 def _one_frame_later(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -243,16 +243,14 @@ def _one_frame_later(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, T
     return a + 2 * b + c + noise / 4, b + c + noise / 2, c + noise
 
 
-def _backwards(filtered: list[tuple[Tensor, ...]], present: Tensor) -> list[Tensor]:
+def _backwards(filtered: list[tuple[Tensor, ...]]) -> list[Tensor]:
     """The second pass of the smoother: the places in all frames, given also what was observed later."""
     place, speed = filtered[-1][:2]
-    places, later = [place], torch.zeros_like(present[:, 0])
-    for t in range(len(filtered) - 2, -1, -1):
-        before, its_speed, a, b, c = filtered[t]
-        later = later | present[:, t + 1]
+    places = [place]
+    for before, its_speed, a, b, c in filtered[-2::-1]:
         variance, covariance, of_speed = _one_frame_later(a, b, c)
-        # G = P Fᵀ (F P Fᵀ + Q)⁻¹, times the difference from the prediction. After the last detection there is none.
-        share = later / (variance * of_speed - covariance**2)
+        # G = P Fᵀ (F P Fᵀ + Q)⁻¹, times the difference from the prediction.
+        share = 1 / (variance * of_speed - covariance**2)
         moved, faster = place - before - its_speed, speed - its_speed
         first, second = (of_speed * moved - covariance * faster) * share, (variance * faster - covariance * moved) * share
         place, speed = before + (a + b) * first + b * second, its_speed + (b + c) * first + c * second

@@ -107,6 +107,27 @@ def test_a_hand_goes_back_to_its_side_also_where_the_other_is_missing():
     assert torch.equal(denoising.unswap(swapped[None], LAYOUT)[0], keypoints)
 
 
+def test_one_hand_alone_tells_nothing():
+    keypoints = pose()
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    keypoints[5:7, left] = keypoints[5:7, right]
+    keypoints[5:7, right] = 0
+    assert torch.equal(denoising.unswap(keypoints[None], LAYOUT)[0], keypoints)
+
+
+def test_a_swap_in_the_last_frame_costs_the_same_whatever_follows():
+    """Hands 0.05 of the person's size apart: that is more than 0.02 for the frame and 0.02 for the change, and less than another change."""
+    keypoints = pose(8)
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    keypoints[:, right, :2] = keypoints[:, left, :2]
+    keypoints[:, right, 0] += 0.05 * denoising.size(keypoints[None])
+    swapped = torch.zeros(1, 40, *keypoints.shape[1:])
+    swapped[0, :8] = keypoints
+    swapped[0, 7, left], swapped[0, 7, right] = keypoints[7, right], keypoints[7, left]
+    assert torch.equal(denoising.unswap(swapped[:, :8], LAYOUT)[0], keypoints)
+    assert torch.equal(denoising.unswap(swapped, LAYOUT)[0, :8], keypoints)
+
+
 def test_hands_that_cross_are_not_swapped():
     keypoints = pose(41)
     left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
