@@ -54,6 +54,8 @@ class Clips:
     report: str
     class_regions: tuple[str, ...] = ()
     """The part of the body that each class is about; empty where the source does not say."""
+    denoised: str = ""
+    """The filters that the keypoints went through, see ``denoising.denoised``; empty: none."""
 
     def __len__(self) -> int:
         return len(self.table)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import alignment, augmentation, layouts, losses
+from . import alignment, augmentation, denoising, layouts, losses
 from .layouts import Layout
 from .models import KEPT, MODELS, Model
 from .readers import shown
@@ -93,6 +93,8 @@ class Settings:
     fold: int = 0
     persons: int = 1
     """2: the second person of a clip is kept."""
+    denoise: str = ""
+    """Names of ``denoising.FILTERS``, joined by ``+``, such as ``swaps+outliers+gaps``: applied to all clips, in training and in test."""
     start_from: str = ""
     """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random weights."""
     kept_learning_rate: float = 0.0
@@ -150,8 +152,9 @@ class Settings:
         for name in ("dropout", "warmup", "weight_average", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)!r}")
-        for name in filter(None, self.augment.split("+")):
-            check_choice("a name in augment", name, ["shorten", *augmentation.AUGMENTATIONS])
+        for setting, names in (("augment", ["shorten", *augmentation.AUGMENTATIONS]), ("denoise", [*denoising.FILTERS])):
+            for name in filter(None, getattr(self, setting).split("+")):
+                check_choice(f"a name in {setting}", name, names)
         if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", self.device):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
             raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
@@ -257,9 +260,9 @@ CHOICES = {
 }
 """Possible values of settings that have a fixed set of them."""
 OPTIONS = (
-    "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
+    "denoise", "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
 )  # fmt: skip
-"""Settings of the training that are switched off by default; a run's name shows those that are not."""
+"""Settings that are switched off by default; a run's name shows those that are not."""
 IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay", "min_steps")
 """Settings whose preset value is the same for all models."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from miga_lib import alignment, augmentation, layouts, streams, training
+from miga_lib import alignment, augmentation, denoising, layouts, streams, training
 from miga_lib.settings import PRESETS, Settings
 from miga_lib.training.inputs import Inputs, uniform
 
@@ -93,3 +93,16 @@ def test_the_order_of_the_names_does_not_matter(smoke):
     rows, clips = torch.tensor([1]), smoke.split("train")
     both = [Inputs(clips, replace(SMOKE, augment=names)).training(rows, 0) for names in ("noise+rotate", "rotate+noise")]
     assert torch.equal(*both)
+
+
+def test_clips_are_filtered_in_training_and_in_test(smoke):
+    rows, clips = torch.tensor([1, 4]), smoke.split("train")
+    filtered, expected = (
+        Inputs(clips, replace(SMOKE, denoise="gaps")),
+        Inputs(denoising.denoised(clips, "gaps"), replace(SMOKE, denoise="gaps")),
+    )
+    plain = Inputs(clips, SMOKE)
+    for inputs in (expected, plain):
+        same = [torch.equal(filtered.training(rows, 0), inputs.training(rows, 0))]
+        same += [torch.equal(a[0], b[0]) for a, b in zip(filtered.views(rows), inputs.views(rows), strict=True)]
+        assert same == [inputs is expected] * 3

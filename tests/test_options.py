@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import augmentation, metrics, runs, training
+from miga_lib import augmentation, denoising, metrics, predictions, runs, training
 from miga_lib.settings import PRESETS, Settings
 from miga_lib.training import checkpoint, loop
 from miga_lib.training.distributed import World
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
 EVERY = replace(
     SMOKE,
+    denoise="+".join(denoising.FILTERS),
     augment="+".join(["shorten", *augmentation.AUGMENTATIONS]),
     mixing=0.2,
     label_smoothing=0.1,
@@ -60,6 +61,7 @@ def test_a_run_with_every_option_resumes_to_the_same_bits(smoke, tmp_path):
 
 def test_the_name_of_a_run_shows_its_options():
     assert runs.name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
+    assert runs.name(replace(SMOKE, denoise="swaps+gaps")) == "posec3d-joint-imigue41-align-smoke-plain-denoise_swaps+gaps-0"
     some = replace(SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500, keep="last")
     assert runs.name(some).endswith("-smoke-plain-min_steps500-keep_last-weight_average0.9-augment_rotate+noise-sampling_classes-0")
 
@@ -159,10 +161,23 @@ def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, 
     assert {name for name, tensor in before.items() if not torch.equal(tensor, after[name])} == {"fc_cls.weight", "fc_cls.bias"}
 
 
+def test_a_run_predicts_filtered_clips_and_is_of_the_clips_as_they_were(smoke, tmp_path):
+    settings = replace(SMOKE, denoise="swaps+outliers+gaps+median")
+    result = training.fit(smoke, settings, tmp_path / "runs" / "filtered", progress=quiet)
+    assert result["data"] == runs.fingerprint(smoke)
+    kept = predictions.load(tmp_path / "runs" / "filtered" / "test.npz").probabilities
+    model, loaded = training.load_model(tmp_path / "runs" / "filtered", "cpu")
+    test = smoke.split("test")
+    for clips in (test, denoising.denoised(test, settings.denoise)):
+        assert np.array_equal(training.predict(model, clips, replace(loaded, precision="fp32")).probabilities, kept)
+    assert not np.array_equal(training.predict(model, test, replace(loaded, precision="fp32", denoise="")).probabilities, kept)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"augment": "rotate+spin"}, "a name in augment must be one of shorten, rotate, .*, got 'spin'"),
+        ({"denoise": "gaps+blur"}, "a name in denoise must be one of swaps, outliers, gaps, median, .*, got 'blur'"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be below 1, got 1.0"),
         ({"weight_average": 1.5}, r"weight_average must be below 1, got 1.5"),
         ({"sampling": "random"}, "sampling must be one of clips, square_root, classes, got 'random'"),

@@ -206,6 +206,21 @@ def test_hands_and_nose_are_shown_by_default_if_the_layout_has_them(smoke):
     assert len(plots.trajectories(still(3), STICK)[1].lines) == 3
 
 
+def test_a_filtered_clip_is_shown_where_it_changed_most():
+    layout = layouts.get("coco17")
+    clip = np.concatenate([fanned(layout)[None]] * 6)
+    clip[4, 2, 0] += 50
+    clip[2, 5] = 0
+    clean = np.concatenate([fanned(layout)[None]] * 6)
+    before, after, first, second = plots.denoised(clip, clean, layout, clean[..., :2])
+    assert [ax.get_title() for ax in (before, after)] == ["before, frame 5", "after, frame 5"]
+    assert [ax.get_title() for ax in (first, second)] == [layout.joints[v].replace("_", " ") for v in (2, 5)]
+    dots, line, true = (line.get_ydata() for line in first.lines)
+    assert (dots[4] - line[4], dots[3] - line[3]) == (50, 0)
+    assert np.array_equal(line, true)
+    assert np.isnan(second.lines[0].get_ydata()).tolist() == [False, False, True, False, False, False]
+
+
 def test_the_mirror_image_swaps_positions_and_names():
     layout = layouts.get("coco17")
     clip = np.concatenate([fanned(layout)[None]] * 3)
@@ -332,6 +347,7 @@ def marks(axes):
         plots.heatmaps,
         lambda clip, layout: plots.alignments(clip, layout)[:, :-1],  # the last column has the numbers of the frames
         lambda clip, layout: plots.mirrored(clip, layout, 640),
+        lambda clip, layout: plots.denoised(clip, clip, layout),
     ],
 )
 @pytest.mark.parametrize("frames", [1, 5])

@@ -154,3 +154,23 @@ def test_clips_in_another_layout_have_the_same_joints(smoke):
 def test_no_clip_is_lost_between_chunks(count):
     clips = clips_of(*((still(1, at=i), 0, "train", "v", "") for i in range(count)))
     assert survey.in_layout(clips, STICK).keypoints[:, 0, 0].tolist() == list(range(count))
+
+
+def test_faults_are_shares_of_the_frames_of_a_regions_joints():
+    layout = layouts.make("ends", ["head", "neck", "hip"], "head-neck-hip", "neck", regions={"top": (0, 1), "end": (2,)})
+    keypoints = still(10, scores=(0.5, 0.5, 0.5))
+    keypoints[:, 1, 1], keypoints[:, 2, 1] = 100, 200  # a person of 200 px
+    keypoints[4, 0] = keypoints[0:2, 1] = 0  # a gap, and a joint that comes late
+    keypoints[6, 2, 0] = 50
+    table = survey.faults(clips_of((keypoints, 0, "train", "v", ""), layout=layout))
+    assert table.loc["top"].to_dict() == pytest.approx({"missing": 3 / 20, "in gaps": 1 / 20, "swapped": 0, "outliers": 0})
+    assert table.loc["end"].to_dict() == pytest.approx({"missing": 0, "in gaps": 0, "swapped": 0, "outliers": 1 / 10})
+
+
+def test_swapped_hands_are_found_in_their_frames(smoke):
+    clean = np.zeros((8, 41, 3))
+    clean[..., :2], clean[..., 2] = np.arange(41)[:, None] * 10, 0.5
+    left, right = (list(smoke.layout.regions[f"{side}_hand"]) for side in ("left", "right"))
+    clean[3:5, left], clean[3:5, right] = clean[3:5, right], clean[3:5, left].copy()
+    table = survey.faults(clips_of((clean, 0, "train", "v", ""), layout=smoke.layout))
+    assert table["swapped"].to_dict() == pytest.approx({name: 2 / 8 * name.endswith("hand") for name in smoke.layout.regions})

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from .. import denoising
 from ..clips import Clips
 from ..layouts import Layout
 from ..readers import select
@@ -98,6 +99,26 @@ def score_counts(clips: Clips) -> np.ndarray:
         column = np.where(scores > 0, 1 + np.minimum(scores * SCORE_BINS, SCORE_BINS - 1).astype(int), 0)
         counts += np.bincount((column + np.arange(joints) * (1 + SCORE_BINS)).ravel(), minlength=len(counts))
     return counts.reshape(joints, 1 + SCORE_BINS)
+
+
+def faults(clips: Clips) -> pd.DataFrame:
+    """What filters would repair, a row for each region of the layout, as shares of the frames of its joints.
+
+    Columns: missing; in gaps, the missing joints in gaps so short that ``denoising.fill_gaps`` fills them; swapped, the joints that
+    ``unswap`` exchanges with those of the other side; outliers, the joints that ``remove_outliers`` removes.
+    """
+    regions = list(clips.layout.regions)
+    shares = pd.DataFrame(0.0, index=pd.Index(regions, name="region"), columns=["missing", "in gaps", "swapped", "outliers"])
+    total = clips.table["frames"].sum()
+    for begin in range(0, len(clips), CLIPS_PER_CHUNK):
+        some = clips.where(np.arange(begin, min(begin + CLIPS_PER_CHUNK, len(clips))))
+        raw = np.concatenate([some[i] for i in range(len(some))])
+        changed = {"missing": raw[..., 2] == 0}
+        for column, name in (("in gaps", "gaps"), ("swapped", "swaps"), ("outliers", "outliers")):
+            changed[column] = (denoising.denoised(some, name).keypoints != raw).any(-1)
+        for column, where in changed.items():
+            shares[column] += [where[:, list(of)].mean(1).sum() / total for of in clips.layout.regions.values()]
+    return shares
 
 
 def quantiles(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:

@@ -8,7 +8,7 @@ from .answers import answer_table, both_sides, differences
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
 from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
-from .motion import animate, film, mirrored, trajectories
+from .motion import animate, denoised, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
 from .tables import comparison_table, record, sortable, styled
@@ -33,6 +33,7 @@ __all__ = [
     "comparison_table",
     "confidence",
     "confusion",
+    "denoised",
     "differences",
     "film",
     "frames",

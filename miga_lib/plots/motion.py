@@ -76,6 +76,37 @@ def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) 
     return axes
 
 
+def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.ndarray | None = None) -> np.ndarray:
+    """A clip, (T, V, 3), before and after filters: the frame that they changed most, and the two joints. An array of four Axes.
+
+    Of each of the two joints the coordinate with the larger range is drawn over time: dots before, a line after. A joint that was filled
+    or removed counts as moved by 1 px.
+
+    Args:
+        clean: the true places, (T, V, 2), drawn as a dashed line.
+    """
+    there, kept = before[..., 2] > 0, after[..., 2] > 0
+    change = np.where(there & kept, np.linalg.norm(after[..., :2] - before[..., :2], axis=-1), there != kept)
+    most = int(change.sum(1).argmax())
+    axes = plt.subplot_mosaic([["before", "after", "first"], ["before", "after", "second"]], figsize=(10, 4.2), width_ratios=[1, 1, 1.6])[1]
+    for name, keypoints in (("before", before), ("after", after)):
+        skeleton(keypoints[most], layout, axes[name]).set_title(f"{name}, frame {most + 1}", fontsize=9)
+        fit(axes[name], np.stack([before[most], after[most]]))
+    time = np.arange(len(before)) + 1
+    for name, v in zip(("first", "second"), change.sum(0).argsort()[::-1], strict=False):
+        seen = after[kept[:, v], v, :2]
+        axis = int(np.ptp(seen, axis=0).argmax()) if len(seen) else 0
+        lines = {"before": np.where(there[:, v], before[:, v, axis], np.nan), "after": np.where(kept[:, v], after[:, v, axis], np.nan)}
+        axes[name].plot(time, lines["before"], ".", color="#a0a0a0", label="before")
+        axes[name].plot(time, lines["after"], color=sides(layout)[v], linewidth=1.2, label="after")
+        if clean is not None:
+            axes[name].plot(time, clean[:, v, axis], color="black", linewidth=0.8, linestyle="--", label="true")
+        axes[name].set(ylabel=f"{'xy'[axis]} (px)", title=layout.joints[v].replace("_", " "))
+    axes["second"].set_xlabel("frame")
+    axes["first"].legend(frameon=False, fontsize=7, ncols=3)
+    return np.array([axes[name] for name in ("before", "after", "first", "second")])
+
+
 def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, rate: int = 25) -> Path:
     """Write an animation of one clip, or of several side by side. A clip that ends before the others stays at its last frame.
 

@@ -23,11 +23,12 @@ people in the image, and correlations between classes. Accuracy on these clips s
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from .. import labels, layouts, writing
 from ..layouts import Layout
@@ -36,7 +37,21 @@ from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
 
-__all__ = ["CACHED_LAYOUT", "SIZES", "VERSION", "Plan", "Size", "Video", "plans", "read", "recognises", "record", "videos", "write"]
+__all__ = [
+    "CACHED_LAYOUT",
+    "SIZES",
+    "VERSION",
+    "Plan",
+    "Size",
+    "Video",
+    "clean",
+    "plans",
+    "read",
+    "recognises",
+    "record",
+    "videos",
+    "write",
+]
 
 VERSION = 2
 """Version of the generator; it increases when the same size and seed give other clips."""
@@ -120,6 +135,30 @@ def read(source: str | Path, layout: Layout, report: Report, progress: Progress 
     made = in_parallel(_clips, ((plan, str(source), seed, chosen) for plan in everyone))
     for clips in progress(made, total=len(everyone), desc="generating videos") if progress else made:
         yield from clips
+
+
+def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[Float[np.ndarray, "T V 2"]]:
+    """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints without the detector's faults.
+
+    The videos of these clips are generated anew, see ``record``, whose ``Video`` has both.
+
+    Args:
+        ids: of clips as ``clips.load(size)`` gives them.
+
+    Raises:
+        ValueError: an unknown size, an id that is not of one of its clips, or a layout with joints that OpenPose does not have.
+    """
+    chosen, wanted = layouts.selection(layouts.get("openpose137"), layout), {id.partition("_")[0] for id in ids}
+    jobs = ((plan, size, seed, chosen) for plan in plans(size, seed) if plan.id in wanted)
+    places = {id: of_clip for of_video in in_parallel(_clean, jobs) for id, of_clip in of_video.items()}
+    if unknown := [id for id in ids if id not in places]:
+        raise ValueError(f"{size} with seed {seed} has no clip {unknown[0]!r:.100}; give ids of its clips, such as '0001_0'")
+    return [places[id] for id in ids]
+
+
+def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    video = record(plan, seed, size)
+    return {f"{video.id}_{k}": video.clean[start : end + 1, chosen] for k, (_, start, end) in enumerate(video.segments)}
 
 
 def _clips(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> list[Clip]:

@@ -19,12 +19,14 @@ TABLE_EDGE = (0.0, 0.44, -0.36)
 @dataclass(frozen=True, eq=False)
 class Video:
     """One recording: ``keypoints`` (T, 137, 3) float32, x, y (pixels of a 1280 × 720 video) and score, in the order of ``openpose137``;
-    ``segments``, (class index, first frame, last frame) of its gestures in time order."""
+    ``clean`` (T, 137, 2) float32, where these joints really are, also those that the detector did not find; ``segments``, (class index,
+    first frame, last frame) of its gestures in time order."""
 
     id: str
     subject: int
     split: str
     keypoints: np.ndarray
+    clean: np.ndarray
     segments: tuple[tuple[int, int, int], ...]
 
 
@@ -44,8 +46,9 @@ def record(chosen: Plan, seed: int, size: str) -> Video:
     idling.speak(rng, script, who)
     camera, conditions = _filming(rng, length)
     seen = view(camera, points(who.build, script.channels, script.moves))
-    keypoints = detect(rng, project(camera, seen), seen, conditions)
-    return Video(chosen.id, chosen.subject, chosen.split, keypoints, segments)
+    clean = project(camera, seen)
+    keypoints = detect(rng, clean, seen, conditions)
+    return Video(chosen.id, chosen.subject, chosen.split, keypoints, clean.astype(np.float32), segments)
 
 
 def _schedule(rng: np.random.Generator, wanted: tuple[int, ...], size: Size) -> tuple[tuple[tuple[int, int, int], ...], int]:

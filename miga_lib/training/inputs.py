@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .. import alignment, augmentation
+from .. import alignment, augmentation, denoising
 from ..clips import Clips
 from ..settings import PRESETS, Settings
 
@@ -22,6 +22,7 @@ class Inputs:
 
     def __init__(self, clips: Clips, settings: Settings) -> None:
         self.settings, self.layout, self.model = settings, settings.skeleton, settings.of_model
+        clips = denoising.denoised(clips, settings.denoise)
         table = clips.table
         compact = np.concatenate([clips[i] for i in range(len(clips))])
         self.keypoints = torch.from_numpy(compact).to(settings.device)

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .. import labels, layouts, losses, metrics, runs
+from .. import denoising, labels, layouts, losses, metrics, runs
 from ..clips import Clips
 from ..settings import PRESETS, Settings
 from . import checkpoint, distributed, processes
@@ -146,10 +146,11 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
         if finished := world.from_first(_prepare, run, settings, clips, resume):
             return finished
-        task, state = start(clips, settings, run, world, progress, interrupted)
+        filtered = denoising.denoised(clips, settings.denoise)  # once, and not for each epoch
+        task, state = start(filtered, settings, run, world, progress, interrupted)
         while state.epoch < task.epochs and not (settings.patience and state.epochs_without_gain >= settings.patience):
             _train_epoch(task, state)
-            _validate(task, state, clips.split("val"))
+            _validate(task, state, filtered.split("val"))
         return _finish(task, state, clips)
 
 

@@ -1,0 +1,335 @@
+"""Filters of detector errors: cases worked by hand, and laws that hold for all of them."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import savgol_filter
+from test_survey import clips_of
+
+from miga_lib import denoising, layouts
+from miga_lib.denoising import FILTERS, MAX_GAP
+
+LAYOUT = layouts.get("imigue41")
+SMOOTHING = ("median", "savitzky_golay", "one_euro", "kalman")
+EVERY = "+".join(FILTERS)
+ANCHORS = [[0.0, 0.0], [400.0, 300.0]]
+"""Two joints that stay where they are, so that the size of the person is 400 px."""
+V = 2
+"""The joint that moves."""
+
+
+def clip(x, y=100.0, scores=0.8):
+    """One clip, (1, T, 3, 3): two joints at rest, and one at these places."""
+    keypoints = torch.zeros(1, len(x), 3, 3)
+    keypoints[..., :2, :2], keypoints[..., :2, 2] = torch.tensor(ANCHORS), 1.0
+    moving = torch.stack(torch.broadcast_tensors(*map(torch.as_tensor, (x, y, scores))), -1)
+    keypoints[0, :, V] = moving * (moving[:, 2:] > 0)
+    return keypoints
+
+
+def apply(name, keypoints):
+    return FILTERS[name](keypoints, LAYOUT)
+
+
+def moved(name, x, scores=0.8):
+    """How far the filter moves the joint in each frame, in px."""
+    given = clip(x, scores=scores)
+    result = apply(name, given)
+    assert torch.equal(result[..., 2], given[..., 2])
+    return torch.linalg.vector_norm((result - given)[0, :, V, :2], dim=-1)
+
+
+def pose(frames=12):
+    """A person of about 400 px in 41 joints, at rest; left is 200 px to the right of the image."""
+    keypoints = torch.zeros(frames, len(LAYOUT.joints), 3)
+    for v, name in enumerate(LAYOUT.joints):
+        side = {"left": 100.0, "right": -100.0}.get(name.partition("_")[0], 0.0)
+        keypoints[:, v] = torch.tensor([500.0 + side, 100.0 + 7.0 * LAYOUT.mirror[v] + 7.0 * v, 0.7])
+    return keypoints
+
+
+def noisy(seed, number=3, frames=9, missing=0.3):
+    """Random walks of 41 joints (N, T, V, 3) with random scores and gaps."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0, 10, (number, frames, 41, 2)).cumsum(1) + rng.uniform(0, 600, (number, 1, 41, 2))
+    keypoints = np.concatenate([steps, rng.uniform(0.05, 1, (*steps.shape[:3], 1))], -1)
+    keypoints[rng.random(steps.shape[:3]) < missing] = 0
+    keypoints[:, :, rng.integers(41)] = 0
+    return torch.tensor(keypoints, dtype=torch.float32)
+
+
+# --- worked by hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_a_person_is_the_median_of_the_longer_sides():
+    keypoints = clip([0.0, 0.0, 900.0])
+    keypoints[0, 2, V, 2] = 0.5
+    assert denoising.size(keypoints).tolist() == [400.0]
+    assert denoising.size(torch.zeros(2, 3, 4, 3)).tolist() == [1.0, 1.0]
+
+
+def test_a_gap_of_three_frames_is_filled_on_a_line():
+    filled = denoising.fill_gaps(clip([10.0, 0.0, 0.0, 0.0, 30.0], [5.0, 0.0, 0.0, 0.0, 1.0], [0.9, 0.0, 0.0, 0.0, 0.4]), LAYOUT)
+    expected = [[10, 5, 0.9], [15, 4, 0.1], [20, 3, 0.1], [25, 2, 0.1], [30, 1, 0.4]]
+    torch.testing.assert_close(filled[0, :, V], torch.tensor(expected, dtype=torch.float32))
+
+
+@pytest.mark.parametrize(("gap", "filled"), [(MAX_GAP, True), (MAX_GAP + 1, False)])
+def test_only_short_gaps_are_filled_and_nothing_at_the_ends(gap, filled):
+    scores = [0.0] + [0.5] + [0.0] * gap + [0.5] + [0.0]
+    after = denoising.fill_gaps(clip([7.0] * len(scores), scores=scores), LAYOUT)[0, :, V, 2]
+    assert (after[2:-2] > 0).tolist() == [filled] * gap
+    assert after[[0, -1]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("region", ["arm", "hand"])
+def test_two_swapped_frames_are_exchanged_back(region):
+    keypoints = pose()
+    left, right = (list(LAYOUT.regions[f"{side}_{region}"]) for side in ("left", "right"))
+    keypoints[:, left, 2] = 0.6
+    swapped = keypoints.clone()
+    swapped[5:7, left], swapped[5:7, right] = keypoints[5:7, right], keypoints[5:7, left]
+    assert not torch.equal(swapped, keypoints)
+    assert torch.equal(denoising.unswap(swapped[None], LAYOUT)[0], keypoints)
+
+
+def test_a_hand_goes_back_to_its_side_also_where_the_other_is_missing():
+    keypoints = pose()
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    keypoints[6, right] = 0
+    swapped = keypoints.clone()
+    swapped[5:8, left], swapped[5:8, right] = keypoints[5:8, right], keypoints[5:8, left]
+    assert torch.equal(denoising.unswap(swapped[None], LAYOUT)[0], keypoints)
+
+
+def test_one_hand_alone_tells_nothing():
+    keypoints = pose()
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    keypoints[5:7, left] = keypoints[5:7, right]
+    keypoints[5:7, right] = 0
+    assert torch.equal(denoising.unswap(keypoints[None], LAYOUT)[0], keypoints)
+
+
+def test_a_swap_in_the_last_frame_costs_the_same_whatever_follows():
+    """Hands 0.05 of the person's size apart: that is more than 0.02 for the frame and 0.02 for the change, and less than another change."""
+    keypoints = pose(8)
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    keypoints[:, right, :2] = keypoints[:, left, :2]
+    keypoints[:, right, 0] += 0.05 * denoising.size(keypoints[None])
+    swapped = torch.zeros(1, 40, *keypoints.shape[1:])
+    swapped[0, :8] = keypoints
+    swapped[0, 7, left], swapped[0, 7, right] = keypoints[7, right], keypoints[7, left]
+    assert torch.equal(denoising.unswap(swapped[:, :8], LAYOUT)[0], keypoints)
+    assert torch.equal(denoising.unswap(swapped, LAYOUT)[0, :8], keypoints)
+
+
+def test_hands_that_cross_are_not_swapped():
+    keypoints = pose(41)
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    way = torch.linspace(0, 200, 41)[:, None]
+    keypoints[:, left, 0] -= way
+    keypoints[:, right, 0] += way
+    assert torch.equal(denoising.unswap(keypoints[None], LAYOUT)[0], keypoints)
+
+
+def test_each_of_two_persons_has_sides_of_their_own():
+    one = pose()
+    hands = [list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right")]
+    other = one + torch.tensor([600.0, 0.0, 0.0])
+    swapped = one.clone()
+    swapped[3:5, hands[0]], swapped[3:5, hands[1]] = one[3:5, hands[1]], one[3:5, hands[0]]
+    found = denoising.unswap(torch.cat([swapped, other], 1)[None], layouts.pair(LAYOUT))[0]
+    assert torch.equal(found, torch.cat([one, other], 1))
+
+
+def test_a_layout_without_sides_is_not_changed():
+    keypoints = noisy(0)
+    assert denoising.unswap(keypoints, layouts.make("plain", LAYOUT.joints, LAYOUT.limbs, "neck")) is keypoints
+
+
+@pytest.mark.parametrize(("distance", "score", "removed"), [(30.0, 0.9, True), (20.0, 0.9, False), (20.0, 0.1, True), (8.0, 0.1, False)])
+def test_one_outlier_is_removed_if_it_is_far_for_its_score(distance, score, removed):
+    # At 400 px the least distance is 400 · (0.02 + 0.04 · 0.9) = 22.4 px at score 0.9, and 9.6 px at score 0.1.
+    scores = torch.full((9,), 0.8)
+    scores[4] = score
+    given = clip([50.0] * 4 + [50.0 + distance] + [50.0] * 4, scores=scores)
+    result = denoising.remove_outliers(given, LAYOUT)
+    assert (result[0, 4, V] == 0).all() == removed
+    result[0, 4] = given[0, 4]
+    assert torch.equal(result, given)
+
+
+def test_a_jump_to_a_new_place_is_not_an_outlier():
+    given = clip([50.0] * 5 + [250.0] * 5)
+    assert torch.equal(denoising.remove_outliers(given, LAYOUT), given)
+
+
+def test_the_median_of_five_frames_and_of_pairs_at_the_ends_and_beside_gaps():
+    places, scores = [1.0, 9.0, 4.0, 7.0, 6.0, 5.0, 0.0], [0.5] * 6 + [0.0]
+    # 1 | 1 9 4 → 4 | 1 9 4 7 6 → 6 | 9 4 7 6 5 → 6 | 7 6 5, since 4 has no partner → 6 | 5, since the next is missing
+    assert denoising.median(clip(places, scores=scores), LAYOUT)[0, :, V, 0].tolist() == [1, 4, 6, 6, 6, 5, 0]
+
+
+def test_savitzky_golay_is_scipys_where_scores_are_equal():
+    x = np.random.default_rng(0).normal(0, 5, 20).astype(np.float32)
+    found = denoising.savitzky_golay(clip(x), LAYOUT)[0, :, V, 0]
+    np.testing.assert_allclose(found[2:-2], savgol_filter(x, 5, 2)[2:-2], atol=1e-4)
+
+
+def test_savitzky_golay_is_a_weighted_fit_of_a_parabola():
+    rng = np.random.default_rng(1)
+    x, scores = rng.normal(0, 5, 5), np.array([0.9, 0.2, 0.0, 0.5, 0.7])
+    scores[2] = 0.3
+    expected = np.polyval(np.polyfit(range(-2, 3), x, 2, w=scores), 0)
+    given = clip(x.astype(np.float32), scores=scores.astype(np.float32))
+    assert denoising.savitzky_golay(given, LAYOUT)[0, 2, V, 0].item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_kalman_gives_the_expected_places_under_its_model():
+    """The mean of a Gaussian, computed at once from the covariance of all places, in which a speed is a sum of accelerations."""
+    rng = np.random.default_rng(2)
+    x, scores = rng.normal(0, 5, 12), rng.uniform(0.2, 1, 12)
+    scores[[4, 5, 9]] = 0
+    steps = np.arange(12)
+    # Place at t: start + t · speed + Σ (t − k − 1/2) · acceleration of step k.
+    influence = np.where(steps[:, None] > steps, steps[:, None] - steps - 0.5, 0)
+    prior = denoising.MAX_SPEED**2 * np.outer(steps, steps) + denoising.ACCELERATION**2 * influence @ influence.T
+    prior += 1e6  # the start can be anywhere
+    seen = scores > 0
+    observed = prior[seen][:, seen] + np.diag((denoising.NOISE / scores[seen]) ** 2)
+    expected = x[0] + prior[:, seen] @ np.linalg.solve(observed, x[seen] - x[0])
+    found = denoising.kalman(clip(x.astype(np.float32), scores=scores.astype(np.float32)), LAYOUT)[0, :, V, 0]
+    np.testing.assert_allclose(found[seen], expected[seen], atol=0.01)
+
+
+def test_one_euro_worked_by_hand():
+    # At rest the cutoff is score · 0.1: the weight is 1 − 1 / (1 + 2π · 0.08) = 0.3345.
+    share = 1 - 1 / (1 + 2 * math.pi * 0.08)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoising, "CUTOFF_SLOPE", 0.0)
+        found = denoising.one_euro(clip([0.0, 8.0]), LAYOUT)[0, :, V, 0]
+    forwards, backwards = [0, 8 * share], [8 - 8 * share, 8]
+    assert found.tolist() == pytest.approx([(a + b) / 2 for a, b in zip(forwards, backwards, strict=True)], abs=1e-4)
+
+
+# --- clean clips -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMOOTHING)
+def test_a_joint_at_rest_is_unchanged(name):
+    assert moved(name, [123.4] * 20, torch.linspace(0.1, 1, 20)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("median", 1e-3), ("savitzky_golay", 1e-3), ("kalman", 0.02), ("one_euro", 0.8)])
+def test_a_straight_line_is_unchanged_within_a_tolerance_in_pixels(name, tolerance):
+    # The delay of a one-euro filter on a line is at most size / (2π · slope · score) = 400 / (314 · 0.8) = 1.6 px, half of it at the ends.
+    assert moved(name, 5.0 * np.arange(30, dtype=np.float32)).max() < tolerance
+
+
+@pytest.mark.parametrize(("name", "most"), [("median", 5.0), ("savitzky_golay", 0.5), ("one_euro", 1.4), ("kalman", 0.2)])
+def test_what_is_lost_of_a_sine_of_three_hertz(name, most):
+    """10 px, 25 frames per second, without the first and the last second, with score 0.8."""
+    x = 10 * np.sin(2 * np.pi * 3 * np.arange(100, dtype=np.float32) / 25)
+    assert 0 < moved(name, x)[25:75].max() < most
+
+
+@pytest.mark.parametrize("name", ["swaps", "outliers", "gaps"])
+@pytest.mark.parametrize("hertz", [0.0, 0.5, 3.0])
+def test_repairs_leave_a_clean_clip_as_it_is(name, hertz):
+    keypoints = pose(60)
+    keypoints[:, list(LAYOUT.regions["left_hand"]), 0] += 15 * torch.sin(2 * math.pi * hertz * torch.arange(60) / 25)[:, None]
+    assert torch.equal(apply(name, keypoints[None])[0], keypoints)
+
+
+# --- laws --------------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(list(FILTERS)), st.integers(0, 999))
+def test_missing_stays_missing(name, seed):
+    given = noisy(seed)
+    before = given.clone()
+    result = apply(name, given)
+    assert torch.equal(given, before), "the caller's keypoints are not changed"
+    assert result.isfinite().all()
+    assert not result[..., :2][result[..., 2] == 0].any()
+    present = given[..., 2] > 0
+    if name == "swaps":
+        image = given[:, :, list(LAYOUT.mirror), 2] > 0
+        assert (present | image)[result[..., 2] > 0].all()
+    elif name == "gaps":
+        assert torch.equal(result[present], given[present])
+        assert ((result[..., 2] == denoising.FILLED_SCORE) == ((result[..., 2] > 0) & ~present)).all()
+        assert not (result[..., 2] > 0).any(1)[~present.any(1)].any()
+    else:
+        assert torch.equal(result[..., 2], given[..., 2].where(result[..., 2] > 0, 0))
+        assert name == "outliers" or torch.equal(result[..., 2], given[..., 2])
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(list(FILTERS)), st.integers(0, 999), st.floats(0.2, 5), st.floats(-300, 300))
+def test_a_larger_person_elsewhere_gets_the_same_result(name, seed, scale, shift):
+    given = noisy(seed, number=1)
+    change = torch.tensor([scale, scale, 1.0]), torch.tensor([shift, -shift, 0.0])
+    there = (given * change[0] + change[1]) * (given[..., 2:] > 0)
+    result = apply(name, given)
+    expected = (result * change[0] + change[1]) * (result[..., 2:] > 0)
+    torch.testing.assert_close(apply(name, there), expected, rtol=1e-3, atol=0.05)
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(SMOOTHING), st.integers(0, 999))
+def test_smoothing_does_not_depend_on_the_direction_of_time(name, seed):
+    given = noisy(seed, number=1)
+    tolerance = 1.0 if name == "kalman" else 1e-2  # its assumed first speed is at the first frame
+    torch.testing.assert_close(apply(name, given.flip(1)), apply(name, given).flip(1), rtol=0, atol=tolerance)
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 99), st.sampled_from([*FILTERS, EVERY]), st.sampled_from([5, 4000])
+)
+def test_clips_are_never_mixed(frames, seed, names, at_once):
+    """Each clip alone gives the same as all of them together, in batches of any size and padded to any length."""
+    keypoints = noisy(seed, number=1, frames=sum(frames))[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoising, "FRAMES_AT_ONCE", at_once)
+        together = denoising.denoise(keypoints, torch.tensor(frames), names, LAYOUT)
+    for own, expected in zip(keypoints.split(frames), together.split(frames), strict=True):
+        torch.testing.assert_close(denoising.denoise(own, torch.tensor([len(own)]), names, LAYOUT), expected, rtol=0, atol=1e-3)
+
+
+def test_the_order_of_the_names_does_not_matter():
+    keypoints, frames = noisy(3)[0], torch.tensor([4, 5])
+    found = [denoising.denoise(keypoints, frames, names, LAYOUT) for names in ("kalman+gaps+swaps", "swaps+gaps+kalman")]
+    assert torch.equal(*found)
+    assert torch.equal(denoising.denoise(keypoints, frames, "", LAYOUT), keypoints)
+
+
+# --- sets of clips -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_set_of_clips_is_filtered_once_and_its_missing_share_counted_anew(smoke):
+    some = smoke.where([4, 1])
+    filtered = denoising.denoised(some, "gaps")
+    assert filtered.denoised == "gaps"
+    assert filtered.table["start"].tolist() == [0, len(some[0])]
+    for i, missing in enumerate(filtered.table["missing"]):
+        expected = denoising.fill_gaps(torch.tensor(some[i])[None], smoke.layout)[0].numpy()
+        np.testing.assert_array_equal(filtered[i], expected)
+        assert missing == pytest.approx((expected[..., 2] == 0).mean())
+    assert filtered.table["missing"].sum() < some.table["missing"].sum()
+    assert denoising.denoised(filtered, "gaps") is filtered
+    assert denoising.denoised(some, "") is some
+    with pytest.raises(ValueError, match="the clips are already filtered with 'gaps', and not with 'median'; load them again"):
+        denoising.denoised(filtered, "median")
+
+
+def test_a_clip_without_joints_stays_empty():
+    clips = clips_of((np.zeros((4, 3, 3)), 0, "train", "v", ""))
+    assert not denoising.denoised(replace(clips), EVERY).keypoints.any()
