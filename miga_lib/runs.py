@@ -216,15 +216,20 @@ def fingerprint(clips: Clips) -> dict[str, Any]:
 
 
 def table(outputs: str | Path = "") -> pd.DataFrame:
-    """A row for each run under ``outputs/runs``, in any state, the newest first.
+    """A row for each run under ``outputs/runs``, in any state, and for each ensemble under ``outputs/ensembles``, the newest first.
 
-    Columns: run, state (finished, unfinished, or broken and why), changed (when it was finished or last written to), epochs_done, the
-    settings, clips and digest (of its data), seconds, and the scores as ``<split>_<score>``.
+    Columns: run, state (finished, unfinished, ensemble, or broken and why), changed (when it was finished or last written to),
+    epochs_done, the settings, clips and digest (of its data), seconds, and the scores as ``<split>_<score>``.
 
     Raises:
-        DataError: the folder ``outputs/runs`` cannot be listed.
+        DataError: the folder ``outputs/runs`` or ``outputs/ensembles`` cannot be listed.
     """
-    found = [path for path in inside(outputs_folder(outputs) / "runs", missing=True) if not path.name.startswith(".")]
+    found = [
+        path
+        for kind in ("runs", "ensembles")
+        for path in inside(outputs_folder(outputs) / kind, missing=True)
+        if not path.name.startswith(".")
+    ]
     columns = ["run", "state", "changed", "epochs_done"]
     frame = pd.DataFrame([_row(path) for path in found], columns=None if found else columns)
     frame = frame[columns + [c for c in frame if c not in columns]]
@@ -232,17 +237,19 @@ def table(outputs: str | Path = "") -> pd.DataFrame:
 
 
 def _row(run: Path) -> dict[str, Any]:
-    """The row of a run in ``table``."""
+    """The row of a run or an ensemble in ``table``."""
     finished = os.path.exists(run / RESULT)  # False in a folder that may not be read
-    row: dict[str, Any] = {"state": "finished" if finished else "unfinished", "epochs_done": 0}
+    ensemble = run.parent.name == "ensembles"
+    row: dict[str, Any] = {"state": "unfinished" if not finished else "ensemble" if ensemble else "finished", "epochs_done": 0}
     try:
-        about = read_json(run / SETTINGS, "settings", "data")
-        row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
+        if not ensemble:
+            about = read_json(run / SETTINGS, "settings", "data")
+            row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
         if (run / "metrics.csv").exists():
             row["epochs_done"] = len(limits.rows(run / "metrics.csv"))
         if finished:
-            about = result(run)
-            row["seconds"] = about["seconds"]
+            about = read_json(run / RESULT, "scores") if ensemble else result(run)
+            row |= {} if ensemble else {"seconds": about["seconds"]}
             row |= {f"{split}_{score}": value for split, scores in about["scores"].items() for score, value in scores.items()}
             if lacking := [f"{split}.npz" for split in about["scores"] if not (run / f"{split}.npz").exists()]:
                 row["state"] = f"broken: {lacking[0]} is missing"

@@ -1,6 +1,11 @@
 """Figures of an evaluation show what they are given, and are legible with 32 classes at the width of a notebook."""
 
+import base64
+import html
 import itertools
+import re
+from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -92,6 +97,22 @@ def test_absent_classes_are_named_as_such():
     check_legible(axes[0].figure)
     assert [text.get_text() for text in axes[0].texts] == ["no clips", "no clips"]
     assert len(axes[0].lines[0].get_xdata()) == 30
+
+
+def test_links_name_the_clips_of_a_cell_a_class_and_a_bin():
+    """Each cell with clips, and both names of each class; no text of the data is markup."""
+    hostile = replace(PREDICTIONS, classes=np.array([f"<script>{k}" for k in range(32)]))
+    page = plots.linked(plots.confusion(hostile, order="index").figure, "<b>").data
+    assert "&lt;b&gt;" in page
+    figure = base64.b64decode(page.split("base64,")[1].split('"')[0]).decode()
+    assert "<script>" not in figure
+    assert "<script>" not in plots.pair_table(failures.confused(hostile), hostile.classes.tolist()).to_html()
+    links = [dict(parse_qsl(html.unescape(link))) for link in re.findall(r'xlink:href="#miga\?([^"]*)"', figure)]
+    cells = {(int(link["label"]), int(link["predicted"])) for link in links if {"label", "predicted"} <= link.keys()}
+    matrix = metrics.confusion_matrix(hostile)
+    assert cells == set(zip(*map(np.ndarray.tolist, matrix.nonzero()), strict=True))
+    assert len(links) == len(cells) + 2 * 32
+    assert f"<script>5 predicted as <script>5: {plots.links.counted(int(matrix[5, 5]))}" in [link["title"] for link in links]
 
 
 def test_the_other_figures_can_be_read():

@@ -59,6 +59,18 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     assert [name for name in table.index if name in ("whole", "half", "robbed")] == ["half", "robbed", "whole"], "newest first"
 
 
+def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
+    leave(tmp_path, "old", smoke, at=1)
+    content = {"members": {}, "scores": {"test": {"top1": 0.75}}}
+    both = runs.folder("both", tmp_path, "ensemble")
+    runs.write_json(both / runs.RESULT, content)
+    (both / "test.npz").touch()
+    table = runs.table(tmp_path).set_index("run")
+    assert table["state"].to_dict() == {"both": "ensemble", "old": "finished"}
+    assert table.loc["both", "test_top1"] == 0.75
+    assert [path.name for path in runs.newest(1, tmp_path, smoke)] == ["old"]
+
+
 def test_without_runs_the_table_is_empty(tmp_path):
     assert runs.table(tmp_path).empty
     with pytest.raises(FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"):

@@ -11,10 +11,11 @@ import pytest
 import torch
 from browser import samples
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from miga_lib import layouts, viewer
 from miga_lib.predictions import Predictions
-from miga_lib.viewer import SkeletonViewer
+from miga_lib.viewer import SkeletonViewer, notes
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def points(sent):
 
 
 def test_a_clip_is_sent_unchanged(clips):
-    sent = SkeletonViewer(clips)._clip
+    sent = SkeletonViewer(clips, clip=0)._clip
     assert np.array_equal(points(sent["main"]), clips[0])
     assert sent["main"]["title"] == "a_0: touch face"
     assert (sent["beside"], sent["bars"], sent["messages"]) == (None, None, [])
@@ -45,7 +46,7 @@ def test_the_list_is_sent_in_columns(clips):
     assert listed["ids"] == "a_0\na_1\na_2"
     assert np.frombuffer(listed["labels"], "<i2").tolist() == [3, 5, 5]
     assert np.frombuffer(listed["frames"], "<i4").tolist() == [5, 10, 4]
-    assert np.frombuffer(listed["predicted"], "<i2").tolist() == [-1, -1, -1]
+    assert listed["runs"] == []
     assert [listed["split_names"][i] for i in listed["splits"]] == ["train"] * 3
 
 
@@ -70,7 +71,8 @@ def test_a_clip_is_shown_by_row_or_id(clips):
     [
         ({"clip": "b_0"}, "there is no clip 'b_0' among the 3 clips; give a row, or an id such as 'a_0'"),
         ({"clip": 3}, "there is no clip 3 among the 3 clips"),
-        ({"beside": "shadow"}, "`beside` must be one of nothing, align, .*, got 'shadow'"),
+        ({"beside": "shadow"}, "beside must be one of nothing, align, .*, got 'shadow'"),
+        ({"layout": layouts.get("imigue22")}, "neck"),
         ({"length": 0}, "`length` must be 1 frame or more, got 0"),
     ],
 )
@@ -125,35 +127,123 @@ def test_bars_are_the_five_most_probable_and_the_true_class(clips):
     probabilities = np.zeros((3, 32))
     probabilities[0, [7, 8, 9, 10, 11, 3]] = [0.3, 0.25, 0.2, 0.15, 0.06, 0.04]  # class 3 is true, and sixth
     probabilities[1:, 5] = 1
-    shown = SkeletonViewer(clips, predictions(clips, probabilities=probabilities))
+    shown = SkeletonViewer(clips, predictions(clips, probabilities=probabilities), clip=0)
     bars = shown._clip["bars"]
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 9, 10, 11, 3)]
     assert [bar["truth"] for bar in bars] == [False] * 5 + [True]
-    assert [bar["rank"] for bar in bars] == [1, 2, 3, 4, 5, 6]
+    assert [bar["ranks"] for bar in bars] == [[1], [2], [3], [4], [5], [6]]
     shown.show(1)
     assert [bar["truth"] for bar in shown._clip["bars"]] == [True] + [False] * 4
-    assert np.frombuffer(shown._list["predicted"], "<i2").tolist() == [7, 5, 5]
+    of_run = shown._list["runs"][0]
+    assert np.frombuffer(of_run["predicted"], "<i2").tolist() == [7, 5, 5]
+    assert np.frombuffer(of_run["confidence"], "<f8").tolist() == [0.3, 1, 1]
 
 
 def test_predictions_of_several_splits_are_joined_on_ids(clips):
     whole = samples.predictions_of(clips)
     parts = [Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes) for rows in ([2], [0])]
-    shown = SkeletonViewer(clips, parts)
-    assert shown._clip["bars"] == SkeletonViewer(clips, whole)._clip["bars"]
+    shown = SkeletonViewer(clips, parts, clip=0)
+    assert shown._clip["bars"] == SkeletonViewer(clips, whole, clip=0)._clip["bars"]
     shown.show("a_1")
     assert shown._clip["bars"] == [], "neither has this clip"
+    assert np.frombuffer(shown._list["runs"][0]["predicted"], "<i2")[1] == -1
+
+
+def test_bars_of_several_runs_are_side_by_side(clips):
+    """Class 7 has 0.9 and 0.1, class 8 has 0.1 and 0.5, class 3, the true one, 0 and 0.4: means 0.5, 0.3 and 0.2."""
+    joint, limb = np.eye(32)[[0, 5, 5]], np.eye(32)[[0, 5, 5]]
+    joint[0], limb[0] = 0, 0
+    joint[0, [7, 8]], limb[0, [8, 3, 7]] = [0.9, 0.1], [0.5, 0.4, 0.1]
+    second = predictions(clips, probabilities=limb)
+    second = Predictions(second.ids[:1], second.labels[:1], second.probabilities[:1], second.classes)
+    shown = SkeletonViewer(clips, {"joint": predictions(clips, probabilities=joint), "limb": [second]}, clip=0)
+    bars = [bar for bar in shown._clip["bars"] if max(bar["probabilities"])]
+    assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 3)]
+    assert [bar["probabilities"] for bar in bars] == [[0.9, 0.1], [0.1, 0.5], [0, 0.4]]
+    assert [bar["ranks"][1] for bar in bars] == [3, 1, 2]
+    shown.show(1)
+    assert shown._clip["bars"][0]["probabilities"] == [1, None], "the second run has no prediction of this clip"
+    assert [of_run["name"] for of_run in shown._list["runs"]] == ["joint", "limb"]
+
+
+def test_it_opens_on_a_clip_with_motion_that_every_run_predicts(clips):
+    """Clip 1 rotates. A run that lacks it leaves clips 0 and 2, neither of which moves: the first one counts."""
+    assert SkeletonViewer(clips)._clip["row"] == 1
+    whole = samples.predictions_of(clips)
+    part = Predictions(whole.ids[[0, 2]], whole.labels[[0, 2]], whole.probabilities[[0, 2]], whole.classes)
+    assert SkeletonViewer(clips, {"a": whole, "b": part})._clip["row"] == 0
+    assert SkeletonViewer(clips, layout=layouts.get("coco17"))._list["shown"] == 0
+
+
+def test_motion_is_in_units_of_the_extent():
+    """Two joints at x = 0 and 6 move by 4 px, then one of them by 2: 10 px of 12 over 2 joints. Without a common joint there is none."""
+    clip = np.ones((3, 2, 3))
+    clip[..., 0] = [[0, 6], [4, 10], [4, 12]]
+    assert viewer.motion(clip) == pytest.approx(10 / 2 / 12)
+    clip[1, :, 2] = 0
+    assert viewer.motion(clip) == 0
+
+
+# ---- Notes and animations, which the browser asks for
+
+
+def test_a_note_is_saved_shown_and_removed(clips, tmp_path):
+    shown = SkeletonViewer(clips, outputs=tmp_path)
+    sent = []
+    shown.send = sent.append
+    shown._handle_custom_msg({"note": ' check, "again" =1 ', "row": 1}, [])
+    assert (tmp_path / "notes.csv").read_text() == 'id,note\na_1,"check, ""again"" =1"\n'
+    assert shown._notes == {"a_1": 'check, "again" =1'}
+    assert sent == [{"text": f"Saved: {tmp_path / 'notes.csv'}"}]
+    notes.write(tmp_path, "b_7", "of other clips")
+    shown._handle_custom_msg({"note": "", "row": 1}, [])
+    assert SkeletonViewer(clips, outputs=tmp_path)._notes == {"b_7": "of other clips"}
+
+
+def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
+    (tmp_path / "notes.csv").write_text("clip,remark\na_0,x\n")
+    shown = SkeletonViewer(clips, outputs=tmp_path)
+    fault = f"{tmp_path / 'notes.csv'}: notes have the columns id and note, found clip, remark; rename the columns or the file"
+    assert shown._clip["messages"] == [fault]
+    sent = []
+    shown.send = sent.append
+    shown._handle_custom_msg({"note": "x", "row": 0}, [])
+    assert sent == [{"text": fault}]
+    assert (tmp_path / "notes.csv").read_text() == "clip,remark\na_0,x\n"
+
+
+def test_an_animation_is_written(clips, tmp_path):
+    shown = SkeletonViewer(clips, clip=0, beside="mirrored", outputs=tmp_path)
+    sent = []
+    shown.send = sent.append
+    shown._handle_custom_msg({"film": 0, "layout": "coco17"}, [])
+    assert sent == [{"text": f"Saved: {tmp_path / 'figures' / 'a_0.gif'}"}]
+    with Image.open(tmp_path / "figures" / "a_0.gif") as film:
+        assert film.size == (432, 230), "two panes of 3 × 3.2 inches at 72 dpi"
+    shown._handle_custom_msg({"film": 7, "layout": "coco17"}, [])
+    assert "there is no clip 7" in sent[1]["text"]
 
 
 # ---- What is shown beside a clip
 
 
 def test_layouts_are_those_whose_joints_the_clips_have():
-    names = [layout["name"] for layout in viewer.available_layouts(layouts.get("imigue41"))]
+    names = [layout.name for layout in viewer.available_layouts(layouts.get("imigue41"))]
     assert names == ["imigue22", "imigue22_official", "imigue41"]
     narrow = viewer.available_layouts(layouts.get("openpose137"))
-    assert {"imigue22", "imigue41", "openpose137"} <= {layout["name"] for layout in narrow}
-    for layout in narrow:
+    assert {"imigue22", "imigue41", "openpose137"} <= {layout.name for layout in narrow}
+    listed = SkeletonViewer(samples.clips_of([np.ones((2, 137, 3))], [0], "openpose137"))._list["layouts"]
+    for layout in listed:
         assert [layouts.OPENPOSE_137[row] for row in layout["rows"]] == layout["joints"]
+
+
+def test_views_are_the_face_the_hands_and_the_other_regions():
+    whole, coco = (viewer.views(layouts.get(name)) for name in ("openpose137", "coco17"))
+    assert list(whole)[:3] == ["face", "left hand", "right hand"]
+    assert {layouts.OPENPOSE_137[v].split("_")[0] for v in whole["left hand"]} == {"left"}
+    assert len(whole["face"]) == 28 + 17 + 10 + 20
+    assert list(coco) == ["face", "torso", "left arm", "right arm", "lower body"], "it has no hands"
+    assert viewer.views(layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")) == {}, "its only region is the whole"
 
 
 def test_an_unregistered_layout_is_shown():
@@ -167,6 +257,15 @@ def test_alignments_have_the_requested_length(clips, method):
     sent = SkeletonViewer(clips, beside=method, length=7)._clip["beside"]
     assert points(sent).shape == (7, 17, 3)
     assert "7" in sent["title"]
+
+
+def test_source_frames_of_an_alignment_by_hand():
+    """Of 5 frames, align keeps 1, 3 and 5 of them; of 3 it makes 5 at half a frame; crop_pad takes the middle 3 and fills up 3 to 5."""
+    assert viewer.source_frames(5, "align", 3).tolist() == [0, 2, 4]
+    assert viewer.source_frames(3, "align", 5).tolist() == [0, 0.5, 1, 1.5, 2]
+    assert viewer.source_frames(5, "crop_pad", 3).tolist() == [1, 2, 3]
+    assert viewer.source_frames(3, "crop_pad", 5).tolist() == [0, 1, 2, -1, -1]
+    assert viewer.source_frames(3, "mirrored", 9).tolist() == [0, 1, 2]
 
 
 def test_the_mirrored_clip_swaps_sides(clips):
@@ -204,7 +303,7 @@ def test_the_nearest_row_by_hand():
 
 
 def test_the_bundle_has_a_picture_a_page_and_text(clips):
-    bundle, _ = SkeletonViewer(clips)._repr_mimebundle_()
+    bundle, _ = SkeletonViewer(clips, clip=0)._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
     picture = mpl.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert (picture[..., :3].min(2) < 0.9).mean() > 0.01, "something is drawn"
@@ -220,6 +319,12 @@ def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
     sent = state["_clip"]["main"]
     assert np.array_equal(np.frombuffer(base64.b64decode(sent["keypoints"]["base64"]), "<f4"), named[0].ravel())
     assert state["_list"]["ids"] == "</script><b>"
+
+
+def test_a_page_keeps_further_clips(clips):
+    page = SkeletonViewer(clips, clip=0, kept=["a_2"])._repr_mimebundle_()[0]["text/html"]
+    state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    assert {row: clip["row"] for row, clip in state["_kept"].items()} == {"0": 0, "2": 2}
 
 
 def test_there_is_a_picture_even_where_nothing_can_be_drawn(clips):

@@ -75,7 +75,7 @@ def test_it_holds_the_package_and_what_goes_with_it(wheel):
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "miga_lib").rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert {name for name in names if name.startswith("miga_lib/")} == files
-    assert {"miga_lib/py.typed", "miga_lib/viewer/viewer.js", "miga_lib/viewer/viewer.css"} <= names
+    assert {"miga_lib/py.typed", *(f"miga_lib/viewer/{name}" for name in ("figures.js", "clips.js", "viewer.js", "viewer.css"))} <= names
     assert {name.partition(".dist-info/licenses/")[2] for name in names} >= {"LICENSE", "NOTICE"}
     assert "License-Expression: Apache-2.0" in metadata
 

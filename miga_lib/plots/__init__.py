@@ -8,6 +8,7 @@ from .answers import answer_table, both_sides, differences
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
 from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
+from .links import linked, pair_table
 from .motion import animate, denoised, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
@@ -43,8 +44,10 @@ __all__ = [
     "heatmaps",
     "layout_skeletons",
     "learning_curves",
+    "linked",
     "mirrored",
     "missing_joints",
+    "pair_table",
     "record",
     "sample_predictions",
     "score_table",

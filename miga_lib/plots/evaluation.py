@@ -7,12 +7,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from .. import metrics
 from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
+from .links import counted, link
 from .results import MOST_LETTERS_BELOW, plain_ticks, short
 
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#0072b2", "#b0b0b0", "#d55e00"
@@ -52,12 +54,20 @@ def confusion(
     norm = "symlog" if per == "counts" else None
     image = ax.imshow(values, cmap="Blues", norm=norm, vmin=0, vmax=None if per == "counts" else 100, aspect="auto")
     middle = 10 ** (np.log10(max(values.max(), 1)) / 2) if per == "counts" else 50
-    for i, j in np.argwhere((counts > 0) & (values >= 0.5)):
-        ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color="white" if values[i, j] > middle else "black")
+    for i, j in np.argwhere(counts > 0):
+        if values[i, j] >= 0.5:
+            shade = "white" if values[i, j] > middle else "black"
+            ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color=shade)
+        title = f"{names[places[i]]} predicted as {names[places[j]]}: {counted(int(counts[i, j]))}"
+        address = link(title, label=places[i], predicted=places[j])
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="none", zorder=4, url=address))
     labels = [short(names[k]) for k in places]
     for axis, numbers in ((ax.yaxis, counts.sum(1)), (ax.xaxis, counts.sum(0))):
         axis.set_ticks(range(len(names)), [f"{label} ({n})" for label, n in zip(labels, numbers, strict=True)], fontsize=8)
     ax.tick_params(axis="x", rotation=90)
+    for row, column, k in zip(ax.get_yticklabels(), ax.get_xticklabels(), places, strict=True):
+        row.set_url(link(f"clips of {names[k]}", label=k))
+        column.set_url(link(f"clips predicted as {names[k]}", predicted=k))
     ax.set(xlabel="predicted class (clips)", ylabel="true class (clips)")
     ax.grid(visible=False)
     ax.set_xticks(np.arange(1, len(names)) - 0.5, minor=True)
@@ -90,7 +100,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
     Args:
         table: of ``metrics.per_class``.
     """
-    table = table.sort_values("support", ascending=False, kind="stable")
+    order, table = table.index.tolist(), table.sort_values("support", ascending=False, kind="stable")
     axes = plt.subplots(1, 3, figsize=(10, 1.1 + 0.22 * len(table)), sharey=True)[1]
     titles = {
         "recall": "recall: of the class's clips,\npredicted correctly",
@@ -109,6 +119,8 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
         ax.set_title(title, fontsize=9)
     labels = [f"{short(name)} ({row.support} / {row.predicted})" for name, row in zip(table.index, table.itertuples(), strict=True)]
     axes[0].set_yticks(range(len(table)), labels, fontsize=8)
+    for text, name in zip(axes[0].get_yticklabels(), table.index, strict=True):
+        text.set_url(link(f"clips of {name}", label=order.index(name)))
     axes[0].set_ylabel("class (clips / predictions)")
     return axes
 
@@ -127,9 +139,13 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
         bars = 100 * np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())
         label = f"{short(name)}: expected calibration error {100 * error:.1f} %"
         axes[0].errorbar(100 * table["confidence"], 100 * table["accuracy"], bars, fmt=mark, color=colour, elinewidth=1, label=label)
+        for part in table.itertuples():
+            title = f"{name}, confidence {100 * part.left:.0f} to {100 * part.right:.0f} %: {counted(part.clips)}"
+            address = link(title, run=name, low=part.left, high=part.right)
+            axes[0].plot(100 * part.confidence, 100 * part.accuracy, mark, color=colour, markersize=9, alpha=0.5, url=address)
         axes[1].stairs(*np.histogram(100 * one.known().probabilities.max(1), bins, (0, 100)), color=colour, linewidth=1.8)
     axes[0].set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence: probability of the predicted class (%)", ylabel="accuracy (%)")
-    axes[0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    axes[0].figure.legend(frameon=False, fontsize=8, loc="outside upper left")  # the name of an ensemble can be as long as the figure
     axes[1].set(xlim=(0, 100), xlabel=f"confidence (%), {bins} bins of equal width", ylabel="clips")
     axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
     return axes

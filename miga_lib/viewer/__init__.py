@@ -1,7 +1,7 @@
 """A viewer that shows, plays and compares clips in the browser. The kernel sends each clip once.
 
 This module is the kernel's part: the list of clips, the keypoints of the chosen clip and of the figure beside it, and a still picture
-for places without a browser. All drawing is in ``viewer.js``.
+for places without a browser. All drawing is in ``figures.js``, the list in ``clips.js``, the rest of the page in ``viewer.js``.
 """
 
 import base64
@@ -9,7 +9,7 @@ import html
 import io
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import alignment, augmentation, layouts, plots
-from ..clips import Clips
+from ..clips import Clips, outputs_folder
 from ..layouts import Layout
 from ..predictions import Predictions
-from ..settings import PRESETS
+from ..runs import safe_name
+from ..settings import PRESETS, check_choice
+from . import notes
 
 BESIDE = {
     "nothing": "nothing",
@@ -43,6 +45,8 @@ COLOURS = {
     "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#a0a0a0"},
 }
 """Colours on a light and on a dark page, distinct with any colour vision."""
+FACE = ("head", "jaw", "brows", "lips")
+"""The regions of a layout that the view of the face shows."""
 HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
 """Size (px), sigma (px) and colour of the overlaid heatmap. Its size is that of the paper's training input."""
 
@@ -50,65 +54,99 @@ HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
 class SkeletonViewer(anywidget.AnyWidget):
     """The clips of a table, played in the browser.
 
-    Clips are chosen by split, class and id. Space plays, arrow keys step. A missing joint is drawn as a ring at its position nearest in
-    time. If something cannot be shown (no clips, a clip without a person, predictions of other classes), the viewer says so and does
-    not raise.
+    Clips are found by split, class, predicted class, confidence, id and note; every action has a key, and ``?`` lists the keys. A missing
+    joint is drawn as a ring at its position nearest in time. The links of figures and tables, see ``plots.linked``, fill the list with
+    the clips of a number. If something cannot be shown (no clips, a clip without a person, predictions of other classes), the viewer says
+    so and does not raise.
 
-    In exported HTML the clip that the cell showed first can be played without a kernel. If a notebook has saved widget state, as
-    papermill's outputs do, nbconvert prefers that, which needs internet. For a page that works offline::
+    In exported HTML the clip that the cell showed first, and those in ``kept``, can be played without a kernel. If a notebook has saved
+    widget state, as papermill's outputs do, nbconvert prefers that, which needs internet. For a page that works offline::
 
         jupyter nbconvert --to html --NbConvertBase.display_data_priority='["text/html", "image/png", "text/plain"]' notebook.ipynb
 
     Args:
         clips: listed in the order of their table.
-        predictions: of some or all of the clips, such as a run's ``val.npz`` and ``test.npz``. They are joined on ids.
-        clip: the first one shown, by row or id.
+        predictions: of some or all of the clips, such as a run's ``val.npz`` and ``test.npz``; or those of several runs, by their names.
+            They are joined on ids.
+        clip: the first one shown, by row or id; None: of the first clips that have predictions, the one with the most motion.
         beside: what is shown beside it, one of ``BESIDE``.
         length: frames T to which a clip is aligned for comparison.
         rate: frames per second at speed 1.
+        layout: the joints that are shown first, such as those that a network takes; None: all that the clips have.
+        kept: further clips for exported pages, by row or id.
+        outputs: notes are kept in its ``notes.csv`` and animations in its ``figures``; empty: the repository's ``outputs/``.
 
     Raises:
-        ValueError: an unknown id, row or ``beside``, or a length below 1.
+        ValueError: an unknown id, row or ``beside``, a layout with joints that the clips lack, or a length below 1.
     """
 
-    _esm = Path(__file__).with_name("viewer.js")
+    _esm = "\n".join(Path(__file__).with_name(f"{name}.js").read_text(encoding="utf-8") for name in ("figures", "clips", "viewer"))
     _css = Path(__file__).with_name("viewer.css")
     _list = traitlets.Dict().tag(sync=True)
     _choice = traitlets.Dict().tag(sync=True)
     _clip = traitlets.Dict().tag(sync=True)
+    _notes = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
         clips: Clips,
-        predictions: Predictions | Sequence[Predictions] = (),
-        clip: int | str = 0,
+        predictions: Predictions | Sequence[Predictions] | Mapping[str, Predictions | Sequence[Predictions]] = (),
+        clip: int | str | None = None,
         beside: str = "nothing",
         length: int = 48,
         rate: float | int = 25,
+        layout: Layout | None = None,
+        kept: Sequence[int | str] = (),
+        outputs: str | Path = "",
     ) -> None:
-        if beside not in BESIDE:
-            raise ValueError(f"`beside` must be one of {', '.join(BESIDE)}, got {beside!r}")
+        check_choice("beside", beside, BESIDE)
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
-        self._clips, self._length = clips, length
+        self._clips, self._length, self._rate, self._outputs = clips, length, float(rate), outputs_folder(outputs)
         self._poses: tuple[Tensor, Tensor] | None = None
-        runs = [predictions] if isinstance(predictions, Predictions) else list(predictions)
-        self._notices = [notice for run in runs if (notice := mismatch(run, clips.classes))]
-        fitting = [run for run in runs if not mismatch(run, clips.classes)]
-        self._probabilities = {id: row for run in fitting for id, row in zip(run.ids.tolist(), run.probabilities, strict=True)}
-        if self._probabilities and not self._probabilities.keys() & set(clips.table["id"]):
-            found = f"The run predicts {len(self._probabilities)} clips, but none of these {len(clips)}"
-            self._notices.append(f"{found}: no bars are shown. Give the data that it was tested on.")
-        choice: dict[str, Any] = {"row": self._row(clip) if len(clips) else -1, "beside": beside}
-        super().__init__(_list=self._describe(rate), _choice=choice, _clip=self._prepare(**choice))
+        runs = predictions if isinstance(predictions, Mapping) else {"": predictions}
+        self._notices: list[str] = []
+        given = {name: self._rows_by_id(name, [one] if isinstance(one, Predictions) else list(one)) for name, one in runs.items()}
+        self._runs = {name: rows for name, rows in given.items() if rows}
+        first = layout or clips.layout
+        self._layouts = {known.name: known for known in (*available_layouts(clips.layout), first)}
+        choice: dict[str, Any] = {"row": self._opening() if clip is None else self._row(clip), "beside": beside}
+        self._kept_rows = [self._row(one) for one in kept]
+        try:
+            noted = notes.read(self._outputs)
+        except ValueError as error:
+            noted, self._notices = {}, [*self._notices, str(error)]
+        described = self._describe(first.name)
+        super().__init__(_list=described, _choice=choice, _clip=self._prepare(**choice), _notes=noted)
         self.observe(self._send_choice, "_choice")
+        self.on_msg(self._answer)
 
     def show(self, clip: int | str) -> None:
         """Show another clip, by row or id, in all displays of the viewer. Raises ValueError if there is none."""
         self._choice = self._choice | {"row": self._row(clip)}
 
+    def _rows_by_id(self, name: str, parts: Sequence[Predictions]) -> dict[str, np.ndarray]:
+        """The probabilities of a run by clip id; what does not fit the clips is left out and noted."""
+        of_run = f"{name}: " if name else ""
+        faults = [fault for one in parts if (fault := mismatch(one, self._clips.classes))]
+        fitting = [one for one in parts if not mismatch(one, self._clips.classes)]
+        rows = {id: row for one in fitting for id, row in zip(one.ids.tolist(), one.probabilities, strict=True)}
+        if rows and not rows.keys() & set(self._clips.table["id"]):
+            found = f"The run predicts {len(rows)} clips, but none of these {len(self._clips)}"
+            faults.append(f"{found}: no bars are shown. Give the data that it was tested on.")
+        self._notices += [of_run + fault for fault in faults]
+        return rows
+
+    def _opening(self) -> int:
+        """The row of the clip shown first: of the first 50 that every run predicts, or else of all, the one with the most motion."""
+        ids = self._clips.table["id"].tolist()
+        rows = [row for row, id in enumerate(ids) if all(id in of_run for of_run in self._runs.values())]
+        return max((rows or range(len(ids)))[:50], key=lambda row: motion(self._clips[row]), default=-1)
+
     def _row(self, clip: int | str) -> int:
         ids = self._clips.table["id"].tolist()
+        if not ids:
+            return -1
         if clip not in (ids if isinstance(clip, str) else range(len(ids))):
             raise ValueError(f"there is no clip {clip!r} among the {len(ids)} clips; give a row, or an id such as {ids[0]!r}")
         return ids.index(clip) if isinstance(clip, str) else int(clip)
@@ -116,23 +154,46 @@ class SkeletonViewer(anywidget.AnyWidget):
     def _send_choice(self, change: dict[str, Any]) -> None:
         self._clip = self._prepare(**change["new"])
 
-    def _describe(self, rate: float | int) -> dict[str, Any]:
+    def _answer(self, widget: Any, asked: dict[str, Any], buffers: Any) -> None:
+        """Do what a button of the browser asks for, and tell it in a sentence what was done, or why not."""
+        try:
+            if "note" in asked:
+                path = notes.write(self._outputs, self._clips.table["id"].iloc[self._row(asked["row"])], str(asked["note"]))
+                self._notes = notes.read(self._outputs)
+            else:
+                path = self._film(self._row(asked["film"]), self._layouts[asked["layout"]])
+            self.send({"text": f"Saved: {path}"})
+        except (OSError, ValueError) as error:
+            self.send({"text": str(error)})
+
+    def _film(self, row: int, layout: Layout) -> Path:
+        """Write the clip, and what is beside it, as an animation."""
+        joints = layouts.selection(self._clips.layout, layout)
+        keypoints, id, beside = self._clips[row], self._clips.table["id"].iloc[row], self._choice["beside"]
+        shown = {id: keypoints[:, joints]}
+        if beside not in ("nothing", "nearest"):
+            width = int(self._clips.table["width"].iloc[row])
+            changed = transformed(keypoints, self._clips.layout, beside, self._length, width)
+            shown[BESIDE[beside].format(self._length)] = changed[:, joints]
+        with mpl.rc_context({"text.parse_math": False}):
+            return plots.animate(shown, layout, self._outputs / "figures" / f"{safe_name(id)}.gif", max(round(self._rate), 1))
+
+    def _describe(self, layout: str) -> dict[str, Any]:
         """The list of clips, as bytes for each column; and the choices of the controls."""
-        table, known = self._clips.table, available_layouts(self._clips.layout)
-        split_names = table["split"].unique().tolist()
-        predicted = [int(self._probabilities[id].argmax()) if id in self._probabilities else -1 for id in table["id"]]
+        table = self._clips.table
+        split_names, ids = table["split"].unique().tolist(), table["id"].tolist()
         return {
-            "ids": "\n".join(table["id"]),
+            "ids": "\n".join(ids),
             "labels": _bytes(table["label"], "<i2"),
-            "predicted": _bytes(predicted, "<i2"),
             "splits": _bytes(table["split"].map(split_names.index), "u1"),
             "frames": _bytes(table["frames"], "<i4"),
+            "runs": [_columns(name, [of_run.get(id) for id in ids]) for name, of_run in self._runs.items()],
             "classes": list(self._clips.classes),
             "split_names": split_names,
-            "layouts": known,
-            "shown": [layout["name"] for layout in known].index(self._clips.layout.name),
+            "layouts": [_sent(known, self._clips.layout) for known in self._layouts.values()],
+            "shown": list(self._layouts).index(layout),
             "comparisons": [[key, text.format(self._length)] for key, text in BESIDE.items()],
-            "rate": float(rate),
+            "rate": self._rate,
             "colours": COLOURS,
             "heatmap": HEATMAP,
             "scale": [mpl.colors.to_hex(colour) for colour in mpl.colormaps["cividis"](np.linspace(0, 1, 16))],
@@ -146,7 +207,7 @@ class SkeletonViewer(anywidget.AnyWidget):
             sent["messages"].append("There are no clips to show: the selection is empty.")
             return sent
         clip, keypoints = self._clips.table.iloc[row], self._clips[row]
-        sent["bars"] = self._bars(clip["id"], int(clip["label"])) if self._probabilities else None
+        sent["bars"] = self._bars(clip["id"], int(clip["label"])) if self._runs else None
         if not len(keypoints):
             sent["messages"].append(f"Clip {clip['id']} has no frames: there is nothing to draw.")
             return sent
@@ -161,6 +222,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         elif beside != "nothing":
             changed = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]))
             sent["beside"] = _figure(BESIDE[beside].format(self._length), changed)
+            sent["beside"]["source"] = _bytes(source_frames(len(keypoints), beside, self._length), "<f4")
         return sent
 
     def _name(self, row: int) -> str:
@@ -168,14 +230,26 @@ class SkeletonViewer(anywidget.AnyWidget):
         return self._clips.classes[label] if label >= 0 else "class unknown"
 
     def _bars(self, id: str, label: int) -> list[dict[str, Any]]:
-        """The five most probable classes, and the true one if it is not among them; empty for a clip without prediction."""
-        if id not in self._probabilities:
+        """The five most probable classes of each run, and the true one if it is not among them; empty for a clip without prediction.
+
+        They are in the order of the mean over the runs. A run without a prediction of the clip has None for probability and rank.
+        """
+        found = [of_run.get(id) for of_run in self._runs.values()]
+        if not (present := [row for row in found if row is not None]):
             return []
-        probabilities = self._probabilities[id]
-        order = (-probabilities).argsort(kind="stable").tolist()
-        shown = order[:5] + [k for k in order[5:] if k == label]
+        orders = [None if row is None else (-row).argsort(kind="stable").tolist() for row in found]
+        top = {k for order in orders if order for k in order[:5]} | ({label} if label >= 0 else set())
         names = self._clips.classes
-        return [{"name": names[k], "probability": float(probabilities[k]), "rank": order.index(k) + 1, "truth": k == label} for k in shown]
+        return [
+            {
+                "name": names[k],
+                "truth": k == label,
+                "probabilities": [None if row is None else float(row[k]) for row in found],
+                "ranks": [None if order is None else order.index(k) + 1 for order in orders],
+            }
+            for k in (-np.mean(present, axis=0)).argsort(kind="stable").tolist()
+            if k in top
+        ]
 
     def nearest(self, row: int) -> int | None:
         """The row of the clip of another known class with the most similar motion, see ``nearest``; None if there is none."""
@@ -213,7 +287,9 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _page(self, picture: str) -> str:
         """HTML of the picture, and a script that replaces it by the viewer where scripts run."""
-        state = {name: getattr(self, name) for name in ("_list", "_choice", "_clip")} | {"css": str(self._css)}
+        state = {name: getattr(self, name) for name in ("_list", "_choice", "_clip", "_notes")} | {"css": str(self._css)}
+        kept = {row: self._prepare(row, self._choice["beside"]) for row in self._kept_rows}
+        state["_kept"] = kept | {self._clip["row"]: self._clip}
         content = json.dumps(state, default=lambda raw: {"base64": base64.b64encode(raw).decode()}).replace("<", "\\u003c")
         place = f"miga-{uuid.uuid4().hex}"
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(repr(self))}" style="max-width: 100%">'
@@ -236,20 +312,42 @@ def mismatch(predictions: Predictions, classes: Sequence[str]) -> str:
     return f"{found}: no bars are shown. Give a run of these classes."
 
 
-def available_layouts(source: Layout) -> list[dict[str, Any]]:
-    """The layouts whose joints ``source`` has, fewest joints first, each in the form that the browser takes."""
+def available_layouts(source: Layout) -> list[Layout]:
+    """The layouts whose joints ``source`` has, fewest joints first."""
     targets = [layouts.get(name) for name in layouts.names() if name != source.name]
     targets = [target for target in targets if set(target.joints) <= set(source.joints)] + [source]
-    return [
-        {
-            "name": target.name,
-            "joints": list(target.joints),
-            "rows": layouts.selection(source, target).tolist(),
-            "limbs": [list(limb) for limb in target.limbs],
-            "sides": [side if side in ("left", "right") else "middle" for side in (joint.partition("_")[0] for joint in target.joints)],
-        }
-        for target in sorted(targets, key=lambda target: len(target.joints))
-    ]
+    return sorted(targets, key=lambda target: len(target.joints))
+
+
+def views(layout: Layout) -> dict[str, list[int]]:
+    """The joints of each close-up: the face, the hands, then the other regions of the layout that have two joints or more."""
+    face = [v for region in FACE for v in layout.regions.get(region, ())]
+    hands = {region: layout.regions.get(region, ()) for region in ("left_hand", "right_hand")}
+    others = {region: members for region, members in layout.regions.items() if region not in FACE}
+    found = {"face": face} | hands | others
+    return {name.replace("_", " "): list(members) for name, members in found.items() if 1 < len(members) < len(layout.joints)}
+
+
+def _sent(layout: Layout, source: Layout) -> dict[str, Any]:
+    """A layout in the form that the browser takes."""
+    return {
+        "name": layout.name,
+        "joints": list(layout.joints),
+        "rows": layouts.selection(source, layout).tolist(),
+        "limbs": [list(limb) for limb in layout.limbs],
+        "sides": [side if side in ("left", "right") else "middle" for side in (joint.partition("_")[0] for joint in layout.joints)],
+        "views": [[name, members] for name, members in views(layout).items()],
+    }
+
+
+def motion(keypoints: np.ndarray) -> float:
+    """How far a joint of a clip, (T, V, 3), moves in all, averaged over the joints, in units of the clip's extent; 0 without motion."""
+    places, present = keypoints[..., :2], keypoints[..., 2] > 0
+    both = present[1:] & present[:-1]
+    if not both.any():
+        return 0.0
+    extent = np.ptp(places[present], axis=0).max()
+    return float(np.linalg.norm(np.diff(places, axis=0), axis=-1)[both].sum() / keypoints.shape[1] / max(extent, 1e-6))
 
 
 def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int, width: int) -> np.ndarray:
@@ -259,6 +357,16 @@ def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int,
         return augmentation.flip(given[None], layout, torch.tensor([True]), width)[0].numpy()
     starts, frames = torch.tensor([0]), torch.tensor([len(given)])
     return alignment.resample(given, starts, frames, length, method)[0].numpy()
+
+
+def source_frames(frames: int, method: str, length: int) -> np.ndarray:
+    """The place in a clip of ``frames`` frames of each frame of ``transformed``: (T_out,), −1 where it is empty."""
+    if method == "mirrored":
+        return np.arange(frames, dtype=np.float32)
+    clock = np.ones((frames, 1, 3), np.float32)  # a joint whose x is the number of its frame
+    clock[:, 0, 0] = np.arange(frames)
+    found = transformed(clock, layouts.get("coco17"), method, length, 1)[:, 0]
+    return np.where(found[:, 2] > 0, found[:, 0], -1)
 
 
 def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[Tensor, "N D"]]:
@@ -295,6 +403,13 @@ def nearest(places: Float[Tensor, "N D 2"], present: Bool[Tensor, "N D"], labels
 
 def _figure(title: str, keypoints: np.ndarray) -> dict[str, Any]:
     return {"title": title, "frames": len(keypoints), "keypoints": _bytes(keypoints, "<f4")}
+
+
+def _columns(name: str, rows: Sequence[np.ndarray | None]) -> dict[str, Any]:
+    """The predicted class of each clip by a run, and its probability; −1 and 0 where there is no prediction."""
+    predicted = [-1 if row is None else int(row.argmax()) for row in rows]
+    confidence = [0.0 if row is None else float(row.max()) for row in rows]
+    return {"name": name, "predicted": _bytes(predicted, "<i2"), "confidence": _bytes(confidence, "<f8")}
 
 
 def _bytes(numbers: object, kind: str) -> bytes:

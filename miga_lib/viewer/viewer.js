@@ -1,335 +1,386 @@
-// The skeleton viewer: clips are chosen, played and drawn here. The kernel sends each clip once.
-//
-// T frames, V joints. The points of a figure are T × V × (x, y, score); a joint is missing where its score is 0.
+// The page of the viewer: one state, one function that draws it, and a table of the keys. The kernel sends each clip once.
 
-const ROW_HEIGHT = 24; // of the list of clips, in CSS pixels
 const POINTER_REACH = 12; // largest distance from the pointer to a joint that it points at, in CSS pixels
-const TRAIL_LENGTH = 10; // in frames
 const KERNEL_TIMEOUT = 3000; // in milliseconds; after it a message says that the kernel has not answered
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
-const SIDES = ["middle", "left", "right"];
-const HELP = "Skeleton viewer. Space plays, arrow keys step, Home and End jump, brackets change the speed.";
+const WHOLE = "whole body";
+const LINK = "#miga?"; // begins the links of figures and tables to clips, as in miga_lib.plots.links
+const NO_ZOOM = { k: 1, x: 0, y: 0 };
+const NEEDS_KERNEL = "needs a running kernel";
 
 export default { render };
 
-// Replace the still picture in a page without a kernel by the viewer.
+// Replace the still picture in a page without a kernel by the viewer. Of the clips, those in `_kept` can be shown, by their rows.
 export function playAlone(id) {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   const revive = (key, value) => (value?.base64 === undefined ? value : bytes(value.base64));
   const state = JSON.parse(document.getElementById(`${id}-state`).textContent, revive);
   const el = make("div");
+  let receive;
+  const model = {
+    kept: state._kept,
+    get: (name) => state[name],
+    set: (name, value) => (state[name] = value),
+    save_changes() {
+      state._clip = state._kept[state._choice.row];
+      receive();
+    },
+    on: (name, act) => (receive = name === "change:_clip" ? act : receive),
+    off() {},
+  };
   document.getElementById(id).replaceChildren(make("style", {}, state.css), el);
-  render({ model: { alone: true, get: (name) => state[name], on() {}, off() {} }, el });
+  render({ model, el });
 }
 
 function render({ model, el }) {
   const list = model.get("_list");
-  const looks = { layout: list.layouts[list.shown], scores: "size", heat: "off", trails: false, speed: 1, playing: false, at: 0 };
+  const state = { layout: list.layouts[list.shown], view: WHOLE, zoom: NO_ZOOM, scores: "size", heat: "off", trails: false, speed: 1 };
+  Object.assign(state, { playing: false, at: 0, loop: null });
   const stages = [makeStage(), makeStage()];
+  const strip = make("canvas", { class: "miga-strip", role: "img", title: "Motion, missing joints, kept frames. Drag to set a loop." });
   const message = make("div", { class: "miga-message", role: "status" });
   const bars = make("div", { class: "miga-bars" });
-  const clips = makeClips(list, (row) => request({ row }));
-  const controls = makeControls(list, model.get("_choice").beside, looks, { go, toggle, request, prepare, redraw });
+  const clips = makeClips(list, { pick: (row) => request({ row }), atHand, noteOf: (id) => model.get("_notes")[id] ?? "" });
+  const actions = makeActions();
+  const controls = makeControls();
+  const help = make("div", { class: "miga-help", hidden: "" }, ...actions.map(([keys, text]) => make("p", {}, make("kbd", {}, nameKeys(keys)), text)));
   const canvases = make("div", { class: "miga-stages" }, ...stages.map((stage) => stage.panel));
-  const parts = [clips.filters, message, clips.panel, canvases, controls.transport, controls.options, makeLegend(list), bars];
-  const root = make("div", { class: "miga-viewer", role: "group", tabindex: 0, "aria-label": HELP }, ...parts);
+  const player = make("div", { class: "miga-player" }, canvases, strip, controls.transport);
+  const parts = [clips.filters, message, help, clips.panel, player, controls.options, makeLegend(list), bars];
+  const label = "Skeleton viewer. Space plays, arrow keys step, a question mark lists all keys.";
+  const root = make("div", { class: "miga-viewer", role: "group", tabindex: 0, "aria-label": label }, ...parts);
   root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the keys
   root.draws = { count: 0, milliseconds: 0 }; // read by the benchmark
-  let clip, frames, scheduled, before, timeout, colours;
+  let clip, frames, scheduled, before, timeout, colours, notebook;
+
+  // ---- What comes from the kernel and goes to it
 
   function receive() {
     clearTimeout(timeout);
+    const stays = clip?.row === model.get("_clip").row;
     clip = model.get("_clip");
     frames = Math.max(clip.main?.frames ?? 1, 1);
-    looks.at = 0;
-    say(clip.messages);
+    if (!stays) Object.assign(state, { at: 0, loop: null });
+    say([]);
     clips.choose(clip.row);
-    showBars(bars, clip.bars);
+    showBars(bars, clip.bars, list);
+    controls.take(clip);
     prepare();
   }
   function say(lines) {
-    message.replaceChildren(...lines.map((line) => make("p", {}, line)));
+    message.replaceChildren(...[...clip.messages, ...lines].map((line) => make("p", {}, line)));
+  }
+  function atHand(row) {
+    return !model.kept || row in model.kept;
   }
   function request(change) {
     clearTimeout(timeout);
-    if (model.alone) return say([...clip.messages, "Another clip or comparison needs a running kernel. This clip can be played."]);
-    const choice = { ...model.get("_choice"), ...change };
-    if (choice.row === clip.row && choice.beside === clip.requested) return;
+    const [asked, choice] = [model.get("_choice"), { ...model.get("_choice"), ...change }];
+    if (choice.row === asked.row && choice.beside === asked.beside) return say([]);
+    if (model.kept && !(atHand(choice.row) && model.kept[choice.row].requested === choice.beside))
+      return say([`Another clip or comparison ${NEEDS_KERNEL}. Clips that are not grey can be played.`]);
     model.set("_choice", choice);
     model.save_changes();
-    const text = "The kernel does not answer: it is busy or was stopped. This clip can be played.";
-    timeout = setTimeout(() => say([...clip.messages, text]), KERNEL_TIMEOUT);
+    if (!model.kept) expect("The kernel does not answer: it is busy or was stopped. This clip can be played.");
   }
+  function ask(content) {
+    if (model.kept) return say([`This ${NEEDS_KERNEL}.`]);
+    clearTimeout(timeout);
+    model.send(content);
+    expect("The kernel does not answer: it is busy or was stopped.");
+  }
+  function expect(text) {
+    timeout = setTimeout(() => say([text]), KERNEL_TIMEOUT);
+  }
+  function answer({ text }) {
+    clearTimeout(timeout);
+    say([text]);
+  }
+
+  // ---- What is shown, and when
+
   function prepare() {
-    for (const [stage, sent] of [[stages[0], clip.main], [stages[1], clip.beside]]) {
-      stage.figure = sent && makeFigure(sent, looks.layout);
+    stages.forEach((stage, k) => {
+      const sent = k ? clip.beside : clip.main;
+      stage.figure = sent && makeFigure(sent, state.layout);
       stage.pointed = -1;
-      stage.panel.hidden = !sent && stage !== stages[0];
-    }
+      stage.panel.hidden = !sent && k > 0;
+    });
+    const [main, beside] = stages.map((stage) => stage.figure);
+    if (beside?.source) beside.shown = shownAt(beside.source, main.T);
+    if (state.view !== WHOLE && !state.layout.views.some(([name]) => name === state.view)) state.view = WHOLE;
+    controls.offerViews();
     redraw();
   }
   function redraw() {
     scheduled ??= requestAnimationFrame(tick);
   }
-  function go(frame) {
-    looks.at = ((frame % frames) + frames) % frames;
+  function change(part) {
+    Object.assign(state, part);
     redraw();
   }
+  function go(frame) {
+    change({ at: wrap(frame, frames) });
+  }
   function toggle() {
-    looks.playing = !looks.playing;
     before = undefined;
-    redraw();
+    change({ playing: !state.playing });
   }
   function tick(now) {
     scheduled = undefined;
-    if (looks.playing) {
-      looks.at = (looks.at + ((now - (before ?? now)) / 1000) * list.rate * looks.speed) % frames;
+    if (state.playing) {
+      const [first, last] = state.loop ?? [0, frames - 1];
+      state.at = first + wrap(state.at - first + ((now - (before ?? now)) / 1000) * list.rate * state.speed, last + 1 - first);
       before = now;
     }
-    if (looks.playing || !root.isConnected) redraw();
+    if (state.playing || !root.isConnected) redraw();
     if (root.isConnected) draw();
   }
   function draw() {
     const start = performance.now();
-    const t = Math.floor(looks.at);
-    colours ??= findColours(root, list); // computed styles exist only once the viewer is in the page
-    controls.show(t, frames);
-    for (const stage of stages) if (!stage.panel.hidden) drawStage(stage, t, frames, looks, colours);
+    const t = Math.floor(state.at);
+    if (!colours) {
+      colours = findColours(root, list); // computed styles exist only once the viewer is in the page
+      notebook = notebookOf(root);
+      clips.reveal();
+    }
+    controls.show(t);
+    stages[0].shows = stages[0].figure && { figure: stages[0].figure, frame: t };
+    stages[1].shows = stages[1].figure && inStep(stages[0].figure, stages[1].figure, t);
+    for (const stage of stages) if (!stage.panel.hidden) drawStage(stage, state, colours);
+    if (stages[0].figure) drawStrip(strip, stages[0].figure, stages[1].figure?.shown, t, state.loop, colours);
     root.draws.count += 1;
     root.draws.milliseconds += performance.now() - start;
   }
   function refit() {
     colours = undefined; // the theme may have changed
-    clips.refresh();
     redraw();
   }
+
+  // ---- Zoom, loop, files
+
+  function zoomBy(factor, stage = stages[0], x = stage.canvas.clientWidth / 2, y = stage.canvas.clientHeight / 2) {
+    const unit = unitOf(stage);
+    change({ zoom: zoomed(state.zoom, factor, (x - stage.canvas.clientWidth / 2) / unit, (y - stage.canvas.clientHeight / 2) / unit) });
+  }
+  function pan(dx, dy, stage = stages[0]) {
+    const { k, x, y } = state.zoom;
+    change({ zoom: { k, x: x - dx / unitOf(stage) / k, y: y - dy / unitOf(stage) / k } });
+  }
+  function look(view) {
+    if (view === WHOLE || state.layout.views.some(([name]) => name === view)) change({ view, zoom: NO_ZOOM });
+    controls.offerViews();
+  }
+  function limit(end) {
+    const [t, [first, last]] = [Math.floor(state.at), state.loop ?? [0, frames - 1]];
+    change({ loop: end ? [Math.min(first, t), t] : [t, Math.max(last, t)] });
+  }
+  function fullScreen() {
+    (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()).catch(() => say(["The browser refuses full screen here."]));
+  }
+  async function save(kind) {
+    if (!stages[0].figure) return;
+    const svg = drawSvg(stages.filter((stage) => !stage.panel.hidden), state, colours, getComputedStyle(root).backgroundColor);
+    const name = `${clips.idOf(clip.row)}-${Math.floor(state.at) + 1}`.replace(/[^\w.+-]+/g, "-");
+    const picture = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
+    download(kind === "png" ? await rasterise(picture, svg) : picture, `${name}.${kind}`);
+  }
+
+  // ---- Keys, controls, pointer
+
+  function makeActions() {
+    const step = (by) => () => go(Math.floor(state.at) + by);
+    const cycle = (name) => () => controls.cycle(name);
+    const views = [...new Set([WHOLE, ...[...list.layouts].reverse().flatMap((layout) => layout.views.map(([name]) => name))])].slice(0, 9);
+    return [
+      [[" "], "play or pause", toggle],
+      [["ArrowLeft"], "one frame back", step(-1)],
+      [["ArrowRight"], "one frame on", step(1)],
+      [["Home"], "first frame", () => go(0)],
+      [["End"], "last frame", () => go(frames - 1)],
+      [["["], "slower", () => controls.cycle("speed", -1)],
+      [["]"], "faster", () => controls.cycle("speed", 1)],
+      [["i"], "loop from this frame", () => limit(0)],
+      [["o"], "loop to this frame", () => limit(1)],
+      [["u"], "no loop", () => change({ loop: null })],
+      [["j"], "next clip", () => clips.step(1)],
+      [["k"], "previous clip", () => clips.step(-1)],
+      [["n"], "next mistake", () => clips.mistake(1)],
+      [["N"], "previous mistake", () => clips.mistake(-1)],
+      [["/"], "find", () => clips.find.focus()],
+      [["c"], "clear all filters", () => clips.clear()],
+      [["+", "="], "zoom in", () => zoomBy(1.25)],
+      [["-"], "zoom out", () => zoomBy(0.8)],
+      [["0"], "no zoom", () => change({ zoom: NO_ZOOM })],
+      [["Shift+ArrowLeft"], "move the picture left", () => pan(-40, 0)],
+      [["Shift+ArrowRight"], "move it right", () => pan(40, 0)],
+      [["Shift+ArrowUp"], "move it up", () => pan(0, -40)],
+      [["Shift+ArrowDown"], "move it down", () => pan(0, 40)],
+      ...views.map((view, k) => [[String(k + 1)], `view: ${view}`, () => look(view)]),
+      [["f"], "full screen", fullScreen],
+      [["l"], "next layout", cycle("layout")],
+      [["b"], "next comparison beside", cycle("beside")],
+      [["s"], "next way to show scores", cycle("scores")],
+      [["h"], "next heatmap", cycle("heat")],
+      [["t"], "trails", () => controls.trails.click()],
+      [["e"], "write a note on the clip", () => controls.note.focus()],
+      [["p"], "save the frame as PNG", () => save("png")],
+      [["g"], "save the frame as SVG", () => save("svg")],
+      [["a"], "save the clip as GIF", () => controls.film.click()],
+      [["?"], "this list", () => (help.hidden = !help.hidden)],
+      [["Escape"], "leave a field; close this list", () => ((help.hidden = true), root.focus({ preventScroll: true }))],
+    ];
+  }
+  function makeControls() {
+    const press = (key) => () => actions.find(([keys]) => keys.includes(key))[2]();
+    const button = (key, text) => makeButton(`${actions.find(([keys]) => keys.includes(key))[1]} (${nameKeys([key])})`, text, press(key));
+    const set = (key) => (value) => change({ [key]: value });
+    const [play, back, on] = [button(" ", "▶"), button("ArrowLeft", "◂"), button("ArrowRight", "▸")];
+    const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "Frame", class: "miga-frame" });
+    const place = make("span", { class: "miga-place" });
+    const note = make("input", { type: "text", size: 30, maxlength: 1000, placeholder: model.kept ? `a note ${NEEDS_KERNEL}` : "tags and remarks on this clip" });
+    note.disabled = Boolean(model.kept);
+    const trails = makeButton("trails (t)", "Trails", () => {
+      change({ trails: !state.trails });
+      trails.setAttribute("aria-pressed", state.trails);
+    });
+    trails.setAttribute("aria-pressed", false);
+    const film = makeButton("save the clip as GIF (a)", "GIF", () => ask({ film: clip.row, layout: state.layout.name }));
+    slider.addEventListener("input", () => go(Number(slider.value)));
+    note.addEventListener("keydown", (event) => event.key === "Enter" && root.focus({ preventScroll: true })); // which is a change
+    note.addEventListener("change", () => ask({ note: note.value, row: clip.row }));
+    const layouts = list.layouts.map((layout, i) => [i, `${layout.name} (${layout.rows.length})`]);
+    const selects = {
+      layout: makeSelect("Layout", layouts, list.shown, (value) => ((state.layout = list.layouts[value]), prepare())),
+      view: makeSelect("View", [], WHOLE, look),
+      beside: makeSelect("Beside", list.comparisons, model.get("_choice").beside, (value) => request({ beside: value })),
+      scores: makeSelect("Score", same("size", "colour", "off"), state.scores, set("scores")),
+      heat: makeSelect("Heatmap", same("off", "joints", "limbs"), state.heat, set("heat")),
+      speed: makeSelect("Speed", SPEEDS.map((value) => [value, `${value} ×`]), state.speed, (value) => change({ speed: Number(value) })),
+    };
+    const { speed, ...looks } = selects;
+    const files = [button("p", "PNG"), button("g", "SVG"), film];
+    return {
+      transport: make("div", { class: "miga-transport" }, back, play, on, slider, place, speed),
+      options: make("div", { class: "miga-options" }, ...Object.values(looks), trails, make("label", {}, "Note", note), ...files, button("f", "Full screen"), button("?", "?")),
+      trails, note, film,
+      take(sent) {
+        setSelect(selects.beside, sent.requested);
+        note.value = model.get("_notes")[clips.idOf(sent.row)] ?? "";
+      },
+      offerViews() {
+        const views = [WHOLE, ...state.layout.views.map(([name]) => name)];
+        selects.view.querySelector("select").replaceChildren(...views.map((name) => make("option", { value: name }, name)));
+        setSelect(selects.view, state.view);
+      },
+      show(t) {
+        slider.max = frames - 1;
+        slider.value = t;
+        slider.setAttribute("aria-valuetext", `frame ${t + 1} of ${frames}`);
+        write(place, `${t + 1} / ${frames}`);
+        write(play, state.playing ? "❚❚" : "▶");
+        play.setAttribute("aria-pressed", state.playing);
+      },
+      cycle(name, by) {
+        const choice = selects[name].querySelector("select");
+        const [count, next] = [choice.options.length, choice.selectedIndex + (by ?? 1)];
+        choice.selectedIndex = by ? Math.min(Math.max(next, 0), count - 1) : next % count;
+        choice.dispatchEvent(new Event("change"));
+      },
+    };
+  }
   function key(event) {
-    const t = Math.floor(looks.at);
-    const acts = { ArrowLeft: () => go(t - 1), ArrowRight: () => go(t + 1), Home: () => go(0), End: () => go(frames - 1), " ": toggle };
-    const act = { ...acts, "[": () => controls.faster(-1), "]": () => controls.faster(1) }[event.key];
-    const ownKeys = "select, input:not([type=range]), [role=listbox]" + (event.key === " " ? ", button" : "");
-    if (!act || event.target.matches(ownKeys) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input[type=search], input[type=text]");
+    const own = typing ? event.key !== "Escape" : event.target.matches("select") && event.key !== " ";
+    const name = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
+    const action = actions.find(([keys]) => keys.includes(name));
+    if (!action || own || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    act();
+    action[2]();
+  }
+  function follows(event) {
+    const node = event.target.closest?.("a");
+    const link = node?.getAttribute("href") ?? node?.getAttribute("xlink:href");
+    if (!link?.startsWith(LINK) || notebookOf(event.target) !== notebook) return; // it may have been scrolled out of the page
+    event.preventDefault();
+    event.stopPropagation();
+    const { run = "", label = "all", predicted = "all", low = 0, high = 1 } = Object.fromEntries(new URLSearchParams(link.slice(LINK.length)));
+    const shown = clips.runNamed(run);
+    if (shown < 0) return;
+    clips.only({ label, predicted, low: Number(low), high: Number(high) }, shown);
+    root.scrollIntoView({ block: "nearest" });
+    root.focus({ preventScroll: true });
   }
 
   root.addEventListener("keydown", key);
-  for (const stage of stages) {
-    stage.canvas.addEventListener("pointerdown", () => root.focus({ preventScroll: true }));
-    stage.canvas.addEventListener("pointermove", (event) => pointAt(stage, event.offsetX, event.offsetY));
-    stage.canvas.addEventListener("pointerleave", () => pointAt(stage, Infinity, Infinity));
-  }
+  root.addEventListener("keyup", (event) => event.key === " " && event.target.matches("button") && event.preventDefault()); // Firefox
+  for (const stage of stages) listen(stage, { focus: () => root.focus({ preventScroll: true }), zoomBy, pan, reset: () => change({ zoom: NO_ZOOM }) });
+  listenStrip(strip, () => frames, { go, change });
+  document.addEventListener("click", follows, true); // before JupyterLab, which follows links
+  document.addEventListener("fullscreenchange", refit);
   const sizes = new ResizeObserver(refit);
-  for (const node of [clips.panel, ...stages.map((stage) => stage.canvas)]) sizes.observe(node);
+  for (const node of [clips.panel, strip, ...stages.map((stage) => stage.canvas)]) sizes.observe(node);
   const themes = new MutationObserver(refit);
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
-  model.on("change:_clip", receive);
+  const noted = () => (clips.refresh(), controls.take(clip));
+  const events = { "change:_clip": receive, "change:_notes": noted, "msg:custom": answer };
+  for (const [event, act] of Object.entries(events)) model.on(event, act);
+  el.classList.add("miga-place-of-viewer");
   el.replaceChildren(root);
   receive();
   return () => {
     clearTimeout(timeout);
     cancelAnimationFrame(scheduled);
     for (const observer of [sizes, themes]) observer.disconnect();
-    model.off("change:_clip", receive);
+    document.removeEventListener("click", follows, true);
+    document.removeEventListener("fullscreenchange", refit);
+    for (const [event, act] of Object.entries(events)) model.off(event, act);
   };
 }
 
-// ---- The list of clips: all are filtered, only the visible ones are in the page.
-
-function makeClips(list, pick) {
-  const ids = list.ids === "" ? [] : list.ids.split("\n");
-  const sought = ids.map((id) => id.toLowerCase());
-  const [labels, predicted] = [numbers(list.labels, Int16Array), numbers(list.predicted, Int16Array)];
-  const [splits, lengths] = [numbers(list.splits, Uint8Array), numbers(list.frames, Int32Array)];
-  const verdicts = ids.map((_, row) => (predicted[row] < 0 || labels[row] < 0 ? "none" : predicted[row] === labels[row] ? "right" : "wrong"));
-  const nameOf = (label) => (label < 0 ? "unknown" : list.classes[label]);
-  const wanted = { split: "all", label: "all", verdict: "all", text: "" };
-  let [rows, chosen, cursor] = [[], -1, 0];
-
-  const count = make("output");
-  const all = make("div", { class: "miga-all", role: "presentation" });
-  const panel = make("div", { class: "miga-list", role: "listbox", tabindex: 0, "aria-label": "Clips" }, all);
-  const name = `miga-${Math.random().toString(36).slice(2)}`;
-  const find = make("input", { type: "search", placeholder: "part of an id", size: 12 });
-  const filter = (key, label, options) => makeSelect(label, [["all", "all"], ...options], "all", (value) => narrow({ [key]: value }));
-  const present = [...new Set(labels)].sort((a, b) => a - b);
-  const selects = [filter("split", "Split", [...list.split_names.entries()])];
-  selects.push(filter("label", "Class", present.map((label) => [label, nameOf(label)])));
-  if (verdicts.some((verdict) => verdict !== "none")) selects.push(filter("verdict", "Predicted", same("right", "wrong")));
-  const filters = make("div", { class: "miga-filters" }, ...selects, make("label", {}, "Find", find), count);
-
-  function narrow(change) {
-    Object.assign(wanted, change);
-    const fits = (key, value) => wanted[key] === "all" || wanted[key] === String(value);
-    const keep = (row) => fits("split", splits[row]) && fits("label", labels[row]) && fits("verdict", verdicts[row]);
-    rows = [...ids.keys()].filter((row) => keep(row) && sought[row].includes(wanted.text));
-    count.value = rows.length || !ids.length ? `${rows.length} of ${ids.length} clips` : "no clip matches";
-    all.style.height = `${rows.length * ROW_HEIGHT}px`;
-    cursor = Math.max(rows.indexOf(chosen), 0);
-    reveal();
-  }
-  function reveal() {
-    panel.scrollTop = Math.min(Math.max(panel.scrollTop, (cursor + 1) * ROW_HEIGHT - panel.clientHeight), cursor * ROW_HEIGHT);
-    refresh();
-  }
-  function refresh() {
-    const first = Math.max(Math.floor(panel.scrollTop / ROW_HEIGHT) - 2, 0);
-    const last = Math.min(first + Math.ceil(panel.clientHeight / ROW_HEIGHT) + 5, rows.length);
-    all.replaceChildren(...rows.slice(first, last).map((row, i) => option(row, first + i)));
-    panel.setAttribute("aria-activedescendant", rows.length ? `${name}-${cursor}` : "");
-  }
-  function option(row, place) {
-    const texts = [{ right: "✓ ", wrong: "✗ ", none: "" }[verdicts[row]] + ids[row], nameOf(labels[row]), lengths[row]];
-    const aria = { "aria-selected": row === chosen, "aria-setsize": rows.length, "aria-posinset": place + 1 };
-    const node = make("div", { role: "option", id: `${name}-${place}`, ...aria }, ...texts.map((text) => make("span", {}, text)));
-    node.style.top = `${place * ROW_HEIGHT}px`;
-    node.title = `${texts[0]}, ${texts[1]}, ${texts[2]} frames`;
-    node.classList.toggle("miga-cursor", place === cursor);
-    node.addEventListener("click", () => move(place));
-    return node;
-  }
-  function move(place) {
-    cursor = Math.max(Math.min(place, rows.length - 1), 0);
-    reveal();
-    if (rows.length) pick(rows[cursor]);
-  }
-  function choose(row) {
-    chosen = row;
-    cursor = Math.max(rows.indexOf(row), 0);
-    reveal();
-  }
-  find.addEventListener("input", () => narrow({ text: find.value.trim().toLowerCase() }));
-  panel.addEventListener("scroll", refresh);
-  panel.addEventListener("keydown", (event) => {
-    const page = Math.max(Math.floor(panel.clientHeight / ROW_HEIGHT) - 1, 1);
-    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length }[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    move(cursor + step);
-  });
-  narrow({});
-  return { filters, panel, refresh, choose };
+function wrap(value, length) {
+  return ((value % length) + length) % length;
 }
 
-// ---- Controls
+// JupyterLab shows several notebooks in one page; a figure concerns the viewers of its own.
+function notebookOf(node) {
+  return node.closest(".jp-Notebook") ?? document.body;
+}
 
-function makeControls(list, beside, looks, { go, toggle, request, prepare, redraw }) {
-  const set = (name, act) => (value) => act((looks[name] = value));
-  const step = (by) => () => go(Math.floor(looks.at) + by);
-  const play = makeButton("Play or pause (space)", "▶", toggle);
-  const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "Frame", class: "miga-frame" });
-  const place = make("span", { class: "miga-place" });
-  const speed = makeSelect("Speed", SPEEDS.map((value) => [value, `${value} ×`]), 1, set("speed", redraw));
-  const trails = make("input", { type: "checkbox" });
-  slider.addEventListener("input", () => go(Number(slider.value)));
-  trails.addEventListener("change", () => set("trails", redraw)(trails.checked));
-  const layouts = list.layouts.map((layout, i) => [i, `${layout.name} (${layout.rows.length})`]);
-  const options = [
-    makeSelect("Layout", layouts, list.shown, (value) => set("layout", prepare)(list.layouts[value])),
-    makeSelect("Beside", list.comparisons, beside, (value) => request({ beside: value })),
-    makeSelect("Score", same("size", "colour", "off"), "size", set("scores", redraw)),
-    makeSelect("Heatmap", same("off", "joints", "limbs"), "off", set("heat", redraw)),
-  ];
-  const back = makeButton("One frame back (left arrow)", "◂", step(-1));
-  const on = makeButton("One frame on (right arrow)", "▸", step(1));
-  return {
-    transport: make("div", { class: "miga-transport" }, back, play, on, slider, place, speed),
-    options: make("div", { class: "miga-options" }, ...options, make("label", {}, trails, "Trails")),
-    show(t, frames) {
-      slider.max = frames - 1;
-      slider.value = t;
-      slider.setAttribute("aria-valuetext", `frame ${t + 1} of ${frames}`);
-      place.textContent = `${t + 1} / ${frames}`;
-      play.textContent = looks.playing ? "❚❚" : "▶";
-      play.setAttribute("aria-pressed", looks.playing);
-    },
-    faster(by) {
-      const choice = speed.querySelector("select");
-      choice.selectedIndex = Math.min(Math.max(choice.selectedIndex + by, 0), SPEEDS.length - 1);
-      choice.dispatchEvent(new Event("change"));
-    },
-  };
+function nameKeys(keys) {
+  const names = { " ": "space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "Shift+ArrowLeft": "shift ←" };
+  Object.assign(names, { "Shift+ArrowRight": "shift →", "Shift+ArrowUp": "shift ↑", "Shift+ArrowDown": "shift ↓" });
+  return names[keys[0]] ?? keys[0];
 }
 
 function makeLegend(list) {
   const texts = { left: "subject’s left", right: "subject’s right", middle: "middle", missing: "missing: position nearest in time" };
   const spots = Object.entries(texts).map(([name, text]) => make("span", { class: `miga-${name}` }, text));
   const scale = make("span", { class: "miga-scale", style: `--miga-scale: linear-gradient(to right, ${list.scale})` }, "score from 0 to 1");
-  return make("div", { class: "miga-legend" }, ...spots, scale);
+  const parts = { "miga-energy": "motion", "miga-absent": "missing joints", "miga-kept": "frames kept by the alignment" };
+  const strip = Object.entries(parts).map(([name, text]) => make("span", { class: name }, text));
+  return make("div", { class: "miga-legend" }, ...spots, scale, ...strip);
 }
 
-function showBars(panel, bars) {
+// A line for each class: its probability by each run, side by side.
+function showBars(panel, bars, list) {
   panel.hidden = !bars;
   if (!bars?.length) return panel.replaceChildren("There is no prediction of this clip.");
-  const lines = bars.map(({ name, probability, rank, truth }) => {
-    const bar = make("div", { class: "miga-bar", style: `width: ${100 * probability}%` });
-    const parts = [make("span", {}, `${rank}. ${name}${truth ? " ✓ true class" : ""}`), make("div", { class: "miga-track" }, bar)];
-    return make("li", { class: truth ? "miga-truth" : "" }, ...parts, make("span", {}, `${(100 * probability).toFixed(1)} %`));
+  const several = list.runs.length > 1;
+  const cells = bars.flatMap(({ name, truth, probabilities, ranks }) => {
+    const values = probabilities.flatMap((probability, k) => {
+      const bar = make("div", { class: "miga-bar", style: `width: ${100 * (probability ?? 0)}%` });
+      const text = probability === null ? "–" : `${(100 * probability).toFixed(1)} %${ranks[k] > 5 ? `, rank ${ranks[k]}` : ""}`;
+      return [make("div", { class: "miga-track" }, bar), make("span", { class: ranks[k] === 1 ? "miga-first" : "" }, text)];
+    });
+    return make("div", { role: "listitem", class: truth ? "miga-truth" : "" }, make("span", {}, name, truth ? " (true class)" : ""), ...values);
   });
-  panel.replaceChildren(make("p", {}, "Predicted"), make("ol", {}, ...lines));
+  const heads = several ? [make("span"), ...list.runs.map((run, k) => make("span", { class: "miga-head", title: run.name }, `${letter(k)}: ${run.name}`))] : [];
+  const lines = make("div", { role: "list", style: `--miga-runs: ${list.runs.length}` }, ...heads, ...cells);
+  panel.replaceChildren(make("p", {}, "Predicted"), lines);
 }
 
-// ---- Figures
-
-function makeFigure(sent, layout) {
-  const [all, T, V] = [numbers(sent.keypoints, Float32Array), sent.frames, layout.rows.length];
-  const width = all.length / T;
-  const points = new Float32Array(3 * T * V);
-  for (let i = 0; i < 3 * T * V; i++) points[i] = all[Math.floor(i / (3 * V)) * width + 3 * layout.rows[Math.floor(i / 3) % V] + (i % 3)];
-  return { title: sent.title, layout, T, V, points, box: cropBox(points), seen: nearestSeen(points, T, V) };
-}
-
-// The square of a clip that is the input of the models, as miga_lib.augmentation.crop_box.
-export function cropBox(points) {
-  let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (let i = 0; i < points.length; i += 3) {
-    if (!(points[i + 2] > 0)) continue;
-    [x0, x1] = [Math.min(x0, points[i]), Math.max(x1, points[i])];
-    [y0, y1] = [Math.min(y0, points[i + 1]), Math.max(y1, points[i + 1])];
-  }
-  if (x0 > x1) return { x: -5, y: -5, side: 10 };
-  const side = Math.max(1.25 * Math.max(x1 - x0, y1 - y0), 10);
-  return { x: (x0 + x1 - side) / 2, y: (y0 + y1 - side) / 2, side };
-}
-
-// For each frame and joint the frame nearest in time in which the joint is present, −1 where there is none.
-function nearestSeen(points, T, V) {
-  const seen = new Int32Array(T * V).fill(-1);
-  for (let v = 0; v < V; v++) {
-    const present = [...Array(T).keys()].filter((t) => points[3 * (t * V + v) + 2] > 0);
-    for (let t = 0, i = 0; t < T && present.length; t++) {
-      while (i + 1 < present.length && Math.abs(present[i + 1] - t) < Math.abs(present[i] - t)) i++;
-      seen[t * V + v] = present[i];
-    }
-  }
-  return seen;
-}
-
-// The maximum over the maps of miga_lib.heatmaps, of all joints or, if given, of all limbs: size × size, for points in pixels of the map.
-export function heatmap(points, limbs, size, sigma) {
-  const map = new Float64Array(size * size);
-  const joints = Array.from({ length: points.length / 3 }, (_, v) => [v, v]);
-  const low = (p, q) => Math.max(Math.trunc(Math.min(p, q) - 3 * sigma), 0);
-  const high = (p, q) => Math.min(Math.trunc(Math.max(p, q) + 3 * sigma) + 1, size);
-  for (const [a, b] of limbs ?? joints) {
-    const [ax, ay, start] = points.subarray(3 * a, 3 * a + 3);
-    let [bx, by, end] = points.subarray(3 * b, 3 * b + 3);
-    const short = (bx - ax) ** 2 + (by - ay) ** 2 < 1;
-    const peak = short ? start : Math.min(start, end);
-    if (!(Math.min(start, end) >= 1e-3)) continue;
-    if (short) [bx, by] = [ax, ay];
-    const [dx, dy] = [bx - ax, by - ay];
-    for (let y = low(ay, by); y < high(ay, by); y++)
-      for (let x = low(ax, bx); x < high(ax, bx); x++) {
-        const along = short ? 0 : Math.min(Math.max(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0), 1);
-        const distance = (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2;
-        map[y * size + x] = Math.max(map[y * size + x], peak * Math.exp(-distance / (2 * sigma * sigma)));
-      }
-  }
-  return map;
-}
-
-// ---- Drawing
+// ---- A pane
 
 function makeStage() {
   const canvas = make("canvas", { role: "img" });
@@ -337,47 +388,50 @@ function makeStage() {
   return { canvas, title, caption, pointed: -1, panel: make("figure", {}, title, canvas, caption) };
 }
 
-// Draw the frame at the same relative time as frame t of the clip.
-function drawStage(stage, t, frames, looks, colours) {
-  const { canvas, figure } = stage;
-  const [ratio, width, height] = [window.devicePixelRatio || 1, canvas.clientWidth, canvas.clientHeight];
-  const size = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  const brush = canvas.getContext("2d");
-  brush.setTransform(ratio, 0, 0, ratio, 0, 0);
-  brush.clearRect(0, 0, width, height);
-  if (!figure) return;
-  const { points, V, T, box, seen } = figure;
-  // The person fills 4/5 of the box, and 9/10 of the canvas.
-  const scale = (1.125 * Math.min(width, height)) / box.side;
-  const left = width / 2 - (box.x + box.side / 2) * scale;
-  const top = height / 2 - (box.y + box.side / 2) * scale;
-  const at = (v, frame) => [points[3 * (frame * V + v)] * scale + left, points[3 * (frame * V + v) + 1] * scale + top];
-  const score = (v, frame) => points[3 * (frame * V + v) + 2];
-  const here = T === frames ? t : Math.round((t / Math.max(frames - 1, 1)) * (T - 1));
-  const nearby = (v) => seen[here * V + v];
-  Object.assign(stage, { brush, at, score, here, nearby });
-  if (looks.heat !== "off") drawHeat(stage, looks.heat, colours, box.x * scale + left, box.y * scale + top, box.side * scale);
-  if (looks.trails) drawTrails(stage, colours);
-  drawLimbs(stage, colours);
-  drawJoints(stage, looks.scores, colours);
+// What the second pane shows while the clip is at frame t. A frame that an alignment left out is shown as it is in the clip.
+export function inStep(main, beside, t) {
+  if (!beside.shown) return { figure: beside, frame: Math.round((t / Math.max(main.T - 1, 1)) * (beside.T - 1)) };
+  const [k, of] = [beside.shown[t], `source frame ${t + 1}`];
+  return k < 0 ? { figure: main, frame: t, leftOut: true, of } : { figure: beside, frame: k, of };
+}
+
+// CSS pixels by the side of the window, without zoom.
+function unitOf({ canvas }) {
+  return FILLED * Math.min(canvas.clientWidth, canvas.clientHeight);
+}
+
+// Nothing of a frame that was left out has a colour.
+function coloursOf({ leftOut }, colours) {
+  return leftOut ? { ...colours, left: colours.missing, right: colours.missing, middle: colours.missing, text: colours.missing } : colours;
+}
+
+function drawStage(stage, state, colours) {
+  const { canvas, shows } = stage;
+  const brush = fitted(canvas);
+  if (!shows) return;
+  stage.projected = projection(shows.figure, shows.frame, state, canvas.clientWidth, canvas.clientHeight);
+  paint(brush, stage.projected, shows.leftOut ? { ...state, heat: "off", trails: false } : state, coloursOf(shows, colours));
   describe(stage);
 }
 
-function describe({ canvas, title, caption, pointed, score, here, nearby, figure: { V, T, layout, ...figure } }) {
-  const missing = layout.joints.filter((_, v) => !(score(v, here) > 0)).length;
+function describe({ canvas, title, caption, pointed, figure, shows, projected: { score, nearby, frame } }) {
+  const { V, T, layout } = shows.figure;
+  const missing = layout.joints.filter((_, v) => !(score(v, frame) > 0)).length;
   const never = layout.joints.filter((_, v) => nearby(v) < 0).length;
-  const text = `${here + 1}/${T}: ${missing} of ${V} joints missing${never ? ` (${never} always)` : ""}`;
-  const found = score(pointed, here) > 0 ? `score ${score(pointed, here).toFixed(2)}` : "missing";
-  title.textContent = figure.title;
-  caption.textContent = pointed < 0 ? text : `${layout.joints[pointed].replaceAll("_", " ")}: ${found}`;
+  const place = `${shows.of ? `${shows.of} → ` : ""}${frame + 1}/${T}`;
+  const text = shows.leftOut ? `${shows.of} is left out` : `${place}: ${missing} of ${V} joints missing${never && !shows.of ? ` (${never} always)` : ""}`;
+  const found = score(pointed, frame) > 0 ? `score ${score(pointed, frame).toFixed(2)}` : "missing";
+  write(title, figure.title);
+  write(caption, pointed < 0 ? text : `${layout.joints[pointed].replaceAll("_", " ")}: ${found}`);
+  canvas.classList.toggle("miga-left-out", Boolean(shows.leftOut));
   canvas.setAttribute("aria-label", `${figure.title}, ${layout.name}, ${text}`);
 }
 
 function pointAt(stage, x, y) {
-  if (!stage.figure || !stage.at) return;
-  const distance = stage.figure.layout.joints.map((_, v) => {
-    const place = stage.nearby(v) < 0 ? [Infinity, Infinity] : stage.at(v, stage.nearby(v));
+  if (!stage.projected) return;
+  const { at, nearby, figure } = stage.projected;
+  const distance = figure.layout.joints.map((_, v) => {
+    const place = nearby(v) < 0 ? [Infinity, Infinity] : at(v, nearby(v));
     return Math.hypot(place[0] - x, place[1] - y);
   });
   const least = Math.min(...distance);
@@ -385,64 +439,125 @@ function pointAt(stage, x, y) {
   describe(stage);
 }
 
-function drawHeat(stage, kind, colours, left, top, side) {
-  const { points, V, box, layout } = stage.figure;
-  const { size, sigma, rgb } = colours.heatmap;
-  const toPixels = (value, i) => (i % 3 === 2 ? value : ((value - (i % 3 ? box.y : box.x)) * size) / box.side);
-  const pixels = points.subarray(3 * stage.here * V, 3 * (stage.here + 1) * V).map(toPixels);
-  const image = new ImageData(size, size);
-  heatmap(pixels, kind === "limbs" ? layout.limbs : null, size, sigma).forEach((value, i) => image.data.set([...rgb, 255 * value], 4 * i));
-  stage.sheet ??= make("canvas", { width: size, height: size });
-  stage.sheet.getContext("2d").putImageData(image, 0, 0);
-  stage.brush.imageSmoothingEnabled = false;
-  // The centre of a pixel is at a whole number, so the map begins half a pixel before the left and upper edge of the box.
-  stage.brush.drawImage(stage.sheet, left - side / size / 2, top - side / size / 2, side, side);
+// The wheel zooms around the pointer, and so do two fingers; a drag moves the picture, a double click resets it.
+function listen(stage, { focus, zoomBy, pan, reset }) {
+  const { canvas } = stage;
+  const down = new Map();
+  const on = (name, act) => canvas.addEventListener(name, act, { passive: false });
+  const middle = () => [...down.values()].reduce(([x, y], [a, b]) => [x + a / down.size, y + b / down.size], [0, 0]);
+  const spread = () => (down.size < 2 ? 1 : Math.hypot(...[0, 1].map((i) => [...down.values()][0][i] - [...down.values()][1][i])) || 1);
+  on("wheel", (event) => {
+    event.preventDefault();
+    const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
+    zoomBy(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.0015)), stage, event.offsetX, event.offsetY); // a pinch comes with ctrlKey
+  });
+  on("pointerdown", (event) => {
+    focus();
+    canvas.setPointerCapture(event.pointerId);
+    down.set(event.pointerId, [event.offsetX, event.offsetY]);
+  });
+  on("pointermove", (event) => {
+    if (!down.has(event.pointerId)) return pointAt(stage, event.offsetX, event.offsetY);
+    const [[x, y], apart] = [middle(), spread()];
+    down.set(event.pointerId, [event.offsetX, event.offsetY]);
+    const [newX, newY] = middle();
+    pan(newX - x, newY - y, stage);
+    if (down.size > 1) zoomBy(spread() / apart, stage, newX, newY);
+  });
+  for (const name of ["pointerup", "pointercancel"]) on(name, (event) => down.delete(event.pointerId));
+  on("pointerleave", () => pointAt(stage, Infinity, Infinity));
+  on("dblclick", reset);
 }
 
-function drawTrails({ brush, at, score, here, figure: { V, layout } }, colours) {
-  brush.lineWidth = 1.2;
-  for (let age = Math.min(TRAIL_LENGTH, here); age > 0; age--) {
-    const from = here - age;
-    brush.globalAlpha = 0.6 * (1 - (age - 1) / TRAIL_LENGTH);
-    const kept = [...Array(V).keys()].filter((v) => score(v, from) > 0 && score(v, from + 1) > 0);
-    drawLines(brush, colours, kept.map((v) => [layout.sides[v], at(v, from), at(v, from + 1)]));
-  }
+// ---- The strip under the panes
+
+function drawStrip(strip, { T, motion, missing }, kept, t, loop, colours) {
+  const [brush, width, height] = [fitted(strip), strip.clientWidth, strip.clientHeight];
+  const [step, top, low] = [width / T, 10, height - 6];
+  const most = motion.reduce((most, value) => Math.max(most, value), 1e-3);
+  const columns = (values, draw) => values.forEach((value, i) => value > 0 && draw(i * step, Math.max(step - (step > 3), 0.5), value));
+  brush.fillStyle = colours.missing;
+  columns(missing, (x, wide, value) => brush.fillRect(x, 0, wide, top * value));
+  brush.fillStyle = colours.text;
+  brush.globalAlpha = 0.45;
+  columns(motion, (x, wide, value) => brush.fillRect(x, low - 1 - ((low - 1 - top) * value) / most, wide, ((low - 1 - top) * value) / most));
   brush.globalAlpha = 1;
-}
-
-function drawLimbs({ brush, at, score, here, figure: { V, layout } }, colours) {
-  brush.lineWidth = V > 60 ? 1.2 : 2;
-  const kept = layout.limbs.filter(([a, b]) => score(a, here) > 0 && score(b, here) > 0);
-  drawLines(brush, colours, kept.map(([a, b]) => [layout.sides[b], at(a, here), at(b, here)]));
-}
-
-function drawLines(brush, colours, lines) {
-  for (const side of SIDES) {
-    brush.beginPath();
-    for (const [of, from, to] of lines) {
-      if (of !== side) continue;
-      brush.moveTo(...from);
-      brush.lineTo(...to);
-    }
-    brush.strokeStyle = colours[side];
-    brush.stroke();
+  if (kept) columns(Array.from(kept, (k) => k + 1), (x, wide) => brush.fillRect(x, low, wide, 5));
+  if (loop) {
+    brush.globalAlpha = 0.25;
+    brush.fillRect(0, 0, loop[0] * step, height);
+    brush.fillRect((loop[1] + 1) * step, 0, width, height);
+    brush.globalAlpha = 1;
   }
+  brush.fillRect((t + 0.5) * step - 1, 0, 2, height);
+  const said = `Frame ${t + 1} of ${T}; ${loop ? `loop from ${loop[0] + 1} to ${loop[1] + 1}` : "no loop"}`;
+  strip.setAttribute("aria-label", kept ? `${said}; ${kept.filter((k) => k >= 0).length} frames kept` : said);
 }
 
-function drawJoints({ brush, at, score, here, nearby, figure: { V, layout } }, scores, colours) {
-  const radius = V > 60 ? 1.5 : 3.5;
-  brush.lineWidth = 1;
-  for (let v = 0; v < V; v++) {
-    if (nearby(v) < 0) continue;
-    const confidence = Math.min(score(v, here), 1);
-    const found = confidence > 0;
-    brush.beginPath();
-    brush.arc(...at(v, nearby(v)), found && scores === "size" ? radius * (0.4 + confidence) : radius, 0, 2 * Math.PI);
-    brush.fillStyle = scores === "colour" ? colours.scale[Math.round(confidence * (colours.scale.length - 1))] : colours[layout.sides[v]];
-    brush.strokeStyle = found ? colours.text : colours.missing;
-    if (found) brush.fill();
-    if (!found || scores === "colour") brush.stroke();
-  }
+// A click goes to a frame, a drag sets the loop, a double click removes it.
+function listenStrip(strip, frames, { go, change }) {
+  const frameAt = (event) => Math.min(Math.max(Math.floor((event.offsetX / strip.clientWidth) * frames()), 0), frames() - 1);
+  let from;
+  strip.addEventListener("pointerdown", (event) => {
+    strip.setPointerCapture(event.pointerId);
+    go((from = frameAt(event)));
+  });
+  strip.addEventListener("pointermove", (event) => {
+    if (from === undefined || frameAt(event) === from) return;
+    change({ loop: [Math.min(from, frameAt(event)), Math.max(from, frameAt(event))] });
+  });
+  for (const name of ["pointerup", "pointercancel"]) strip.addEventListener(name, () => (from = undefined));
+  strip.addEventListener("dblclick", () => change({ loop: null }));
+}
+
+// ---- Files
+
+function drawSvg(stages, state, colours, page) {
+  const [gap, above, below] = [10, 20, 20];
+  const widths = stages.map((stage) => stage.canvas.clientWidth);
+  const tall = above + stages[0].canvas.clientHeight + below;
+  const wide = widths.reduce((sum, width) => sum + width + gap, -gap);
+  const svg = makeSvg("svg", { xmlns: "http://www.w3.org/2000/svg", width: wide, height: tall, viewBox: `0 0 ${wide} ${tall}` });
+  svg.append(makeSvg("rect", { width: wide, height: tall, fill: page }));
+  stages.forEach(({ canvas, title, caption, shows }, k) => {
+    const x = widths.slice(0, k).reduce((sum, width) => sum + width + gap, 0);
+    const [width, height] = [widths[k], canvas.clientHeight];
+    const pane = makeSvg("svg", { x, y: above, width, height });
+    const looks = shows.leftOut ? { ...state, heat: "off", trails: false } : state;
+    paint(new SvgBrush(pane), projection(shows.figure, shows.frame, state, width, height), looks, coloursOf(shows, colours));
+    const line = (y, text) => makeSvg("text", { x: x + 4, y, fill: colours.text, "font-family": "sans-serif", "font-size": 12 }, text);
+    svg.append(pane, line(14, title.textContent), line(tall - 6, caption.textContent));
+  });
+  return svg;
+}
+
+async function rasterise(picture, svg) {
+  const image = new Image();
+  image.src = URL.createObjectURL(picture);
+  await image.decode();
+  const canvas = make("canvas", { width: 3 * svg.getAttribute("width"), height: 3 * svg.getAttribute("height") });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(image.src);
+  return new Promise((done) => canvas.toBlob(done));
+}
+
+function download(blob, name) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// ---- Parts of the page
+
+// A cleared canvas in the resolution of the screen, as its brush.
+function fitted(canvas) {
+  const [ratio, width, height] = [window.devicePixelRatio || 1, canvas.clientWidth, canvas.clientHeight];
+  const size = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  const brush = canvas.getContext("2d");
+  brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+  brush.clearRect(0, 0, width, height);
+  return brush;
 }
 
 // Colours that suit the theme of the page. The legend and the bars take them from the style.
@@ -456,7 +571,10 @@ function findColours(root, list) {
   return colours;
 }
 
-// ---- Parts of the page, and bytes
+// An equal text is not set again, since that would make the browser lay out the page in every frame.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -476,13 +594,12 @@ function makeSelect(label, options, value, act) {
   return make("label", {}, label, node);
 }
 
+function setSelect(label, value) {
+  label.querySelector("select").value = value;
+}
+
 function makeButton(label, text, act) {
   const node = make("button", { type: "button", "aria-label": label, title: label }, text);
   node.addEventListener("click", act);
   return node;
-}
-
-// Numbers from the bytes that the kernel sent. They can start at any position in their buffer, so they are copied.
-function numbers(view, Type) {
-  return new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }

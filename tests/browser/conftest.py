@@ -9,10 +9,10 @@ import pytest
 
 HERE = Path(__file__).parent
 SETUP = f"""import sys
-sys.path[:0] = [{str(HERE)!r}]
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]
 import numpy as np
 import samples
-from miga_lib import clips, viewer
+from miga_lib import clips, plots, viewer
 from miga_lib.predictions import Predictions
 """
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def context():
     """A browser with a window so high that several viewers are visible."""
-    with lab.browser(width=1000, height=3200) as context:
+    with lab.browser(width=1000, height=5600) as context:
         yield context
 
 

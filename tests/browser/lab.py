@@ -100,7 +100,7 @@ def run_notebook(page, address: str, name: str, viewers: int = 1):
     """Open a notebook, run all of its cells, and return the viewers that appear."""
     open_notebook(page, address, name)
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_function(f"document.querySelectorAll('{VIEWER}').length >= {viewers}", timeout=60_000)
+    page.wait_for_function(f"document.querySelectorAll('{VIEWER}').length >= {viewers}", timeout=120_000)
     return page.locator(VIEWER)
 
 

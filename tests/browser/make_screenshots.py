@@ -22,7 +22,7 @@ model = LogisticRegression(C=0.01, max_iter=300).fit(places[train], labels[train
 probabilities = np.zeros((len(val), len(shown.classes)))
 probabilities[:, model.classes_] = model.predict_proba(places[val])
 predictions = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))"""
-SHOW = """viewer.SkeletonViewer(shown, predictions, clip=int(val[{place}]), beside="{beside}")"""
+SHOW = """viewer.SkeletonViewer(shown, {{"linear model": predictions}}, clip=int(val[{place}]), beside="{beside}")"""
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
@@ -36,7 +36,7 @@ def picture(name: str, theme: str, place: int, beside: str, frame: int, looks: d
         shown = lab.run_notebook(page, address, "viewer.ipynb").first
         for label, choice in looks.items():
             shown.get_by_label(label).select_option(label=choice)
-        shown.get_by_label("Trails").check()
+        shown.get_by_label("trails").click()
         shown.get_by_label("Frame", exact=True).fill(str(frame))
         page.wait_for_timeout(500)
         IMAGES.mkdir(parents=True, exist_ok=True)

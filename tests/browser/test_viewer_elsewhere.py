@@ -31,14 +31,14 @@ def test_an_exported_page_plays_without_kernel_or_network(export, open_page):
     page.route(re.compile("^https?:"), lambda route: route.abort())
     page.goto(export)
     shown = page.locator(lab.VIEWER)
-    canvas = shown.locator("canvas").first
+    canvas = shown.locator("figure canvas").first
     assert shown.locator("figcaption").first.inner_text() == "a_1: cover face"
     before = canvas.evaluate("(canvas) => canvas.toDataURL()")
-    shown.get_by_label("Play or pause").click()
+    shown.get_by_label("play or pause").click()
     page.wait_for_function("document.querySelector('.miga-frame').value > 2")
     assert canvas.evaluate("(canvas) => canvas.toDataURL()") != before
     assert shown.locator(".miga-truth").count() == 1
-    shown.locator("[role=option]").first.click()
+    shown.locator(".miga-list [role=option]").first.click()
     assert "needs a running kernel" in shown.locator(".miga-message").inner_text()
     assert shown.locator("figcaption").first.inner_text() == "a_1: cover face"
     page.close()

@@ -1,5 +1,7 @@
 """The viewer in JupyterLab: drawing, playing, controls, missing joints, and messages about what cannot be shown."""
 
+import re
+
 import lab
 import numpy as np
 import pytest
@@ -9,11 +11,15 @@ from conftest import SETUP
 
 from miga_lib import augmentation, heatmaps, layouts, viewer
 
+SHOWS = "([viewer, id]) => viewer.querySelector('figcaption').textContent.startsWith(id)"
+"""Whether a viewer shows the clip with an id."""
 MAIN, RING, EMPTY, NOBODY, OTHER = range(5)
 CELLS = (
     "shown = clips.load('synthetic-smoke', 'openpose137', OUTPUTS)\n"
-    "viewer.SkeletonViewer(shown, samples.predictions_of(shown.split('val')), clip='0001_2', beside='align')",
-    "viewer.SkeletonViewer(samples.oddities())",
+    "predicted = samples.predictions_of(shown.split('val'))\n"
+    "display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))\n"
+    "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept')",
+    "viewer.SkeletonViewer(samples.oddities(), clip=0)",
     "viewer.SkeletonViewer(samples.oddities().where([]))",
     "viewer.SkeletonViewer(samples.oddities(), clip=2)",
     "nods = Predictions(np.array(['a_0']), np.array([0]), np.ones((1, 1)), np.array(['nod']))\n"
@@ -37,8 +43,8 @@ def show(page):
 
     def of(number):
         found = page.locator(lab.VIEWER).nth(number)
-        if found.get_by_label("Play or pause").get_attribute("aria-pressed") == "true":
-            found.get_by_label("Play or pause").click()
+        if found.get_by_label("play or pause").get_attribute("aria-pressed") == "true":
+            found.get_by_label("play or pause").click()
         move(found, 0)
         return found
 
@@ -59,7 +65,12 @@ def move(viewer, frame):
 
 
 def drawn(viewer, canvas=0):
-    return viewer.locator("canvas").nth(canvas).evaluate("(canvas) => canvas.toDataURL()")
+    return viewer.locator("figure canvas").nth(canvas).evaluate("(canvas) => canvas.toDataURL()")
+
+
+def listed(viewer):
+    """The ids of the clips of the list that are in the page."""
+    return [text.strip("✓✗✎ ") for text in viewer.locator(".miga-list [role=option] div:first-child span:first-child").all_inner_texts()]
 
 
 def place(viewer):
@@ -70,25 +81,25 @@ def alpha(viewer, x, y, reach):
     """The opacity of the first canvas in a square around a pixel."""
     script = """(canvas, [x, y, side]) =>
         [...canvas.getContext('2d').getImageData(x, y, side, side).data.filter((_, i) => i % 4 === 3)]"""
-    return np.array(viewer.locator("canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1]))
+    return np.array(viewer.locator("figure canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1]))
 
 
 def ring_on_canvas(viewer, px, py):
     """The position of a point on the first canvas while the ring is shown: the person is centred and fills 9/10 of the shorter side."""
     x, y, _ = samples.ring()[0].T
-    width, height = viewer.locator("canvas").first.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
+    width, height = viewer.locator("figure canvas").first.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
     scale = 0.9 * min(width, height) / max(np.ptp(x), np.ptp(y))
     return round((px - (x.min() + x.max()) / 2) * scale + width / 2), round((py - (y.min() + y.max()) / 2) * scale + height / 2)
 
 
 def test_both_canvases_are_drawn(show):
     shown = show(MAIN)
-    blank = shown.locator("canvas").first.evaluate(
+    blank = shown.locator("figure canvas").first.evaluate(
         "(c) => Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}).toDataURL()"
     )
     assert blank not in (drawn(shown, 0), drawn(shown, 1))
     assert shown.locator("figcaption").all_inner_texts() == [
-        "0001_2: " + shown.locator("[aria-selected=true] span").nth(1).inner_text(),
+        "0001_2: " + shown.locator("[aria-selected=true] div:last-child span").first.inner_text(),
         "aligned to 48",
     ]
 
@@ -111,10 +122,10 @@ def test_the_slider_draws_without_the_kernel(show, page):
 def test_play_and_pause(show, page):
     shown = show(MAIN)
     first = drawn(shown)
-    shown.get_by_label("Play or pause").click()
+    shown.get_by_label("play or pause").click()
     page.wait_for_function("(viewer) => viewer.querySelector('.miga-frame').value > 5", arg=shown.element_handle())
     assert drawn(shown) != first
-    shown.get_by_label("Play or pause").click()
+    shown.get_by_label("play or pause").click()
     settle(shown)
     paused = drawn(shown)
     page.wait_for_timeout(200)
@@ -124,7 +135,7 @@ def test_play_and_pause(show, page):
 def test_keys_step_jump_and_play_and_the_notebook_does_not_take_them(show, page):
     shown = show(RING)
     cells = page.locator(".jp-Cell").count()
-    shown.locator("canvas").first.click()
+    shown.locator("figure canvas").first.click()
     for key, expected in [("ArrowRight", "2 / 5"), ("ArrowRight", "3 / 5"), ("ArrowLeft", "2 / 5"), ("Home", "1 / 5"), ("End", "5 / 5")]:
         page.keyboard.press(key)
         settle(shown)
@@ -137,7 +148,7 @@ def test_keys_step_jump_and_play_and_the_notebook_does_not_take_them(show, page)
     page.keyboard.press("[")
     page.keyboard.press("Space")
     settle(shown)
-    assert shown.get_by_label("Play or pause").get_attribute("aria-pressed") == "true"
+    assert shown.get_by_label("play or pause").get_attribute("aria-pressed") == "true"
     page.keyboard.press("Space")
     page.keyboard.press("a")  # in JupyterLab's command mode: a new cell above
     assert page.locator(".jp-Cell").count() == cells
@@ -152,13 +163,13 @@ def test_a_missing_joint_is_a_ring_where_it_was_and_never_at_the_origin(show):
     assert alpha(shown, *nose, 1).max() < 100, "the nose is hollow"
     assert alpha(shown, *nose, 5).max() > 100, "and has a rim"
     assert shown.locator(".miga-caption").first.inner_text() == "2/5: 1 of 17 joints missing"
-    assert "1 of 17 joints missing" in shown.locator("canvas").first.get_attribute("aria-label")
+    assert "1 of 17 joints missing" in shown.locator("figure canvas").first.get_attribute("aria-label")
 
 
 def test_pointing_at_a_joint_names_it(show):
     shown = show(RING)
     x, y = ring_on_canvas(shown, 100, 0)
-    shown.locator("canvas").first.hover(position={"x": x, "y": y})
+    shown.locator("figure canvas").first.hover(position={"x": x, "y": y})
     assert shown.locator(".miga-caption").first.inner_text() == "nose: score 1.00"
     move(shown, 1)
     assert shown.locator(".miga-caption").first.inner_text() == "nose: missing"
@@ -186,7 +197,7 @@ def test_every_option_changes_the_picture(show):
         shown.get_by_label(label).select_option(value)
         settle(shown)
         pictures.add(drawn(shown))
-    shown.get_by_label("Trails").check()
+    shown.get_by_label("trails").click()
     settle(shown)
     pictures.add(drawn(shown))
     for name in ("imigue41", "imigue22"):
@@ -199,21 +210,19 @@ def test_every_option_changes_the_picture(show):
 def test_clips_are_found_chosen_and_compared(show, page):
     shown = show(MAIN)
     shown.get_by_label("Split").select_option(label="val")
-    rows = shown.get_by_role("option").filter(visible=True)
+    rows = shown.locator(".miga-list [role=option]")
+    page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])  # the filter excludes the clip that was shown
     assert shown.locator(".miga-filters output").inner_text() == "9 of 42 clips"
-    shown.get_by_label("Predicted").select_option("wrong")
+    shown.get_by_label("Correct").select_option("wrong")
     assert all(text.startswith("✗") for text in shown.locator(".miga-list [role=option]").all_inner_texts())
-    shown.get_by_label("Predicted").select_option("all")
+    shown.get_by_label("Correct").select_option("all")
     shown.get_by_label("Find").fill("no such id")
     assert shown.locator(".miga-filters output").inner_text() == "no clip matches"
     shown.get_by_label("Find").fill("")
-    picked = shown.locator(".miga-list [role=option]").nth(2)
-    id = picked.locator("span").first.inner_text().lstrip("✓✗ ")
-    picked.click()
-    page.wait_for_function(
-        "([viewer, id]) => viewer.querySelector('figcaption').textContent.startsWith(id)", arg=[shown.element_handle(), id]
-    )
-    assert shown.locator(".miga-bars li").count() >= 5
+    rows.nth(2).click()
+    id = listed(shown)[2]
+    page.wait_for_function(SHOWS, arg=[shown.element_handle(), id])
+    assert shown.locator(".miga-bars [role=listitem]").count() >= 5
     assert shown.locator(".miga-truth").count() == 1
     shown.get_by_role("listbox", name="Clips").press("ArrowDown")
     page.wait_for_function(
@@ -223,7 +232,61 @@ def test_clips_are_found_chosen_and_compared(show, page):
     page.wait_for_function(
         "(viewer) => viewer.querySelectorAll('figcaption')[1].textContent.startsWith('nearest:')", arg=shown.element_handle()
     )
-    assert rows.count() >= 9
+    assert rows.count() == 9
+    shown.get_by_label("Show all clips again").click()
+
+
+def test_another_second_pane_keeps_the_frame(show, page):
+    shown = show(MAIN)
+    move(shown, 4)
+    titled = "([viewer, title]) => viewer.querySelectorAll('figcaption')[1].textContent == title"
+    for beside, title in (("mirrored", "mirrored"), ("align", "aligned to 48")):
+        shown.get_by_label("Beside").select_option(beside)
+        page.wait_for_function(titled, arg=[shown.element_handle(), title])
+        settle(shown)
+        assert place(shown).startswith("5 / ")
+
+
+def test_a_click_on_the_matrix_lists_and_shows_its_clips(show, page):
+    shown = show(MAIN)
+    cell = page.locator("svg[aria-label=matrix] a:not(:has(text))").first
+    label, predicted = re.match("(.*) predicted as (.*): 1 clip$", cell.get_attribute("aria-label")).groups()
+    cell.click()
+    page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])
+    assert shown.locator(".miga-filters output").inner_text() == "1 of 42 clips"
+    assert shown.locator("figcaption").first.inner_text().endswith(f": {label}")
+    assert shown.locator(".miga-first").first.evaluate("(node) => node.parentNode.firstChild.textContent").startswith(predicted)
+    shown.get_by_label("Show all clips again").click()
+
+
+def test_notes_and_animations_are_kept(show, page, folder):
+    shown = show(MAIN)
+    says = "([viewer, text]) => viewer.querySelector('.miga-message').textContent.includes(text)"
+    id = shown.locator("figcaption").first.inner_text().split(":")[0]
+    shown.focus()
+    page.keyboard.press("e")
+    page.keyboard.type("look again")
+    page.keyboard.press("Enter")
+    page.wait_for_function(says, arg=[shown.element_handle(), "notes.csv"])
+    assert (folder / "kept" / "notes.csv").read_text() == f"id,note\n{id},look again\n"
+    assert "✎" in shown.locator("[aria-selected=true]").inner_text()
+    shown.get_by_label("Find").fill("again")
+    assert listed(shown) == [id]
+    shown.get_by_label("Find").fill("")
+    shown.get_by_label("save the clip as GIF").click()
+    page.wait_for_function(says, arg=[shown.element_handle(), f"{id}.gif"])
+    assert (folder / "kept" / "figures" / f"{id}.gif").stat().st_size > 1000
+
+
+def test_full_screen_fills_the_screen(show, page):
+    shown = show(MAIN)
+    before = shown.locator("figure canvas").first.bounding_box()["height"]
+    shown.focus()
+    page.keyboard.press("f")
+    page.wait_for_function("document.querySelector('.miga-viewer:fullscreen figure canvas')?.clientHeight > 600")
+    assert shown.locator("figure canvas").first.bounding_box()["height"] > before
+    page.keyboard.press("f")
+    page.wait_for_function("!document.fullscreenElement")
 
 
 def test_every_control_has_a_name(show):
@@ -235,7 +298,7 @@ def test_every_control_has_a_name(show):
 
 def test_no_elements_overlap(show):
     overlapping = """(viewer) => {
-        const boxes = [...viewer.querySelectorAll('label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, li span')]
+        const boxes = [...viewer.querySelectorAll(PARTS)]
             .filter((node) => node.offsetParent).map((node) => [node, node.getBoundingClientRect()]);
         const edge = viewer.getBoundingClientRect();
         const lies = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
@@ -244,7 +307,8 @@ def test_no_elements_overlap(show):
         const on = pairs.filter(([a, x, b, y]) => !a.contains(b) && lies(x, y)).map(([a, , b]) => [a.outerHTML, b.outerHTML]);
         return [out, on];
     }"""
-    assert show(MAIN).evaluate(overlapping) == [[], []]
+    parts = "'label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, [role=listitem] span'"
+    assert show(MAIN).evaluate(overlapping.replace("PARTS", parts)) == [[], []]
 
 
 def test_heatmaps_and_boxes_in_the_browser_are_those_of_the_library(page):

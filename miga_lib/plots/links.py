@@ -1,0 +1,91 @@
+"""Links from a number in a figure or table to its clips: a click fills the list of the viewer in the same notebook or page.
+
+The link is followed by the viewer in the browser, without the kernel. Where there is no viewer, it leads nowhere.
+"""
+
+import base64
+import html
+import io
+import uuid
+from urllib.parse import urlencode
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+
+from .tables import styled
+
+SCRIPT = """
+{
+  const picture = document.getElementById("KEY"), start = picture.src.indexOf(",") + 1;
+  const text = new TextDecoder().decode(Uint8Array.from(atob(picture.src.slice(start)), (letter) => letter.charCodeAt(0)));
+  const figure = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  for (const link of figure.querySelectorAll("a")) {
+    const title = document.createElementNS(figure.namespaceURI, "title");
+    title.textContent = new URLSearchParams(link.getAttribute("xlink:href").split("?")[1]).get("title");
+    link.prepend(title);
+    link.setAttribute("aria-label", title.textContent);
+    if (!link.querySelector("text")) link.tabIndex = -1; // cells and points are many; the same is chosen in the viewer by keys
+  }
+  figure.id = "KEY";
+  figure.setAttribute("aria-label", picture.alt);
+  figure.style.cssText = "max-width: 100%; height: auto";
+  picture.replaceWith(figure);
+}
+"""
+STYLE = """
+#KEY a {pointer-events: all; cursor: pointer}
+#KEY a:hover path, #KEY a:focus-visible path {stroke: currentColor !important; stroke-width: 1.5px !important}
+#KEY a:hover text {text-decoration: underline}
+"""
+
+
+def link(title: str, **clips: str | int | float) -> str:
+    """The address of some clips of known class.
+
+    Args:
+        title: what a click shows, in words.
+        clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``, indices of the true and the
+            predicted class; ``low`` and ``high``, the confidence, without its lower bound.
+    """
+    return "#miga?" + urlencode({**clips, "title": title})
+
+
+def counted(clips: int) -> str:
+    """A number of clips in words."""
+    return f"{clips} clip" if clips == 1 else f"{clips} clips"
+
+
+def linked(figure: Figure, description: str) -> HTML:
+    """A figure as a picture whose links can be clicked. It is closed, so that it is not shown twice.
+
+    Where scripts do not run, it is a picture without links.
+
+    Args:
+        description: of the picture in words, for those who do not see it.
+    """
+    file, key = io.BytesIO(), f"linked-{uuid.uuid4().hex[:12]}"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", bbox_inches="tight", dpi=200, metadata={"Date": None})
+    plt.close(figure)
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image = f'<img id="{key}" alt="{html.escape(description)}" style="max-width: 100%" src="{picture}">'
+    style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
+    return HTML(f"<style>{style}</style>{image}<script>{script}</script>")
+
+
+def pair_table(pairs: pd.DataFrame, classes: list[str]) -> Styler:
+    """The table of ``failures.confused``. The number of clips of a pair links to them."""
+
+    def linking(row: pd.Series) -> str:
+        count = counted(int(row["clips"]))
+        title = f"{row['class']} predicted as {row['predicted']}: {count}"
+        address = link(title, label=classes.index(row["class"]), predicted=classes.index(row["predicted"]))
+        return f'<a href="{html.escape(address)}" title="{html.escape(title)}">{count}</a>'
+
+    table = styled(pairs)
+    table.data["clips"] = [linking(row) for _, row in pairs.iterrows()]
+    return table.format({"share": "{:.0%}"}).hide(axis="index")
