@@ -28,7 +28,7 @@ THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 def picture(name: str, theme: str, place: int, beside: str, frame: int, looks: dict[str, str]) -> None:
     """Run a notebook that shows the viewer, set its controls, and write its picture at 1.5 times the resolution of the screen."""
-    with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address, lab.browser(scale=1.5) as browser:
+    with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address, lab.browser(height=1400, scale=1.5) as browser:
         settings = Path(folder) / ".jupyter" / "settings" / THEMES
         settings.write_text(json.dumps({"theme": theme}))
         lab.write_notebook(Path(folder) / "viewer.ipynb", LOAD, FIT, SHOW.format(place=place, beside=beside))
