@@ -31,9 +31,8 @@ def explained(path: Path, what: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # of this library
             raise
-        way_out = "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
-        if error.errno in (*NO_ROOM, errno.ENOENT):
-            way_out = "choose a folder that exists" if error.errno == errno.ENOENT else "make room and run the same again"
+        full = error.errno in NO_ROOM
+        way_out = "make room and run the same again" if full else "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
         raise OSError(f"{path}: cannot be written ({error.strerror}){what}; {way_out}") from None
 
 
@@ -41,7 +40,8 @@ def explained(path: Path, what: str = "") -> Iterator[None]:
 def file(path: Path) -> Iterator[Path]:
     """A path to write a file at. At the end the file is brought to the disk and renamed, so ``path`` is either the old or the new file.
 
-    The temporary name depends only on ``path``, and has its suffix: what a killed process left is overwritten by the next one.
+    Its folder is made if it does not exist. The temporary name depends only on ``path``, and has its suffix: what a killed process left
+    is overwritten by the next one.
 
     Raises:
         OSError: the file cannot be written. The old file stays as it was, and the temporary one is removed.
@@ -49,6 +49,7 @@ def file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(UNFINISHED + path.name)
     try:
         with explained(path, ", an older file stays as it was"):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield unfinished
             with unfinished.open("rb+") as written:
                 os.fsync(written.fileno())

@@ -113,3 +113,13 @@ def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
     with pytest.raises(ValueError, match=r"not overwritten, since it has 'faces\.npz', a file of another origin; choose another name"):
         recipes.keep(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
+
+
+def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, close):
+    kept = tmp_path / "kept"
+    recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    before = (kept / runs.RESULT).read_bytes()
+    close(tmp_path)
+    with pytest.raises(OSError, match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to as `outputs`"):
+        recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    assert (kept / runs.RESULT).read_bytes() == before

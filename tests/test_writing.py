@@ -61,9 +61,12 @@ def test_what_a_killed_process_left_of_a_file_is_overwritten(tmp_path):
     assert (names(tmp_path), (tmp_path / "a").read_bytes()) == (["a"], b"new")
 
 
-def test_a_file_in_a_folder_that_does_not_exist_names_it_and_the_way_out(tmp_path):
-    message = r"nowhere/a: cannot be written \(No such file or directory\), .*; choose a folder that exists"
-    with pytest.raises(OSError, match=message), writing.file(tmp_path / "nowhere" / "a") as unfinished:
+def test_the_folder_of_a_file_is_made_and_an_impossible_one_is_named(tmp_path):
+    with writing.file(tmp_path / "new" / "a") as unfinished:
+        unfinished.write_bytes(b"new")
+    assert (tmp_path / "new" / "a").read_bytes() == b"new"
+    message = r"new/a/b: cannot be written \((Not a directory|File exists)\), .*; give a folder that you may write to"
+    with pytest.raises(OSError, match=message), writing.file(tmp_path / "new" / "a" / "b") as unfinished:
         unfinished.write_bytes(b"new")
 
 

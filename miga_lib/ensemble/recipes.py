@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import ensemble, metrics, runs
+from .. import ensemble, metrics, runs, writing
 from ..predictions import Predictions
 from . import submissions
 
@@ -146,10 +146,11 @@ def keep(folder: Path, recipe: Recipe, members: Sequence[str], fused: Mapping[st
         ValueError: the folder has a file that no ensemble writes.
     """
     files = (runs.RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.require_own_folder(folder, files)
-    for name in files:
-        (folder / name).unlink(missing_ok=True)
+    with writing.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.require_own_folder(folder, files)
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
     for split, one in fused.items():
         one.save(folder / f"{split}.npz")
     scores = {split: metrics.scores(one) if (one.labels >= 0).any() else {} for split, one in fused.items()}

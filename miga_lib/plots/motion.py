@@ -125,7 +125,6 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
         raise ValueError(f"{path}: writing .mp4 needs ffmpeg, which is not installed; choose .gif")
     if not shown or not all(len(clip) for clip in shown.values()):
         raise ValueError("an animation needs at least one clip, and each clip at least one frame")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # To compute the layout again for each frame would take most of the time.
     figure = Figure(figsize=(3 * len(shown), 3.2), layout="none")  # type: ignore[arg-type]  # left out of matplotlib's annotations
     axes = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"left": 0, "right": 1, "bottom": 0, "top": 0.86})[0]

@@ -101,7 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = Settings(**given)
         path = outputs_folder(outputs) / "pretrained" / f"{runs.name(settings, data)}.pt"
-        path.parent.mkdir(parents=True, exist_ok=True)
         pretrain(load(data, outputs=outputs, **settings.clip_arguments), settings, path)
     except (ValueError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
