@@ -122,7 +122,13 @@ def outputs_folder(outputs: str | Path = "") -> Path:
     """Where everything is written: ``outputs``, else the variable ``MIGA_OUTPUTS``, else ``outputs/`` of the repository."""
     repository = Path(__file__).resolve().parents[1]
     fallback = repository / "outputs" if (repository / "pyproject.toml").exists() else Path("outputs")
-    return Path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback).expanduser().resolve()
+    return _path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback)
+
+
+def _path(given: str | Path) -> Path:
+    if "\0" in str(given):
+        raise DataError(f"{shown(str(given))}: a path cannot have a null character; remove it")
+    return Path(given).expanduser().resolve()
 
 
 def load(
@@ -222,7 +228,7 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
             with suppress(FileExistsError):  # another process was first
                 synthetic.write(place, str(source))
         return place
-    place = Path(source).expanduser().resolve()
+    place = _path(source)
     if not os.path.exists(place):
         raise DataError(f"{place}: no such file or folder; give an existing one or one of {', '.join(synthetic.SIZES)}")
     return _unpacked(place, outputs) if place.suffix.lower() == ".zip" and place.is_file() else place

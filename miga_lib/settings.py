@@ -137,6 +137,8 @@ class Settings:
             check_choice("layout", self.layout, [*layouts.names(), "the path of a .json file"])
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.type is str and "\0" in value:
+                raise ValueError(f"{field.name} cannot have a null character, got {shown(value)}")
             if field.type in (int, float) and not 0 <= value < MOST:
                 raise ValueError(f"{field.name} must be 0 or more and below 2**63, got {shown(value)}")
         if self.folds and not self.fold < self.folds:
@@ -176,7 +178,7 @@ class Settings:
             if name in parameters:
                 raise ValueError(f"more[{name!r}]: {name} is a parameter of its own; set it there")
             check_choice("a name in more", name, [field for field in known if field not in parameters])
-            _check_type(f"more[{name!r}]", value, known[name])
+            check_type(f"more[{name!r}]", value, known[name])
         return cls(**{name: parameters[name] for name in known if name in parameters} | more)
 
     @classmethod
@@ -190,7 +192,7 @@ class Settings:
         for name, value in stored.items():
             if name not in known:
                 raise ValueError(f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it")
-            _check_type(f"the run's {name}", value, known[name])
+            check_type(f"the run's {name}", value, known[name])
         return cls(**{"keep": "best", **stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
@@ -214,7 +216,7 @@ class Settings:
         """The values that 0 stands for in a preset, by setting."""
         size = MODELS[self.model].sizes[preset]
         common = {name: getattr(PRESETS[preset], name) for name in IN_PRESET}
-        return common | {"learning_rate": size.learning_rate, "width": size.width, "keep": size.keep}
+        return common | {name: getattr(size, name) for name in OF_MODEL}
 
     @property
     def skeleton(self) -> Layout:
@@ -265,6 +267,8 @@ OPTIONS = (
 """Settings that are switched off by default; a run's name shows those that are not."""
 IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay", "min_steps")
 """Settings whose preset value is the same for all models."""
+OF_MODEL = ("learning_rate", "width", "keep")
+"""Settings whose preset value depends on the model."""
 
 
 def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
@@ -278,7 +282,7 @@ def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
         raise ValueError(f"{name} must be one of {', '.join(shown)}{about}, got {value!r:.100}")
 
 
-def _check_type(name: str, value: Any, kind: Any) -> None:
+def check_type(name: str, value: Any, kind: Any) -> None:
     """Check that a value is of the type of a setting; a float may be given as a whole number. Raises ValueError where it is not."""
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise ValueError(f"{name} must be {kind.__name__}, got {shown(value)} ({type(value).__name__})")

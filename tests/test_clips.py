@@ -354,7 +354,10 @@ def test_nothing_is_left_of_a_reading_that_failed(source, tmp_path):
     assert list((tmp_path / "outputs" / "cache").iterdir()) == []
 
 
-def test_a_source_of_a_name_that_is_too_long_does_not_exist(tmp_path):
+def test_a_source_of_a_name_that_no_file_can_have_is_refused(tmp_path):
+    for names in ({"source": "a\0b"}, {"source": "synthetic-smoke", "outputs": "a\0b"}):
+        with pytest.raises(DataError, match=r"'a\\x00b': a path cannot have a null character; remove it"):
+            clips.load(**names)
     with pytest.raises(DataError, match="xxx: no such file or folder; give an existing one"):
         clips.load(tmp_path / ("x" * 300), outputs=tmp_path)
 

@@ -92,6 +92,15 @@ def test_test_labels_may_be_placeholders_or_missing(tmp_path):
     assert [(id, clip.label) for id, clip in read(tmp_path)[0].items()] == [("test_0", -1), ("test_1", -1)]
 
 
+def test_labels_without_their_array_are_told(tmp_path):
+    write(tmp_path, "train", {"0012_0": (3, walk(3))})
+    write(tmp_path, "test", {"0400_0": (0, walk(3))})
+    (tmp_path / "test_data.npy").unlink()
+    found, report = read(tmp_path)
+    assert [*found] == ["0012_0"]
+    assert "1 × label files without their test_data.npy: the test split is not read: test_label.pkl" in str(report)
+
+
 def test_names_and_classes_may_be_arrays_even_of_python_2(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(3)), "0012_1": (4, walk(3))})
     (tmp_path / "train_label.pkl").write_bytes(pickle.dumps((np.array([b"0012_0.npy", b"0012_1.npy"]), np.array([3, 4]))))

@@ -173,6 +173,20 @@ def test_a_run_predicts_filtered_clips_and_is_of_the_clips_as_they_were(smoke, t
     assert not np.array_equal(training.predict(model, test, replace(loaded, precision="fp32", denoise="")).probabilities, kept)
 
 
+def test_processes_share_the_gradients_of_a_new_head_only(smoke, tmp_path, monkeypatch):
+    """What is wrapped for several processes knows which weights are frozen; otherwise its second step waits for their gradients."""
+    training.fit(smoke, SMOKE, tmp_path / "first", progress=quiet)
+    trained = []
+
+    def wrap(self, model, device):
+        trained.extend(name for name, weights in model.named_parameters() if weights.requires_grad)
+        return model
+
+    monkeypatch.setattr(World, "wrap", wrap)
+    start(smoke, replace(SMOKE, start_from="first", trained="head"), tmp_path / "second")
+    assert trained == ["fc_cls.weight", "fc_cls.bias"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

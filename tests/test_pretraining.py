@@ -55,5 +55,14 @@ def test_the_command_prints_what_start_from_takes(tmp_path, smoke_outputs, capsy
     path = capsys.readouterr().out.splitlines()[-1].removeprefix("--start-from ")
     assert Settings(preset="smoke", start_from=path)
     assert torch.load(path, weights_only=True)["state_dict"]
-    with pytest.raises(SystemExit, match="stream must be one of"):
-        pretraining.main(["--stream", "elbow"])
+    for wrong, message in {
+        ("--stream", "elbow"): "stream must be one of",
+        ("--mixing", "0.2"): "pre-training has no mixing; set it",
+    }.items():
+        with pytest.raises(SystemExit, match=message):
+            pretraining.main(["--data", "synthetic-smoke", "--preset", "smoke", *wrong])
+
+
+def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
+    steps = len(training.batches(torch.zeros(len(smoke.split("train")), dtype=torch.long), SMOKE.resolve(), 0))
+    assert len(pretraining.pretrain(smoke, replace(SMOKE, min_steps=3 * steps), tmp_path / "a.pt")) == 3

@@ -69,9 +69,10 @@ def test_pairs_differ_only_in_the_settings_of_the_question():
     assert questions.pair(SEMANTIC, pd.DataFrame(rows)).empty
 
 
-def test_models_with_their_own_learning_rates_are_compared():
+@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+def test_models_with_their_own_learning_rates_are_compared(preset):
     question = QUESTIONS[0]
-    rows = [run(made(0.5, 0)), run(made(0.5, 1), model="stgcn")]
+    rows = [run(made(0.5, 0), preset=preset), run(made(0.5, 1), preset=preset, model="stgcn")]
     assert rows[0]["learning_rate"] != rows[1]["learning_rate"]
     assert len(questions.pair(question, pd.DataFrame(rows))) == 1
 
@@ -134,7 +135,7 @@ def test_any_other_setting_can_be_a_question():
         ({"seed": [1, 2]}, "a name in options must be one of"),
         ({"augment": "rotate"}, r"options\['augment'\] must be a list of values, the base first, got 'rotate'"),
         ({"mixing": []}, "mixing must have at least one value to compare, got none"),
-        ({"mixing": [0.0, "0.2"]}, r"more\['mixing'\] must be float, got '0.2' \(str\)"),
+        ({"mixing": [0.0, "0.2"]}, r"a value of options\['mixing'\] must be float, got '0.2' \(str\)"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -220,6 +220,12 @@ def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, numb
     assert len(str(error.value)) < 150
 
 
+@pytest.mark.parametrize("name", ["start_from", "embeddings", "protocol"])
+def test_a_null_character_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name} cannot have a null character, got 'a\\x00b'"):
+        Settings(**{name: "a\0b"})
+
+
 @pytest.mark.parametrize("device", ["cpux", "cuda:", "cuda0", "cuda:-1", "cuda:x"])
 def test_a_device_is_one_that_there_can_be(device):
     with pytest.raises(ValueError, match=f"device must be auto, cpu, cuda or cuda:<number>, got '{device}'"):

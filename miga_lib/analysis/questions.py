@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .. import clips as clip_sets
 from .. import ensemble, metrics, predictions, runs, training
 from ..models import MODELS
-from ..settings import Settings, check_choice
+from ..settings import OF_MODEL, Settings, check_choice, check_type
 from ..training.inputs import Inputs
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -103,6 +103,8 @@ def grid(
         check_choice("a name in options", name, [one for one in MATCHED_SETTINGS if one not in {*factors, *GIVEN}])
         if not isinstance(values, list | tuple):
             raise ValueError(f"options[{name!r}] must be a list of values, the base first, got {values!r:.100}")
+        for value in values:
+            check_type(f"a value of options[{name!r}]", value, type(getattr(Settings, name)))
     factors |= options
     if empty := [name for name, values in {"models": models, "seeds": seeds, **factors}.items() if not len(values)]:
         raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
@@ -114,9 +116,7 @@ def grid(
         if (len(changed) > 1 and not full) or (of_graph and MODELS[model].input != "graph"):
             continue
         both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
-        more = {name: chosen.pop(name) for name in options}
-        common = {"model": model, "preset": preset, "epochs": epochs, "seed": seed, "protocol": protocol, **chosen, "more": more}
-        wanted += [Settings.choose({**common, "stream": stream}) for stream in both]
+        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, protocol=protocol, **chosen) for stream in both]
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
@@ -208,8 +208,8 @@ def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
         wanted = {**question.given, **wanted}
         return table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
 
-    # Each model has its own published learning rate and width, so two models may differ in them.
-    free = {*question.better, *(("learning_rate", "width") if "model" in question.better else ())}
+    # Each model has its own published learning rate and width, among others, so two models may differ in them.
+    free = {*question.better, *(OF_MODEL if "model" in question.better else ())}
     shared = [name for name in MATCHED_SETTINGS if name not in free]
     pairs = having(question.better).merge(having(question.worse), on=shared, suffixes=("_better", "_worse"))
     return pairs.rename(columns={"predictions_better": "better", "predictions_worse": "worse"})[["seed", "better", "worse"]]

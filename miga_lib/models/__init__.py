@@ -3,7 +3,7 @@
 A new model is a file in this folder and a row of ``MODELS``; CONTRIBUTING.md has an example.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,21 @@ GRAPH_STREAMS = {
     "bone_motion": streams.bone_motion_graph,
 }
 
+
+def _graph_model(network: Callable[..., nn.Module], learning_rate: float) -> Model:
+    """The row of a network of the ``graphs`` family, with the learning rate of its ``paper`` preset."""
+
+    def build(layout: Layout, in_channels: int, num_classes: int, *, width: int, multiples: Sequence[int], **more: Any) -> nn.Module:
+        return network(layout, num_classes, in_channels=in_channels, channels=[width * multiple for multiple in multiples], **more)
+
+    sizes = {
+        "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
+        "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
+        "paper": Size(width=graphs.WIDTH, learning_rate=learning_rate, arguments={"multiples": graphs.MULTIPLES}),
+    }
+    return Model(input="graph", streams=GRAPH_STREAMS, sizes=sizes, build=build, for_prediction=folded)
+
+
 MODELS = {
     "posec3d": Model(
         input="heatmaps",
@@ -106,39 +121,9 @@ MODELS = {
         for_prediction=folded,
         compiles=True,
     ),
-    "stgcn": Model(
-        input="graph",
-        streams=GRAPH_STREAMS,
-        sizes={
-            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
-            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
-            # The learning rate of ST-GCN's own publication.
-            "paper": Size(width=64, learning_rate=0.1, arguments={"multiples": graphs.MULTIPLES}),
-        },
-        build=stgcn.build,
-        for_prediction=folded,
-    ),
+    # The learning rate of ST-GCN's own publication.
+    "stgcn": _graph_model(stgcn.STGCN, 0.1),
     # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips: 0.1 · 24 / 128 for 24.
-    "stgcnpp": Model(
-        input="graph",
-        streams=GRAPH_STREAMS,
-        sizes={
-            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
-            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
-            "paper": Size(width=graphs.WIDTH, learning_rate=0.1 * 24 / 128, arguments={"multiples": graphs.MULTIPLES}),
-        },
-        build=stgcnpp.build,
-        for_prediction=folded,
-    ),
-    "ctrgcn": Model(
-        input="graph",
-        streams=GRAPH_STREAMS,
-        sizes={
-            "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
-            "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
-            "paper": Size(width=graphs.WIDTH, learning_rate=0.1 * 24 / 128, arguments={"multiples": graphs.MULTIPLES}),
-        },
-        build=ctrgcn.build,
-        for_prediction=folded,
-    ),
+    "stgcnpp": _graph_model(stgcnpp.STGCNPP, 0.1 * 24 / 128),
+    "ctrgcn": _graph_model(ctrgcn.CTRGCN, 0.1 * 24 / 128),
 }

@@ -198,29 +198,6 @@ class SeveralTimes(nn.Module):
         return torch.relu(side_by_side(self.branches, x))
 
 
-def build(
-    layout: layouts.Layout,
-    in_channels: int,
-    num_classes: int,
-    *,
-    width: int,
-    dropout: float,
-    embedding_size: int,
-    strategy: str,
-    multiples: Sequence[int],
-) -> CTRGCN:
-    """The network of a row of ``models.MODELS``: a block has ``width`` times its multiple as output channels."""
-    return CTRGCN(
-        layout,
-        num_classes,
-        strategy=strategy,
-        in_channels=in_channels,
-        dropout=dropout,
-        embedding_size=embedding_size,
-        channels=[width * multiple for multiple in multiples],
-    )
-
-
 def _unit(in_channels: int, out_channels: int, frames: int, stride: int, dilation: int = 1) -> nn.Sequential:
     """A convolution over time that keeps T, apart from its stride, and batch norm."""
     padding = (frames // 2 * dilation, 0)

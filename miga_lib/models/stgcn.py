@@ -131,26 +131,3 @@ class GraphConvolution(nn.Module):
 
     def forward(self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "V C_out NM T"]:
         return graph_convolution(self.conv, x, weights)
-
-
-def build(
-    layout: layouts.Layout,
-    in_channels: int,
-    num_classes: int,
-    *,
-    width: int,
-    dropout: float,
-    embedding_size: int,
-    strategy: str,
-    multiples: Sequence[int],
-) -> STGCN:
-    """The network of a row of ``models.MODELS``: a block has ``width`` times its multiple as output channels."""
-    return STGCN(
-        layout,
-        num_classes,
-        strategy=strategy,
-        in_channels=in_channels,
-        dropout=dropout,
-        embedding_size=embedding_size,
-        channels=[width * multiple for multiple in multiples],
-    )

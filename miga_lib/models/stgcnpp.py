@@ -153,26 +153,3 @@ class SeveralTimes(nn.Module):
 
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C NM T_out"]:
         return self.bn(self.transform(side_by_side(self.branches, x)))
-
-
-def build(
-    layout: layouts.Layout,
-    in_channels: int,
-    num_classes: int,
-    *,
-    width: int,
-    dropout: float,
-    embedding_size: int,
-    strategy: str,
-    multiples: Sequence[int],
-) -> STGCNPP:
-    """The network of a row of ``models.MODELS``: a block has ``width`` times its multiple as output channels."""
-    return STGCNPP(
-        layout,
-        num_classes,
-        strategy=strategy,
-        in_channels=in_channels,
-        dropout=dropout,
-        embedding_size=embedding_size,
-        channels=[width * multiple for multiple in multiples],
-    )

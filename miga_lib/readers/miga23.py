@@ -51,8 +51,11 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     """
     joints = select(layouts.get("imigue22"), layout, str(source))
     folders.inside(source, report)
-    validation: set[str] = set()
-    for split, path in progress(_arrays(source).items(), total=len(_arrays(source)), desc="reading arrays"):
+    arrays, validation = _arrays(source), set[str]()
+    for split in [split for split in FILES if split not in arrays]:
+        for labelled in folders.below(source, f"{FILES[split]}_label.pkl"):
+            report.note(f"label files without their {FILES[split]}_data.npy: the {split} split is not read", labelled.name)
+    for split, path in progress(arrays.items(), total=len(arrays), desc="reading arrays"):
         frames = _frames(path)
         names, classes = _names(path.with_name(f"{FILES[split]}_label.pkl"), len(frames), split)
         validation |= set(names) if split == "val" else set()

@@ -128,7 +128,8 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
             ``metrics.csv``.
 
     Returns:
-        The content of ``result.json``: settings, environment, seconds, the best epoch and the scores of each split.
+        The content of ``result.json``: settings, environment, seconds, ``best_epoch`` (the epoch that was kept) and the scores of each
+        split.
 
     Raises:
         ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a run with other settings
@@ -231,14 +232,17 @@ def start(
         raise ValueError(f"a step of {smallest} clips cannot be shared by {world.size} processes; use fewer, or a larger batch_size")
     class_embeddings = _class_embeddings(clips, settings)
     model = build(settings, len(clips.classes), class_embeddings.shape[1])
-    network = world.wrap(model, settings.device)
-    compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
     kept = world.from_first(_read_if_there, run / "last.ckpt")
     anew: tuple[str, ...] = tuple(kept["position"].get("anew", ())) if kept else ()
     if settings.start_from and not kept:
         anew = start_weights(model, settings, clips.classes, class_embeddings.shape[1], run)
         if world.rank == 0:
             print(f"Started from {settings.start_from}. Initialised anew, at least in part: {', '.join(anew) or 'nothing'}.", flush=True)
+    if settings.trained == "head":  # before the network is wrapped: processes average the gradients of what is trained only
+        for name, weights in model.named_parameters():
+            weights.requires_grad_(name in anew)
+    network = world.wrap(model, settings.device)
+    compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
     state = State(model, _optimizer(model, settings, anew), _average(model, settings), anew=anew)
     if kept:
         state.restore(kept)
@@ -250,7 +254,7 @@ def start(
         inputs=inputs,
         class_embeddings=class_embeddings,
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
-        epochs=max(settings.epochs, math.ceil(settings.min_steps / len(steps))),
+        epochs=epochs(settings, len(steps)),
         network=network,
         compiled=compiled,
         progress=progress if world.rank == 0 else _report_nothing,
@@ -261,9 +265,6 @@ def start(
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
     """SGD; with ``kept_learning_rate``, the weights that ``start_from`` gave have that share of the learning rate of the others."""
-    if settings.trained == "head":
-        for name, weights in model.named_parameters():
-            weights.requires_grad_(name in anew)
     groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "share": 1.0}]
     if settings.kept_learning_rate:
         new, kept = ([of for name, of in model.named_parameters() if (name in anew) == wanted] for wanted in (True, False))
@@ -308,7 +309,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
 
 
 def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
-    """Predictions of the best epoch's network, their scores, and last ``result.json``."""
+    """Predictions of the network that was kept, their scores, and last ``result.json``."""
     if task.world.rank == 0:
         runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
     best = task.world.from_first(checkpoint.read, task.run / "best.ckpt")
@@ -377,6 +378,11 @@ def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[
         layouts.save(layouts.get(settings.layout), run / runs.LAYOUT)
     runs.write_json(path, about | {"environment": runs.environment()})
     return None
+
+
+def epochs(settings: Settings, steps: int) -> int:
+    """The number of epochs of a training whose epochs have so many steps: those of the settings, more where ``min_steps`` needs them."""
+    return max(settings.epochs, math.ceil(settings.min_steps / steps))
 
 
 def batches(classes: Int[Tensor, " N"], settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:

@@ -112,7 +112,7 @@ def seeded(device: str, seed: int) -> Iterator[None]:
 
 
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
-    """The best network of a finished run, and its settings for this device: the arguments of ``predict``."""
+    """The network that a finished run kept, and its settings for this device: the arguments of ``predict``."""
     result = runs.result(run)
     settings = runs.stored_settings(run, result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])

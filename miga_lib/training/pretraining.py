@@ -22,6 +22,10 @@ from .networks import autocast, build, seeded
 
 HIDDEN_SHARE = 0.3
 """Probability with which a joint is hidden, in all frames of a clip."""
+WITH_CLASSES = (
+    "start_from", "trained", "patience", "weight_average", "mixing", "label_smoothing", "logit_adjustment", "sampling",
+)  # fmt: skip
+"""Settings of a training with classes that have no meaning here."""
 MOMENTS = 4
 """Number of moments of a clip, evenly spaced, at which the positions are predicted."""
 
@@ -47,16 +51,21 @@ def error(predicted: Float[Tensor, "n numbers"], pixels: Float[Tensor, "n T V 3"
 
 
 def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
-    """Train a network to find hidden joints in the training clips, also those of unknown class, and write its weights to ``path``.
+    """Train a network to find hidden joints in the training clips, also of unknown class, and write its last weights to ``path``.
 
     An interrupted pre-training starts anew: it takes no longer than one run.
 
     Args:
-        settings: model, stream, layout and schedule; those of losses are not used.
+        settings: model, stream, layout, augmentation and schedule. The weights of loss terms are not used.
+
+    Raises:
+        ValueError: a setting that only a training with classes has, see ``WITH_CLASSES``.
 
     Returns:
         For each epoch the root of the mean ``error``, in percent of the side of the person's box.
     """
+    if given := [name for name in WITH_CLASSES if getattr(settings, name) != getattr(Settings, name)]:
+        raise ValueError(f"pre-training has no {given[0]}; set it in the training that starts from the weights")
     settings = replace(settings.resolve(), semantic_weight=1.0)  # so that the network has a second head
     inputs = Inputs(clips.split("train"), settings)
     numbers = MOMENTS * len(settings.skeleton.joints) * 2
@@ -64,14 +73,15 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
     optimizer = torch.optim.SGD(
         network.parameters(), settings.learning_rate, momentum=PRESETS[settings.preset].momentum, weight_decay=settings.weight_decay
     )
-    errors = []
+    unknown = torch.zeros(len(inputs), dtype=torch.long)
+    epochs, errors = loop.epochs(settings, len(loop.batches(unknown, settings, 0))), []
     with seeded(settings.device, settings.seed):
-        for epoch in range(settings.epochs):
-            steps, total = loop.batches(torch.zeros(len(inputs), dtype=torch.long), settings, epoch), 0.0
+        for epoch in range(epochs):
+            steps, total = loop.batches(unknown, settings, epoch), 0.0
             for step, rows in enumerate(steps):
                 torch.manual_seed(seed_of(settings.seed, epoch, step))
                 for group in optimizer.param_groups:
-                    group["lr"] = loop.learning_rate(settings, (epoch + step / len(steps)) / settings.epochs)
+                    group["lr"] = loop.learning_rate(settings, (epoch + step / len(steps)) / epochs)
                 pixels, of = inputs.pixels(rows, epoch), hidden(inputs, rows, epoch)
                 with autocast(settings):
                     predicted = network(inputs.tensor(pixels * ~of[:, None, :, None], settings.size))[1]
