@@ -9,7 +9,7 @@ import html
 import io
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ BESIDE = {
 """What can be shown beside a clip: the clip aligned to ``length`` frames by each method of ``alignment``, mirrored, or ``nearest``."""
 
 COLOURS = {
-    "light": plots.SIDES | {"missing": "#707070"},
-    "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#a0a0a0"},
+    "light": plots.SIDES | {"missing": "#707070", "used": "#cc79a7"},
+    "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#a0a0a0", "used": "#cc79a7"},
 }
 """Colours on a light and on a dark page, distinct with any colour vision."""
 FACE = ("head", "jaw", "brows", "lips")
@@ -75,6 +75,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         layout: the joints that are shown first, such as those that a network takes; None: all that the clips have.
         kept: further clips for exported pages, by row or id.
         outputs: notes are kept in its ``notes.csv`` and animations in its ``figures``; empty: the repository's ``outputs/``.
+        saliency: gives, for a row, how much each joint counted in each frame, (T, V); such as ``analysis.saliency.of_run``. It is called
+            when a user asks for it.
 
     Raises:
         ValueError: an unknown id, row or ``beside``, a layout with joints that the clips lack, or a length below 1.
@@ -86,6 +88,7 @@ class SkeletonViewer(anywidget.AnyWidget):
     _choice = traitlets.Dict().tag(sync=True)
     _clip = traitlets.Dict().tag(sync=True)
     _notes = traitlets.Dict().tag(sync=True)
+    _used = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -98,12 +101,14 @@ class SkeletonViewer(anywidget.AnyWidget):
         layout: Layout | None = None,
         kept: Sequence[int | str] = (),
         outputs: str | Path = "",
+        saliency: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         check_choice("beside", beside, BESIDE)
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
         self._clips, self._length, self._rate, self._outputs = clips, length, float(rate), outputs_folder(outputs)
         self._poses: tuple[Tensor, Tensor] | None = None
+        self._saliency = saliency
         runs = predictions if isinstance(predictions, Mapping) else {"": predictions}
         self._notices: list[str] = []
         given = {name: self._rows_by_id(name, [one] if isinstance(one, Predictions) else list(one)) for name, one in runs.items()}
@@ -160,11 +165,21 @@ class SkeletonViewer(anywidget.AnyWidget):
             if "note" in asked:
                 path = notes.write(self._outputs, self._clips.table["id"].iloc[self._row(asked["row"])], str(asked["note"]))
                 self._notes = notes.read(self._outputs)
+            elif "used" in asked:
+                return self.send({"text": self._compute_used(self._row(asked["used"]))})
             else:
                 path = self._film(self._row(asked["film"]), self._layouts[asked["layout"]])
             self.send({"text": f"Saved: {path}"})
         except (OSError, ValueError) as error:
             self.send({"text": str(error)})
+
+    def _compute_used(self, row: int) -> str:
+        """Send what the network used of a clip; gives a sentence with the joints that counted most."""
+        values = np.asarray(self._saliency(row)) if self._saliency else np.zeros((0, 0))
+        self._used = {"row": row, "values": _bytes(values, "<f4")}
+        of_joints = values.clip(min=0).sum(0)
+        most = [self._clips.layout.joints[v].replace("_", " ") for v in (-of_joints).argsort()[:3] if of_joints[v] > 0]
+        return f"Used most: {', '.join(most) or 'no joint'}."
 
     def _film(self, row: int, layout: Layout) -> Path:
         """Write the clip, and what is beside it, as an animation."""
@@ -194,6 +209,7 @@ class SkeletonViewer(anywidget.AnyWidget):
             "shown": list(self._layouts).index(layout),
             "comparisons": [[key, text.format(self._length)] for key, text in BESIDE.items()],
             "rate": self._rate,
+            "explains": self._saliency is not None,
             "colours": COLOURS,
             "heatmap": HEATMAP,
             "scale": [mpl.colors.to_hex(colour) for colour in mpl.colormaps["cividis"](np.linspace(0, 1, 16))],
@@ -287,7 +303,7 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _page(self, picture: str) -> str:
         """HTML of the picture, and a script that replaces it by the viewer where scripts run."""
-        state = {name: getattr(self, name) for name in ("_list", "_choice", "_clip", "_notes")} | {"css": str(self._css)}
+        state = {name: getattr(self, name) for name in ("_list", "_choice", "_clip", "_notes", "_used")} | {"css": str(self._css)}
         kept = {row: self._prepare(row, self._choice["beside"]) for row in self._kept_rows}
         state["_kept"] = kept | {self._clip["row"]: self._clip}
         content = json.dumps(state, default=lambda raw: {"base64": base64.b64encode(raw).decode()}).replace("<", "\\u003c")

@@ -5,6 +5,7 @@
 const TRAIL_LENGTH = 10; // in frames
 const SMOOTHING = 5; // frames before and after a frame over which a view that follows a region is averaged
 const FILLED = 1.125; // of the shorter side of a pane by the side of a box: the person fills 4/5 of the box, and 9/10 of the pane
+const LARGEST_DISC = 16; // radius of the disc of the joint that counted most, in CSS pixels
 const SIDES = ["middle", "left", "right"];
 
 function makeFigure(sent, layout) {
@@ -15,6 +16,13 @@ function makeFigure(sent, layout) {
   const source = sent.source && numbers(sent.source, Float32Array);
   const figure = { title: sent.title, layout, T, V, points, source, box: cropBox(points), seen: nearestSeen(points, T, V), windows: new Map() };
   return Object.assign(figure, { motion: motionEnergy(figure), missing: missingShare(figure) });
+}
+
+// Give a figure the importance of its joints, from the values of all joints of the clip: T × all joints.
+function showUsed(figure, values) {
+  const [all, { T, V, layout }] = [values.length / figure.T, figure];
+  figure.used = Float32Array.from({ length: T * V }, (_, i) => values[Math.floor(i / V) * all + layout.rows[i % V]]);
+  figure.mostUsed = figure.used.reduce((most, value) => Math.max(most, value), 1e-12);
 }
 
 // The square of a clip that is the input of the models, as miga_lib.augmentation.crop_box.
@@ -149,6 +157,7 @@ function projection(figure, frame, { view, zoom }, width, height) {
 }
 
 function paint(brush, projected, looks, colours) {
+  if (looks.used && projected.figure.used) drawUsed(brush, projected, colours);
   if (looks.heat !== "off") drawHeat(brush, projected, looks.heat, colours);
   if (looks.trails) drawTrails(brush, projected, colours);
   drawLimbs(brush, projected, colours);
@@ -170,6 +179,22 @@ function drawHeat(brush, { figure, frame, scale, left, top }, kind, colours) {
   // The centre of a pixel is at a whole number, so the map begins half a pixel before the left and upper edge of the box.
   const shift = box.side / size / 2;
   brush.drawImage(figure.sheet, (box.x - shift) * scale + left, (box.y - shift) * scale + top, box.side * scale, box.side * scale);
+}
+
+// A disc at each joint that counted for the class; its area is the share of the largest value of the clip.
+function drawUsed(brush, { at, frame, nearby, figure: { V, used, mostUsed } }, colours) {
+  brush.beginPath();
+  for (let v = 0; v < V; v++) {
+    const radius = LARGEST_DISC * Math.sqrt(Math.max(used[frame * V + v], 0) / mostUsed);
+    if (!(radius > 1) || nearby(v) < 0) continue;
+    const [x, y] = at(v, nearby(v));
+    brush.moveTo(x + radius, y);
+    brush.arc(x, y, radius, 0, 2 * Math.PI);
+  }
+  brush.globalAlpha = 0.6;
+  brush.fillStyle = colours.used;
+  brush.fill();
+  brush.globalAlpha = 1;
 }
 
 function drawTrails(brush, { at, score, frame, figure: { V, layout } }, colours) {

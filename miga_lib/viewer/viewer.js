@@ -34,7 +34,7 @@ export function playAlone(id) {
 
 function render({ model, el }) {
   const list = model.get("_list");
-  const state = { layout: list.layouts[list.shown], view: WHOLE, zoom: NO_ZOOM, scores: "size", heat: "off", trails: false, speed: 1 };
+  const state = { layout: list.layouts[list.shown], view: WHOLE, zoom: NO_ZOOM, scores: "size", heat: "off", trails: false, used: false, speed: 1 };
   Object.assign(state, { playing: false, at: 0, loop: null });
   const stages = [makeStage(), makeStage()];
   const strip = make("canvas", { class: "miga-strip", role: "img", title: "Motion, missing joints, kept frames. Drag to set a loop." });
@@ -66,6 +66,7 @@ function render({ model, el }) {
     showBars(bars, clip.bars, list);
     controls.take(clip);
     prepare();
+    if (state.used && list.explains && !model.kept && stages[0].figure && !stages[0].figure.used) askUsed();
   }
   function say(lines) {
     message.replaceChildren(...[...clip.messages, ...lines].map((line) => make("p", {}, line)));
@@ -92,6 +93,15 @@ function render({ model, el }) {
   function expect(text) {
     timeout = setTimeout(() => say([text]), KERNEL_TIMEOUT);
   }
+  function explain() {
+    change({ used: !state.used });
+    controls.used?.setAttribute("aria-pressed", state.used);
+    if (state.used && !stages[0].figure?.used) askUsed();
+  }
+  function askUsed() {
+    if (list.explains) ask({ used: clip.row });
+    else say(["No network was given that tells what it used: pass `saliency=` to the viewer."]);
+  }
   function answer({ text }) {
     clearTimeout(timeout);
     say([text]);
@@ -107,6 +117,8 @@ function render({ model, el }) {
       stage.panel.hidden = !sent && k > 0;
     });
     const [main, beside] = stages.map((stage) => stage.figure);
+    const used = model.get("_used");
+    if (main && used?.row === clip.row) showUsed(main, numbers(used.values, Float32Array));
     if (beside?.source) beside.shown = shownAt(beside.source, main.T);
     if (state.view !== WHOLE && !state.layout.views.some(([name]) => name === state.view)) state.view = WHOLE;
     controls.offerViews();
@@ -223,6 +235,7 @@ function render({ model, el }) {
       [["s"], "next way to show scores", cycle("scores")],
       [["h"], "next heatmap", cycle("heat")],
       [["t"], "trails", () => controls.trails.click()],
+      [["x"], "what the network used", explain],
       [["e"], "write a note on the clip", () => controls.note.focus()],
       [["p"], "save the frame as PNG", () => save("png")],
       [["g"], "save the frame as SVG", () => save("svg")],
@@ -245,6 +258,8 @@ function render({ model, el }) {
       trails.setAttribute("aria-pressed", state.trails);
     });
     trails.setAttribute("aria-pressed", false);
+    const used = list.explains && makeButton("what the network used (x)", "Used", explain);
+    if (used) used.setAttribute("aria-pressed", false);
     const film = makeButton("save the clip as GIF (a)", "GIF", () => ask({ film: clip.row, layout: state.layout.name }));
     slider.addEventListener("input", () => go(Number(slider.value)));
     note.addEventListener("keydown", (event) => event.key === "Enter" && root.focus({ preventScroll: true })); // which is a change
@@ -262,8 +277,8 @@ function render({ model, el }) {
     const files = [button("p", "PNG"), button("g", "SVG"), film];
     return {
       transport: make("div", { class: "miga-transport" }, back, play, on, slider, place, speed),
-      options: make("div", { class: "miga-options" }, ...Object.values(looks), trails, make("label", {}, "Note", note), ...files, button("f", "Full screen"), button("?", "?")),
-      trails, note, film,
+      options: make("div", { class: "miga-options" }, ...Object.values(looks), trails, ...(used ? [used] : []), make("label", {}, "Note", note), ...files, button("f", "Full screen"), button("?", "?")),
+      trails, used, note, film,
       take(sent) {
         setSelect(selects.beside, sent.requested);
         note.value = model.get("_notes")[clips.idOf(sent.row)] ?? "";
@@ -323,7 +338,7 @@ function render({ model, el }) {
   const themes = new MutationObserver(refit);
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
   const noted = () => (clips.refresh(), controls.take(clip));
-  const events = { "change:_clip": receive, "change:_notes": noted, "msg:custom": answer };
+  const events = { "change:_clip": receive, "change:_notes": noted, "change:_used": prepare, "msg:custom": answer };
   for (const [event, act] of Object.entries(events)) model.on(event, act);
   el.classList.add("miga-place-of-viewer");
   el.replaceChildren(root);
@@ -357,6 +372,7 @@ function makeLegend(list) {
   const texts = { left: "subject’s left", right: "subject’s right", middle: "middle", missing: "missing: position nearest in time" };
   const spots = Object.entries(texts).map(([name, text]) => make("span", { class: `miga-${name}` }, text));
   const scale = make("span", { class: "miga-scale", style: `--miga-scale: linear-gradient(to right, ${list.scale})` }, "score from 0 to 1");
+  if (list.explains) spots.push(make("span", { class: "miga-used" }, "what the network used"));
   const parts = { "miga-energy": "motion", "miga-absent": "missing joints", "miga-kept": "frames kept by the alignment" };
   const strip = Object.entries(parts).map(([name, text]) => make("span", { class: name }, text));
   return make("div", { class: "miga-legend" }, ...spots, scale, ...strip);
@@ -567,7 +583,7 @@ function findColours(root, list) {
   const dark = 0.3 * red + 0.6 * green + 0.1 * blue < 128;
   const colours = { ...list.colours[dark ? "dark" : "light"], scale: list.scale, heatmap: list.heatmap, text: style.color };
   root.style.colorScheme = dark ? "dark" : "light";
-  for (const name of [...SIDES, "missing"]) root.style.setProperty(`--miga-${name}`, colours[name]);
+  for (const name of [...SIDES, "missing", "used"]) root.style.setProperty(`--miga-${name}`, colours[name]);
   return colours;
 }
 

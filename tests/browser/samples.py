@@ -1,6 +1,6 @@
 """Clips for which it is known what a viewer must show."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,17 @@ def predictions_of(clips: Clips, seed: int = 0) -> Predictions:
     probabilities[correct, clips.table["label"].to_numpy()[correct]] += 1
     ids, classes = clips.table["id"].to_numpy(str), np.array(clips.classes)
     return Predictions(ids, clips.table["label"].to_numpy(), probabilities / probabilities.sum(1, keepdims=True), classes)
+
+
+def at_joint(clips: Clips, joint: str) -> Callable[[int], np.ndarray]:
+    """What a network would have used that uses one joint only, and more so in later frames: (T, V) for a row."""
+
+    def of_clip(row: int) -> np.ndarray:
+        counts = np.zeros(clips[row].shape[:2], np.float32)
+        counts[:, clips.layout.joints.index(joint)] = np.arange(1, len(counts) + 1)
+        return counts
+
+    return of_clip
 
 
 def many(outputs: str | Path, count: int = 5000, frames: int = 300) -> Clips:

@@ -18,7 +18,8 @@ CELLS = (
     "shown = clips.load('synthetic-smoke', 'openpose137', OUTPUTS)\n"
     "predicted = samples.predictions_of(shown.split('val'))\n"
     "display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))\n"
-    "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept')",
+    "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept',\n"
+    "    saliency=samples.at_joint(shown, 'nose'))",
     "viewer.SkeletonViewer(samples.oddities(), clip=0)",
     "viewer.SkeletonViewer(samples.oddities().where([]))",
     "viewer.SkeletonViewer(samples.oddities(), clip=2)",
@@ -276,6 +277,19 @@ def test_notes_and_animations_are_kept(show, page, folder):
     shown.get_by_label("save the clip as GIF").click()
     page.wait_for_function(says, arg=[shown.element_handle(), f"{id}.gif"])
     assert (folder / "kept" / "figures" / f"{id}.gif").stat().st_size > 1000
+
+
+def test_what_the_network_used_is_computed_when_asked(show, page):
+    shown = show(MAIN)
+    before = drawn(shown)
+    shown.focus()
+    page.keyboard.press("x")
+    page.wait_for_function("(viewer) => viewer.textContent.includes('Used most: nose.')", arg=shown.element_handle())
+    settle(shown)
+    assert drawn(shown) != before
+    page.keyboard.press("x")
+    settle(shown)
+    assert drawn(shown) == before
 
 
 def test_full_screen_fills_the_screen(show, page):

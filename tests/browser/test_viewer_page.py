@@ -49,7 +49,8 @@ def page(open_page, tmp_path_factory):
         plots.linked(plots.calibration(runs, 10)[0].figure, "calibration").data,
         plots.pair_table(failures.confused(first), first.classes.tolist()).to_html(),
     ]
-    main = SkeletonViewer(clips, runs, clip=0, beside="align", length=3, kept=range(30))
+    main = SkeletonViewer(clips, runs, clip=0, beside="align", length=3, kept=range(30), saliency=samples.at_joint(clips, "nose"))
+    assert main._compute_used(3) == "Used most: nose."
     second = SkeletonViewer(clips, clip=29)
     parts = [*figures, main._page(""), '</div><div class="jp-Notebook">', second._page("")]
     path = tmp_path_factory.mktemp("page") / "page.html"
@@ -387,6 +388,28 @@ def test_notes_and_animations_say_that_they_need_a_kernel(shown, page):
     shown.get_by_label("Beside").select_option("mirrored")
     assert "Another clip or comparison needs a running kernel." in shown.locator(".miga-message").inner_text()
     shown.get_by_label("Beside").select_option("align")
+
+
+def test_what_the_network_used_is_drawn_at_its_joint(shown, page):
+    """The nose is at (100, 0) of the ring. Its disc has the full radius of 16 px in the last of 60 frames, and 2 px in the first."""
+    purple = """(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x * devicePixelRatio, y * devicePixelRatio, 1, 1).data]"""
+    canvas = shown.locator("figure canvas").first
+    page.keyboard.press("x")
+    assert "This needs a running kernel." in shown.locator(".miga-message").inner_text()  # it was computed of one clip only
+    shown.get_by_label("Find").fill("a_3")
+    shown.focus()
+    move(shown, 59)
+    x, y = ring_on_canvas(shown, 100, 0)
+    assert shown.get_by_label("what the network used").get_attribute("aria-pressed") == "true"
+    red, green, blue, alpha = canvas.evaluate(purple, [x - 10, y])
+    assert red > green < blue
+    assert alpha > 100
+    move(shown, 0)
+    assert canvas.evaluate(purple, [x - 10, y])[3] == 0
+    move(shown, 59)
+    page.keyboard.press("x")
+    settle(shown)
+    assert canvas.evaluate(purple, [x - 10, y])[3] == 0
 
 
 # ---- Keyboard, narrow windows

@@ -1,0 +1,152 @@
+"""What a network used of a clip: how much each joint counted for a class, frame by frame."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .. import alignment, augmentation, denoising, layouts, streams, training
+from ..clips import Clips
+from ..settings import PRESETS, Settings, check_choice
+
+PARTS = 6
+"""Parts of time in which ``occlusion`` hides a joint, one after the other."""
+
+
+def importance(
+    model: nn.Module, clips: Clips, settings: Settings, row: int, method: str = "occlusion", label: int | None = None
+) -> Float[np.ndarray, "T V"]:
+    """How much each joint of a clip, in each of its frames, counted for a class; negative: against it.
+
+    The network gets the test view that is not mirrored, and with ``temporal`` ``segments`` the middle of each segment. A frame that the
+    alignment leaves out has the value of the nearest one that the network gets. Frames that a crop cuts off have 0, and joints that the
+    network does not take.
+
+    Args:
+        model, settings: of ``training.load_model``.
+        clips: in any layout that has the network's joints.
+        method: one of ``METHODS``. The values of two methods have different units.
+        label: the class; None: the predicted one.
+
+    Raises:
+        ValueError: a method that the network does not have, or clips without the network's joints.
+    """
+    check_choice("method", method, METHODS)
+    if settings.persons > 1 and method != "occlusion":
+        raise ValueError(f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2")
+    layout, model = settings.skeleton, model.eval()
+    joints = layouts.selection(clips.layout, layout)
+    clip = denoising.denoised(clips.where([row]), settings.denoise)[0]
+    kept = alignment.resample(*_one(clip[:, joints], settings.device), settings.frames, settings.temporal)
+    side = settings.test_size
+    pixels = augmentation.to_pixels(kept, augmentation.crop_box(kept), (side, side))
+    if label is None:
+        with torch.no_grad():
+            label = int(_logits(model, settings, pixels).argmax())
+    values = METHODS[method](model, settings, pixels, label).cpu().numpy()
+    found = np.zeros(clip.shape[:2], np.float32)
+    frames = _nearest(len(clip), settings)
+    found[np.ix_(frames >= 0, joints)] = values[frames[frames >= 0]]
+    return found
+
+
+def of_run(run: Path, clips: Clips, method: str = "occlusion") -> Callable[[int], Float[np.ndarray, "T V"]]:
+    """The ``importance`` of a finished run for the clip in a row, for a viewer. The network is read at the first call."""
+    loaded: list[tuple[nn.Module, Settings]] = []
+
+    def of_clip(row: int) -> Float[np.ndarray, "T V"]:
+        if not loaded:
+            if not (run / "best.ckpt").exists():
+                raise ValueError(
+                    f"{run.name} has no network of its own (an ensemble, or its best.ckpt is gone); choose a single finished run"
+                )
+            loaded.append(training.load_model(run))
+        return importance(loaded[0][0], clips, loaded[0][1], row, method)
+
+    return of_clip
+
+
+def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
+    """By how much the logit of a class falls if a joint is missing in a part of the clip.
+
+    Limbs of a missing joint are not drawn. Each of ``PARTS`` parts of time gives all its frames one value.
+
+    Source: the occlusion of Zeiler and Fergus, ECCV 2014, with joints in the place of squares of pixels.
+    """
+    frames, joints = pixels.shape[1:3]
+    part = torch.arange(frames, device=pixels.device) * PARTS // frames  # of each frame
+    cases = torch.cartesian_prod(part.unique(), torch.arange(joints, device=pixels.device))
+    falls = []
+    with torch.no_grad():
+        whole = _logits(model, settings, pixels)[0, label]
+        for some in cases.split(PRESETS[settings.preset].test_batch_size):
+            gone = (part == some[:, :1])[..., None] & (torch.arange(joints, device=pixels.device) == some[:, 1, None])[:, None]
+            falls.append(whole - _logits(model, settings, pixels * ~gone[..., None])[:, label])
+    return torch.cat(falls).unflatten(0, (-1, joints))[part.unique(return_inverse=True)[1]]
+
+
+def gradient(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
+    """The input times the gradient of the logit of a class: the change of the logit, to first order, if the input of a joint were 0.
+
+    The value of a limb is shared by its two joints.
+
+    Source: gradient × input of Shrikumar et al., arXiv 1605.01713.
+    """
+    x = settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size).requires_grad_()
+    (slope,) = torch.autograd.grad(model(x)[0][0, label], x)
+    product = (x * slope).detach()[0]
+    if settings.of_model.input == "graph":
+        return product.sum((0, 3))
+    names = streams.channel_names(settings.stream, settings.skeleton)
+    shares = torch.tensor([[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names], device=x.device)
+    return product.sum((2, 3)).T @ shares
+
+
+def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
+    """For heatmaps: the map of the last stage that speaks for a class, at the place of each joint; 0 where the joint is missing.
+
+    A map has few pixels, so neighbouring joints have similar values.
+
+    Source: Selvaraju et al., ICCV 2017; behind a mean over the map, it is the weights of the classifier times the channels.
+
+    Raises:
+        ValueError: a network without maps in space.
+    """
+    if settings.of_model.input != "heatmaps":
+        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'")
+    side = settings.test_size
+    with torch.no_grad():
+        maps = model.get_submodule("backbone")(settings.of_model.tensor(settings.stream, pixels, settings.skeleton, side))
+        for_class = torch.einsum("c,ncthw->nthw", model.get_parameter("fc_cls.weight")[label], maps).relu()
+        size = (pixels.shape[1], side, side)
+        fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
+    x, y = pixels[0, ..., :2].round().long().clamp(0, side - 1).unbind(-1)
+    return fine[torch.arange(size[0], device=x.device)[:, None], y, x] * (pixels[0, ..., 2] > 0)
+
+
+def _one(clip: np.ndarray, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip as the batch that ``alignment.resample`` takes."""
+    return torch.tensor(clip, device=device), torch.tensor([0], device=device), torch.tensor([len(clip)], device=device)
+
+
+def _nearest(frames: int, settings: Settings) -> np.ndarray:
+    """The network's frame that is nearest to each frame of a clip, (frames,); −1 for those that a crop cuts off."""
+    clock = np.ones((frames, 1, 3), np.float32)  # a joint whose x is the number of its frame
+    clock[:, 0, 0] = np.arange(frames)
+    taken = alignment.resample(*_one(clock, "cpu"), settings.frames, settings.temporal)[0, :, 0].numpy()
+    places = np.where(taken[:, 2] > 0, taken[:, 0], np.inf)
+    nearest = np.abs(np.arange(frames)[:, None] - places).argmin(1)
+    within = places[np.isfinite(places)]
+    cut_off = settings.temporal == "crop_pad" and (np.arange(frames) < within.min()) | (np.arange(frames) > within.max())
+    return np.where(cut_off, -1, nearest)
+
+
+def _logits(model: nn.Module, settings: Settings, pixels: Float[Tensor, "N T V 3"]) -> Float[Tensor, "N K"]:
+    return model(settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size))[0].float()
+
+
+METHODS = {"occlusion": occlusion, "gradient": gradient, "grad_cam": grad_cam}

@@ -1,0 +1,135 @@
+"""What a network used of a clip."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from miga_lib import clips, layouts, training
+from miga_lib.analysis import saliency
+from miga_lib.settings import Settings
+from miga_lib.training.inputs import Inputs
+
+LAYOUT = layouts.get("coco17")
+WRIST = LAYOUT.joints.index("left_wrist")
+SETTINGS = Settings(layout="coco17", preset="smoke", device="cpu").resolve()
+
+
+def made(wrist, frames=20, seed=0):
+    """A clip in which all joints stay where they are, except for the left wrist, whose height in each frame is given."""
+    places = np.random.default_rng(seed).uniform(100, 200, (len(LAYOUT.joints), 2))
+    clip = np.concatenate([np.tile(places, (frames, 1, 1)), np.ones((frames, len(LAYOUT.joints), 1))], axis=2)
+    clip[:, WRIST, 1] = wrist
+    return clip.astype(np.float32)
+
+
+def together(parts, labels):
+    """Clips of two classes; every second one is of the validation split."""
+    lengths = [len(part) for part in parts]
+    table = pd.DataFrame({"id": [f"clip {i}" for i in range(len(parts))], "label": labels, "frames": lengths})
+    table["split"] = ["train", "val"] * (len(parts) // 2) + ["val"] * (len(parts) % 2)
+    table = table.assign(video=table["id"], subject="", width=300, height=300, missing=0.0, start=np.cumsum([0, *lengths[:-1]]))
+    return clips.Clips(table, np.concatenate(parts).astype(np.float32), LAYOUT, ("low", "high"), "")
+
+
+class OnlyTheWrist(nn.Module):
+    """A network of heatmaps whose logit of the second class is 3 · the mean of the wrist's map, and of the first one 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Conv3d(len(LAYOUT.joints), 1, 1, bias=False)
+        self.fc_cls = nn.Linear(1, 2, bias=False)
+        self.backbone.weight.data.zero_()[:, WRIST] = 1
+        self.fc_cls.weight.data[:] = torch.tensor([[0.0], [3.0]])
+
+    def forward(self, heatmaps):
+        return self.fc_cls(self.backbone(heatmaps).mean((2, 3, 4))), heatmaps.new_zeros(len(heatmaps), 0)
+
+
+@pytest.mark.parametrize("method", saliency.METHODS)
+def test_only_the_joint_that_the_network_uses_counts(method):
+    clip = made(np.linspace(110, 190, 20))
+    clip[5, WRIST, 2] = 0.0
+    data = together([clip], [1])
+    counts = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20), 0, method)
+    assert counts.shape == (20, len(LAYOUT.joints))
+    if method != "grad_cam":  # whose maps reach to neighbouring joints
+        assert (np.delete(counts, WRIST, axis=1) == 0).all()
+    assert counts.sum(0).argmax() == WRIST
+    assert (np.delete(counts[:, WRIST], 5) > 0).all()
+    if method != "occlusion":  # which gives a sixth of the clip one value
+        assert counts[5, WRIST] == 0
+    against = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20), 0, method, label=0)
+    assert (against == 0).all()
+
+
+def test_occlusion_and_gradient_of_a_linear_network_are_what_the_joint_adds():
+    """The logit is linear in the maps, so the parts of each method add up to it."""
+    data, settings = together([made(150)], [1]), replace(SETTINGS, frames=20)
+    (maps,) = next(Inputs(data, settings).views(torch.tensor([0])))
+    logit = OnlyTheWrist()(maps)[0][0, 1].item()
+    occluded, sloped = (saliency.importance(OnlyTheWrist(), data, settings, 0, method) for method in ("occlusion", "gradient"))
+    assert sloped.sum() == pytest.approx(logit, rel=1e-4)
+    lengths = np.bincount(np.arange(20) * saliency.PARTS // 20)
+    assert (occluded[:, WRIST] / np.repeat(lengths, lengths)).sum() == pytest.approx(logit, rel=1e-4)
+
+
+def test_a_limb_shares_its_value_between_its_joints():
+    clip = made(150)
+
+    class OneLimb(OnlyTheWrist):
+        def __init__(self):
+            super().__init__()
+            self.backbone = nn.Conv3d(len(LAYOUT.limbs), 1, 1, bias=False)
+            self.backbone.weight.data.zero_()[:, 3] = 1
+
+    counts = saliency.importance(OneLimb(), together([clip], [1]), replace(SETTINGS, stream="limb"), 0, "gradient").sum(0)
+    a, b = LAYOUT.limbs[3]
+    assert counts[a] == counts[b] > 0
+    assert np.count_nonzero(counts) == 2
+
+
+def test_frames_that_a_crop_cuts_off_count_nothing():
+    data = together([made(150, frames=40)], [1])
+    counts = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20, temporal="crop_pad"), 0)[:, WRIST]
+    assert np.flatnonzero(counts).tolist() == list(range(10, 30))  # of 40
+
+
+def test_joints_are_those_of_the_clips():
+    """The network has 17 joints, the clips have OpenPose's 25 of the body."""
+    body = layouts.get("body25")
+    clip = np.random.default_rng(0).uniform(1, 200, (9, 25, 3)).astype(np.float32)
+    data = replace(together([made(150, frames=9)], [1]), keypoints=clip, layout=body)
+    counts = saliency.importance(OnlyTheWrist(), data, SETTINGS, 0)
+    assert np.flatnonzero(counts.any(0)).tolist() == [body.joints.index("left_wrist")]
+
+
+def test_a_trained_network_used_the_joint_that_decides_the_class(tmp_path):
+    parts = [made(110 + 80 * (k // 2 % 2) + np.random.default_rng(k).uniform(-5, 5, 20)) for k in range(16)]
+    data = together(parts, [k // 2 % 2 for k in range(16)])
+    settings = Settings("stgcn", layout="coco17", preset="smoke", epochs=45, batch_size=4, semantic_weight=0.0, device="cpu")
+    result = training.fit(data, settings, tmp_path / "run", progress=lambda *_: None)
+    assert result["scores"]["val"]["top1"] == 1
+    counts = saliency.of_run(tmp_path / "run", data)
+    assert np.mean([counts(row) for row in range(4)], axis=(0, 1)).argmax() == WRIST
+
+
+def test_an_ensemble_has_no_network(tmp_path):
+    with pytest.raises(ValueError, match="has no network of its own"):
+        saliency.of_run(tmp_path, together([made(150)], [1]))(0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "message"),
+    [
+        ({}, "lime", "method must be one of occlusion, gradient, grad_cam, got 'lime'"),
+        ({"model": "stgcn"}, "grad_cam", "model 'stgcn' has no maps in space; use method 'gradient' or 'occlusion'"),
+        ({"layout": "openpose137"}, "gradient", "joints"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(changes, method, message):
+    with pytest.raises(ValueError, match=message):
+        saliency.importance(OnlyTheWrist(), together([made(150)], [1]), replace(SETTINGS, **changes), 0, method, label=0)
