@@ -1,4 +1,4 @@
-"""Clips of any length → T frames.
+"""Clips of any length → T frames: the paper's alignment (``align``), and those of ST-GCN and PySkl.
 
 A plan gives, for each output frame, two source frames and their weights; then all frames are read and blended at once. The clips of
 a batch are stored one after the other in one array of frames (F, V, 3): clip n is the ``frames[n]`` frames from ``starts[n]`` on.

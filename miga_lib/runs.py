@@ -1,4 +1,7 @@
-"""Run folders: the files that a training run writes. A file gets its final name only when it is complete."""
+"""Run folders: their names (``name``), and the files that a training run writes.
+
+A file gets its final name only when it is complete.
+"""
 
 import argparse
 import hashlib

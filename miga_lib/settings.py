@@ -22,7 +22,7 @@ MOST = 2**63
 class Preset:
     """The size of the input, and the schedule. The size of a network in each preset is in its row of ``models.MODELS``.
 
-    Where a setting is 0, the preset's field with the same name is used.
+    Where a setting of ``IN_PRESET`` is 0, the field with its name is used.
     """
 
     epochs: int
@@ -53,10 +53,12 @@ PRESETS = {
 class Settings:
     """Everything besides the clips that determines the result of a run.
 
-    0 (for numbers where 0 has no meaning) and ``auto`` mean: use the preset's value, or choose by machine. ``resolve`` fills them in.
+    In the numbers of ``IN_PRESET`` and ``OF_MODEL`` 0 means the preset's value; in the others 0 is a value, which for most means off.
+    ``auto`` is chosen by machine, preset or model. ``resolve`` fills both in.
 
     Raises:
-        ValueError: a setting has a value that it cannot have; the message names the setting, the possible values and the value found.
+        ValueError: a setting has a value that it cannot have, or one of another type; the message names the setting, what is possible
+            and the value found.
     """
 
     model: str = "posec3d"
@@ -100,8 +102,8 @@ class Settings:
     kept_learning_rate: float = 0.0
     """Initial learning rate of the weights that ``start_from`` gave; 0: that of the others."""
     trained: str = "all"
-    """``head``: the weights of ``start_from`` are kept, only a new classifier is trained (cRT of Kang et al., ICLR 2020, with
-    ``sampling`` by class)."""
+    """``head``: only the weights that ``start_from`` did not give are trained, at least the classifier (cRT of Kang et al., ICLR 2020,
+    with ``sampling`` by class). Batch norm keeps its statistics, and there is no dropout."""
     min_steps: int = 0
     """The least number of optimiser steps: on a small data set there are more epochs. With 0, and where ``epochs`` is not set, the
     preset's."""
@@ -126,6 +128,8 @@ class Settings:
     (``classes``), or likely as the square root of its number of clips (``square_root``)."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            check_type(field.name, getattr(self, field.name), field.type)
         of_model = f" for model {self.model!r}"
         check_choice("model", self.model, MODELS)
         check_choice("stream", self.stream, MODELS[self.model].streams, of_model)
@@ -183,7 +187,8 @@ class Settings:
 
     @classmethod
     def of_run(cls, stored: Mapping[str, Any], device: str = "cpu") -> "Settings":
-        """The resolved settings that a run stored, on another device. Settings unknown to the version that ran it have its values.
+        """The resolved settings that a run stored, on another device. A setting that is newer than the run has the value that does what was
+        done before there was this setting.
 
         Raises:
             ValueError: a setting that this version does not know, or what ``Settings`` refuses.
@@ -193,7 +198,8 @@ class Settings:
             if name not in known:
                 raise ValueError(f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it")
             check_type(f"the run's {name}", value, known[name])
-        return cls(**{"keep": "best", **stored, "device": device, "precision": "auto"}).resolve()
+        before = {"keep": "best"}
+        return cls(**{**before, **stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
         """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
@@ -264,7 +270,8 @@ CHOICES = {
 OPTIONS = (
     "denoise", "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
 )  # fmt: skip
-"""Settings that are switched off by default; a run's name shows those that are not."""
+"""Settings that are switched off by default; a run's name shows those that are not. A new one must stand here, or two runs that differ in
+it alone get the same name."""
 IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay", "min_steps")
 """Settings whose preset value is the same for all models."""
 OF_MODEL = ("learning_rate", "width", "keep")

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^`([\w./]+)`:\n\n```(python|diff)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SMOKE = ["--preset=smoke", "--device=cpu", "--precision=fp32"]
-ADDED = ["--model=frames", "--layout=upper8", "--confidence-weight=0.5", *SMOKE]
+ADDED = ["--model=frames", "--layout=upper8", "--confidence-weight=0.5", "--augment=reverse", *SMOKE]
 
 
 def apply(page, root):
@@ -126,7 +126,7 @@ def test_the_loss_term_is_part_of_the_loss_and_reported(told, place):
         0.5 * table["confidence"].to_numpy(), abs=1e-4
     )
     assert re.search(r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"])
-    assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-0"
+    assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
 
 
 def test_a_run_from_before_the_term_resumes(told, place):
@@ -138,7 +138,7 @@ def test_a_run_from_before_the_term_resumes(told, place):
 
 def test_every_example_is_applied():
     sections = re.findall(r"^### (.*)$", PAGE, re.MULTILINE)
-    assert sections == ["A model", "A stream", "A reader", "A data set", "A layout", "A loss term"]
+    assert sections == ["A model", "A stream", "A reader", "A data set", "A layout", "A loss term", "An augmentation or a filter"]
     for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
         assert BLOCK.search(section), section.partition("\n")[0]
     assert len(BLOCK.findall(PAGE)) == PAGE.count("```") / 2
@@ -168,7 +168,9 @@ def tell(root):
     from miga_lib.training.__main__ import main
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
-    settings = Settings("frames", "joint", "upper8", preset="smoke", device="cpu", precision="fp32", confidence_weight=0.5)
+    settings = Settings(
+        "frames", "joint", "upper8", preset="smoke", device="cpu", precision="fp32", confidence_weight=0.5, augment="reverse"
+    )
     smoke = clips.load("synthetic-smoke", "upper8")
     try:
         training.fit(smoke, settings, runs.folder("stop"), progress=stop)

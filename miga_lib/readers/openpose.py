@@ -1,4 +1,4 @@
-"""The output of OpenPose: a folder for each video, a json file for each frame, any number of people in it.
+"""The output of OpenPose: a folder for each video, a json file for each frame, any number of people in it; ``follow`` chooses one.
 
 The number of a frame is at the end of its name, ``…_000000000012_keypoints.json``. ``segments.csv`` beside the folders lists the
 clips: columns video, start_frame, end_frame (inclusive, by those numbers), and optionally class (a name, or a number as in the

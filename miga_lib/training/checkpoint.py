@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: its network, its optimiser and its position, from which it resumes."""
+"""Checkpoints of a training run: its network, its optimiser and its position, from which it resumes. ``loop`` decides whether it does."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""The processes that train together: a single one, or those that ``torchrun`` started.
+"""The processes that train together: a single one, or those that ``torchrun`` started, with PyTorch's DistributedDataParallel.
 
 The result does not depend on their number: ``batch_size`` counts the clips of all processes, gradients are those of the mean over the
 whole batch, and batch norm uses the whole batch on any device. So learning rate and schedule do not depend on it either.

@@ -145,14 +145,14 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
     lock = runs.lock(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
-        if finished := world.from_first(_prepare, run, settings, clips, resume):
+        if finished := world.from_first(_resume_or_clear, run, settings, clips, resume):
             return finished
         filtered = denoising.denoised(clips, settings.denoise)  # once, and not for each epoch
         task, state = start(filtered, settings, run, world, progress, interrupted)
         while state.epoch < task.epochs and not (settings.patience and state.epochs_without_gain >= settings.patience):
             _train_epoch(task, state)
             _validate(task, state, filtered.split("val"))
-        return _finish(task, state, clips)
+        return _finish(task, state, filtered, runs.fingerprint(clips))
 
 
 def _train_epoch(task: Task, state: State) -> None:
@@ -195,7 +195,7 @@ def _train_epoch(task: Task, state: State) -> None:
 
 
 def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: Callable[..., tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with another one of them."""
+    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it."""
     settings, inputs, classes = task.settings, task.inputs.training(rows, epoch), task.inputs.labels[rows]
     share = torch.distributions.Beta(settings.mixing, settings.mixing).sample().item() if settings.mixing else 1.0
     with autocast(settings):
@@ -224,7 +224,7 @@ def start(
         )
     inputs = Inputs(_learnable(clips), settings)
     if not (clips.split("val").table["label"] >= 0).any():
-        raise ValueError("the class of every validation clip is unknown, so no epoch can be chosen; give data with labels in split val")
+        raise ValueError("the class of every validation clip is unknown, so no epoch can be scored; give data with labels in split val")
     if twice := sorted({name for name in clips.classes if clips.classes.count(name) > 1}):
         raise ValueError(f"class names must differ, {twice[0]!r} is there more than once; correct the names of the classes in the data")
     steps = batches(inputs.labels, settings, 0)
@@ -264,7 +264,7 @@ def start(
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
-    """SGD; with ``kept_learning_rate``, the weights that ``start_from`` gave have that share of the learning rate of the others."""
+    """SGD; with ``kept_learning_rate``, the weights that ``start_from`` gave begin with that rate, the others with ``learning_rate``."""
     groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "share": 1.0}]
     if settings.kept_learning_rate:
         new, kept = ([of for name, of in model.named_parameters() if (name in anew) == wanted] for wanted in (True, False))
@@ -297,18 +297,21 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     scores = metrics.scores(predict(state.evaluated, clips, task.settings, task.world))
     row = {"epoch": state.epoch + 1, **{name: total / len(task.inputs) for name, total in state.sums.items()}}
     row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
-    row |= {"learning_rate": state.optimizer.param_groups[0]["lr"], "seconds": round(state.seconds, 2)}
+    row |= {
+        "learning_rate": max(group["lr"] / group.get("share", 1.0) for group in state.optimizer.param_groups),
+        "seconds": round(state.seconds, 2),
+    }
     position = _position(task, state, state.step)
     improved = state.end_epoch(row)
     if task.world.rank == 0:
-        if improved or task.settings.keep == "last":
+        if improved or task.settings.keep == "last":  # best.ckpt is the epoch that is kept
             replace(state, model=state.evaluated, average=None).save(task.run / "best.ckpt")
         runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
         state.save(task.run / "last.ckpt")
     task.progress(position | row)
 
 
-def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
+def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dict[str, Any]:
     """Predictions of the network that was kept, their scores, and last ``result.json``."""
     if task.world.rank == 0:
         runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
@@ -317,7 +320,7 @@ def _finish(task: Task, state: State, clips: Clips) -> dict[str, Any]:
     splits = [split for split in ("val", "test") if (clips.table["split"] == split).any()]
     result = {
         "settings": asdict(task.settings),
-        "data": runs.fingerprint(clips),
+        "data": data,
         "best_epoch": best["position"]["epoch"],
         "scores": {split: _evaluate(task, state, clips.split(split), task.run / f"{split}.npz") for split in splits},
         "embedding_size": task.class_embeddings.shape[1],
@@ -343,11 +346,15 @@ def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, f
 
 def _finished(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
     """The result of a finished run, or None. It needs no lock, so the folder need not be writable."""
-    return _prepare(run, settings, clips, resume) if resume and os.path.exists(run / runs.RESULT) else None
+    return _resume_or_clear(run, settings, clips, resume) if resume and os.path.exists(run / runs.RESULT) else None
 
 
-def _prepare(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
-    """The result of a finished run, or None. A folder of another run is refused; a new run removes old files and writes its settings."""
+def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
+    """Decide what a folder is for this run: its result where it is finished, else None, which means train.
+
+    With ``resume``, the files of an unfinished run stay, so that training continues from its last checkpoint. Without it, and in a new
+    folder, old files are removed and the settings are written. Raises ValueError for a folder of another run.
+    """
     about = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
     path = run / runs.SETTINGS
     runs.require_own_folder(run, runs.FILES)

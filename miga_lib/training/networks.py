@@ -1,4 +1,4 @@
-"""Networks: built from settings, loaded from a finished run, and used for predictions."""
+"""Networks: built from settings, loaded from a finished run, and used for predictions. A new model needs no change here."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext

@@ -1,13 +1,19 @@
-"""Make the pictures of the viewer in `docs/images`: `python tests/browser/make_screenshots.py`. Needs Chromium and playwright.
+"""Make the pictures and the film of the viewer in `docs/images`: `python tests/browser/make_screenshots.py`.
 
-The clips are synthetic. The predictions are those of a linear model of the joints' positions, fitted on the training split.
+Needs Chromium, playwright, and for the film the ensemble that `make demo` leaves. The clips are synthetic. The predictions in the pictures
+are those of a linear model of the joints' positions, fitted on the training split.
 """
 
+import io
 import json
 import tempfile
 from pathlib import Path
 
 import lab
+from PIL import Image
+
+from miga_lib import clips, ensemble, plots, runs, viewer
+from miga_lib.analysis import failures
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 LOAD = """from miga_lib import clips, viewer
@@ -43,6 +49,81 @@ def picture(name: str, theme: str, place: int, beside: str, frame: int, looks: d
         shown.screenshot(path=IMAGES / name)
 
 
+CURSOR = """const dot = Object.assign(document.createElement('div'), {id: 'cursor'});
+dot.style = 'position: fixed; width: 22px; height: 22px; margin: -11px; border-radius: 50%; background: #d55e00a0; z-index: 9;'
+  + ' pointer-events: none; left: -1em';
+document.body.append(dot);"""
+FILMED = "0065_31"
+"""A clip of “cover face”."""
+FILM_RATE = 8
+"""Frames per second."""
+
+
+def film(name: str) -> None:
+    """Play a clip, zoom to the face, click a cell of the confusion matrix, and play a clip that it lists."""
+    data_set = clips.load("synthetic")
+    members = ensemble.gather(runs.newest_streams(clips=data_set), [], "test", data_set)
+    fused = ensemble.fuse([*members.values()])
+    cell = failures.confused(fused).iloc[0]
+    of_cell = (fused.labels == fused.classes.tolist().index(cell["class"])) & (
+        fused.predicted == fused.classes.tolist().index(cell["predicted"])
+    )
+    tested = data_set.where(data_set.table["id"].isin(fused.ids))
+    listed = tested.where(tested.table["id"].isin(fused.ids[of_cell]))
+    liveliest = max(range(len(listed)), key=lambda row: viewer.motion(listed[row]))
+    plots.style()
+    matrix = plots.linked(plots.confusion(fused).figure, "confusion matrix").data
+    row = tested.table["id"].tolist().index(FILMED)
+    shown = viewer.SkeletonViewer(tested, {"joint + limb": fused}, clip=row, kept=[*range(row - 20, row + 20), *listed.table["id"]])
+    with tempfile.TemporaryDirectory() as folder, lab.browser(width=900, height=760) as browser:
+        path = Path(folder) / "page.html"
+        path.write_text(f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown._page("")}', encoding="utf-8")
+        page, frames = browser.new_page(), []
+        page.goto(path.as_uri())
+        page.evaluate(CURSOR)
+
+        def take(count: int = 1) -> None:
+            for _ in range(count):
+                picture = page.screenshot()
+                frames.append(Image.open(io.BytesIO(picture)).convert("RGB").resize((720, 608), Image.Resampling.LANCZOS))
+
+        def play(count: int, step: int = 2) -> None:
+            slider = page.get_by_label("Frame", exact=True)
+            for _ in range(count):
+                slider.evaluate("(s, step) => { s.value = (+s.value + step) % (+s.max + 1); s.dispatchEvent(new Event('input')); }", step)
+                page.wait_for_timeout(60)
+                take()
+
+        def point(x: float, y: float) -> None:
+            page.evaluate("([x, y]) => Object.assign(document.getElementById('cursor').style, {left: `${x}px`, top: `${y}px`})", [x, y])
+
+        stage = page.locator(".miga-viewer")
+        stage.focus()
+        stage.evaluate("(node) => node.scrollIntoView({block: 'start'})")
+        play(12)
+        page.keyboard.press("2")  # the face
+        play(10)
+        page.keyboard.press("1")
+        page.evaluate("scrollTo(0, 0)")
+        take(3)
+        title = f"{cell['class']} predicted as {cell['predicted']}"
+        target = page.locator(f'svg a[aria-label^="{title}"]').first
+        box = target.bounding_box()
+        point(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        take(6)
+        target.dispatch_event("click")
+        stage.evaluate("(node) => node.scrollIntoView({block: 'start'})")
+        page.wait_for_timeout(300)
+        take(2)
+        point(-50, 0)
+        for _ in range(liveliest):
+            page.keyboard.press("j")
+        page.wait_for_timeout(300)
+        play(16)
+        frames[0].save(IMAGES / name, save_all=True, append_images=frames[1:], duration=1000 // FILM_RATE, loop=0, quality=60, method=6)
+
+
 if __name__ == "__main__":
+    film("viewer.webp")
     picture("viewer.png", "JupyterLab Light", 11, "align", 18, {"Split": "val", "Heatmap": "limbs"})
     picture("viewer-dark.png", "JupyterLab Dark", 8, "nearest", 8, {"Split": "val", "Layout": "imigue41 (41)", "Score": "colour"})
