@@ -167,14 +167,18 @@ class Recordings(Clips):
         missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
         return replace(clips, table=table.assign(missing=missing)[list(COLUMNS)])
 
+    @property
+    def ids(self) -> pd.Series:
+        """The id of the clip of each segment: the video, and the number of the segment in it."""
+        return self.segments["video"] + "_" + self.segments.groupby("video", sort=False).cumcount().astype(str)
+
     def _cut(self) -> pd.DataFrame:
         """The table of ``cut``, in which the share of missing joints is that of the whole video."""
         if self.segments.empty:
             return self.table
-        number = self.segments.groupby("video", sort=False).cumcount().astype(str)
         table = self.segments[["video"]].merge(self.table, on="video").set_axis(self.segments.index)
         frames, start = self.segments["last"] - self.segments["first"] + 1, table["start"] + self.segments["first"]
-        table = table.assign(id=table["video"] + "_" + number, label=self.segments["label"], frames=frames, start=start)
+        table = table.assign(id=self.ids, label=self.segments["label"], frames=frames, start=start)
         return table.reset_index(drop=True)
 
 

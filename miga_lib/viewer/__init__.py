@@ -16,6 +16,7 @@ from typing import Any
 import anywidget
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import torch
 import traitlets
 from jaxtyping import Bool, Float, Int
@@ -23,12 +24,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import alignment, augmentation, layouts, plots
-from ..clips import Clips, outputs_folder
+from ..clips import Clips, Recordings, outputs_folder
 from ..layouts import Layout
 from ..predictions import Predictions
 from ..runs import safe_name
 from ..settings import PRESETS, check_choice
 from . import notes
+from .video import Video
 
 BESIDE = {
     "nothing": "nothing",
@@ -77,6 +79,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         outputs: notes are kept in its ``notes.csv`` and animations in its ``figures``; empty: the repository's ``outputs/``.
         saliency: gives, for a row, how much each joint counted in each frame, (T, V); such as ``analysis.saliency.of_run``. It is called
             when a user asks for it.
+        recordings: the videos that the clips were cut from. They tell the gestures before and after a clip, and where it is in its video.
+        video: the pictures behind the skeleton. Without ``recordings``, each clip is a whole video.
 
     Raises:
         ValueError: an unknown id, row or ``beside``, a layout with joints that the clips lack, or a length below 1.
@@ -89,6 +93,7 @@ class SkeletonViewer(anywidget.AnyWidget):
     _clip = traitlets.Dict().tag(sync=True)
     _notes = traitlets.Dict().tag(sync=True)
     _used = traitlets.Dict().tag(sync=True)
+    _video = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -102,13 +107,15 @@ class SkeletonViewer(anywidget.AnyWidget):
         kept: Sequence[int | str] = (),
         outputs: str | Path = "",
         saliency: Callable[[int], np.ndarray] | None = None,
+        recordings: Recordings | None = None,
+        video: Video | None = None,
     ) -> None:
         check_choice("beside", beside, BESIDE)
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
         self._clips, self._length, self._rate, self._outputs = clips, length, float(rate), outputs_folder(outputs)
         self._poses: tuple[Tensor, Tensor] | None = None
-        self._saliency = saliency
+        self._saliency, self._recordings, self._videos = saliency, recordings, video
         runs = predictions if isinstance(predictions, Mapping) else {"": predictions}
         self._notices: list[str] = []
         given = {name: self._rows_by_id(name, [one] if isinstance(one, Predictions) else list(one)) for name, one in runs.items()}
@@ -167,6 +174,8 @@ class SkeletonViewer(anywidget.AnyWidget):
                 self._notes = notes.read(self._outputs)
             elif "used" in asked:
                 return self.send({"text": self._compute_used(self._row(asked["used"]))})
+            elif "video" in asked:
+                return self.send({"text": self._send_video(self._row(asked["video"]))})
             else:
                 path = self._film(self._row(asked["film"]), self._layouts[asked["layout"]])
             self.send({"text": f"Saved: {path}"})
@@ -180,6 +189,40 @@ class SkeletonViewer(anywidget.AnyWidget):
         of_joints = values.clip(min=0).sum(0)
         most = [self._clips.layout.joints[v].replace("_", " ") for v in (-of_joints).argsort()[:3] if of_joints[v] > 0]
         return f"Used most: {', '.join(most) or 'no joint'}."
+
+    def _send_video(self, row: int) -> str:
+        """Send the pictures behind a clip; gives a sentence about them."""
+        if not self._videos:
+            return "No video was given: pass `video=` to the viewer."
+        clip = self._clips.table.iloc[row]
+        first = 0 if self._recordings is None else int(self._place(clip["id"])["first"])
+        pictures, size = self._videos.pictures(clip["video"], first, int(clip["frames"]))
+        self._video = {"row": row, "pictures": pictures, "size": size}
+        return f"{len(pictures)} of {clip['frames']} frames of the video are shown."
+
+    def _place(self, id: str) -> pd.Series:
+        """The segment of a clip in its recording. Raises ValueError where the recordings do not have it."""
+        assert self._recordings is not None
+        if not (found := self._recordings.ids == id).any():
+            raise ValueError(f"the recordings have no clip {id!r:.60}; give the recordings that the clips were cut from")
+        return self._recordings.segments[found].iloc[0]
+
+    def _around(self, id: str) -> str:
+        """Where a clip is in its recording, and the gestures before and after it, in a sentence."""
+        own, known = self._place(id), self._recordings
+        assert known is not None
+        rate = known.table.loc[known.table["video"] == own["video"], "fps"].iloc[0]
+        beside = known.segments[known.segments["video"] == own["video"]]
+        parts = [f"{own['video']}: {own['first'] / rate:.1f} to {(own['last'] + 1) / rate:.1f} s"]
+        for side, some in (("before", beside[beside["last"] < own["first"]]), ("after", beside[beside["first"] > own["last"]])):
+            if len(some):
+                near = some.loc[some["last"].idxmax() if side == "before" else some["first"].idxmin()]
+                apart = own["first"] - near["last"] - 1 if side == "before" else near["first"] - own["last"] - 1
+                name = self._clips.classes[near["label"]] if near["label"] >= 0 else "class unknown"
+                parts.append(f"{apart / rate:.1f} s {side}: {name}")
+        if others := (~((beside["last"] < own["first"]) | (beside["first"] > own["last"]))).sum() - 1:
+            parts.append(f"{others} overlapping")
+        return "; ".join(parts)
 
     def _film(self, row: int, layout: Layout) -> Path:
         """Write the clip, and what is beside it, as an animation."""
@@ -210,6 +253,7 @@ class SkeletonViewer(anywidget.AnyWidget):
             "comparisons": [[key, text.format(self._length)] for key, text in BESIDE.items()],
             "rate": self._rate,
             "explains": self._saliency is not None,
+            "videos": self._videos is not None,
             "colours": COLOURS,
             "heatmap": HEATMAP,
             "scale": [mpl.colors.to_hex(colour) for colour in mpl.colormaps["cividis"](np.linspace(0, 1, 16))],
@@ -230,6 +274,11 @@ class SkeletonViewer(anywidget.AnyWidget):
         if not (keypoints[..., 2] > 0).any():
             sent["messages"].append(f"Clip {clip['id']} has no person: no joint was found in any of its {len(keypoints)} frames.")
         sent["main"] = _figure(f"{clip['id']}: {self._name(row)}", keypoints)
+        if self._recordings is not None:
+            try:
+                sent["around"] = self._around(clip["id"])
+            except ValueError as error:
+                sent["messages"].append(str(error))
         if beside == "nearest":
             if (other := self.nearest(row)) is None:
                 sent["messages"].append("No clip of another class has enough joints in common with this one to be compared.")

@@ -157,6 +157,7 @@ function projection(figure, frame, { view, zoom }, width, height) {
 }
 
 function paint(brush, projected, looks, colours) {
+  if (looks.video && projected.figure.video) drawVideo(brush, projected);
   if (looks.used && projected.figure.used) drawUsed(brush, projected, colours);
   if (looks.heat !== "off") drawHeat(brush, projected, looks.heat, colours);
   if (looks.trails) drawTrails(brush, projected, colours);
@@ -179,6 +180,13 @@ function drawHeat(brush, { figure, frame, scale, left, top }, kind, colours) {
   // The centre of a pixel is at a whole number, so the map begins half a pixel before the left and upper edge of the box.
   const shift = box.side / size / 2;
   brush.drawImage(figure.sheet, (box.x - shift) * scale + left, (box.y - shift) * scale + top, box.side * scale, box.side * scale);
+}
+
+function drawVideo(brush, { frame, scale, left, top, figure: { video } }) {
+  const picture = video.pictures[frame];
+  if (!picture?.complete || !picture.naturalWidth) return;
+  brush.imageSmoothingEnabled = true;
+  brush.drawImage(picture, left, top, video.size[0] * scale, video.size[1] * scale);
 }
 
 // A disc at each joint that counted for the class; its area is the share of the largest value of the clip.
@@ -278,7 +286,8 @@ class SvgBrush {
     if (this.path) this.parent.append(makeSvg("path", { d: this.path, ...line }));
   }
   drawImage(sheet, x, y, width, height) {
-    this.parent.append(makeSvg("image", { href: sheet.toDataURL(), x, y, width, height, style: "image-rendering: pixelated" }));
+    const style = this.imageSmoothingEnabled ? "" : "image-rendering: pixelated";
+    this.parent.append(makeSvg("image", { href: sheet.src ?? sheet.toDataURL(), x, y, width, height, style, preserveAspectRatio: "none" }));
   }
 }
 

@@ -34,9 +34,10 @@ export function playAlone(id) {
 
 function render({ model, el }) {
   const list = model.get("_list");
-  const state = { layout: list.layouts[list.shown], view: WHOLE, zoom: NO_ZOOM, scores: "size", heat: "off", trails: false, used: false, speed: 1 };
+  const state = { layout: list.layouts[list.shown], view: WHOLE, zoom: NO_ZOOM, scores: "size", heat: "off", trails: false, used: false, video: false, speed: 1 };
   Object.assign(state, { playing: false, at: 0, loop: null });
   const stages = [makeStage(), makeStage()];
+  const around = make("p", { class: "miga-around" });
   const strip = make("canvas", { class: "miga-strip", role: "img", title: "Motion, missing joints, kept frames. Drag to set a loop." });
   const message = make("div", { class: "miga-message", role: "status" });
   const bars = make("div", { class: "miga-bars" });
@@ -45,13 +46,13 @@ function render({ model, el }) {
   const controls = makeControls();
   const help = make("div", { class: "miga-help", hidden: "" }, ...actions.map(([keys, text]) => make("p", {}, make("kbd", {}, nameKeys(keys)), text)));
   const canvases = make("div", { class: "miga-stages" }, ...stages.map((stage) => stage.panel));
-  const player = make("div", { class: "miga-player" }, canvases, strip, controls.transport);
+  const player = make("div", { class: "miga-player" }, canvases, strip, around, controls.transport);
   const parts = [clips.filters, message, help, clips.panel, player, controls.options, makeLegend(list), bars];
   const label = "Skeleton viewer. Space plays, arrow keys step, a question mark lists all keys.";
   const root = make("div", { class: "miga-viewer", role: "group", tabindex: 0, "aria-label": label }, ...parts);
   root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the keys
   root.draws = { count: 0, milliseconds: 0 }; // read by the benchmark
-  let clip, frames, scheduled, before, timeout, colours, notebook;
+  let clip, film, frames, scheduled, before, timeout, colours, notebook;
 
   // ---- What comes from the kernel and goes to it
 
@@ -63,10 +64,12 @@ function render({ model, el }) {
     if (!stays) Object.assign(state, { at: 0, loop: null });
     say([]);
     clips.choose(clip.row);
+    write(around, clip.around ?? "");
     showBars(bars, clip.bars, list);
     controls.take(clip);
     prepare();
     if (state.used && list.explains && !model.kept && stages[0].figure && !stages[0].figure.used) askUsed();
+    if (state.video && list.videos && !model.kept && stages[0].figure && !stages[0].figure.video) askVideo();
   }
   function say(lines) {
     message.replaceChildren(...[...clip.messages, ...lines].map((line) => make("p", {}, line)));
@@ -102,6 +105,21 @@ function render({ model, el }) {
     if (list.explains) ask({ used: clip.row });
     else say(["No network was given that tells what it used: pass `saliency=` to the viewer."]);
   }
+  function watch() {
+    change({ video: !state.video });
+    controls.video?.setAttribute("aria-pressed", state.video);
+    if (state.video && !stages[0].figure?.video) askVideo();
+  }
+  function askVideo() {
+    if (list.videos) ask({ video: clip.row });
+    else say(["No video was given: pass `video=` to the viewer."]);
+  }
+  // Pictures that are read one by one; each is drawn once it is there.
+  function takeVideo() {
+    const { row, pictures, size } = model.get("_video");
+    film = { row, size, pictures: pictures.map((bytes) => makePicture(bytes, redraw)) };
+    prepare();
+  }
   function answer({ text }) {
     clearTimeout(timeout);
     say([text]);
@@ -118,6 +136,7 @@ function render({ model, el }) {
     });
     const [main, beside] = stages.map((stage) => stage.figure);
     const used = model.get("_used");
+    if (main && film?.row === clip.row) main.video = film;
     if (main && used?.row === clip.row) showUsed(main, numbers(used.values, Float32Array));
     if (beside?.source) beside.shown = shownAt(beside.source, main.T);
     if (state.view !== WHOLE && !state.layout.views.some(([name]) => name === state.view)) state.view = WHOLE;
@@ -236,6 +255,8 @@ function render({ model, el }) {
       [["h"], "next heatmap", cycle("heat")],
       [["t"], "trails", () => controls.trails.click()],
       [["x"], "what the network used", explain],
+      [["v"], "video behind the skeleton", watch],
+      [["d"], "go to the filters", () => clips.filters.querySelector("select").focus()],
       [["e"], "write a note on the clip", () => controls.note.focus()],
       [["p"], "save the frame as PNG", () => save("png")],
       [["g"], "save the frame as SVG", () => save("svg")],
@@ -259,7 +280,8 @@ function render({ model, el }) {
     });
     trails.setAttribute("aria-pressed", false);
     const used = list.explains && makeButton("what the network used (x)", "Used", explain);
-    if (used) used.setAttribute("aria-pressed", false);
+    const video = list.videos && makeButton("video behind the skeleton (v)", "Video", watch);
+    for (const toggle of [used, video]) if (toggle) toggle.setAttribute("aria-pressed", false);
     const film = makeButton("save the clip as GIF (a)", "GIF", () => ask({ film: clip.row, layout: state.layout.name }));
     slider.addEventListener("input", () => go(Number(slider.value)));
     note.addEventListener("keydown", (event) => event.key === "Enter" && root.focus({ preventScroll: true })); // which is a change
@@ -277,8 +299,8 @@ function render({ model, el }) {
     const files = [button("p", "PNG"), button("g", "SVG"), film];
     return {
       transport: make("div", { class: "miga-transport" }, back, play, on, slider, place, speed),
-      options: make("div", { class: "miga-options" }, ...Object.values(looks), trails, ...(used ? [used] : []), make("label", {}, "Note", note), ...files, button("f", "Full screen"), button("?", "?")),
-      trails, used, note, film,
+      options: make("div", { class: "miga-options" }, ...Object.values(looks), trails, ...[used, video].filter(Boolean), make("label", {}, "Note", note), ...files, button("f", "Full screen"), button("?", "?")),
+      trails, used, video, note, film,
       take(sent) {
         setSelect(selects.beside, sent.requested);
         note.value = model.get("_notes")[clips.idOf(sent.row)] ?? "";
@@ -338,7 +360,7 @@ function render({ model, el }) {
   const themes = new MutationObserver(refit);
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
   const noted = () => (clips.refresh(), controls.take(clip));
-  const events = { "change:_clip": receive, "change:_notes": noted, "change:_used": prepare, "msg:custom": answer };
+  const events = { "change:_clip": receive, "change:_notes": noted, "change:_used": prepare, "change:_video": takeVideo, "msg:custom": answer };
   for (const [event, act] of Object.entries(events)) model.on(event, act);
   el.classList.add("miga-place-of-viewer");
   el.replaceChildren(root);
@@ -585,6 +607,16 @@ function findColours(root, list) {
   root.style.colorScheme = dark ? "dark" : "light";
   for (const name of [...SIDES, "missing", "used"]) root.style.setProperty(`--miga-${name}`, colours[name]);
   return colours;
+}
+
+// A JPEG picture from the bytes that the kernel sent.
+function makePicture(view, loaded) {
+  let text = "";
+  for (const byte of numbers(view, Uint8Array)) text += String.fromCharCode(byte);
+  const picture = new Image();
+  picture.onload = loaded;
+  picture.src = `data:image/jpeg;base64,${btoa(text)}`;
+  return picture;
 }
 
 // An equal text is not set again, since that would make the browser lay out the page in every frame.

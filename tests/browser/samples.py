@@ -59,6 +59,19 @@ def at_joint(clips: Clips, joint: str) -> Callable[[int], np.ndarray]:
     return of_clip
 
 
+def red_video(path: Path, clips: Clips, id: str) -> Path:
+    """A video of a red picture for each frame of a clip."""
+    import av
+
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for _ in range(int(clips.table.set_index("id").loc[id, "frames"])):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.tile(np.uint8([200, 0, 0]), (720, 1280, 1)), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
 def many(outputs: str | Path, count: int = 5000, frames: int = 300) -> Clips:
     """A synthetic clip of 137 joints, aligned to ``frames`` frames and listed ``count`` times with different ids and classes."""
     loaded = clips.load("synthetic-smoke", "openpose137", outputs)

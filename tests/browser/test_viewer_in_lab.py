@@ -19,7 +19,7 @@ CELLS = (
     "predicted = samples.predictions_of(shown.split('val'))\n"
     "display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))\n"
     "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept',\n"
-    "    saliency=samples.at_joint(shown, 'nose'))",
+    "    saliency=samples.at_joint(shown, 'nose'), video=viewer.Video(samples.red_video('red.mp4', shown, '0001_2')))",
     "viewer.SkeletonViewer(samples.oddities(), clip=0)",
     "viewer.SkeletonViewer(samples.oddities().where([]))",
     "viewer.SkeletonViewer(samples.oddities(), clip=2)",
@@ -290,6 +290,23 @@ def test_what_the_network_used_is_computed_when_asked(show, page):
     page.keyboard.press("x")
     settle(shown)
     assert drawn(shown) == before
+
+
+def test_the_video_is_behind_the_skeleton(show, page):
+    shown = show(MAIN)
+    corner = "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2, 3, 1, 1).data]"
+    canvas = shown.locator("figure canvas").first
+    assert canvas.evaluate(corner)[3] == 0
+    shown.focus()
+    page.keyboard.press("v")
+    page.wait_for_function("(viewer) => viewer.textContent.includes('frames of the video are shown')", arg=shown.element_handle())
+    page.wait_for_timeout(500)
+    red, green, blue, alpha = canvas.evaluate(corner)
+    assert red > 150 > 80 > max(green, blue)
+    assert alpha == 255
+    page.keyboard.press("v")
+    settle(shown)
+    assert canvas.evaluate(corner)[3] == 0
 
 
 def test_full_screen_fills_the_screen(show, page):
