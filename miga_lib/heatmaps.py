@@ -20,6 +20,8 @@ REACH_SIGMAS = 5.3
 """A limb is drawn at least this many sigmas on each side. Values further out are below 8e-7 of its score and are left at 0."""
 PIECE_ROWS = 10
 """A limb is drawn in pieces of at most this many rows of pixels."""
+Lines = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Start, end, first pixel of the window and the one after its last, (2, G) each, and the logarithm of the score, (G,)."""
 CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
 """Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy with about 120 MB."""
 
@@ -89,11 +91,14 @@ def segments(
         raise ValueError(f"size must be (H, W) of at least 1 pixel each, got {size}")
     if not sigma > 0:
         raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
+    a, b = (of.reshape(-1, 2).T.double().contiguous() for of in (starts, ends))
+    lines = _lines(a, b, start_scores.double().flatten(), end_scores.double().flatten(), size, sigma)
+    if torch.compiler.is_compiling():
+        return _every_pixel(*lines, size, sigma).to(starts.dtype).view(*start_scores.shape, *size)
     maps = _zeros((*start_scores.shape, *size), starts)
     if not start_scores.numel():
         return maps
-    a, b = (of.reshape(-1, 2).T.double().contiguous() for of in (starts, ends))
-    bands = _bands(a, b, start_scores.double().flatten(), end_scores.double().flatten(), size, sigma)
+    bands = _bands(*lines, size, sigma)
     # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are drawn in the order of the
     # maps, so that the maps of a chunk are in the cache.
     pieces = (bands[0] / PIECE_ROWS).ceil().long()
@@ -107,14 +112,9 @@ def segments(
     return maps
 
 
-def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """How to draw G segments from a to b, both (2, G).
-
-    Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to that axis, centred on the
-    line. A row that leaves the window is shifted back into it.
-
-    Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
-    """
+def _lines(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Lines:
+    """What is drawn of G segments from a to b, both (2, G): a joint is a line of length 0, and a segment that is not drawn is one pixel
+    with the score exp(−∞) = 0."""
     height, width = size
     lower = a_scores.minimum(b_scores)
     short = (b - a).square().sum(0) < 1
@@ -122,10 +122,35 @@ def _bands(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
     low = (a.minimum(b) - 3 * sigma).trunc().clamp(min=0)
     high = ((a.maximum(b) + 3 * sigma).trunc() + 1).minimum(a.new_tensor([[width], [height]]))
     drawn = (lower >= LEAST_SCORE) & peak.isfinite() & (a + b).isfinite().all(0) & (low < high).all(0)
-    # A segment that is not drawn sets one pixel to exp(−∞) = 0.
     a, b, low, high = (of.where(drawn, empty) for of, empty in ((a, 0), (b, 0), (low, 0), (high, 1)))
-    peak = peak.log().where(drawn, -math.inf)
+    return a, b, low, high, peak.log().where(drawn, -math.inf)
 
+
+def _every_pixel(
+    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
+) -> Float[Tensor, "G {size[0]} {size[1]}"]:
+    """Maps of the segments of ``_lines``, computed for every pixel: much slower, and without steps that depend on values, for
+    ``torch.export``."""
+    length = (b - a).square().sum(0).sqrt()
+    along_x, along_y = ((b - a) / length.where(length > 0, 1) + a.new_tensor([[1], [0]]) * (length == 0)).float()[..., None, None]
+    y, x = (torch.arange(side, dtype=a.dtype, device=a.device) for side in size)
+    inside_x, inside_y = ((of >= first[:, None]) & (of < end[:, None]) for of, first, end in zip((x, y), low, high, strict=True))
+    x, y = (x - a[0, :, None]).float()[:, None], (y - a[1, :, None]).float()[..., None]
+    along, aside = x * along_x + y * along_y, x * along_y - y * along_x
+    beyond = torch.maximum(-along, along - length.float()[:, None, None]).clamp(min=0)
+    heights = torch.exp(peak.float()[:, None, None] - (aside.square() + beyond.square()) / (2 * sigma**2))
+    return heights.where(inside_x[:, None] & inside_y[..., None], 0)
+
+
+def _bands(a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """How to draw the segments of ``_lines``.
+
+    Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to that axis, centred on the
+    line. A row that leaves the window is shifted back into it.
+
+    Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
+    """
+    height, width = size
     # From here on, x is the longer axis of each segment.
     steep = torch.greater(*(b - a).abs().flip(0))
     (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (torch.where(steep, of.flip(0), of) for of in (a, b, low, high))

@@ -76,6 +76,18 @@ def test_limbs_equal_their_definition(seed, sigma, spread):
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
+def test_maps_for_export_equal_the_others(seed, sigma, spread):
+    """Those of all pixels, computed in float32 where the others are exact; also of no joints."""
+    keypoints, scores = poses(seed, 2, spread=spread)
+    limbs, empty = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), heatmaps.joints(keypoints[:0], scores[:0], SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        torch.testing.assert_close(heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), limbs, rtol=0, atol=1e-5)
+        torch.testing.assert_close(heatmaps.joints(keypoints[:0], scores[:0], SIZE), empty)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 9999), sigmas, spreads)
 def test_float32_agrees_with_float64(seed, sigma, spread):
     # Odd sixteenths are exact in float32, and with these sigmas no window ends so close to a whole number that rounding matters.
     keypoints, scores = poses(seed, 2, spread=spread)

@@ -83,7 +83,7 @@ class CTRGCN(nn.Module):
         x = joints_first(poses, self.backbone.data_bn, self.layout).transpose(0, 2).contiguous(memory_format=torch.channels_last)
         for block in self.backbone.net:
             x = block(x)
-        return x.mean((2, 3)).unflatten(0, (len(poses), -1)).mean(1)
+        return x.mean((2, 3)).unflatten(0, (poses.shape[0], -1)).mean(1)
 
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
         """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
@@ -147,9 +147,11 @@ class RefinedGraphConvolutions(nn.Module):
         graphs = torch.stack(refinements, 3) + self.A.permute(2, 0, 1)
         # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
         columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
-        values = torch.baddbmm(torch.stack(biases, 1).view(-1, 1), torch.stack(kernels, 1).flatten(0, 1).expand(len(x), -1, -1), columns)
-        total = torch.bmm(graphs.flatten(3).flatten(0, 1), values.view(len(x) * graphs.shape[1], -1, x.shape[3]))
-        y = total.unflatten(0, (len(x), -1)).contiguous(memory_format=torch.channels_last)
+        values = torch.baddbmm(
+            torch.stack(biases, 1).view(-1, 1), torch.stack(kernels, 1).flatten(0, 1).expand(x.shape[0], -1, -1), columns
+        )
+        total = torch.bmm(graphs.flatten(3).flatten(0, 1), values.view(x.shape[0] * graphs.shape[1], -1, x.shape[3]))
+        y = total.unflatten(0, (x.shape[0], -1)).contiguous(memory_format=torch.channels_last)
         return torch.relu(self.bn(y) + self.down(x))
 
 

@@ -62,17 +62,15 @@ class Inputs:
     def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
         """Test inputs of some clips, first unchanged and then mirrored: each is the arguments of the network, whose output has one row
         for each temporal view, clip after clip."""
-        side, frames = self.settings.test_size, None
+        frames = None
         if self.settings.temporal == "segments":
-            pixels, frames = self._segments(rows, side)
+            pixels, frames = self._segments(rows, self.settings.test_size)
         else:
-            keypoints = self._resample(rows, None)
-            pixels = augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (side, side))
+            pixels = test_pixels(self._resample(rows, None), self.settings)
         if frames is not None and self.model.input == "graph":
             pixels, frames = pixels[0, frames], None
-        for mirrored in (False, True):
-            flags = torch.full((len(pixels),), mirrored, device=pixels.device)
-            view = self.tensor(augmentation.flip(pixels, self.layout, flags, width=side), side)
+        for keypoints in unchanged_and_mirrored(pixels, self.settings):
+            view = self.tensor(keypoints, self.settings.test_size)
             yield (view,) if frames is None else (view, frames)
 
     def _segments(self, rows: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -110,6 +108,18 @@ class Inputs:
         for (augment, _), of_step in zip(steps, numbers[1:], strict=True):
             keypoints = augment(keypoints, of_step, self.layout)
         return keypoints
+
+
+def test_pixels(keypoints: Float[Tensor, "n T V 3"], settings: Settings) -> Float[Tensor, "n T V 3"]:
+    """Resampled keypoints in the pixels of a test heatmap that shows the person."""
+    return augmentation.to_pixels(keypoints, augmentation.crop_box(keypoints), (settings.test_size, settings.test_size))
+
+
+def unchanged_and_mirrored(pixels: Float[Tensor, "n T V 3"], settings: Settings) -> Iterator[Float[Tensor, "n T V 3"]]:
+    """The two views of test clips, both in the pixels of a test heatmap."""
+    for mirrored in (False, True):
+        flags = torch.full_like(pixels[:, 0, 0, 0], mirrored, dtype=torch.bool)
+        yield augmentation.flip(pixels, settings.skeleton, flags, width=settings.test_size)
 
 
 @lru_cache(maxsize=4)  # each batch of an epoch asks for the same numbers
