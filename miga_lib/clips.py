@@ -1,6 +1,7 @@
 """A set of clips: a table with a row for each clip, and the keypoints of all clips in one array that stays on disk.
 
-``load`` recognises the format of a folder or file and reads it once into a cache. Later loads take less than a second.
+``load`` recognises the format of a folder or file and reads it once into a cache. Later loads take less than a second. ``recordings``
+does the same for whole videos.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,29 @@ import pandas as pd
 
 from . import layouts, splits, synthetic, writing
 from .layouts import Layout
-from .readers import READERS, UNUSED, Clip, DataError, Progress, Reader, Report, checks, limits, pyskl, select, shown
+from .readers import (
+    READERS,
+    UNUSED,
+    Clip,
+    DataError,
+    Progress,
+    Reader,
+    Recording,
+    RecordingReader,
+    Report,
+    checks,
+    cutting,
+    limits,
+    pyskl,
+    select,
+    shown,
+)
 
 VERSION = 2
 """Version of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is
 read into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
-TABLE, KEYPOINTS, ABOUT = "clips.csv", "keypoints.npy", "about.json"
-"""The files of a cache."""
+TABLE, KEYPOINTS, ABOUT, SEGMENTS = "clips.csv", "keypoints.npy", "about.json", "segments.csv"
+"""The files of a cache; only that of recordings has segments."""
 
 MAX_NAME_LENGTH = 250
 MAX_FOLDER_NAME_LENGTH = 40
@@ -36,6 +53,9 @@ MAX_FOLDER_NAME_LENGTH = 40
 MAX_ERRORS_SHOWN = 20
 COLUMNS = {"id": str, "label": int, "split": str, "video": str, "subject": str, "frames": int, "width": int, "height": int}
 COLUMNS |= {"missing": float, "start": int}
+SEGMENT_COLUMNS = {"video": str, "label": int, "first": int, "last": int}
+ASSUMED_FPS = 25.0
+"""Frames per second where neither the source nor the user says it: that of iMiGUE."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +138,46 @@ class Clips:
         return splits.groups(self.table)
 
 
+@dataclass(frozen=True, eq=False)
+class Recordings(Clips):
+    """Whole videos. Each is a clip of unknown class whose id is the video, so everything that takes clips takes recordings.
+
+    ``table`` also has the column fps, frames per second. A set that was not annotated has no segments.
+    """
+
+    segments: pd.DataFrame = field(kw_only=True)
+    """A row for each gesture, in the order of the source: video, label (−1: unknown), first and last frame, counted from 0, inclusive."""
+
+    def records(self) -> Iterator[Recording]:
+        """The recordings one by one, with what the tables say of each."""
+        of_video = dict(list(self.segments.groupby("video")[["label", "first", "last"]]))
+        for clip, fps in zip(super().records(), self.table["fps"], strict=True):
+            segments = of_video[clip.id].itertuples(index=False, name=None) if clip.id in of_video else ()
+            yield Recording(**vars(clip), fps=fps, segments=tuple(segments))
+
+    def where(self, rows: Sequence[int] | pd.Series | np.ndarray) -> "Recordings":
+        """The recordings of some rows, as of ``Clips``, with their segments."""
+        table = super().where(rows).table
+        return replace(self, table=table, segments=self.segments[self.segments["video"].isin(table["video"])])
+
+    def cut(self) -> Clips:
+        """The clip of each segment, as ``load`` gives it; without segments, the whole videos. The keypoints are not copied."""
+        table = self._cut()
+        clips = Clips(table, self.keypoints, self.layout, self.classes, self.report, self.class_regions, self.denoised)
+        missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
+        return replace(clips, table=table.assign(missing=missing)[list(COLUMNS)])
+
+    def _cut(self) -> pd.DataFrame:
+        """The table of ``cut``, in which the share of missing joints is that of the whole video."""
+        if self.segments.empty:
+            return self.table
+        number = self.segments.groupby("video", sort=False).cumcount().astype(str)
+        table = self.segments[["video"]].merge(self.table, on="video").set_axis(self.segments.index)
+        frames, start = self.segments["last"] - self.segments["first"] + 1, table["start"] + self.segments["first"]
+        table = table.assign(id=table["video"] + "_" + number, label=self.segments["label"], frames=frames, start=start)
+        return table.reset_index(drop=True)
+
+
 def outputs_folder(outputs: str | Path = "") -> Path:
     """Where everything is written: ``outputs``, else the variable ``MIGA_OUTPUTS``, else ``outputs/`` of the repository."""
     repository = Path(__file__).resolve().parents[1]
@@ -156,11 +216,7 @@ def load(
         OSError: the cache cannot be written: no room, or no permission.
         ValueError: an unknown layout or protocol, or folds that cannot be made.
     """
-    if persons not in (1, 2):
-        raise ValueError(f"persons must be 1 or 2, got {persons!r}")
-    layout = layouts.get(layout) if isinstance(layout, str) else layout
-    layout = layouts.pair(layout) if persons == 2 else layout
-    clips = _cached(_place(source, outputs), layout, outputs, progress or _terminal_progress())
+    clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or _terminal_progress())
     table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
     report = f"{clips.report}\n{note}" if note else clips.report
     divided = replace(clips, table=table[list(COLUMNS)], report=report)
@@ -168,22 +224,78 @@ def load(
     return divided
 
 
-def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress) -> Clips:
-    """The clips of a source as its reader gave them, from their cache. The table has a column more for each further protocol."""
-    folder = _cache_folder(place, layout, outputs)
+def recordings(
+    source: str | Path,
+    layout: str | Layout = "imigue41",
+    outputs: str | Path = "",
+    progress: Progress | None = None,
+    *,
+    protocol: str = "",
+    folds: int = 0,
+    fold: int = 0,
+    persons: int = 1,
+    fps: float = 0.0,
+) -> Recordings:
+    """The whole videos of a folder, in the joints of ``layout``, with their annotated segments.
+
+    The arguments are those of ``load``, and so are splits: a recording is in the split of its clips.
+
+    Args:
+        fps: frames per second of all videos. 0: what the source says, or else 25, which is reported.
+
+    Raises:
+        DataError: as ``load`` does, or the source has only cut clips.
+        OSError, ValueError: as ``load`` does.
+    """
+    if not 0 <= fps <= cutting.HIGHEST_FPS:
+        raise ValueError(f"fps must be 0 (of the source) to {cutting.HIGHEST_FPS:g}, got {fps!r}")
+    whole = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or _terminal_progress(), whole=True)
+    assert isinstance(whole, Recordings)
+    table, note = splits.divide(whole._cut(), str(source), protocol, folds, fold)
+    used = table[table["split"] != UNUSED].drop_duplicates("video").set_index("video")["split"]
+    unknown = whole.table["fps"] == 0
+    assumed = f"The source does not say the frames per second of {unknown.sum()} videos: {ASSUMED_FPS:g} assumed; give `fps` to change it."
+    rates = fps or whole.table["fps"].mask(unknown, ASSUMED_FPS)
+    table = whole.table.assign(split=whole.table["video"].map(used).fillna(UNUSED), fps=rates)[[*COLUMNS, "fps"]]
+    report = "\n".join(filter(None, (whole.report, note, assumed if unknown.any() and not fps else "")))
+    divided = replace(whole, table=table, report=report)
+    vars(divided)["checksum"] = whole.checksum
+    return divided
+
+
+def _layout(layout: str | Layout, persons: int) -> Layout:
+    if persons not in (1, 2):
+        raise ValueError(f"persons must be 1 or 2, got {persons!r}")
+    layout = layouts.get(layout) if isinstance(layout, str) else layout
+    return layouts.pair(layout) if persons == 2 else layout
+
+
+def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress, whole: bool = False) -> Clips:
+    """The clips of a source as its reader gave them, or its recordings, from their cache. The table has a column more for each further
+    protocol."""
+    folder = _cache_folder(place, layout, outputs, whole)
     if not os.path.exists(folder):  # False, too, if nothing may be read there: then it says that nothing can be written there
         reader = _reader(place)
-        if (whole := reader.CACHED_LAYOUT or layout.name) == layout.name:
+        if (cached := reader.CACHED_LAYOUT or layout.name) == layout.name:
             report = Report()
-            clips = reader.read(place, layout, report, progress)
+            clips = (_whole(reader, place).recordings if whole else reader.read)(place, layout, report, progress)
         else:  # a format that is slow to read is read once; other layouts are taken from that cache
-            every = _cached(place, layouts.get(whole), outputs, progress)
+            every = _cached(place, layouts.get(cached), outputs, progress, whole)
             joints = select(every.layout, layout, str(place))
             report = Report(classes=every.classes, class_regions=every.class_regions, earlier=every.report)
             report.protocols = {name: dict(zip(every.table["id"], of, strict=True)) for name, of in splits.protocols(every.table).items()}
             clips = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in every.records())
         _write(folder, clips, layout, report, place)
     return _open(folder, layout)
+
+
+def _whole(reader: Reader, place: Path) -> RecordingReader:
+    """The reader, if it knows whole videos. Raises DataError where it does not."""
+    if not isinstance(reader, RecordingReader):
+        having = ", ".join(name for name, one in READERS.items() if isinstance(one, RecordingReader))
+        name = reader.__name__.rpartition(".")[2]
+        raise DataError(f"{place}: format {name} has only cut clips; give whole videos in one of the formats {having}")
+    return reader
 
 
 def _terminal_progress() -> Progress:
@@ -252,13 +364,15 @@ def _reader(place: Path) -> Reader:
     return next(iter(known.values()))
 
 
-def _cache_folder(place: Path, layout: Layout, outputs: str | Path) -> Path:
-    """Where the clips of a source are cached in a layout: another folder whenever a reader, the joints or a file changes."""
+def _cache_folder(place: Path, layout: Layout, outputs: str | Path, whole: bool = False) -> Path:
+    """Where the clips or recordings of a source are cached in a layout: in another folder whenever a reader, joints or a file changes."""
     readers = [(name, reader.VERSION) for name, reader in {**READERS, "synthetic": synthetic}.items()]
     key = hashlib.sha256(repr((VERSION, readers, layout.joints, str(place))).encode())
     for listed in _listing(place):
         key.update(repr(listed).encode())
-    return outputs_folder(outputs) / "cache" / f"{place.name[:MAX_FOLDER_NAME_LENGTH]}-{layout.name}-{key.hexdigest()[:16]}"
+    key.update(b"recordings" * whole)
+    what = f"{place.name[:MAX_FOLDER_NAME_LENGTH]}-{layout.name}{'-recordings' * whole}"
+    return outputs_folder(outputs) / "cache" / f"{what}-{key.hexdigest()[:16]}"
 
 
 def _listing(place: Path) -> Iterator[tuple[str, object]]:
@@ -308,7 +422,8 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
     writing.remove_leftovers(folder.parents[1] / "data")
     with writing.folder(folder) as whole:
         whole.mkdir()
-        rows, checksum = _write_keypoints(whole / KEYPOINTS, clips, len(layout.joints), source)
+        of_videos: list[tuple[Any, ...]] = []
+        rows, checksum = _write_keypoints(whole / KEYPOINTS, _noted(clips, of_videos), len(layout.joints), source)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         if table.empty:
             raise DataError(f"{source}: has no clips; `python -m miga_lib.clips check` shows what was found there")
@@ -319,13 +434,30 @@ def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, 
                 f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
             )
         for protocol, of in report.protocols.items():
-            table[f"{splits.PROTOCOL}{protocol}"] = [of.get(id, UNUSED) for id in table["id"]]
-        text = table.to_csv(index=False).encode()
-        (whole / TABLE).write_bytes(text)
+            of_row = (of.get(id, of.get(video, UNUSED)) for id, video in zip(table["id"], table["video"], strict=True))
+            table[f"{splits.PROTOCOL}{protocol}"] = list(of_row)
+        if of_videos:
+            table["fps"], segments = zip(*of_videos, strict=True)
+            each = [(video, *segment) for video, of in zip(table["video"], segments, strict=True) for segment in of]
+            (whole / SEGMENTS).write_bytes(pd.DataFrame(each, columns=list(SEGMENT_COLUMNS)).to_csv(index=False).encode())
+        (whole / TABLE).write_bytes(table.to_csv(index=False).encode())
         about: dict[str, Any] = {"folder": folder.name, "layout": layout.name, "joints": layout.joints}
         about |= {"classes": report.classes, "class_regions": report.class_regions, "report": str(report)}
         about |= {"keypoints": checksum, "written": (whole / KEYPOINTS).stat().st_mtime_ns}
-        (whole / ABOUT).write_text(json.dumps(about | {"checksum": _checksum(text, about)}, indent=1), encoding="utf-8")
+        (whole / ABOUT).write_text(json.dumps(about | {"checksum": _checksum(_text(whole), about)}, indent=1), encoding="utf-8")
+
+
+def _noted(clips: Iterable[Clip], of_videos: list[tuple[Any, ...]]) -> Iterator[Clip]:
+    """The same clips; frame rate and segments of recordings are added to a list, since their keypoints are not kept."""
+    for clip in clips:
+        if isinstance(clip, Recording):
+            of_videos.append((clip.fps, clip.segments))
+        yield clip
+
+
+def _text(folder: Path) -> bytes:
+    """The tables of a cache."""
+    return b"".join((folder / name).read_bytes() for name in (TABLE, SEGMENTS) if (folder / name).exists())
 
 
 def _write_keypoints(path: Path, clips: Iterable[Clip], joints: int, source: Path) -> tuple[list[tuple[Any, ...]], str]:
@@ -371,10 +503,10 @@ def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
         DataError: something differs; the message says to delete the folder.
     """
     try:
-        about, text = json.loads((folder / ABOUT).read_bytes()), (folder / TABLE).read_bytes()
-        if about.pop("checksum") != _checksum(text, about) or about["folder"] != folder.name:
+        about = json.loads((folder / ABOUT).read_bytes())
+        if about.pop("checksum") != _checksum(_text(folder), about) or about["folder"] != folder.name:
             raise ValueError(f"{TABLE} or {ABOUT} is not as it was written")
-        table = pd.read_csv(io.BytesIO(text), dtype=COLUMNS, keep_default_na=False)  # the columns of protocols are text, too
+        table = pd.read_csv(folder / TABLE, dtype=COLUMNS | {"fps": float}, keep_default_na=False)  # the columns of protocols are text, too
         keypoints, shape = limits.array(folder / KEYPOINTS), (int(table["frames"].sum()), len(layout.joints), 3)
         if keypoints.shape != shape or keypoints.dtype.str != "<f4":
             raise ValueError(f"{KEYPOINTS} has shape {keypoints.shape} and type {keypoints.dtype}, not {shape} and float32")
@@ -387,7 +519,9 @@ def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BufferError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{folder}: this cache is damaged ({reason}); delete this folder and load the clips again") from None
-    clips = Clips(table, keypoints, layout, tuple(about["classes"]), about["report"], tuple(about.get("class_regions", ())))
+    of = table, keypoints, layout, tuple(about["classes"]), about["report"], tuple(about.get("class_regions", ()))
+    segments = pd.read_csv(folder / SEGMENTS, dtype=SEGMENT_COLUMNS, keep_default_na=False) if (folder / SEGMENTS).exists() else None
+    clips = Clips(*of) if segments is None else Recordings(*of, segments=segments)
     vars(clips)["checksum"] = about["keypoints"]  # known, so never computed; `replace` leaves it behind
     return clips
 

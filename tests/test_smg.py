@@ -119,8 +119,8 @@ def test_splits_are_by_person_in_two_protocols(tmp_path):
     found, report = read(tmp_path)
     assert {clip.video: clip.split for clip in found} == people
     assert list(report.protocols) == ["challenge", "kit"]
-    assert report.protocols["challenge"] == {f"{person}_0": split for person, split in people.items()}
-    assert report.protocols["kit"] == {f"{person}_0": "train" if split == "val" else split for person, split in people.items()}
+    assert report.protocols["challenge"] == people
+    assert report.protocols["kit"] == {person: "train" if split == "val" else split for person, split in people.items()}
 
 
 def test_the_folders_of_the_challenge_are_found_in_the_folders_that_archives_make(tmp_path):

@@ -250,8 +250,8 @@ EXPECTED = {
 
         There is no validation split, and all training clips are of one subject or video, so none can be held out.
 
-             2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × segment clamped to the frames of the video: 0014_1
+             2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × clips of a single frame: 0014_1
              1 × video skipped: its skeleton file is known to be unusable: 0319
 

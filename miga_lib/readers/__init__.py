@@ -6,9 +6,36 @@ A new reader is a module in this folder that follows ``contract.Reader``, and a 
 from collections.abc import Mapping
 
 from . import miga, miga23, openpose, pyskl, release, smg, wholebody
-from .contract import UNKNOWN, UNUSED, Clip, DataError, Progress, Reader, Report, in_parallel, select, shown
+from .contract import (
+    UNKNOWN,
+    UNUSED,
+    Clip,
+    DataError,
+    Progress,
+    Reader,
+    Recording,
+    RecordingReader,
+    Report,
+    in_parallel,
+    select,
+    shown,
+)
 
-__all__ = ["READERS", "UNKNOWN", "UNUSED", "Clip", "DataError", "Progress", "Reader", "Report", "in_parallel", "select", "shown"]
+__all__ = [
+    "READERS",
+    "UNKNOWN",
+    "UNUSED",
+    "Clip",
+    "DataError",
+    "Progress",
+    "Reader",
+    "Recording",
+    "RecordingReader",
+    "Report",
+    "in_parallel",
+    "select",
+    "shown",
+]
 
 READERS: Mapping[str, Reader] = {
     "miga": miga,

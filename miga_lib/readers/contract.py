@@ -47,12 +47,22 @@ class Clip:
     keypoints: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Recording(Clip):
+    """A whole video: a clip of unknown class whose id is the video, with its frame rate and the gestures that are annotated in it."""
+
+    fps: float
+    """Frames per second; 0 where the source does not say."""
+    segments: tuple[tuple[int, int, int], ...]
+    """Class index, first frame and last frame (inclusive) of each gesture, in the order of the source; empty: it was not annotated."""
+
+
 @dataclass
 class Report:
     """What a reader reports beside the clips: for each kind of event, the places where it happened; and the names of the classes.
 
     ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the source has none.
-    ``protocols`` has, for a source with several ways to split it, the split of each clip id in each protocol, by the protocol's name.
+    ``protocols`` has, for a source with several ways to split it, the split of each clip id or video in each protocol, by its name.
     The first one is that of ``Clip.split``, which is ``UNUSED`` for a clip that only others use.
     ``errors`` is a list if all errors of a source are to be collected; None: the first one is raised. ``earlier`` is the report of an
     earlier reading of the source, for another layout.
@@ -61,7 +71,7 @@ class Report:
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     classes: tuple[str, ...] = labels.CLASSES
     class_regions: tuple[str, ...] = ()
-    protocols: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    protocols: dict[str, dict[str, str]] = field(default_factory=dict)
     errors: list[str] | None = None
     earlier: str = ""
 
@@ -105,6 +115,14 @@ class Reader(Protocol):
 
     def read(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
         """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError."""
+
+
+@runtime_checkable
+class RecordingReader(Reader, Protocol):
+    """A reader of whole videos. Its clips are cut out of its recordings."""
+
+    def recordings(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+        """The videos in the order of the source, selected to the joints of ``layout``. Raises DataError."""
 
 
 def in_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, limits, tables
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, select, shown
+from .contract import UNKNOWN, Clip, DataError, Progress, Recording, Report, in_parallel, repair, select, shown
+from .cutting import cut, note_order, recording
 
 VERSION = 2
 CACHED_LAYOUT = ""
@@ -62,10 +63,15 @@ def split_folders(source: Path) -> dict[str, Path]:
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all splits under ``source``, by split, video and row of the label file.
+    """The clips of all splits under ``source``, by split, video and row of the label file: ``recordings`` cut at their segments."""
+    return cut(recordings(source, layout, report, progress))
 
-    A clip's id is ``<video>_<row>``. Segments are clamped to the video. Labels of a test split that are all the same are placeholders
-    and become unknown. Both are reported.
+
+def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """The videos of all splits under ``source``, by split and name.
+
+    Segments are clamped to the video. Labels of a test split that are all the same are placeholders and become unknown. Both are
+    reported. The files do not say the frame rate.
 
     Args:
         progress: wraps the iteration over videos, called as ``progress(iterable, total=…, desc=…)``.
@@ -92,15 +98,11 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
         report.merge(events)
         if error:
             report.wrong(error)
-        limits.coverage(((start, end) for _, start, end in rows), len(keypoints), folder.name)
-        for k, (label, start, end) in enumerate(rows if len(keypoints) else []):
-            id = f"{folder.name}_{k}"
-            first, last = clamp(start, end, len(keypoints), id, report)
-            label = UNKNOWN if placeholders and split == "test" else label
-            clip = keypoints[first : last + 1]
-            if not clip[..., 2].any():
-                report.note("no joint was found in any frame", id)
-            yield Clip(id, label, split, folder.name, subjects.get(folder.name, ""), WIDTH, HEIGHT, clip)
+        if placeholders and split == "test":
+            rows = [(UNKNOWN, start, end) for _, start, end in rows]
+        if rows and len(keypoints):
+            about: dict[str, Any] = {"split": split, "subject": subjects.get(folder.name, ""), "size": (WIDTH, HEIGHT)}
+            yield recording(folder.name, rows, keypoints, report, **about)
 
 
 def _segments_of(folder: Path, split: str, report: Report) -> list[tuple[int, int, int]]:
@@ -113,34 +115,12 @@ def _segments_of(folder: Path, split: str, report: Report) -> list[tuple[int, in
     return segments
 
 
-def note_order(segments: Sequence[tuple[int, int, int]], video: str, report: Report) -> None:
-    """Report duplicate or unsorted rows (class, first frame, last frame) of a video; clip ids come from the row positions."""
-    frames = [(start, end) for _, start, end in segments]
-    if frames != sorted(frames):
-        report.note("videos whose segments are not sorted by start frame: clips are numbered in the order of the rows", video)
-    if len(set(segments)) < len(segments):
-        report.note("videos with the same segment twice: both rows are clips", video)
-
-
 def _keypoints_of(folder: Path, layout: Layout) -> tuple[np.ndarray, dict[str, list[str]], str]:
     """As ``read_keypoints``, with the text of an error: an exception would end the reading of the other videos."""
     try:
         return *read_keypoints(folder, layout), ""
     except DataError as error:
         return np.zeros((0, len(layout.joints), 3), np.float32), {}, str(error)
-
-
-def clamp(start: int, end: int, frames: int, id: str, report: Report) -> tuple[int, int]:
-    """First and last frame of a segment within a video of that many frames; a segment completely outside keeps the nearest frame."""
-    first, last = (min(max(frame, 0), frames - 1) for frame in (start, end))
-    if start > end:
-        report.note("segment ends before it starts: its first frame was kept", id)
-        last = first
-    elif start >= frames:
-        report.note("segment starts after the video's last frame: the last frame was kept", id)
-    elif (first, last) != (start, end):
-        report.note("segment clamped to the frames of the video", id)
-    return first, last
 
 
 def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = labels.from_file) -> list[tuple[int, int, int]]:

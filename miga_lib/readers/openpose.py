@@ -2,12 +2,13 @@
 
 The number of a frame is at the end of its name, ``…_000000000012_keypoints.json``. ``segments.csv`` beside the folders lists the
 clips: columns video, start_frame, end_frame (inclusive, by those numbers), and optionally class (a name, or a number as in the
-challenge's label files), split, subject, width and height. Without it each video is one clip of unknown class.
+challenge's label files), split, subject, width, height and fps (frames per second). Without it each video is one clip of unknown class.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import folders, limits, tables
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_parallel, repair, select, shown
-from .miga import clamp, note_order
+from . import cutting, folders, limits, tables
+from .contract import UNKNOWN, UNUSED, Clip, DataError, Progress, Recording, Report, in_parallel, repair, select, shown
+from .cutting import HIGHEST_FPS, note_order, recording
 
 VERSION = 2
 CACHED_LAYOUT = ""
@@ -55,7 +56,15 @@ def _has_frames(folder: Path) -> bool:
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all videos, in the order of the segment table.
+    """The clips of all videos: each row of the segment table, or each video as one clip where there is no table.
+
+    The rest is as in ``recordings``, except that the clips of a video may differ in split, subject and frame size.
+    """
+    yield from cut(*_read(source, layout, report, progress), report)
+
+
+def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """All videos. Those that are not annotated are of the test split.
 
     If a frame has several people, the person with the highest total score over the video is followed. If the file of a frame is
     missing, all of its joints are. Both are reported, as are people without the lists (face, hands) that the layout needs.
@@ -63,6 +72,11 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     Raises:
         DataError: naming the file, what was expected of it and what was found.
     """
+    yield from whole(*_read(source, layout, report, progress), report)
+
+
+def _read(source: Path, layout: Layout, report: Report, progress: Progress) -> tuple[Iterable[Any], pd.DataFrame, np.ndarray]:
+    """The arguments of ``cut`` and ``whole``."""
     joints = select(layouts.get("openpose137"), layout, str(source))
     root = folders.only(source, _videos)
     videos = _videos(root)
@@ -78,38 +92,57 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     first_joint = np.cumsum([0, *PARTS.values()])
     needed = [part for part, first in zip(PARTS, first_joint, strict=False) if ((first <= joints) & (joints < first + PARTS[part])).any()]
     loaded = in_parallel(_video, ((videos[video], needed) for video in wanted))
-    yield from cut(progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"), table, joints, report)
+    return progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"), table, joints
 
 
 def cut(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[Clip]:
     """The clips of videos, given as pairs of a name and a ``Video``, by the rows of ``read_segments``, selected to ``joints``."""
+    for of, rows in _recorded(videos, table, joints, report):
+        for clip, row in zip(cutting.cut([of]), rows.itertuples(), strict=True):
+            yield replace(clip, split=row.split, subject=row.subject, width=row.width, height=row.height)
+
+
+def whole(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[Recording]:
+    """The same videos as recordings. One with rows in several splits is in none.
+
+    Raises:
+        DataError: the rows of a video differ in subject, width, height or fps.
+    """
+    for of, rows in _recorded(videos, table, joints, report):
+        for column in ("subject", "width", "height", "fps"):
+            if len(found := list(dict.fromkeys(rows[column].tolist()))) > 1:
+                raise DataError(
+                    f"{of.video}: its rows in {SEGMENTS} have {column} {shown(found[0])} and {shown(found[1])}; a recording has one: "
+                    "correct the table"
+                )
+        if len(set(rows["split"])) > 1:
+            report.note(f"videos whose rows in {SEGMENTS} have several splits: used in none", of.video)
+            of = replace(of, split=UNUSED)
+        yield of
+
+
+def _recorded(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[tuple[Recording, pd.DataFrame]]:
+    """Each video as a recording by its first row; and its rows, with the size of the frame."""
     for video, (first, keypoints, events, error) in videos:
         report.merge(events)
         if error:
             report.wrong(error)
             continue
         rows = table[table["video"] == video]
-        note_order(list(zip(rows["label"], rows["start_frame"], rows["end_frame"], strict=True)), video, report)
-        limits.coverage(zip(rows["start_frame"] - first, rows["end_frame"] - first, strict=True), len(keypoints), video)
-        for k, row in enumerate(rows.itertuples()):
-            yield _clip(video if row.start_frame < 0 else f"{video}_{k}", row, first, keypoints, joints, report)
-
-
-def _clip(id: str, row: Any, first: int, keypoints: np.ndarray, joints: np.ndarray, report: Report) -> Clip:
-    start, end = (row.start_frame - first, row.end_frame - first) if row.start_frame >= 0 else (0, len(keypoints) - 1)
-    start, end = clamp(start, end, len(keypoints), id, report)
-    width, height = row.width, row.height
-    if not width or not height:
-        report.note(f"frame size unknown (no width and height in {SEGMENTS}): taken from the largest coordinates", row.video)
-        width, height = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, limits.LARGEST_SIDE).astype(int).tolist()
-    clip = keypoints[start : end + 1, joints]
-    if not clip[..., 2].any():
-        report.note("no joint was found in any frame", id)
-    return Clip(id, row.label, row.split, row.video, row.subject, int(width), int(height), clip)
+        note_order(list(rows[["label", "start_frame", "end_frame"]].itertuples(index=False, name=None)), video, report)
+        if (unknown := (rows["width"] == 0) | (rows["height"] == 0)).any():
+            report.note(f"frame size unknown (no width and height in {SEGMENTS}): taken from the largest coordinates", video)
+            largest = np.clip(np.ceil(keypoints[..., :2].max((0, 1))), 1, limits.LARGEST_SIDE).astype(int)
+            rows = rows.assign(width=rows["width"].mask(unknown, largest[0]), height=rows["height"].mask(unknown, largest[1]))
+        row = rows.iloc[0]
+        placed = rows.assign(start=rows["start_frame"] - first, end=rows["end_frame"] - first)
+        segments = list(placed.loc[rows["start_frame"] >= 0, ["label", "start", "end"]].itertuples(index=False, name=None))
+        about: dict[str, Any] = {"split": row["split"], "subject": row["subject"], "size": (int(row["width"]), int(row["height"]))}
+        yield recording(video, segments, keypoints[:, joints], report, **about, fps=float(row["fps"])), rows
 
 
 def read_segments(source: Path, videos: Mapping[str, Path], report: Report) -> pd.DataFrame:
-    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject, width and height (0: unknown).
+    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject; width, height and fps (0: unknown).
 
     Without a ``segments.csv`` in the folder, each video is a clip. Videos without a row are left out, and reported.
 
@@ -120,7 +153,7 @@ def read_segments(source: Path, videos: Mapping[str, Path], report: Report) -> p
     if not path.is_file():
         report.note(f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split", source.name)
         table = pd.DataFrame({"video": list(videos)}).assign(start_frame=-1, end_frame=-1, label=UNKNOWN, split="test", subject="")
-        return table.assign(width=0, height=0)
+        return table.assign(width=0, height=0, fps=0.0)
     table = limits.rows(path)
     if missing := [column for column in ("video", "start_frame", "end_frame") if column not in table]:
         raise DataError(
@@ -136,6 +169,9 @@ def read_segments(source: Path, videos: Mapping[str, Path], report: Report) -> p
             value = shown(table[column][~valid].iloc[0])
             raise DataError(f"{path}: row {int((~valid).argmax())} has {column} {value}; expected a whole number: correct the row")
         table[column] = table[column].astype(np.int64)
+    table["fps"] = pd.to_numeric(table["fps"], errors="coerce") if "fps" in table else 0.0
+    if not (valid := table["fps"].between(0, HIGHEST_FPS)).all():
+        raise DataError(f"{path}: row {int((~valid).argmax())} has no fps of 0 (unknown) to {HIGHEST_FPS:g}; correct the row")
     if (huge := table[["width", "height"]].max(axis=1) > limits.LARGEST_SIDE).any():
         raise DataError(
             f"{path}: row {int(huge.argmax())} has a frame of {table['width'][huge].iloc[0]} × {table['height'][huge].iloc[0]} pixels; "

@@ -13,7 +13,8 @@ import pandas as pd
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, limits, miga
-from .contract import Clip, DataError, Progress, Report, in_parallel, select
+from .contract import Clip, DataError, Progress, Recording, Report, in_parallel, select
+from .cutting import cut, note_order, recording
 
 VERSION = 2
 CACHED_LAYOUT = "openpose137"
@@ -43,10 +44,15 @@ def _skeletons(source: Path) -> list[Path]:
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all videos, by video and row of the label table, split by subject into train and test.
+    """The clips of all videos, by video and row of the label table: ``recordings`` cut at their segments."""
+    return cut(recordings(source, layout, report, progress))
 
-    A clip's id is ``<video>_<k>``, k counting the rows of its video. Segments are clamped to the video. Videos without labels, and
-    labels without a video, are left out and reported.
+
+def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """All videos, split by subject into train and test.
+
+    Segments are clamped to the video. Videos without labels, and labels without a video, are left out. Both are reported. The files do
+    not say the frame rate.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
@@ -68,18 +74,15 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     frames = in_parallel(_frames, ((videos[video], joints) for video, _ in rows))
     for (video, group), (keypoints, events, error) in progress(zip(rows, frames, strict=True), total=len(rows), desc="reading workbooks"):
         report.merge(events)
-        miga.note_order(list(zip(group["label"], group["start_frame"], group["end_frame"], strict=True)), video, report)
+        segments = list(group[["label", "start_frame", "end_frame"]].itertuples(index=False, name=None))
+        note_order(segments, video, report)
         if error:
             report.wrong(error)
-        limits.coverage(zip(group["start_frame"], group["end_frame"], strict=True), len(keypoints), video)
-        for k, row in enumerate(group.itertuples() if len(keypoints) else []):
-            id = f"{video}_{k}"
-            first, last = miga.clamp(row.start_frame, row.end_frame, len(keypoints), id, report)
-            clip = keypoints[first : last + 1]
-            if not clip[..., 2].any():
-                report.note("no joint was found in any frame", id)
-            split = "train" if row.subject_id in TRAINING_SUBJECTS else "test"
-            yield Clip(id, row.label, split, video, str(row.subject_id), miga.WIDTH, miga.HEIGHT, clip)
+        if len(keypoints):
+            subject = group["subject_id"].iloc[0]
+            split = "train" if subject in TRAINING_SUBJECTS else "test"
+            size = miga.WIDTH, miga.HEIGHT
+            yield recording(video, segments, keypoints, report, split=split, subject=str(subject), size=size)
 
 
 def _table(source: Path, skeletons: Path) -> Path:
@@ -93,7 +96,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """The label table: video_id of four digits, subject_id, start_frame, end_frame, and the class index ``label``.
 
     Raises:
-        DataError: a column is missing, or a row has an invalid class, subject or frame.
+        DataError: a column is missing, a row has an invalid class, subject or frame, or a video has two subjects.
     """
     table = limits.rows(path)
     if missing := [column for column in COLUMNS if column not in table]:
@@ -108,6 +111,8 @@ def read_table(path: Path) -> pd.DataFrame:
         value = str(table[COLUMNS[column]].iloc[row])[:40]
         raise DataError(f"{path}: row {row} has {COLUMNS[column]} {value!r}; {rule}: correct the row")
     read = pd.DataFrame(numbers.astype(int), columns=list(COLUMNS))
+    if (again := read.groupby("video_id")["subject_id"].nunique().gt(1)).any():
+        raise DataError(f"{path}: video {again.idxmax():04d} has two subjects; correct the table")
     return read.assign(video_id=read["video_id"].map("{:04d}".format), label=read["class"].map(labels.from_file))
 
 

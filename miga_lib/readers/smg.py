@@ -20,7 +20,8 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, limits, miga, tables
-from .contract import FARTHEST, Clip, DataError, Progress, Report, in_parallel, repair, select
+from .contract import FARTHEST, Clip, DataError, Progress, Recording, Report, in_parallel, repair, select
+from .cutting import HIGHEST_FPS, cut, note_order, recording
 
 VERSION = 1
 CACHED_LAYOUT = "kinect25"
@@ -59,10 +60,15 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all people, by person and row of the label file, split by person as in each of ``PROTOCOLS``.
+    """The clips of all people, by person and row of the label file: ``recordings`` cut at their segments."""
+    return cut(recordings(source, layout, report, progress))
 
-    A clip's id is ``SampleNNNN_<row>``. Segments are clamped to the recording. The pictures that the pixels belong to, depth or colour,
-    are recognised by the values. People without a label file are left out. All of this is reported.
+
+def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """The recording of each person, split by person as in each of ``PROTOCOLS``.
+
+    Segments are clamped to the recording. The pictures that the pixels belong to, depth or colour, are recognised by the values. People
+    without a label file are left out. All of this is reported.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
@@ -71,29 +77,23 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     options = _options(source)
     people = _people(source, report)
     report.classes = labels.SMG_CLASSES
-    of_protocol: dict[str, dict[str, str]] = {name: {} for name in PROTOCOLS}
-    report.protocols |= of_protocol
+    report.protocols |= {name: {} for name in PROTOCOLS}
     rule, other = options["frames"], next(rows for rows in ROWS if rows != options["frames"])
     what = f"clips are the rows {ROWS[rule]} of their segments, counted from 0; for {ROWS[other]}, set frames to {other!r}"
     report.note(f"{what} in {folders.OPTIONS}", source.name)
     segments = [_segments(path, rule, report) for path in people.values()]
     frames = in_parallel(_keypoints, ((path, joints, options["pixels"]) for path in people.values()))
-    for (person, rows), (keypoints, size, events, error) in progress(
+    for (person, rows), (keypoints, size, fps, events, error) in progress(
         zip(zip(people, segments, strict=True), frames, strict=True), total=len(people), desc="reading people"
     ):
         report.merge(events)
         if error:
             report.wrong(error)
-        limits.coverage(((first, last) for _, first, last in rows), len(keypoints), person)
-        for k, (label, first, last) in enumerate(rows if len(keypoints) else []):
-            id = f"{person}_{k}"
-            first, last = miga.clamp(first, last, len(keypoints), id, report)
-            clip = keypoints[first : last + 1]
-            if not clip[..., 2].any():
-                report.note("no joint was found in any frame", id)
-            for protocol, splits in of_protocol.items():
-                splits[id] = _split(person, protocol)
-            yield Clip(id, label, _split(person, "challenge"), person, str(_number(person)), size[0], size[1], clip)
+        if rows and len(keypoints):
+            for protocol, splits in report.protocols.items():
+                splits[person] = _split(person, protocol)
+            subject = str(_number(person))
+            yield recording(person, rows, keypoints, report, split=_split(person, "challenge"), subject=subject, size=size, fps=fps)
 
 
 def _number(person: str) -> int:
@@ -158,7 +158,7 @@ def _segments(path: Path, rule: str, report: Report) -> list[tuple[int, int, int
         report.wrong(str(error))
         return []
     segments = [(label, start - (rule == "inclusive"), end - 1) for label, start, end in rows]
-    miga.note_order(segments, person, report)
+    note_order(segments, person, report)
     ordered = sorted((first, last) for _, first, last in segments)
     reach = itertools.accumulate((last for _, last in ordered), max)
     if overlapping := sum(first <= before for (first, _), before in zip(ordered[1:], reach, strict=False)):
@@ -166,34 +166,40 @@ def _segments(path: Path, rule: str, report: Report) -> list[tuple[int, int, int
     return segments
 
 
-def _keypoints(path: Path, joints: np.ndarray, pixels: str) -> tuple[np.ndarray, tuple[int, int], dict[str, list[str]], str]:
-    """All frames of a person, width and height of the picture, the events of the reading, and the text of an error."""
+def _keypoints(path: Path, joints: np.ndarray, pixels: str) -> tuple[np.ndarray, tuple[int, int], float, dict[str, list[str]], str]:
+    """All frames of a person, width and height of the picture, frames per second, the events of the reading, and the text of an error."""
     report = Report()
     try:
         values = tables.read(path, len(layouts.get(CACHED_LAYOUT).joints), report, JOINTS)
-        _check_count(path.with_name(path.name.removesuffix(SKELETON) + ABOUT), len(values), report)
+        fps = _check_count(path.with_name(path.name.removesuffix(SKELETON) + ABOUT), len(values), report)
         pair, size = _pair(path, values, pixels, report)
     except DataError as error:
-        return np.zeros((0, len(joints), 3), np.float32), (0, 0), {}, str(error)
+        return np.zeros((0, len(joints), 3), np.float32), (0, 0), 0.0, {}, str(error)
     nothing = np.asarray(~values.any(-1))
     _note_losses(values, nothing, path.name, report)
     if unplaced := np.count_nonzero(~pair.any(-1) & ~nothing):
         report.note("joints with a position in metres and the pixel 0, 0 taken as missing", f"{path.name} ({unplaced} of {nothing.size})")
     found = pair.any(-1, keepdims=True)
     keypoints = repair(np.concatenate([pair, found], -1), path.name, report)[:, joints]
-    return keypoints, size, dict(report.events), ""
+    return keypoints, size, fps, dict(report.events), ""
 
 
-def _check_count(path: Path, rows: int, report: Report) -> None:
-    """Compare the number of rows with ``numFrames`` of the file beside them. Raises DataError if there is no such number in it."""
+def _check_count(path: Path, rows: int, report: Report) -> float:
+    """Compare the number of rows with ``numFrames`` of the file beside them; gives its ``fps``, 0 where that is no possible number.
+
+    Raises:
+        DataError: there is no such number in it.
+    """
     if not path.exists():
         report.note(f"people without a file {ABOUT}: the number of their frames was not checked", path.name)
-        return
-    counts = pd.to_numeric(limits.rows(path, ABOUT_COLUMNS)["numFrames"], errors="coerce").tolist()
+        return 0.0
+    about = limits.rows(path, ABOUT_COLUMNS)[["numFrames", "fps"]].apply(pd.to_numeric, errors="coerce")
+    counts = about["numFrames"].tolist()
     if len(counts) != 1 or not 0 <= counts[0] < 2**31 or counts[0] != round(counts[0]):
         raise DataError(f"{path}: expected one row numFrames,fps,maxDepth of whole numbers; restore the file, or remove it")
     if counts[0] != rows:
         report.note(f"numFrames of {ABOUT} is not the number of rows: check that none is missing", f"{path.name} ({counts[0]:.0f}, {rows})")
+    return float(fps) if 0 < (fps := about["fps"].iloc[0]) <= HIGHEST_FPS else 0.0
 
 
 def _pair(

@@ -11,17 +11,18 @@ The scores of these models are no probabilities; values far above 1 are usual. A
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from .. import layouts
 from ..layouts import Layout
 from . import folders, limits, openpose, pyskl, unpickling
-from .contract import Clip, DataError, Progress, Report, in_parallel, repair, select, shown
+from .contract import Clip, DataError, Progress, Recording, Report, in_parallel, repair, select, shown
 
 VERSION = 1
 CACHED_LAYOUT = ""
@@ -79,11 +80,21 @@ def _beginning(path: Path) -> bytes:
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all videos, in the order of their files. Of several people in a frame, one is followed as in ``openpose``.
+    """The clips of all videos, as in ``openpose``."""
+    yield from openpose.cut(*_read(source, layout, report, progress), report)
+
+
+def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """All videos, in the order of their files. Of several people in a frame, one is followed as in ``openpose``.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
     """
+    yield from openpose.whole(*_read(source, layout, report, progress), report)
+
+
+def _read(source: Path, layout: Layout, report: Report, progress: Progress) -> tuple[Iterable[Any], pd.DataFrame, np.ndarray]:
+    """The arguments of ``openpose.cut``."""
     joints = select(layouts.get("openpose137"), layout, str(source))
     if source.is_file():
         raise DataError(f"{source}: give the folder of this file, so that {openpose.SEGMENTS} and {folders.OPTIONS} are read from it, too")
@@ -105,7 +116,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     size_of = {video: tuple(map(int, size[0])) if len(size) == 1 else (0, 0) for video, size in sizes.items()}
     loaded = in_parallel(_video, ((video, videos[video], size_of[video], threshold) for video in wanted))
     read_videos = progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos")
-    yield from openpose.cut(read_videos, table, joints, report)
+    return read_videos, table, joints
 
 
 def _videos(root: Path, report: Report) -> dict[str, Path]:

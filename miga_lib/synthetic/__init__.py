@@ -32,10 +32,11 @@ from jaxtyping import Float
 
 from .. import labels, layouts, writing
 from ..layouts import Layout
-from ..readers import Clip, Progress, Report, in_parallel, miga
+from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga
 from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
+from .script import FPS
 
 __all__ = [
     "CACHED_LAYOUT",
@@ -49,6 +50,7 @@ __all__ = [
     "read",
     "recognises",
     "record",
+    "recordings",
     "videos",
     "write",
 ]
@@ -121,7 +123,12 @@ def recognises(source: str | Path) -> bool:
 
 
 def read(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Clip]:
-    """The clips of a size, generated without files: the same as a reader gives, with test labels and subjects.
+    """The clips of a size, generated without files: the same as a reader gives, with test labels and subjects. As ``recordings``."""
+    return cutting.cut(recordings(source, layout, report, progress, seed))
+
+
+def recordings(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Recording]:
+    """The videos of a size, generated without files.
 
     Args:
         source: a name in SIZES.
@@ -132,9 +139,8 @@ def read(source: str | Path, layout: Layout, report: Report, progress: Progress 
     """
     chosen = layouts.selection(layouts.get("openpose137"), layout)
     everyone = plans(str(source), seed)
-    made = in_parallel(_clips, ((plan, str(source), seed, chosen) for plan in everyone))
-    for clips in progress(made, total=len(everyone), desc="generating videos") if progress else made:
-        yield from clips
+    made = in_parallel(_recording, ((plan, str(source), seed, chosen) for plan in everyone))
+    yield from progress(made, total=len(everyone), desc="generating videos") if progress else made
 
 
 def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[Float[np.ndarray, "T V 2"]]:
@@ -161,10 +167,7 @@ def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np
     return {f"{video.id}_{k}": video.clean[start : end + 1, chosen] for k, (_, start, end) in enumerate(video.segments)}
 
 
-def _clips(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> list[Clip]:
-    video = record(plan, seed, size)
-    subject, joints = str(video.subject), video.keypoints[:, chosen]
-    return [
-        Clip(f"{video.id}_{k}", label, video.split, video.id, subject, WIDTH, HEIGHT, joints[start : end + 1].copy())
-        for k, (label, start, end) in enumerate(video.segments)
-    ]
+def _recording(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> Recording:
+    video, size_px = record(plan, seed, size), (WIDTH, HEIGHT)
+    keypoints, subject = video.keypoints[:, chosen], str(plan.subject)
+    return cutting.recording(video.id, video.segments, keypoints, Report(), split=video.split, subject=subject, size=size_px, fps=FPS)
