@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 SEED = 0
 SHORTEST = 2
@@ -32,13 +33,9 @@ def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd
         if video not in of_video.groups:
             continue
         gestures = of_video.get_group(video).to_numpy()
-        free = np.ones(frames + 2, bool)
-        free[[0, -1]] = False
-        for first, last in gestures:
-            free[first + 1 : last + 2] = False
-        begin, end = np.flatnonzero(np.diff(free.astype(np.int8))).reshape(-1, 2).T
-        begin, gap = begin[end - begin >= SHORTEST], (end - begin)[end - begin >= SHORTEST]
-        if not len(gap):
+        begin, end = between(gestures, frames)
+        gap = (end - begin + 1) * (end - begin + 1 >= SHORTEST)
+        if not gap.any():
             continue
         rng = np.random.default_rng([SEED, zlib.crc32(video.encode())])
         count = round(per_gesture * len(gestures))
@@ -47,3 +44,13 @@ def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd
         first = begin[chosen] + rng.integers(0, gap[chosen] - length + 1)
         parts += [(video, *part) for part in sorted(set(zip(first.tolist(), (first + length - 1).tolist(), strict=True)))]
     return pd.DataFrame(parts, columns=["video", "first", "last"])
+
+
+def between(gestures: Int[np.ndarray, "G 2"], frames: int) -> Int[np.ndarray, "2 gaps"]:
+    """First and last frame of each gap in a video of so many frames whose gestures have these first and last frames."""
+    free = np.ones(frames + 2, bool)
+    free[[0, -1]] = False
+    for first, last in gestures:
+        free[first + 1 : last + 2] = False
+    begin, end = np.flatnonzero(np.diff(free)).reshape(-1, 2).T
+    return np.stack([begin, end - 1])
