@@ -169,12 +169,6 @@ def test_the_difference_of_two_predictions_is_paired():
     assert scoring.difference(truth, truth, NOTHING)["difference"] == 1
 
 
-def test_the_baseline_without_a_model_fills_each_video():
-    tiles = scoring.always(3, 10, {"a": 25, "b": 10})
-    assert tiles["video"].tolist() == ["a", "a", "a", "b"]
-    assert tiles[["label", "first", "last"]].to_numpy().tolist() == [[3, 0, 9], [3, 10, 19], [3, 20, 24], [3, 0, 9]]
-
-
 def test_another_match_is_refused():
     with pytest.raises(ValueError, match="match must be one of one-to-one, official, got 'greedy'"):
         scoring.pairs(THREE, THREE, match="greedy")

@@ -4,8 +4,6 @@ A table of segments has a row for each: video, label (class index), first and la
 probability. The overlap of two segments is their intersection over union (IoU). Everything here takes tables, never models.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
@@ -55,21 +53,21 @@ def pairs(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = OVERLAP, 
 
     check_choice("match", match, MATCHES)
     hits = [np.zeros((2, 0), int)]
-    of_video = predicted.reset_index(drop=True).sort_values(["first", "last"], kind="stable").groupby("video")
+    found = predicted.reset_index(drop=True)
+    found = found.sort_values(["first", "last"], kind="stable") if match == "official" else found
+    of_video = found.groupby("video").indices
     for video, rows in truth.groupby("video").indices.items():
-        if video not in of_video.indices:
-            continue
-        found = of_video.get_group(video)
-        of_pair = overlap(truth.iloc[rows], found, inclusive=match != "official")
-        allowed = (of_pair > least) & (truth["label"].to_numpy()[rows, None] == found["label"].to_numpy())
+        columns = of_video.get(video, np.zeros(0, int))
+        of_pair = overlap(truth.iloc[rows], found.iloc[columns], inclusive=match != "official")
+        allowed = (of_pair > least) & (truth["label"].to_numpy()[rows, None] == found["label"].to_numpy()[columns])
         if match == "official":
             true = np.flatnonzero(allowed.any(1))
-            chosen = allowed[true].argmax(1)
+            chosen = allowed[true].argmax(1) if len(true) else true
         else:  # one hit more is worth more than any sum of IoU
             worth = np.where(allowed, 1 + of_pair / (1 + min(of_pair.shape)), 0)
             true, chosen = linear_sum_assignment(worth, maximize=True)
             true, chosen = true[allowed[true, chosen]], chosen[allowed[true, chosen]]
-        hits.append(np.stack([rows[true], found.index.to_numpy()[chosen]]))
+        hits.append(np.stack([rows[true], found.index.to_numpy()[columns[chosen]]]))
     return np.concatenate(hits, axis=1)
 
 
@@ -171,11 +169,3 @@ def kinds(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = OVERLAP) 
         of_prediction[rows] = np.select(cases, KINDS[1:4], KINDS[4])
     of_prediction[hits] = KINDS[0]
     return of_prediction, np.isin(np.arange(len(truth)), true)
-
-
-def always(label: int, length: int, frames: Mapping[str, int]) -> pd.DataFrame:
-    """Predictions without any model: one class, in segments of one length, one after another through each video of so many frames."""
-    rows = [
-        (video, label, first, min(first + length, count) - 1, 1.0) for video, count in frames.items() for first in range(0, count, length)
-    ]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "probability"])
