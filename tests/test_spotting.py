@@ -13,6 +13,7 @@ from miga_lib import clips, labels, layouts, predictions, runs, spotting, traini
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
 from miga_lib.spotting import decoding, scoring, search
+from miga_lib.training import windows
 
 SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", gaps=1.0)
 STUB = (nn.Identity(), SETTINGS)
@@ -28,47 +29,39 @@ def recordings_of(*sizes, segments=(), classes=labels.CLASSES):
     return clips.Recordings(table, keypoints, layout, classes, "", segments=pd.DataFrame(segments, columns=scoring.COLUMNS))
 
 
-def predicting(monkeypatch, rows):
-    """Each window is predicted as the next of these rows; gives the windows (first row of keypoints, frames) that were asked for."""
+def predicting(monkeypatch, *rows):
+    """Each window is predicted as the next of these rows; gives the windows that were asked for."""
     asked, given = [], iter(rows)
 
-    def predict(model, cut, settings):
-        asked.extend(cut.table[["start", "frames"]].to_numpy().tolist())
-        values = np.array([next(given) for _ in range(len(cut))])
-        return Predictions(cut.table["id"].to_numpy(str), cut.table["label"].to_numpy(), values, np.array(cut.classes))
+    def predict(model, keypoints, places, settings, classes):
+        asked.extend(places.tolist())
+        return np.array([next(given) for _ in places], float)
 
-    monkeypatch.setattr(training, "predict", predict)
+    monkeypatch.setattr(windows, "predict", predict)
     return asked
 
 
 def test_a_frame_has_the_mean_of_its_windows(monkeypatch):
     """Ten frames, windows of 4 from frames 0, 3 and 6: frames 3 and 6 are in two of them."""
-    some = recordings_of(10, 3, classes=("nod", "wave"))
     one, two, three, four = [1, 0, 0], [0, 1, 0], [0.5, 0, 0.5], [0, 0.25, 0.75]
-    asked = predicting(monkeypatch, [one, two, three, four])
-    found = spotting.posteriors([STUB], some, length=4, stride=3)
-    assert asked == [[0, 4], [3, 4], [6, 4], [10, 3]], "the video of three frames is one window"
+    asked = predicting(monkeypatch, one, two, three, four)
+    found = spotting.posteriors([STUB], recordings_of(10, 3, classes=("nod", "wave")), length=4, stride=3)
+    assert asked == [[0, 3], [3, 6], [6, 9], [0, 2]], "the video of three frames is one window"
     assert found["a"] == pytest.approx(np.array([one] * 3 + [[0.5, 0.5, 0]] + [two] * 2 + [[0.25, 0.5, 0.25]] + [three] * 3))
     assert found["b"] == pytest.approx(np.array([four] * 3))
 
 
-def test_the_last_window_ends_with_the_recording(monkeypatch):
-    asked = predicting(monkeypatch, [[1, 0]] * 4)
-    spotting.posteriors([STUB], recordings_of(11, classes=("nod",)), length=4, stride=3)
-    assert asked == [[0, 4], [3, 4], [6, 4], [7, 4]]
-
-
 def test_networks_are_averaged(monkeypatch):
-    predicting(monkeypatch, [[1, 0], [0.5, 0.5]])
+    predicting(monkeypatch, [1, 0], [0.5, 0.5])
     found = spotting.posteriors([STUB] * 2, recordings_of(4, classes=("nod",)), length=4, stride=3)
     assert found["a"].tolist() == [[0.75, 0.25]] * 4
 
 
-def test_a_window_without_a_person_is_no_gesture(monkeypatch):
-    predicting(monkeypatch, [[1, 0]] * 2)
-    some = recordings_of(8, classes=("nod",))
-    some.keypoints[4:, :, 2] = 0
-    assert spotting.posteriors([STUB], some, length=4, stride=4)["a"].tolist() == [[1, 0]] * 4 + [[0, 1]] * 4
+def test_frames_without_a_person_are_no_gesture(monkeypatch):
+    """A window without any joint has probabilities of 0, and says nothing where another one covers the frame."""
+    predicting(monkeypatch, [1, 0], [0, 0])
+    found = spotting.posteriors([STUB], recordings_of(6, classes=("nod",)), length=4, stride=4)
+    assert found["a"].tolist() == [[1, 0]] * 4 + [[0, 1]] * 2
 
 
 def test_recordings_in_which_little_can_be_found_are_named():
@@ -201,11 +194,10 @@ def test_a_trained_run_spots(smoke_outputs, tmp_path):
     folder = runs.folder("spotter", tmp_path)
     training.fit(both, SETTINGS, folder, progress=lambda row: None)
     whole = spotting.load("synthetic-smoke", spotting.members([], tmp_path), smoke_outputs)
-    network = training.load_model(folder, "cpu")
     test = whole.split("test")
-    posteriors = spotting.posteriors([network], test, length=10**6, stride=4)
-    alone = training.predict(network[0], replace(test, segments=test.segments[:0], classes=both.classes).cut(), network[1])
-    of_video = posteriors[test.table["video"].iloc[0]]
-    np.testing.assert_allclose(of_video, np.tile(alone.probabilities, (len(of_video), 1)), atol=1e-6)
+    posteriors = spotting.posteriors([training.load_model(folder, "cpu")], test, length=16, stride=8)
+    for video, frames in zip(test.table["video"], test.table["frames"], strict=True):
+        assert posteriors[video].shape == (frames, 33)
+        np.testing.assert_allclose(posteriors[video].sum(1), 1)
     found = spotting.baselines(whole, test, predictions.load(folder / "test.npz"))
-    assert len(found["true bounds"]) == 9
+    assert len(found["true bounds"]) == len(test.segments)

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from .. import clips, gaps, labels, runs, training, writing
+from .. import clips, gaps, labels, runs, writing
 from ..clips import Clips, Recordings, outputs_folder
 from ..labels import NO_GESTURE
 from ..predictions import Predictions
 from ..readers import Progress
-from ..readers.contract import UNKNOWN
 from ..settings import Settings
+from ..training import windows
 from . import decoding, scoring
 
 
@@ -83,30 +83,19 @@ def durations(recordings: Recordings) -> np.ndarray:
 def posteriors(networks: Sequence[tuple[nn.Module, Settings]], recordings: Recordings, length: int, stride: int) -> dict[str, np.ndarray]:
     """The posteriors of each frame of each recording, (T, K + 1), by video: the mean over networks and the windows that cover the frame.
 
-    A recording shorter than ``length`` is one window. A window without any joint is *no gesture*.
+    A recording shorter than ``length`` is one window. Frames that only windows without any joint cover are *no gesture*.
 
     Args:
         networks: as ``training.load_model`` gives them, of ``members``.
-        length: frames of a window.
-        stride: frames between the beginnings of two windows; the last window ends with the recording.
+        length, stride: of the windows, see ``windows.places``.
     """
-    return {video: _of_frames(networks, recordings.where([row]), length, stride) for row, video in enumerate(recordings.table["video"])}
-
-
-def _of_frames(networks: Sequence[tuple[nn.Module, Settings]], recording: Recordings, length: int, stride: int) -> np.ndarray:
-    [(video, frames)] = _sizes(recording)
-    length = min(length, frames)
-    first = np.append(np.arange(0, frames - length, stride), frames - length)
-    windows = pd.DataFrame({"video": video, "label": UNKNOWN, "first": first, "last": first + length - 1})
-    cut = replace(recording, segments=windows, classes=(*recording.classes, NO_GESTURE)).cut()
-    predicted = np.mean([training.predict(model, cut, settings).probabilities for model, settings in networks], axis=0)
-    predicted[cut.table["missing"].to_numpy() == 1] = np.eye(predicted.shape[1])[-1]
-    # What begins and ends at each frame; the last column counts windows.
-    changes, values = np.zeros((frames + 1, predicted.shape[1] + 1)), np.column_stack([predicted, np.ones(len(first))])
-    np.add.at(changes, first, values)
-    np.subtract.at(changes, first + length, values)
-    sums = changes.cumsum(0)[:-1]
-    return (sums[:, :-1] / sums[:, -1:]).clip(0, 1)
+    found = {}
+    for row, (video, frames) in enumerate(_sizes(recordings)):
+        places, count = windows.places(frames, [length], stride), len(recordings.classes) + 1
+        parts = [windows.predict(model, recordings[row], places, settings, count) for model, settings in networks]
+        found[video] = windows.of_frames(frames, places, np.mean(parts, axis=0))
+        found[video][:, -1] += 1 - found[video].sum(1)
+    return found
 
 
 def notes(recordings: Recordings, lengths: Sequence[int]) -> list[str]:
