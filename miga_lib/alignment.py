@@ -44,6 +44,31 @@ def resample(
         ValueError: an unknown method, a length below 1, a clip without frames or with frames outside ``keypoints``, or a wrong number
             of random numbers. The check of the clips waits for the device once.
     """
+    first, second, *weights = _placed_plan(keypoints, starts, frames, length, method, uniform)
+    return _blend(keypoints[first], keypoints[second], *(weight[..., None, None].to(keypoints.dtype) for weight in weights))
+
+
+def resample_once(
+    keypoints: Float[Tensor, "F V 3"],
+    starts: Int[Tensor, " N"],
+    frames: Int[Tensor, " N"],
+    length: int,
+    method: str = "align",
+    uniform: Float[Tensor, "N draws"] | None = None,
+) -> tuple[Float[Tensor, "F_out V 3"], Int[Tensor, "N {length}"]]:
+    """``resample`` for clips that overlap: each different output frame once, and the place of each clip's frames among them.
+
+    The arguments and errors are those of ``resample``, whose result is the first output at the indices of the second.
+    """
+    first, second, *weights = _placed_plan(keypoints, starts, frames, length, method, uniform)
+    plan = torch.stack([first, second.where(weights[1] > 0, first), *weights], dim=-1)  # frames are exact in float64
+    different, places = plan.flatten(0, 1).unique(dim=0, return_inverse=True)
+    (first, second), weights = different[:, :2].long().T, different[:, 2:].to(keypoints.dtype).T[..., None, None]
+    return _blend(keypoints[first], keypoints[second], *weights), places.view(-1, length)
+
+
+def _placed_plan(keypoints: Tensor, starts: Tensor, frames: Tensor, length: int, method: str, uniform: Tensor | None) -> Plan:
+    """The plan of a method, with source frames counted from the first of ``keypoints``. Raises ValueError as ``resample`` does."""
     _check(method, length)
     exported = torch.compiler.is_compiling()  # by torch.export, which gives every clip its frames
     if not exported and len(frames) and not bool(((frames >= 1) & (starts >= 0) & (starts + frames <= len(keypoints))).all()):
@@ -54,8 +79,7 @@ def resample(
     if uniform is not None and uniform.shape[1] != draws(method, length):
         raise ValueError(f"method {method!r} takes {draws(method, length)} random numbers a clip, got {uniform.shape[1]}: see `draws`")
     first, second, *weights = _PLANS[method](frames.long(), length, uniform)
-    before, after = keypoints[starts[:, None] + first], keypoints[starts[:, None] + second]
-    return _blend(before, after, *(weight[..., None, None].to(keypoints.dtype) for weight in weights))
+    return starts[:, None] + first, starts[:, None] + second, weights[0], weights[1]
 
 
 def align(keypoints: Float[Tensor, "T V 3"], length: int) -> Float[Tensor, "{length} V 3"]:

@@ -16,12 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from . import gaps as gaps_of_videos
 from . import layouts, splits, synthetic, writing
+from .labels import NO_GESTURE
 from .layouts import Layout
 from .readers import (
     READERS,
@@ -56,6 +58,7 @@ COLUMNS |= {"missing": float, "start": int}
 SEGMENT_COLUMNS = {"video": str, "label": int, "first": int, "last": int}
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
+Some = TypeVar("Some", bound="Clips")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +105,11 @@ class Clips:
         for i, row in enumerate(self.table[fields].itertuples(index=False)):
             yield Clip(**row._asdict(), keypoints=self[i])
 
-    def where(self, rows: Sequence[int] | pd.Series | np.ndarray) -> "Clips":
+    def where(self: Some, rows: Sequence[int] | pd.Series | np.ndarray) -> Some:
         """The clips of some rows, given as a boolean for each row or as row numbers."""
         return replace(self, table=self.table[np.asarray(rows)] if np.asarray(rows).dtype == bool else self.table.iloc[rows])
 
-    def split(self, name: str) -> "Clips":
+    def split(self: Some, name: str) -> Some:
         """The clips of one split. Raises ValueError, with the names of the splits, where it has none."""
         if not (chosen := self.table["split"] == name).any():
             raise ValueError(f"there are no clips of split {name!r:.100}; there are {', '.join(sorted(self.table['split'].unique()))}")
@@ -205,6 +208,7 @@ def load(
     folds: int = 0,
     fold: int = 0,
     persons: int = 1,
+    gaps: float = 0.0,
 ) -> Clips:
     """The clips of a folder or file, in the joints of ``layout``.
 
@@ -218,20 +222,47 @@ def load(
             ``leave-one-subject-out``, each subject is a fold.
         folds, fold: cross-validation, see ``splits.cross_validate``; ``folds`` = 0: none.
         persons: 2: the second person is kept, so the layout has every joint twice, see ``layouts.pair``.
+        gaps: above 0: clips of the gaps between gestures follow, of one class more, ``labels.NO_GESTURE``; so many for each gesture,
+            see ``gaps.draw``. The source must have whole videos, see ``recordings``.
 
     A source without a validation split gets one, see ``splits.with_validation``; the report says so.
 
     Raises:
         DataError: the source does not exist, its format is unknown, a file of it is broken, or its cache is damaged.
         OSError: the cache cannot be written: no room, or no permission.
-        ValueError: an unknown layout or protocol, or folds that cannot be made.
+        ValueError: an unknown layout or protocol, folds that cannot be made, or no gaps.
     """
+    if gaps:
+        whole = recordings(source, layout, outputs, progress, protocol=protocol, folds=folds, fold=fold, persons=persons)
+        return _with_gaps(whole, gaps, source)
     clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or _terminal_progress())
     table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
     report = f"{clips.report}\n{note}" if note else clips.report
     divided = replace(clips, table=table[list(COLUMNS)], report=report)
     vars(divided)["checksum"] = clips.checksum  # the keypoints are the same
     return divided
+
+
+def _with_gaps(whole: Recordings, per_gesture: float, source: str | Path) -> Clips:
+    """The clips of the gestures of some recordings and of the gaps between, whose ids are ``<video>_gap<number>``."""
+    if NO_GESTURE in whole.classes:
+        raise ValueError(f"{source}: has a class {NO_GESTURE!r} of its own, which clips of gaps would join; set `gaps` to 0, or rename it")
+    parts = gaps_of_videos.draw(whole.table, whole.segments, per_gesture)
+    if parts.empty:
+        found = f"{len(whole.segments)} annotated gestures in {len(whole)} videos"
+        raise ValueError(
+            f"{source}: {found} leave no gap of {gaps_of_videos.SHORTEST} frames for {per_gesture:g} clips each; set `gaps` to 0"
+        )
+    gestures, between = whole.cut(), replace(whole, segments=parts.assign(label=len(whole.classes))).cut()
+    ids = between.table["id"].str.replace(r"_(?=\d+$)", "_gap", regex=True)
+    note = f"{len(parts)} parts of the gaps between gestures are clips of class {NO_GESTURE!r}."
+    return replace(
+        gestures,
+        table=pd.concat([gestures.table, between.table.assign(id=ids)], ignore_index=True),
+        classes=(*whole.classes, NO_GESTURE),
+        class_regions=(*whole.class_regions, "other") if whole.class_regions else (),
+        report=f"{whole.report}\n{note}",
+    )
 
 
 def recordings(

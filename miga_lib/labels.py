@@ -34,6 +34,8 @@ classes that the authors published agrees, except in numbers 1 and 7: it shows a
 
 ILLUSTRATIVE_FILE_CLASS = 99
 """The number of class illustrative in label files."""
+NO_GESTURE = "no gesture"
+"""The class of the gaps between gestures, see ``gaps``. It comes after the classes of the data."""
 MAX_EMBEDDING_SIZE = 16_384
 MAX_GLOVE_LINE = 2**20
 """Characters of a line that are read at a time; a word and 300 numbers have about 3,000."""
@@ -59,8 +61,9 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
     Args:
         table: one of three. Empty: the table of the package, the names of both sets embedded by a sentence model, E = 384. It is scaled
             to a mean square of 0.1, about that of the averaged GloVe vectors, so that the same ``semantic_weight`` suits both; the file
-            also records how it was made. A ``.npy`` file of shape (K, E), rows in the order of ``classes``. Or a GloVe text file, a
-            word and its numbers on each line; the vectors of the words of a name are averaged, as in Li et al. (arXiv 2307.10624).
+            also records how it was made. ``NO_GESTURE`` gets the mean of the other classes. A ``.npy`` file of shape (K, E), rows in
+            the order of ``classes``. Or a GloVe text file, a word and its numbers on each line; the vectors of the words of a name are
+            averaged, as in Li et al. (arXiv 2307.10624).
 
     Raises:
         ValueError: a class that is not in the table, a wrong shape, or a word without a vector.
@@ -68,6 +71,8 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
     if not table:
         with resources.files("miga_lib").joinpath("data/class_embeddings.npz").open("rb") as file, np.load(file) as shipped:
             known = dict(zip(shipped["classes"].tolist(), shipped["embeddings"], strict=True))
+        if named := [known[name] for name in classes if name in known]:
+            known.setdefault(NO_GESTURE, np.mean(named, axis=0))
         if missing := [name for name in classes if name not in known]:
             raise ValueError(
                 f"the table of the package has no embedding for class {missing[0]!r} ({len(missing)} classes are missing); "

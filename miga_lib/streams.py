@@ -12,6 +12,8 @@ from torch import Tensor
 from . import heatmaps
 from .layouts import Layout
 
+FRAMEWISE = ("joint", "limb")
+"""The heatmap streams whose map of a frame depends on that frame alone, so that it can be drawn once for all views that have it."""
 SIGMA_PX = 0.6
 """Standard deviation of a Gaussian in heatmap pixels, as in PoseC3D's configurations."""
 

@@ -35,6 +35,14 @@ def test_the_table_of_the_package_has_a_row_for_each_class_in_any_order():
     np.testing.assert_array_equal(labels.embeddings(chosen), rows[[labels.CLASSES.index(name) for name in chosen]])
 
 
+def test_no_gesture_has_the_mean_of_the_other_classes():
+    rows = labels.embeddings((*labels.SMG_CLASSES, labels.NO_GESTURE))
+    np.testing.assert_allclose(rows[-1], labels.embeddings(labels.SMG_CLASSES).mean(0), rtol=1e-6)
+    assert rows.dtype == np.float32
+    with pytest.raises(ValueError, match=r"no embedding for class 'nod' \(2 classes are missing\)"):
+        labels.embeddings(("nod", labels.NO_GESTURE))
+
+
 def test_the_table_of_the_package_has_the_17_classes_of_smg():
     smg = labels.embeddings(labels.SMG_CLASSES)
     assert len(set(labels.SMG_CLASSES)) == len(smg) == 17

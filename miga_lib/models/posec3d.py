@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from ..layouts import Layout
 
-VIEWS_AT_ONCE = {"cpu": 2}
-"""Number of views computed together in the later stages, by device type; on a CPU more would not fit in its cache."""
+VALUES_AT_ONCE = {"cpu": 2 * 48 * 32 * 32 * 128}
+"""Values that the later stages take at a time, by device type: on a CPU two views of the published size, more do not fit in its cache."""
 EXPANSION = 4
 """Output channels of a bottleneck / channels inside it."""
 
@@ -85,7 +85,8 @@ class PoseC3D(nn.Module):
         # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
         apart = 3 if len(self.backbone) > 3 else 2
         of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
-        together = VIEWS_AT_ONCE.get(heatmaps.device.type, len(frames))
+        of_view = of_frames[0].numel() * frames.shape[1]
+        together = max(1, VALUES_AT_ONCE.get(heatmaps.device.type, of_view * len(frames)) // of_view)
         views = [self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)]
         return torch.cat([view.mean((2, 3, 4)) for view in views])
 

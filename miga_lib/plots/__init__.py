@@ -12,6 +12,7 @@ from .links import linked, pair_table
 from .motion import animate, denoised, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
+from .spotting import error_kinds, precision_recall, spotting_table, timeline
 from .tables import comparison_table, record, sortable, styled
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "confusion",
     "denoised",
     "differences",
+    "error_kinds",
     "film",
     "frames",
     "gains",
@@ -48,14 +50,17 @@ __all__ = [
     "mirrored",
     "missing_joints",
     "pair_table",
+    "precision_recall",
     "record",
     "sample_predictions",
     "score_table",
     "sides",
     "skeleton",
     "sortable",
+    "spotting_table",
     "style",
     "styled",
+    "timeline",
     "trajectories",
 ]
 

@@ -222,6 +222,8 @@ def start(
             f"the clips have the joints of {clips.layout.name!r} and the settings those of {settings.skeleton.name!r}; load the clips with "
             "the `layout` and `persons` of the settings"
         )
+    if settings.gaps and clips.classes[-1] != labels.NO_GESTURE:
+        raise ValueError(f"the settings have gaps {settings.gaps:g} and the clips none; load them with `clip_arguments` of the settings")
     inputs = Inputs(_learnable(clips), settings)
     if not (clips.split("val").table["label"] >= 0).any():
         raise ValueError("the class of every validation clip is unknown, so no epoch can be scored; give data with labels in split val")

@@ -1,0 +1,124 @@
+"""A trained network on windows of a recording. Windows that overlap share the heatmaps of a frame and the first layers of the network."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from .. import alignment, augmentation, denoising
+from ..settings import PRESETS, Settings
+from ..streams import FRAMEWISE
+from . import processes
+from .inputs import uniform
+from .networks import autocast
+
+LENGTHS = (16, 32, 64)
+"""Default lengths of windows in frames: most synthetic training clips have 15 to 107 frames (10 % and 90 % quantile), half 40."""
+STRIDE = 4
+"""Default distance between the beginnings of two windows, in frames."""
+SPAN = 250
+"""Windows with their centre in the same so many frames are computed together; it bounds the memory."""
+SIDE_RATIO, CENTRE_SHARE = 1.1, 0.05
+"""The sides of rounded boxes are powers of the first; their centres are multiples of the second times the side."""
+
+
+def places(frames: int, lengths: Sequence[int] = LENGTHS, stride: int = STRIDE) -> Int[np.ndarray, "W 2"]:
+    """First and last frame of each window of a recording: one of each length every ``stride`` frames, and one that ends with it.
+
+    A length above that of the recording has no window. If all are, the whole recording is one window.
+
+    Raises:
+        ValueError: no frames or lengths, or a length or stride below 1.
+    """
+    if frames < 1 or not lengths or min(lengths) < 1 or stride < 1:
+        found = f"{frames} frames, lengths {list(lengths)[:10]} and stride {stride}"
+        raise ValueError(f"windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got {found}")
+    fitting = sorted({length for length in lengths if length <= frames}) or [frames]
+    begins = [np.union1d(np.arange(0, frames - length + 1, stride), [frames - length]) for length in fitting]
+    return np.concatenate([np.stack([first, first + length - 1], 1) for first, length in zip(begins, fitting, strict=True)])
+
+
+def predict(
+    model: nn.Module, keypoints: Float[np.ndarray, "T V 3"], windows: Int[np.ndarray, "W 2"], settings: Settings, classes: int
+) -> Float[np.ndarray, "W {classes}"]:
+    """Class probabilities of each window, averaged over its test views, float64; 0 in all classes for a window without any joint.
+
+    Windows are computed as test clips are, see ``Inputs.views``, except that the box around the person is rounded: neighbouring
+    windows get the same box. So the result of a window depends on its own frames only.
+
+    Args:
+        model: of ``load_model``, which also gives the settings.
+        windows: first and last frame (inclusive) of each.
+        classes: K.
+    """
+    network = settings.of_model.for_prediction(model.eval())
+    given = torch.from_numpy(np.array(keypoints)).to(settings.device)
+    if settings.denoise:
+        given = denoising.denoise(given, torch.tensor([len(given)]), settings.denoise, settings.skeleton)
+    first, last = torch.from_numpy(windows).to(settings.device).T
+    seen_before = torch.nn.functional.pad((given[..., 2] > 0).any(1).cumsum(0), (1, 0))
+    seen = (seen_before[last + 1] > seen_before[first]).nonzero()[:, 0]
+    spans = (first[seen] + last[seen]) // (2 * SPAN)
+    probabilities = torch.zeros(len(windows), classes, dtype=torch.float64)
+    with torch.inference_mode(), processes.kept_memory(), autocast(settings):
+        for span in spans.unique():
+            rows = seen[spans == span]
+            probabilities[rows.cpu()] = _predict(network, given, first[rows], last[rows] - first[rows] + 1, settings)
+    return probabilities.numpy()
+
+
+def _predict(network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tensor, settings: Settings) -> Float[Tensor, "W K"]:
+    """The probabilities of some windows that have joints."""
+    views, draws = 1, None
+    if settings.temporal == "segments":
+        views = PRESETS[settings.preset].segment_clips
+        draws = torch.cat([uniform(1, settings.frames, view) for view in range(views)]).to(starts.device).repeat(len(starts), 1)
+    each = torch.arange(len(starts), device=starts.device).repeat_interleave(views)
+    poses, chosen = alignment.resample_once(keypoints, starts[each], frames[each], settings.frames, settings.temporal, draws)
+    chosen = chosen.view(len(starts), -1)
+    boxes, group = rounded(augmentation.crop_box(poses[chosen])).unique(dim=0, return_inverse=True)
+    groups = [(group == number).nonzero()[:, 0] for number in range(len(boxes))]
+    parts = [_together(network, poses, chosen[rows], box, views, settings) for box, rows in zip(boxes, groups, strict=True)]
+    return torch.cat(parts)[torch.cat(groups).argsort()].double().cpu()
+
+
+def _together(network: nn.Module, poses: Tensor, chosen: Tensor, box: Tensor, views: int, settings: Settings) -> Float[Tensor, "n K"]:
+    """The probabilities of windows with the same box, whose frames are ``chosen`` (n, views · T) among the poses (F, V, 3)."""
+    side, model, stream = settings.test_size, settings.of_model, settings.stream
+    used, of_view = chosen.unique(return_inverse=True)
+    of_view = of_view.view(len(chosen) * views, -1)
+    pixels = augmentation.to_pixels(poses[used][None], box[None], (side, side))
+    sums = []
+    for mirrored in (False, True):
+        flipped = augmentation.flip(pixels, settings.skeleton, torch.tensor([mirrored], device=pixels.device), width=side)
+        if model.input == "heatmaps" and stream in FRAMEWISE:
+            logits = [network(model.tensor(stream, flipped, settings.skeleton, side), of_view)[0]]
+        else:
+            some = of_view.split(PRESETS[settings.preset].test_batch_size)
+            logits = [network(model.tensor(stream, flipped[0, part], settings.skeleton, side))[0] for part in some]
+        sums.append(torch.cat(logits).float().softmax(1).unflatten(0, (len(chosen), views)))
+    return torch.cat(sums, dim=1).mean(1)
+
+
+def rounded(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
+    """Square boxes with a side and a centre of a grid: the side changes by 5 % at most, the centre by 2.5 % of it in x and in y."""
+    power = ((boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True).double().log() / math.log(SIDE_RATIO)).round()
+    side = (power * math.log(SIDE_RATIO)).exp()
+    step = side * CENTRE_SHARE
+    centre = ((boxes[:, :2] + boxes[:, 2:]).double() / 2 / step).round() * step
+    return torch.cat([centre - side / 2, centre + side / 2], dim=1).to(boxes.dtype)
+
+
+def of_frames(frames: int, windows: Int[np.ndarray, "W 2"], probabilities: Float[np.ndarray, "W K"]) -> Float[np.ndarray, "{frames} K"]:
+    """The mean of the probabilities of those windows that cover a frame and have a joint; 0 in all classes where none does."""
+    found = probabilities.any(1)
+    (first, last), values = windows[found].T, np.pad(probabilities[found], ((0, 0), (0, 1)), constant_values=1)
+    changes = np.zeros((frames + 1, values.shape[1]))
+    np.add.at(changes, first, values)
+    np.subtract.at(changes, last + 1, values)
+    sums = changes[:-1].cumsum(0)
+    count = np.rint(sums[:, -1:])
+    return np.where(count > 0, sums[:, :-1].clip(min=0) / np.maximum(count, 1), 0)

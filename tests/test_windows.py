@@ -1,0 +1,156 @@
+"""Windows of recordings: where they are, what a network says of them, and of the frames that they cover."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miga_lib import alignment, augmentation, clips, training
+from miga_lib.settings import Settings
+from miga_lib.training import windows
+
+CLASSES = 5
+
+
+def made(**changes):
+    """An untrained network whose outputs differ, and its settings."""
+    settings = Settings(**{"preset": "smoke", "device": "cpu", "precision": "fp32"} | changes).resolve()
+    model = training.build(settings, CLASSES, 384).eval()
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if name in ("fc_cls.weight", "fcn.weight"):
+                weights.normal_(0, 20, generator=torch.Generator().manual_seed(0))
+            elif name.endswith(("bn.weight", "bn2.weight")):
+                weights.fill_(1)  # blocks begin as the identity
+    return model, settings
+
+
+@pytest.fixture(scope="module")
+def videos(smoke_outputs):
+    return clips.recordings("synthetic-smoke", outputs=smoke_outputs)
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths", "stride", "expected"),
+    [
+        (10, (4,), 3, [(0, 3), (3, 6), (6, 9)]),
+        (11, (4,), 3, [(0, 3), (3, 6), (6, 9), (7, 10)]),
+        (6, (4, 6, 7), 4, [(0, 3), (2, 5), (0, 5)]),
+        (3, (4, 8), 4, [(0, 2)]),
+        (1, (1,), 1, [(0, 0)]),
+    ],
+)
+def test_where_windows_are(frames, lengths, stride, expected):
+    assert windows.places(frames, lengths, stride).tolist() == list(map(list, expected))
+
+
+@given(st.integers(1, 200), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.integers(1, 9))
+def test_windows_cover_every_frame_where_they_overlap(frames, lengths, stride):
+    found = windows.places(frames, lengths, stride)
+    assert ((found[:, 0] >= 0) & (found[:, 1] < frames) & (found[:, 0] <= found[:, 1])).all()
+    assert len(np.unique(found, axis=0)) == len(found)
+    covered = np.zeros(frames, bool)
+    for first, last in found:
+        covered[first : last + 1] = True
+    assert covered[[0, -1]].all()
+    assert covered.all() or min(lengths) < stride
+
+
+@pytest.mark.parametrize(("frames", "lengths", "stride"), [(0, (4,), 1), (9, (), 1), (9, (0,), 1), (9, (4,), 0)])
+def test_impossible_windows_are_refused(frames, lengths, stride):
+    with pytest.raises(ValueError, match="windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got"):
+        windows.places(frames, lengths, stride)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stream": "limb", "temporal": "segments"},
+        {"stream": "joint_motion"},
+        {"temporal": "crop_pad", "frames": 30},
+        {"model": "stgcn"},
+        {"model": "stgcnpp", "stream": "bone_motion", "temporal": "segments"},
+        {"denoise": "median"},
+    ],
+    ids=str,
+)
+def test_a_window_is_predicted_as_the_clip_with_a_rounded_box(videos, monkeypatch, changes):
+    """Windows that overlap and share frames, against the same frames as clips, one by one."""
+    model, settings = made(**changes)
+    if settings.denoise:  # a filter sees the whole recording, and only the cut clip
+        keypoints = videos[0][20:31]
+        found = np.array([[0, 10]])
+        one = replace(videos, table=videos.table.iloc[:1].assign(frames=11, start=videos.table["start"].iloc[0] + 20))
+        one = replace(one, segments=pd.DataFrame({"video": one.table["id"], "label": -1, "first": 0, "last": 10}))
+    else:
+        keypoints = videos[0]
+        found = np.concatenate([windows.places(40, (5, 13), 3), [[0, 90], [300, 340]]])
+        rows = pd.DataFrame(found, columns=["first", "last"]).assign(video=videos.table["id"].iloc[0], label=-1)
+        one = replace(videos.where([0]), segments=rows[["video", "label", "first", "last"]])
+    exact = augmentation.crop_box
+    monkeypatch.setattr(augmentation, "crop_box", lambda keypoints: windows.rounded(exact(keypoints)))
+    singly = training.predict(model, replace(one.cut(), classes=tuple("abcde")), settings).probabilities
+    monkeypatch.setattr(augmentation, "crop_box", exact)
+    together = windows.predict(model, keypoints, found, settings, CLASSES)
+    one, other = (np.log(np.maximum(of, 1e-20)) for of in (together, singly))
+    apart = np.ptp(other, axis=0).max() if len(found) > 1 else 0.01
+    assert apart > 1e-4, "the network tells windows apart"
+    assert np.abs(one - other).max() < 0.02 * apart
+
+
+def test_the_result_of_a_window_does_not_depend_on_others(videos, monkeypatch):
+    model, settings = made()
+    found = windows.places(len(videos[0]), (8, 20), 7)
+    every = windows.predict(model, videos[0], found, settings, CLASSES)
+    monkeypatch.setattr(windows, "SPAN", 37)
+    assert np.abs(windows.predict(model, videos[0], found[::3], settings, CLASSES) - every[::3]).max() < 1e-6
+    backwards = windows.predict(model, videos[0], found[::-1].copy(), settings, CLASSES)
+    assert np.abs(backwards[::-1] - every).max() < 1e-6
+
+
+def test_a_window_without_a_person_has_no_class(videos):
+    model, settings = made()
+    keypoints = np.array(videos[0][:60])
+    keypoints[10:40] = 0
+    found = np.array([[0, 9], [10, 39], [5, 12], [20, 21]])
+    probabilities = windows.predict(model, keypoints, found, settings, CLASSES)
+    assert probabilities.sum(1) == pytest.approx([1, 0, 1, 0])
+    assert not windows.predict(model, np.zeros_like(keypoints), found, settings, CLASSES).any()
+    frames = windows.of_frames(60, found, probabilities)
+    assert frames[20:40].sum() == 0
+    assert frames[:13].sum(1) == pytest.approx(np.ones(13))
+
+
+def test_the_posterior_of_a_frame_is_the_mean_over_its_windows():
+    probabilities = np.array([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0]])
+    found = windows.of_frames(6, np.array([[0, 2], [2, 3], [0, 5]]), probabilities)
+    expected = [[0.2, 0.8], [0.2, 0.8], [0.6, 0.4], [1, 0], [0, 0], [0, 0]]
+    assert found == pytest.approx(np.array(expected))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_rounded_boxes_are_near(seed):
+    boxes = augmentation.crop_box(torch.rand(50, 3, 7, 3, generator=torch.Generator().manual_seed(seed)) * 900 + 1)
+    near = windows.rounded(boxes)
+    side, other = ((of[:, 2] - of[:, 0]) for of in (boxes, near))
+    assert ((other / side - 1).abs() < 0.05).all()
+    moved = (near[:, :2] + near[:, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2
+    assert (moved.abs() <= 0.0251 * other[:, None]).all()
+    assert torch.allclose(windows.rounded(near), near, rtol=1e-4), "a rounded box stays"
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(alignment.METHODS))
+def test_each_frame_once_gives_the_same_clips(seed, method):
+    rng = torch.Generator().manual_seed(seed)
+    keypoints = torch.rand(30, 4, 3, generator=rng) * (torch.rand(30, 4, 1, generator=rng) > 0.3)
+    starts = torch.randint(0, 20, (9,), generator=rng)
+    frames = torch.randint(1, 11, (9,), generator=rng)
+    uniform = torch.rand(9, alignment.draws(method, 6), generator=rng)
+    once, places = alignment.resample_once(keypoints, starts, frames, 6, method, uniform)
+    assert torch.equal(once[places], alignment.resample(keypoints, starts, frames, 6, method, uniform))
+    assert len(places.unique()) == len(once)
