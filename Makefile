@@ -27,6 +27,8 @@ demo: install
 	$(BIN)/python -m miga_lib.runs
 	@echo "Executed notebooks with all figures: outputs/notebooks/"
 	@ls -d outputs/ensembles/*/Submission.zip
+	@echo "Test clips with the predictions of the ensemble, for any browser:"
+	@ls outputs/pages/*.html
 
 test: lint suite
 

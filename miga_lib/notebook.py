@@ -33,8 +33,8 @@ def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
 
     The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell that was run counts, so
     this can be called again, and after any other cell. A number, list, dict or truth value that arrived as a string is turned into
-    what was declared, in the notebook's variables too. From here on a ValueError, OSError or RuntimeError that ``miga_lib`` raises
-    is shown in one line.
+    what was declared, in the notebook's variables too. From here on a ValueError, OSError or RuntimeError that ``miga_lib`` raises,
+    and an interrupt, are shown in one line.
 
     Args:
         choices: for parameters with a closed set of values, the values; for a list, those of its items.
@@ -47,7 +47,7 @@ def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
             there is. Or no parameters cell was run.
     """
     shell = get_ipython()
-    shell.set_custom_exc((ValueError, OSError, RuntimeError), _show_own_errors_in_one_line)
+    shell.set_custom_exc((ValueError, OSError, RuntimeError, KeyboardInterrupt), _show_own_errors_in_one_line)
     declared, injected = find_declarations(shell.user_ns["In"])
     for name in assignments(injected):
         if name not in declared:
@@ -141,11 +141,11 @@ def _read(name: str, text: str, kind: str) -> Any:
     raise ValueError(f"parameter {name!r} must be {kind}, got the string {text!r:.100}")
 
 
-def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace: Any, tb_offset: int | None = None) -> list[str]:
+def _show_own_errors_in_one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None) -> list[str]:
     """Errors that a user can fix need no stack; all others are shown whole."""
     frames = traceback.extract_tb(trace)
-    if Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
-        lines = [f"{kind.__name__}: {error}"]
+    if kind is KeyboardInterrupt or Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
+        lines = [f"{kind.__name__}: {error}".removesuffix(": ")]
     else:
         lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=tb_offset)
     shell._showtraceback(kind, error, lines)
@@ -153,7 +153,7 @@ def _show_own_errors_in_one_line(shell: Any, kind: type, error: Exception, trace
 
 
 class Progress:
-    """One line under the cell that is rewritten in place, and one printed line an epoch, which a log keeps.
+    """A bar with the time left under the cell, which is rewritten in place, and one printed line an epoch, which a log keeps.
 
     Args:
         every_epoch: whether the lines are printed.
@@ -163,6 +163,7 @@ class Progress:
         self.every_epoch = every_epoch
         self._handle: DisplayHandle | None = None
         self._shown = 0.0
+        self._began: tuple[float, float] | None = None
 
     def show(self, text: str) -> None:
         """Rewrite the line, at most a few times a second."""
@@ -176,16 +177,28 @@ class Progress:
             self._handle.update(content, raw=True)
 
     def __call__(self, row: dict[str, Any]) -> None:
-        """Take what ``training.fit`` reports after each step and each epoch."""
-        if self.every_epoch and "val_top1" in row:
-            print(training.epoch_line(row), flush=True)
+        """Take what ``training.fit`` reports after each step and each epoch, and where it resumes."""
+        if self.every_epoch:
+            training.print_epoch(row)
         if row["epoch"] == row["epochs"] and row["step"] == row["steps"]:
             self.close()
-        else:
-            self.show("epoch {epoch} of {epochs}, step {step} of {steps}: loss {loss:.3f}".format(**row))
+        elif "loss" in row and "resumed" not in row:
+            position = "epoch {epoch} of {epochs}, step {step} of {steps}: loss {loss:.3f}".format(**row)
+            self.show(f"{self._bar((row['epoch'] - 1 + row['step'] / row['steps']) / row['epochs'])}  {position}")
+
+    def _bar(self, done: float) -> str:
+        """The share of all steps that is done as a bar, and the time left at the speed since the first call."""
+        now = time.monotonic()
+        began, first = self._began = self._began or (now, done)
+        bar = f"{'█' * round(20 * done):░<20} {done:.0%}"
+        if done <= first:
+            return bar
+        left = (now - began) * (1 - done) / (done - first)
+        return f"{bar}, {left:.0f} s left" if left < 90 else f"{bar}, {left / 60:.0f} min left"
 
     def close(self) -> None:
         """Remove the line."""
+        self._began = None
         if self._handle is not None:
             self._handle.update({"text/plain": ""}, raw=True)
             self._handle = None

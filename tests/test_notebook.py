@@ -1,6 +1,7 @@
 """Parameters as papermill really passes them: right, misspelt, as strings."""
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from miga_lib import notebook
 
@@ -113,3 +114,68 @@ def test_a_value_outside_its_choices_is_refused(monkeypatch):
         check(monkeypatch, "", {"stream": ("joint", "limb")}, stream="elbow")
     with pytest.raises(ValueError, match="seeds must be one of 0, 1, got 7"):
         check(monkeypatch, "", {"seeds": (0, 1)}, seeds=[1, 7])
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a progress line shows, one text after another, on a clock that the test sets."""
+    texts, clock = [], [100.0]
+
+    class Handle:
+        def update(self, content, raw):
+            texts.append(content["text/plain"])
+
+    def display(content, raw, display_id):
+        texts.append(content["text/plain"])
+        return Handle()
+
+    monkeypatch.setattr(notebook, "display", display)
+    monkeypatch.setattr(notebook.time, "monotonic", lambda: clock[0])
+    return texts, clock
+
+
+def test_the_bar_shows_the_share_that_is_done_and_the_time_left(shown):
+    texts, clock = shown
+    progress = notebook.Progress(every_epoch=False)
+    row = {"epoch": 2, "epochs": 4, "steps": 10, "loss": 1.5}
+    progress(row | {"step": 0})
+    clock[0] += 30
+    progress(row | {"step": 5})  # an eighth of the run took 30 s, five eighths are left
+    assert texts == [
+        "█████░░░░░░░░░░░░░░░ 25%  epoch 2 of 4, step 0 of 10: loss 1.500",
+        "████████░░░░░░░░░░░░ 38%, 2 min left  epoch 2 of 4, step 5 of 10: loss 1.500",
+    ]
+
+
+def test_a_run_that_ends_early_removes_the_line_and_a_second_run_has_its_own_clock(shown, capsys):
+    texts, clock = shown
+    progress = notebook.Progress()
+    progress({"epoch": 3, "epochs": 9, "step": 1, "steps": 2, "loss": 1.0})
+    progress({"epoch": 3, "epochs": 3, "step": 2, "steps": 2, "loss": 1.0, "val_top1": 0.5, "seconds": 2.0})
+    assert texts[-1] == ""
+    assert capsys.readouterr().out == "epoch   3: loss 1.000 (), validation top-1 50.0%, 2 s\n"
+    clock[0] += 1000
+    progress({"epoch": 1, "epochs": 4, "step": 0, "steps": 2, "loss": 1.0})
+    assert "left" not in texts[-1]
+
+
+def test_a_resumed_run_prints_where_and_starts_no_bar(shown, capsys):
+    progress = notebook.Progress()
+    progress({"epoch": 1, "epochs": 4, "step": 2, "steps": 2, "resumed": True, "loss": 1.0, "val_top1": 0.5, "seconds": 2.0})
+    progress({"epoch": 2, "epochs": 4, "step": 1, "steps": 2, "resumed": True})
+    assert capsys.readouterr().out.splitlines()[1:] == ["resumed at step 2 of epoch 2"]
+    assert shown[0] == []
+
+
+def test_an_interrupt_is_one_line_wherever_it_comes_from(monkeypatch, capsys):
+    shell = InteractiveShell()
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    shell.user_ns |= {"In": ["a: int = 1"], "a": 1}
+    notebook.parameters()
+    for raised, line in (
+        ("", "KeyboardInterrupt"),
+        ("'run: stopped after step 3 of epoch 2'", "KeyboardInterrupt: run: stopped after step 3 of epoch 2"),
+    ):
+        outcome = shell.run_cell(f"raise KeyboardInterrupt({raised})")
+        assert isinstance(outcome.error_in_exec, KeyboardInterrupt), "papermill must see it"
+        assert capsys.readouterr().out.strip() == line

@@ -109,6 +109,33 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(finished, smoke,
     assert pd.read_csv(tmp_path / "metrics.csv")["epoch"].tolist() == [1, 2]
 
 
+def test_a_resumed_run_reports_its_earlier_epochs_and_its_position(smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+
+    settings = replace(SMOKE, batch_size=6)
+
+    def stop(row):
+        if (row["epoch"], row["step"]) == (2, 3):
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        training.fit(smoke, settings, tmp_path, progress=stop)
+    done, seen = checkpoint.read(tmp_path / "last.ckpt")["position"]["step"], []
+    training.fit(smoke, settings, tmp_path, progress=seen.append)
+    resumed = [(row["epoch"], row["step"] == row["steps"], "val_top1" in row) for row in seen if "resumed" in row]
+    assert resumed == [(1, True, True), (2, False, False)]
+    assert [row["step"] for row in seen if row["epoch"] == 2][:2] == [done, done + 1]
+    assert [row["epoch"] for row in seen if "val_top1" in row] == [1, 2]
+
+
+def test_a_run_that_stops_early_reports_its_last_epoch_as_the_last(smoke, tmp_path):
+    seen = []
+    settings = replace(SMOKE, epochs=30, patience=1, learning_rate=1e-9)
+    training.fit(smoke, settings, tmp_path, progress=seen.append)
+    assert seen[-1]["epoch"] == seen[-1]["epochs"] < 30
+    assert {row["epochs"] for row in seen[:-1]} == {30}
+
+
 @pytest.mark.parametrize("version", [1, checkpoint.VERSION])
 def test_a_checkpoint_of_each_version_resumes_within_an_epoch_to_the_same_bits(smoke, tmp_path, monkeypatch, version):
     """Version 1 had no version number, the sums of the losses as a tuple, and no settings for values of the preset."""

@@ -346,3 +346,20 @@ def test_colours_stand_out_from_the_page(theme, page):
     for colour in viewer.COLOURS[theme].values():
         low, high = sorted([luminance(colour), luminance(page)])
         assert (high + 0.05) / (low + 0.05) >= 3, f"{colour} on {page}: WCAG requires 3 to 1 for graphics"
+
+
+def test_a_saved_page_has_all_its_clips_and_needs_nothing_else(clips, tmp_path):
+    path = viewer.save_page(tmp_path / "new" / "page.html", clips)
+    page = path.read_text(encoding="utf-8")
+    state = json.loads(re.search(r'<script type="application/json" id="[^"]*">(.*?)</script>', page, re.DOTALL)[1])
+    assert [int(row) for row in state["_kept"]] == list(range(len(clips)))
+    assert all(kept["main"]["frames"] == frames for kept, frames in zip(state["_kept"].values(), clips.table["frames"], strict=True))
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert [file.name for file in path.parent.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_a_page_of_no_clips_or_of_too_many_is_refused(clips, tmp_path, count):
+    with pytest.raises(ValueError, match=rf"page.html: a page has 1 to 100 clips, got {count}; choose some with `clips.where`"):
+        viewer.save_page(tmp_path / "page.html", clips.where([0] * count))
+    assert list(tmp_path.iterdir()) == []

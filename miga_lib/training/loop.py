@@ -43,14 +43,16 @@ Progress = Callable[[dict[str, Any]], None]
 
 def epoch_line(row: dict[str, Any]) -> str:
     """The result of an epoch, in one line."""
-    parts = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS)
+    parts = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS if name in row)
     return f"epoch {row['epoch']:3d}: loss {row['loss']:.3f} ({parts}), validation top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
 
 
 def print_epoch(row: dict[str, Any]) -> None:
-    """Print a line at the end of each epoch."""
+    """Print a line at the end of each epoch, and where a run is resumed."""
     if "val_top1" in row:
         print(epoch_line(row), flush=True)
+    elif row.get("resumed"):
+        print(f"resumed at step {row['step'] + 1} of epoch {row['epoch']}", flush=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +126,8 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
     Args:
         clips: with a train and a val split; ``left_out`` says which training clips are not used.
         resume: continue the run in the folder, or return its result where it is finished; if False, train anew and replace it.
-        progress: called with epoch, step, steps and loss after each step, and at the end of each epoch also with its row of
-            ``metrics.csv``.
+        progress: called with epoch, epochs, step, steps and loss after each step, and at the end of each epoch also with its row of
+            ``metrics.csv``. Where a run is resumed, first with the rows of its earlier epochs and with its position, with ``resumed``.
 
     Returns:
         The content of ``result.json``: settings, environment, seconds, ``best_epoch`` (the epoch that was kept) and the scores of each
@@ -149,7 +151,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
             return finished
         filtered = denoising.denoised(clips, settings.denoise)  # once, and not for each epoch
         task, state = start(filtered, settings, run, world, progress, interrupted)
-        while state.epoch < task.epochs and not (settings.patience and state.epochs_without_gain >= settings.patience):
+        while not _ended(task, state):
             _train_epoch(task, state)
             _validate(task, state, filtered.split("val"))
         return _finish(task, state, filtered, runs.fingerprint(clips))
@@ -262,7 +264,18 @@ def start(
         progress=progress if world.rank == 0 else _report_nothing,
         interrupted=interrupted,
     )
+    if kept and not _ended(task, state):
+        position = {"epochs": task.epochs, "step": len(steps), "steps": len(steps), "resumed": True}
+        for row in state.rows:
+            task.progress(position | row)
+        task.progress(_position(task, state, len(steps)) | {"resumed": True})
     return task, state
+
+
+def _ended(task: Task, state: State) -> bool:
+    """Whether no further epoch is trained: all are done, or ``patience`` is used up."""
+    patience = task.settings.patience
+    return state.epoch >= task.epochs or bool(patience and state.epochs_without_gain >= patience)
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
@@ -305,6 +318,8 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     }
     position = _position(task, state, state.step)
     improved = state.end_epoch(row)
+    if _ended(task, state):
+        position["epochs"] = state.epoch  # fewer than planned, with `patience`
     if task.world.rank == 0:
         if improved or task.settings.keep == "last":  # best.ckpt is the epoch that is kept
             replace(state, model=state.evaluated, average=None).save(task.run / "best.ckpt")

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import alignment, augmentation, layouts, plots
+from .. import alignment, augmentation, layouts, plots, writing
 from ..clips import Clips, Recordings, outputs_folder
 from ..layouts import Layout
 from ..predictions import Predictions
@@ -53,6 +53,10 @@ HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
 """Size (px), sigma (px) and colour of the overlaid heatmap. Its size is that of the paper's training input."""
 
 
+MOST_ON_PAGE = 100
+"""Clips in a file of ``save_page``: 100 clips of 41 joints and 100 frames take about 7 MB."""
+
+
 class SkeletonViewer(anywidget.AnyWidget):
     """The clips of a table, played in the browser.
 
@@ -61,8 +65,9 @@ class SkeletonViewer(anywidget.AnyWidget):
     the clips of a number. If something cannot be shown (no clips, a clip without a person, predictions of other classes), the viewer says
     so and does not raise.
 
-    In exported HTML the clip that the cell showed first, and those in ``kept``, can be played without a kernel. If a notebook has saved
-    widget state, as papermill's outputs do, nbconvert prefers that, which needs internet. For a page that works offline::
+    ``save_page`` writes some clips as a file for others. In exported HTML the clip that the cell showed first, and those in ``kept``, can
+    be played without a kernel. If a notebook has saved widget state, as papermill's outputs do, nbconvert prefers that, which needs
+    internet. For a page that works offline::
 
         jupyter nbconvert --to html --NbConvertBase.display_data_priority='["text/html", "image/png", "text/plain"]' notebook.ipynb
 
@@ -363,6 +368,29 @@ class SkeletonViewer(anywidget.AnyWidget):
             f'<div id="{place}">{image}</div>'
             f'<script type="application/json" id="{place}-state">{content}</script><script type="module">{start}</script>'
         )
+
+
+def save_page(path: str | Path, clips: Clips, predictions: Any = (), **arguments: Any) -> Path:
+    """Write a viewer of some clips as one HTML file, which opens in any browser without a kernel or network. Returns its path.
+
+    Args:
+        path: made with its folder, or replaced.
+        clips: at most ``MOST_ON_PAGE``; ``clips.where`` chooses some. All of them are in the file.
+        predictions, arguments: of ``SkeletonViewer``.
+
+    Raises:
+        ValueError: no clips, more than a page can have, or what ``SkeletonViewer`` refuses.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    if not 1 <= len(clips) <= MOST_ON_PAGE:
+        raise ValueError(f"{path}: a page has 1 to {MOST_ON_PAGE} clips, got {len(clips)}; choose some with `clips.where`")
+    viewer = SkeletonViewer(clips, predictions, kept=range(len(clips)), **arguments)
+    page = viewer._page(base64.b64encode(viewer._still()).decode())
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(path.stem)}</title>'
+    with writing.file(path) as unfinished:
+        unfinished.write_text(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{page}</body></html>', encoding="utf-8")
+    return path
 
 
 def mismatch(predictions: Predictions, classes: Sequence[str]) -> str:

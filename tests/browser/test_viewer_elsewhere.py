@@ -7,8 +7,11 @@ import re
 import lab
 import nbformat
 import pytest
+import samples
 from nbconvert import HTMLExporter
 from traitlets.config import Config
+
+from miga_lib import viewer
 
 ALONE = ["text/html", "image/png", "text/plain"]
 
@@ -41,6 +44,22 @@ def test_an_exported_page_plays_without_kernel_or_network(export, open_page):
     shown.locator(".miga-list [role=option]").first.click()
     assert "needs a running kernel" in shown.locator(".miga-message").inner_text()
     assert shown.locator("figcaption").first.inner_text() == "a_1: cover face"
+    page.close()
+
+
+def test_every_clip_of_a_saved_page_plays_without_kernel_or_network(open_page, tmp_path):
+    shown = samples.oddities()
+    path = viewer.save_page(tmp_path / "page.html", shown, samples.predictions_of(shown))
+    page = open_page()
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    page.goto(path.as_uri())
+    assert page.title() == "page"
+    for row, caption in ((0, "a_0: "), (1, "a_1: cover face"), (2, "a_2: cover face")):
+        page.locator(".miga-list [role=option]").nth(row).click()
+        page.wait_for_function("(start) => document.querySelector('figcaption').innerText.startsWith(start)", arg=caption)
+    page.locator(".miga-list [role=option]").nth(1).click()
+    page.locator(lab.VIEWER).get_by_label("play or pause").click()
+    page.wait_for_function("document.querySelector('.miga-frame').value > 2")
     page.close()
 
 
