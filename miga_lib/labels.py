@@ -34,6 +34,8 @@ classes that the authors published agrees, except in numbers 1 and 7: it shows a
 
 ILLUSTRATIVE_FILE_CLASS = 99
 """The number of class illustrative in label files."""
+NO_GESTURE = "no gesture"
+"""The class of the gaps between gestures, see ``gaps``. It comes after the classes of the data."""
 MAX_EMBEDDING_SIZE = 16_384
 MAX_GLOVE_LINE = 2**20
 """Characters of a line that are read at a time; a word and 300 numbers have about 3,000."""
