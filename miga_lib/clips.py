@@ -235,7 +235,7 @@ def load(
     if gaps:
         whole = recordings(source, layout, outputs, progress, protocol=protocol, folds=folds, fold=fold, persons=persons)
         return _with_gaps(whole, gaps, source)
-    clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or _terminal_progress())
+    clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or terminal_progress())
     table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
     report = f"{clips.report}\n{note}" if note else clips.report
     divided = replace(clips, table=table[list(COLUMNS)], report=report)
@@ -290,7 +290,7 @@ def recordings(
     """
     if not 0 <= fps <= cutting.HIGHEST_FPS:
         raise ValueError(f"fps must be 0 (of the source) to {cutting.HIGHEST_FPS:g}, got {fps!r}")
-    whole = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or _terminal_progress(), whole=True)
+    whole = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or terminal_progress(), whole=True)
     assert isinstance(whole, Recordings)
     table, note = splits.divide(whole._cut(), str(source), protocol, folds, fold)
     used = table[table["split"] != UNUSED].drop_duplicates("video").set_index("video")["split"]
@@ -302,6 +302,11 @@ def recordings(
     divided = replace(whole, table=table, report=report)
     vars(divided)["checksum"] = whole.checksum
     return divided
+
+
+def has_recordings(source: str | Path, outputs: str | Path = "") -> bool:
+    """Whether a source has whole videos, and not only cut clips. Raises DataError as ``load`` does."""
+    return isinstance(_reader(_place(source, outputs)), RecordingReader)
 
 
 def _layout(layout: str | Layout, persons: int) -> Layout:
@@ -339,7 +344,8 @@ def _whole(reader: Reader, place: Path) -> RecordingReader:
     return reader
 
 
-def _terminal_progress() -> Progress:
+def terminal_progress() -> Progress:
+    """A bar in a terminal, nothing elsewhere."""
     from tqdm import tqdm
 
     return partial(tqdm, disable=None, leave=False)
@@ -580,7 +586,7 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
         place = _place(source, outputs)
         reader = _reader(place)
         heading = f"{place}: {(reader.__doc__ or '').partition(chr(10))[0].rstrip('.')} [{reader.__name__.rpartition('.')[2]}]"
-        for clip in checks.look(reader.read(place, layouts.get(layout), report, _terminal_progress()), report):
+        for clip in checks.look(reader.read(place, layouts.get(layout), report, terminal_progress()), report):
             rows.append(_row(clip, 0, place))
         for cached in map(layouts.get, {layout, reader.CACHED_LAYOUT or layout}):
             if (folder := _cache_folder(place, cached, outputs)).exists():

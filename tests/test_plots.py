@@ -17,7 +17,9 @@ from test_survey import STICK, clips_of, still
 from miga_lib import alignment, layouts, plots
 from miga_lib.analysis import survey
 from miga_lib.plots import inputs, motion
+from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
+from miga_lib.spotting import scoring
 
 
 @pytest.fixture(autouse=True)
@@ -363,3 +365,38 @@ def test_the_clearest_frame_can_be_labelled_in_each_layout(smoke):
     frame = survey.clearest_frame(smoke)
     axes = plots.layout_skeletons(frame, smoke.layout, ["imigue22", "imigue22_official", "imigue41"])
     assert axes.shape == (3, 3)
+
+
+SPOTTED = pd.DataFrame(
+    [("a", 0, 0, 9, 0.9), ("a", 1, 20, 24, 0.5), ("a", 2, 60, 69, 0.4)], columns=["video", "label", "first", "last", "probability"]
+)
+TRUE = SPOTTED.assign(label=[0, 2, 1])[["video", "label", "first", "last"]]
+
+
+def test_a_timeline_has_true_and_predicted_segments_in_seconds_with_links():
+    shown = Predictions(np.array(["x", "y", "z"]), np.array([0, 1, 2]), np.eye(3) * 0.7 + 0.1, np.array(["wave", "nod", "bow"]))
+    (ax,) = plots.timeline(TRUE, SPOTTED, ["a"], shown, fps=10)
+    spans = [bars.get_paths()[0].get_extents() for bars in ax.collections]
+    assert np.array([(span.x0, span.x1) for span in spans]) == pytest.approx(np.array([(0, 1), (2, 2.5), (6, 7)] * 2))
+    assert [span.y0 for span in spans] == [1, 1, 1, 0, 0, 0]
+    links = [bars.get_urls() for bars in ax.collections]
+    assert not any(map(any, links[:3])), "true segments have no clip in the viewer"
+    assert "title=nod%2C+frames+20+to+24%3A+wrong+class" in links[4][0]
+
+
+def test_precision_falls_where_less_probable_predictions_are_kept():
+    """The most probable prediction is the only hit of three, and of three true segments."""
+    ax = plots.precision_recall(TRUE, {"one": SPOTTED, "none": SPOTTED[:0]})
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[100 / 3, 100], [100 / 3, 50], [100 / 3, 100 / 3]])
+
+
+def test_errors_are_counted_by_kind():
+    ax = plots.error_kinds(TRUE, {"one": SPOTTED})
+    assert [text.get_text() for text in ax.texts] == ["1", "2", "2"], "correct, wrong class, missed"
+
+
+def test_a_table_of_spotting_scores_has_readable_headings():
+    html = plots.spotting_table({"one": scoring.scores(TRUE, SPOTTED)}).to_html()
+    assert ">F1 at 0.1<" in html
+    assert ">mAP at 0.5<" in html
+    assert ">official F1<" in html

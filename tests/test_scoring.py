@@ -82,10 +82,10 @@ def test_the_official_hit_is_the_first_in_time_and_the_strict_one_the_best():
 
 
 def test_one_to_one_finds_the_most_hits_where_the_best_pair_would_cost_one():
-    """The first prediction fits both gestures, the second only the first one: greedily by IoU there would be one hit."""
-    truth = segments((1, 0, 9), (1, 10, 15))
-    predicted = segments((1, 2, 15), (1, 0, 3))
-    assert scoring.overlap(truth, predicted) == pytest.approx(np.array([[8 / 16, 4 / 10], [6 / 14, -6 / 16]]))
+    """The first prediction has the bounds of the first gesture, but only it fits the second; two hits of 0.4 are better than one of 1."""
+    truth = segments((1, 0, 9), (1, 0, 3))
+    predicted = segments((1, 0, 9), (1, 6, 9))
+    assert scoring.overlap(truth, predicted) == pytest.approx(np.array([[1, 4 / 10], [4 / 10, -2 / 10]]))
     assert scoring.pairs(truth, predicted).tolist() == [[0, 1], [1, 0]]
 
 

@@ -99,7 +99,7 @@ def gather(
         ValueError: a member that is there twice or has no predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
     """
     report, wanted = report or Report(), clips.split(split).table["id"].tolist()
-    of_runs = _runs(folders)
+    of_runs = of_members(folders)
     names = [*of_runs, *scores]
     if len(names) != len(of_runs) + len(set(scores)) or len(set(folders)) != len(folders) or set(of_runs) & set(scores):
         raise ValueError(f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}")
@@ -125,7 +125,7 @@ def gather(
 def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:
     """For each cross-validation among some runs, a sentence on how many of its folds are joined and which have no finished run."""
     sentences = []
-    for name, of_run in _runs(folders).items():
+    for name, of_run in of_members(folders).items():
         if folds := [fold for folder in of_run if (fold := runs.fold_of(folder))]:
             count = folds[0][0].get("folds") or clips.table["subject"][clips.table["label"] >= 0].nunique()  # a fold for each subject
             numbers = {number for _, _, number in folds}
@@ -135,7 +135,7 @@ def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:
     return sentences
 
 
-def _runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
+def of_members(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """The folders by the name of a member: the folds of a cross-validation together, without the fold in their name if that is free."""
     found: dict[str, list[Path]] = {}
     taken = {folder.name for folder in folders}

@@ -9,7 +9,7 @@ from .data import class_counts, clip_lengths, clip_table, confidence, group_coun
 from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
 from .links import linked, pair_table
-from .motion import animate, denoised, film, mirrored, trajectories
+from .motion import animate, denoised, film, mirrored, over_time, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
 from .spotting import error_kinds, precision_recall, spotting_table, timeline
@@ -49,6 +49,7 @@ __all__ = [
     "linked",
     "mirrored",
     "missing_joints",
+    "over_time",
     "pair_table",
     "precision_recall",
     "record",

@@ -12,12 +12,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
+from jaxtyping import Float
 from matplotlib.animation import FFMpegWriter, PillowWriter
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import augmentation, writing
 from ..layouts import Layout
+from .results import short
 from .skeletons import SIDES, fit, frames, limb_lines, sides, skeleton
 
 DEFAULT_JOINTS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
@@ -149,3 +152,17 @@ def film(path: str | Path) -> HTML:
     if path.suffix == ".mp4":
         return HTML(f'<video controls loop src="data:video/mp4;base64,{content}" style="max-width: 100%"></video>')
     return HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(path.stem)}" style="max-width: 100%">')
+
+
+def over_time(probabilities: Float[np.ndarray, "T K"], classes: Sequence[str], fps: float, title: str = "", ax: Axes | None = None) -> Axes:
+    """The probabilities of the classes in each frame of a recording: a line for each of the six that reach the highest ones.
+
+    A line has a gap where nothing was recognised (all probabilities are 0).
+    """
+    ax = plt.subplots(figsize=(10, 2.6))[1] if ax is None else ax
+    shown = np.where(probabilities.any(1, keepdims=True), probabilities, np.nan)
+    for k in (-probabilities.max(0)).argsort(kind="stable")[:6]:
+        ax.plot(np.arange(len(shown)) / fps, 100 * shown[:, k], linewidth=1.2, label=short(classes[k]))
+    ax.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100), xlim=(0, len(shown) / fps), title=short(title))
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

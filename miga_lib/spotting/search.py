@@ -1,7 +1,7 @@
 """The choices of spotting, made on validation videos: the lengths of windows, and the parameters of each decoder.
 
-Every combination of ``LENGTHS`` (those that the caller computed) and of the values below is tried, and for each decoder the one with the
-best F1 (one-to-one, IoU > 0.3, pooled over the videos) is taken; of equal ones the first. Test videos are decoded once, with it.
+Every combination of the values below, and of the lengths that the caller computed, is tried, and for each decoder the one with the best
+F1 (one-to-one, IoU > 0.3, pooled over the videos) is taken; of equal ones the first. Test videos are decoded once, with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ from . import decoding, scoring
 DECODERS = ("threshold", "semi-markov")
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """Least posterior of a frame (threshold) or mean posterior of a segment (semi-Markov)."""
-SHORTEST = (1, 4, 8, 16)
+SHORTEST = (1, 8, 16, 24)
 """Frames of the shortest segment (threshold)."""
-WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Weight of the durations (semi-Markov)."""
 
 Posteriors = Mapping[str, np.ndarray]
@@ -27,7 +27,7 @@ Posteriors = Mapping[str, np.ndarray]
 
 def try_all(of_lengths: Mapping[int, Posteriors], truth: pd.DataFrame, durations: np.ndarray) -> pd.DataFrame:
     """Scores of every combination on the validation videos: a row for each, with the columns decoder, lengths, threshold, shortest and
-    weight, which ``decode`` takes, and precision, recall and F1.
+    weight, which ``spot`` takes, and precision, recall and F1.
 
     Args:
         of_lengths: the posteriors of the videos from windows of one length, for each length.
