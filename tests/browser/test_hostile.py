@@ -54,6 +54,7 @@ def executed(hostile, tmp_path_factory):
         "04_train limb": smoke | {"stream": "limb"},
         "05_confusion": given,
         "06_ensemble": given,
+        "07_recognise": given,
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
@@ -94,9 +95,12 @@ def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_p
     page.route(re.compile("^https?:"), lambda route: route.abort())
     widths = {}
     for name, notebook in executed[1].items():
-        exported = tmp_path / f"{name}.html"
-        exported.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
-        page.goto(exported.as_uri())
+        (tmp_path / f"{name}.html").write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    own = [path for folder in ("pages", "recognised") for path in (executed[0] / "outputs" / folder).glob("*.html")]
+    assert len(own) == 2
+    for path in [*tmp_path.glob("*.html"), *own]:
+        name = path.stem
+        page.goto(path.as_uri())
         page.wait_for_timeout(500)
         assert page.title() != "ran", name
         widths[name] = page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)")
