@@ -17,7 +17,7 @@ from miga_lib.analysis import failures
 from miga_lib.ensemble import recipes
 from miga_lib.predictions import Predictions
 
-MAX_WIDTH = 1050
+MAX_WIDTH = 833
 """In pixels, about the width of a notebook's output."""
 
 
@@ -83,6 +83,22 @@ def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
         assert set(sums.round(6)) <= {0, 100}
         shares = metrics.per_class(PREDICTIONS)["recall" if per == "class" else "precision"][names]
         assert np.allclose(values.diagonal(), 100 * shares, equal_nan=True), "absent classes are blank, not 0"
+
+
+def test_rare_classes_share_the_last_row_and_column():
+    """Nothing is lost: the clips of each other class, and of all rare ones together."""
+    matrix = metrics.confusion_matrix(PREDICTIONS)
+    clips = matrix.sum(1)
+    ax = plots.confusion(PREDICTIONS, "counts", "index", fewest=10)
+    values = ax.images[0].get_array().astype(int)
+    kept = np.flatnonzero(clips >= 10)
+    assert values[:-1, :-1].tolist() == matrix[np.ix_(kept, kept)].tolist()
+    assert values.sum() == matrix.sum()
+    assert ax.get_yticklabels()[-1].get_text() == f"{np.sum(clips < 10)} rare classes ({clips[clips < 10].sum()})"
+    assert 0 < len(kept) < len(clips)
+    assert ax.xaxis.get_label_position() == "top"
+    outlines = [patch.get_xy() for patch in ax.patches if patch.get_linewidth() > 1]
+    assert outlines == [(i - 0.5, i - 0.5) for i in range(len(values))]
 
 
 def test_other_ways_of_showing_a_confusion_are_refused():

@@ -11,6 +11,7 @@ import pytest
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 from PIL import Image
 from test_survey import STICK, clips_of, still
 
@@ -55,7 +56,7 @@ def test_classes_are_ordered_by_their_training_clips_on_a_logarithmic_axis(some)
     assert places(val)[:, 0].tolist() == [1, 0, 0]
     assert train.get_facecolors()[:, 3].tolist() == [1, 1, 0], "a class without clips is hollow"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: 3 clips", "val: 1 clips"]
-    assert ax.get_title() == "Always predicting “wave” is correct for 66.7% of train"
+    assert ax.get_title() == "Always predicting “wave” is correct for 66.7 % of train"
 
 
 def test_all_32_classes_are_named(smoke):
@@ -72,7 +73,7 @@ def test_lengths_are_shares_of_each_split(some):
     ax = plots.clip_lengths(some)
     steps = [patch.get_data()[0] for patch in ax.patches]
     assert [values.sum() for values in steps] == pytest.approx([1, 1])
-    assert ax.get_title() == "10 to 60 frames: 25% of the clips are shortened, 50% are lengthened"
+    assert ax.get_title() == "10 to 60 frames: 25 % of the clips are shortened, 50 % are lengthened"
     assert ax.lines[0].get_xdata()[0] == 48
     assert "train: median 48 frames" in [text.get_text() for text in ax.get_legend().get_texts()]
 
@@ -93,12 +94,12 @@ def test_missing_joints_are_shares_of_all_frames(some):
     assert regions.patches[0].get_width() == pytest.approx(20 / 148)
     assert [text.get_text() for text in regions.texts] == ["neck"]
     assert body.collections[1].get_array().data == pytest.approx(np.array([0, 6000 / 148, 0]))
-    assert body.get_title() == "14% of all joints are missing"
+    assert body.get_title() == "14 % of all joints are missing"
 
 
 def test_joints_that_are_always_missing_are_counted_and_have_no_score():
     never = clips_of((still(4, scores=(0.5, 0.5, 0)), 0, "train", "v", ""))
-    assert plots.missing_joints(never)[0].get_title() == "33% of all joints are missing, 1 joints always missing"
+    assert plots.missing_joints(never)[0].get_title() == "33 % of all joints are missing, 1 joints always missing"
     nobody = clips_of((still(4, scores=(0, 0, 0)), 0, "train", "v", ""))
     assert "3 joints always missing" in plots.missing_joints(nobody)[0].get_title()
     ax = plots.confidence(nobody)
@@ -126,12 +127,47 @@ def test_every_term_of_the_loss_has_a_curve():
         {"epoch": [1, 2], "loss": [5.0, 4.0], "cross_entropy": [3.0, 2.5], "semantic": [0.0, 0.0], "arm_length": [0.5, 0.25]}
     )
     epochs = epochs.assign(val_top1=[0.1, 0.2], val_top5=1, val_mean_class=0.5, val_macro_f1=0.5, learning_rate=0.1, seconds=9.0)
-    losses, scores = plots.learning_curves(epochs)
-    assert {line.get_label(): line.get_ydata().tolist() for line in losses.lines} == {
+    *losses, scores = plots.learning_curves(epochs)
+    assert {ax.get_title(): ax.lines[0].get_ydata().tolist() for ax in losses} == {
         "cross-entropy": [3.0, 2.5],
         "arm length (unweighted)": [0.5, 0.25],
     }
     assert scores.lines[0].get_ydata().tolist() == [10, 20]
+
+
+def test_the_kept_epoch_and_the_commonest_class_are_marked():
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "cross_entropy": [2.0, 0.7], "val_top1": 0.5, "val_mean_class": 0.5})
+    result = {"best_epoch": 2, "scores": {"val": {"majority": 0.3}}}
+    losses, scores = plots.learning_curves(epochs.assign(val_macro_f1=0.5), result)
+    assert [line.get_xdata() for line in (losses.lines[-1], scores.lines[-1])] == [[2, 2], [2, 2]]
+    assert (scores.lines[-2].get_label(), scores.lines[-2].get_ydata()) == ("commonest class", [30, 30])
+    assert "kept: epoch 2" in [text.get_text() for text in losses.figure.legends[0].get_texts()]
+
+
+def test_samples_show_no_empty_frame_and_always_the_true_class():
+    clip = still(12)
+    clip[[0, 1, 2, 11], :, 2] = 0
+    some = clips_of((clip, 0, "val", "v", ""))
+    classes = np.array([f"class {k}" for k in range(7)])
+    probabilities = np.array([[0.01, 0.09, 0.1, 0.15, 0.2, 0.25, 0.2]])
+    predicted = Predictions(some.table["id"].to_numpy(str), np.array([0]), probabilities, classes)
+    *shown, bars = plots.sample_predictions(predicted, some, [0])[0]
+    assert [ax.get_title() for ax in shown] == ["frame 4", "frame 8", "frame 11"]
+    assert [text.get_text() for text in bars.get_yticklabels()][-1] == "class 0 (rank 7)"
+    assert len(bars.patches) == 6
+    assert to_rgb(bars.patches[-1].get_facecolor()[:3]) == (0, 0, 0)
+    assert sum(to_rgb(bar.get_facecolor()[:3]) == (0, 0, 0) for bar in bars.patches) == 1
+
+
+def test_no_figure_is_wider_than_a_cell_or_has_text_below_9_points(smoke):
+    drawn = [plots.clip_lengths(smoke), plots.missing_joints(smoke)[0], plots.frames(smoke[0], smoke.layout)[0]]
+    drawn += [
+        plots.layout_skeletons(smoke[0][0], smoke.layout, ["imigue22", "imigue41"])[0, 0],
+        plots.mirrored(smoke[0], smoke.layout, 1280)[0, 0],
+    ]
+    for ax in drawn:
+        assert ax.figure.get_figwidth() <= 8.33
+        assert min(text.get_fontsize() for text in ax.figure.findobj(Text) if text.get_text()) >= 9
 
 
 def test_the_table_shows_the_highest_first(some):
@@ -400,3 +436,10 @@ def test_a_table_of_spotting_scores_has_readable_headings():
     assert ">F1 at 0.1<" in html
     assert ">mAP at 0.5<" in html
     assert ">official F1<" in html
+
+
+def test_scores_are_in_percent_and_differences_in_points():
+    table = pd.DataFrame({"top1": [0.502], "gain": [0.0149], "low": [-0.02], "high": [float("nan")]}, index=["fused"])
+    page = plots.comparison_table(table).to_html()
+    assert all(f">{text}<" in page for text in ("gain (points)", "50.2 %", "+1.5", "-2.0", "–"))
+    assert ">50.2 %<" in plots.score_table({"val": {"top1": 0.502, "clips": 3}}).to_html()

@@ -6,15 +6,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
-from .skeletons import SIDES
 from .tables import styled
 
-VERDICT_COLOURS = {"supported": SIDES["left"], "refuted": SIDES["right"], "undecided": SIDES["middle"]}
+VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#a6437c", "undecided": "#707070"}
+"""Distinct with any colour vision; none is a colour of left or right."""
 
 
 def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """The difference in top-1 of each answer of ``questions.answer_all`` with its interval, in the colour of its verdict."""
-    ax = ax or plt.subplots(figsize=(9, 0.8 + 0.45 * len(answers)))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 0.8 + 0.45 * len(answers)))[1]
     for place, answer in enumerate(answers.itertuples()):
         colour = VERDICT_COLOURS[answer.verdict]
         ax.plot([100 * answer.low, 100 * answer.high], [place, place], color=colour, linewidth=2)
@@ -29,15 +29,15 @@ def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def both_sides(answers: pd.DataFrame) -> np.ndarray:
     """Top-1 and macro-F1 of the two sides of each answer with their intervals; ticks mark single runs: an array of two Axes."""
-    axes = plt.subplots(1, 2, figsize=(10, 1 + 0.62 * len(answers)), sharey=True)[1]
+    axes = plt.subplots(1, 2, figsize=(8.3, 1 + 0.62 * len(answers)), sharey=True)[1]
     for ax, score, label in zip(axes, ("top1", "macro_f1"), ("top-1 (%)", "macro-F1 (%)"), strict=True):
         for place, answer in answers.iterrows():
-            for side, shift, colour in (("better", -0.16, SIDES["left"]), ("worse", 0.16, SIDES["right"])):
+            for side, shift, colour in (("better", -0.16, "black"), ("worse", 0.16, "#8c8c8c")):
                 low, high = answer[f"{score}_interval_{side}"]
                 value = answer[f"{score}_{side}"]
                 ax.plot([100 * low, 100 * high], [place + shift] * 2, color=colour, linewidth=2)
                 ax.plot(100 * value, place + shift, "o", color=colour)
-                ax.annotate(answer[side], (100 * high, place + shift), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+                ax.annotate(answer[side], (100 * high, place + shift), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
                 if score == "top1":
                     runs = 100 * np.array(answer["seeds_" + side])
                     ax.scatter(runs, [place + shift] * len(runs), marker="|", s=60, color="black", zorder=3)

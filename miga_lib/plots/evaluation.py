@@ -1,12 +1,12 @@
 """Where predictions fail, and the gain of fusing them: confusion, scores per class, calibration, accuracy by properties of the clips."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -17,7 +17,11 @@ from ..settings import check_choice
 from .links import counted, link
 from .results import MOST_LETTERS_BELOW, plain_ticks, short
 
-POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#0072b2", "#b0b0b0", "#d55e00"
+POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#b0b0b0", "#a6437c"
+"""None is a colour of left or right."""
+RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
+PALE = ListedColormap(plt.colormaps["Greys"](np.linspace(0, 0.55, 256)))
+"""Of the confusion matrix, whose numbers are black and, with many classes, wider than their cells."""
 OUTCOME_COLOURS = {"both": "#595959", "only_first": "#56b4e9", "only_second": "#e69f00", "neither": "#e8e8e8"}
 """By which of two sets of predictions are correct; distinct with any colour vision (Okabe and Ito's palette)."""
 PER = {"class": "share of the true class (%)", "predicted": "share of the predicted class (%)", "counts": "clips"}
@@ -27,9 +31,14 @@ ORDERS = ("confusion", "region", "index")
 
 
 def confusion(
-    predictions: Predictions, per: str = "class", order: str = "confusion", class_regions: Sequence[str] = (), ax: Axes | None = None
+    predictions: Predictions,
+    per: str = "class",
+    order: str = "confusion",
+    class_regions: Sequence[str] = (),
+    fewest: int = 0,
+    ax: Axes | None = None,
 ) -> Axes:
-    """A confusion matrix: true classes in rows and predicted classes in columns, each with its number of clips.
+    """A confusion matrix: true classes in rows and predicted classes in columns, each with its number of clips; the diagonal is outlined.
 
     Args:
         per: ``class``: each row sums to 100 % and the diagonal is the recall; ``predicted``: each column sums to 100 % and the diagonal
@@ -37,6 +46,7 @@ def confusion(
         order: ``confusion``: classes that are confused with each other are neighbours; ``region``: classes of one part of the body
             are; ``index``: the order of the class indices.
         class_regions: as for ``failures.by_region``.
+        fewest: classes with fewer clips than this are one row and one column, the last.
 
     Raises:
         ValueError: another ``per`` or ``order``; no clip of known label.
@@ -44,54 +54,61 @@ def confusion(
     check_choice("per", per, PER)
     check_choice("order", order, ORDERS)
     matrix, names = metrics.confusion_matrix(predictions), predictions.classes.tolist()
-    places, regions = _order(matrix, names, order, class_regions)
-    counts = matrix[np.ix_(places, places)]
+    regions = _order(matrix, names, order, class_regions)
+    rare = [k for k in range(len(names)) if matrix[k].sum() < fewest]
+    regions = {name: kept for name, members in regions.items() if (kept := [k for k in members if k not in rare])}
+    groups = [[k] for members in regions.values() for k in members] + ([rare] if rare else [])
+    titles = [names[group[0]] if len(group) == 1 and group != rare else f"{len(group)} rare classes" for group in groups]
+    member = np.array([[k in group for k in range(len(names))] for group in groups], dtype=int)
+    counts = member @ matrix @ member.T
     totals = {"class": counts.sum(1, keepdims=True), "predicted": counts.sum(0, keepdims=True), "counts": np.ones((1, 1))}[per]
     with np.errstate(invalid="ignore"):
         values = counts / totals * (1 if per == "counts" else 100)
-    ax = ax or plt.subplots(figsize=(10, 2.9 + 0.23 * len(names)))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 2.9 + 0.2 * len(groups)))[1]
     ax.set_facecolor("#dcdcdc")
     norm = "symlog" if per == "counts" else None
-    image = ax.imshow(values, cmap="Blues", norm=norm, vmin=0, vmax=None if per == "counts" else 100, aspect="auto")
-    middle = 10 ** (np.log10(max(values.max(), 1)) / 2) if per == "counts" else 50
+    image = ax.imshow(values, cmap=PALE, norm=norm, vmin=0, vmax=None if per == "counts" else 100, aspect="auto")
     for i, j in np.argwhere(counts > 0):
         if values[i, j] >= 0.5:
-            shade = "white" if values[i, j] > middle else "black"
-            ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color=shade)
-        title = f"{names[places[i]]} predicted as {names[places[j]]}: {counted(int(counts[i, j]))}"
-        address = link(title, label=places[i], predicted=places[j])
-        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="none", zorder=4, url=address))
-    labels = [short(names[k]) for k in places]
+            ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=9, color="black")
+        if len(groups[i]) == len(groups[j]) == 1:
+            title = f"{titles[i]} predicted as {titles[j]}: {counted(int(counts[i, j]))}"
+            address = link(title, label=groups[i][0], predicted=groups[j][0])
+            ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="none", zorder=4, url=address))
+    labels = [short(title) for title in titles]
     for axis, numbers in ((ax.yaxis, counts.sum(1)), (ax.xaxis, counts.sum(0))):
-        axis.set_ticks(range(len(names)), [f"{label} ({n})" for label, n in zip(labels, numbers, strict=True)], fontsize=8)
-    ax.tick_params(axis="x", rotation=90)
-    for row, column, k in zip(ax.get_yticklabels(), ax.get_xticklabels(), places, strict=True):
-        row.set_url(link(f"clips of {names[k]}", label=k))
-        column.set_url(link(f"clips predicted as {names[k]}", predicted=k))
+        axis.set_ticks(range(len(titles)), [f"{label} ({n})" for label, n in zip(labels, numbers, strict=True)], fontsize=9)
+    ax.tick_params(axis="x", rotation=90, top=True, bottom=False, labeltop=True, labelbottom=False)
+    ax.xaxis.set_label_position("top")
+    for row, column, group, title in zip(ax.get_yticklabels(), ax.get_xticklabels(), groups, titles, strict=True):
+        if len(group) == 1:
+            row.set_url(link(f"clips of {title}", label=group[0]))
+            column.set_url(link(f"clips predicted as {title}", predicted=group[0]))
     ax.set(xlabel="predicted class (clips)", ylabel="true class (clips)")
     ax.grid(visible=False)
-    ax.set_xticks(np.arange(1, len(names)) - 0.5, minor=True)
-    ax.set_yticks(np.arange(1, len(names)) - 0.5, minor=True)
+    ax.set_xticks(np.arange(1, len(titles)) - 0.5, minor=True)
+    ax.set_yticks(np.arange(1, len(titles)) - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=0.8)
-    ax.tick_params(which="minor", length=0)
-    edges = np.cumsum(list(regions.values()))
+    ax.tick_params(which="minor", length=0, top=False)
+    for i in range(len(titles)):
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="#a6437c", linewidth=1.2, zorder=3))
+    edges = np.cumsum([len(members) for members in regions.values()])
     for edge in edges[:-1]:
         ax.axhline(edge - 0.5, color="black", linewidth=0.6)
         ax.axvline(edge - 0.5, color="black", linewidth=0.6)
     for name, start, end in zip(regions, [0, *edges], edges, strict=False):
         ax.annotate(
-            short(name), (1.006, (start + end - 1) / 2), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
+            short(name), (1.006, (start + end - 1) / 2), xycoords=("axes fraction", "data"), fontsize=9, va="center", annotation_clip=False
         )
-    ax.figure.colorbar(image, ax=ax, label=PER[per], location="top", shrink=0.4, aspect=30, pad=0.01, format="%.0f")
+    ax.figure.colorbar(image, ax=ax, label=PER[per], location="bottom", shrink=0.4, aspect=30, pad=0.01, format="%.0f")
     return ax
 
 
-def _order(matrix: np.ndarray, names: list[str], order: str, class_regions: Sequence[str]) -> tuple[list[int], dict[str, int]]:
-    """The classes in one of ``ORDERS``; and the number of classes of each region, if the order is by region."""
+def _order(matrix: np.ndarray, names: list[str], order: str, class_regions: Sequence[str]) -> dict[str, list[int]]:
+    """The classes in one of ``ORDERS``, by the name of their region if the order is by region."""
     if order == "region":
-        regions = failures.by_region(names, class_regions)
-        return [*itertools.chain(*regions.values())], {name: len(members) for name, members in regions.items()}
-    return (failures.by_confusion(matrix) if order == "confusion" else np.arange(len(matrix))).tolist(), {}
+        return {name: list(members) for name, members in failures.by_region(names, class_regions).items()}
+    return {"": (failures.by_confusion(matrix) if order == "confusion" else np.arange(len(matrix))).tolist()}
 
 
 def class_scores(table: pd.DataFrame) -> np.ndarray:
@@ -101,7 +118,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
         table: of ``metrics.per_class``.
     """
     order, table = table.index.tolist(), table.sort_values("support", ascending=False, kind="stable")
-    axes = plt.subplots(1, 3, figsize=(10, 1.1 + 0.22 * len(table)), sharey=True)[1]
+    axes = plt.subplots(1, 3, figsize=(8.3, 1.1 + 0.22 * len(table)), sharey=True)[1]
     titles = {
         "recall": "recall: of the class's clips,\npredicted correctly",
         "precision": "precision: of the predictions\nof the class, correct",
@@ -114,11 +131,11 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
         ax.plot(100 * known[name], rows, "o", color=POINT_COLOUR, markersize=4.5)
         for row in np.flatnonzero(~present):
             text = "never predicted" if name == "precision" else "no clips"
-            ax.text(2, row, text, fontsize=7, color="#595959", va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 0})
+            ax.text(2, row, text, fontsize=9, color="#595959", va="center", bbox={"facecolor": "white", "linewidth": 0, "pad": 0})
         ax.set(xlim=(-3, 103), ylim=(len(table) - 0.4, -0.6), xlabel="%")
         ax.set_title(title, fontsize=9)
     labels = [f"{short(name)} ({row.support} / {row.predicted})" for name, row in zip(table.index, table.itertuples(), strict=True)]
-    axes[0].set_yticks(range(len(table)), labels, fontsize=8)
+    axes[0].set_yticks(range(len(table)), labels, fontsize=9)
     for text, name in zip(axes[0].get_yticklabels(), table.index, strict=True):
         text.set_url(link(f"clips of {name}", label=order.index(name)))
     axes[0].set_ylabel("class (clips / predictions)")
@@ -131,9 +148,9 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
     Args:
         predictions: one or more sets by name.
     """
-    axes = plt.subplots(1, 2, figsize=(10, 3.9 + 0.2 * len(predictions)))[1]
+    axes = plt.subplots(1, 2, figsize=(8.3, 3.9 + 0.2 * len(predictions)))[1]
     axes[0].plot([0, 100], [0, 100], color=INTERVAL_COLOUR, linestyle="--", label="perfect calibration")
-    for (name, one), colour, mark in zip(predictions.items(), (POINT_COLOUR, *OUTCOME_COLOURS.values()), "os^Dv", strict=False):
+    for (name, one), colour, mark in zip(predictions.items(), RUN_COLOURS, "os^Dv", strict=False):
         table = metrics.calibration_bins(one, bins)
         error = metrics.calibration_error(table)
         bars = 100 * np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())
@@ -145,7 +162,7 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
             axes[0].plot(100 * part.confidence, 100 * part.accuracy, mark, color=colour, markersize=9, alpha=0.5, url=address)
         axes[1].stairs(*np.histogram(100 * one.known().probabilities.max(1), bins, (0, 100)), color=colour, linewidth=1.8)
     axes[0].set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence: probability of the predicted class (%)", ylabel="accuracy (%)")
-    axes[0].figure.legend(frameon=False, fontsize=8, loc="outside upper left")  # the name of an ensemble can be as long as the figure
+    axes[0].figure.legend(frameon=False, fontsize=9, loc="outside upper left")  # the name of an ensemble can be as long as the figure
     axes[1].set(xlim=(0, 100), xlabel=f"confidence (%), {bins} bins of equal width", ylabel="clips")
     axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
@@ -158,7 +175,7 @@ def adjustment(curves: Mapping[str, pd.DataFrame], strength: float) -> np.ndarra
         curves: tables of ``metrics.by_adjustment``, by the name of their clips.
         strength: the chosen one, which is marked.
     """
-    axes = plt.subplots(1, 2, figsize=(10, 3.4))[1]
+    axes = plt.subplots(1, 2, figsize=(8.3, 3.4))[1]
     for ax, (column, label) in zip(axes, {"top1": "top-1 (%)", "macro_f1": "macro-F1 (%)"}.items(), strict=True):
         ax.axvline(strength, color=INTERVAL_COLOUR, linestyle="--", label=f"chosen: {strength:g}")
         for (name, table), colour, style in zip(curves.items(), (POINT_COLOUR, EXPECTED_COLOUR), ("-", "-."), strict=False):
@@ -178,7 +195,7 @@ def hard_clips(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.n
         scores: of ``metrics.per_class``, for the third.
         bins: number of bins, with about the same number of clips each, for the first two.
     """
-    axes = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True)[1]
+    axes = plt.subplots(1, 3, figsize=(8.3, 3.4), sharey=True)[1]
     for ax, (column, label) in zip(axes, {"frames": "frames of the clip", "missing": "joints missing (%)"}.items(), strict=False):
         parts = failures.accuracy_by(table, column, bins)
         middle = parts["middle"] * (100 if column == "missing" else 1)
@@ -191,7 +208,7 @@ def hard_clips(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.n
     axes[0].set(xscale="log", ylabel="accuracy (%)", ylim=(-3, 103))
     for ax in (axes[0], axes[2]):
         plain_ticks(ax.xaxis)
-    axes[0].legend(frameon=False, fontsize=8)
+    axes[0].legend(frameon=False, fontsize=9)
     for ax, title in zip(axes, ("by length", "by missing joints", "recall by training clips of the class"), strict=True):
         ax.set_title(title, fontsize=9)
     return axes
@@ -204,7 +221,7 @@ def accuracy_by_group(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         table: of ``failures.by_clip``.
     """
     parts = failures.accuracy_by(table, "group").sort_values("accuracy", kind="stable")
-    ax = ax or plt.subplots(figsize=(10, 3.6))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 3.6))[1]
     places = np.arange(len(parts))
     ax.axhline(100 * table["right"].mean(), color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
     _points(ax, places, parts["accuracy"], parts["low"], parts["high"])
@@ -213,10 +230,10 @@ def accuracy_by_group(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         places,
         [f"{short(name, MOST_LETTERS_BELOW)} ({n})" for name, n in zip(parts.index, parts["clips"], strict=True)],
         rotation=90,
-        fontsize=8,
+        fontsize=9,
     )
     ax.set(ylim=(-3, 103), xlim=(-0.8, len(parts) - 0.2), ylabel="accuracy (%)", xlabel="subject, or video where it is unknown (clips)")
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.legend(frameon=False, fontsize=9, loc="lower right")
     return ax
 
 
@@ -233,7 +250,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -
     """
     table = table[table.sum(axis=1) > 0]
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    ax = ax or plt.subplots(figsize=(10, 1.4 + 0.22 * len(table)))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 1.4 + 0.22 * len(table)))[1]
     labels = {
         "both": "both correct",
         "only_first": f"only {short(names[0])}",
@@ -246,12 +263,12 @@ def alone(table: pd.DataFrame, names: tuple[str, str], ax: Axes | None = None) -
         ax.barh(range(len(table)), shares, left=base, color=colour, linewidth=0, height=0.8, label=labels[outcome])
         for row in np.flatnonzero(shares > 1.5):
             shade = "white" if outcome == "both" else "black"
-            ax.text(base[row] + shares[row] / 2, int(row), table[outcome].iloc[row], ha="center", va="center", fontsize=7, color=shade)
+            ax.text(base[row] + shares[row] / 2, int(row), table[outcome].iloc[row], ha="center", va="center", fontsize=9, color=shade)
         base += shares
-    ax.set_yticks(range(len(table)), [f"{short(name)} ({n})" for name, n in table.sum(axis=1).items()], fontsize=8)
+    ax.set_yticks(range(len(table)), [f"{short(name)} ({n})" for name, n in table.sum(axis=1).items()], fontsize=9)
     ax.set(xlim=(0, 100), ylim=(len(table) - 0.4, -0.6), xlabel="share of the class's clips (%); numbers are clips")
     ax.grid(visible=False)
-    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
@@ -263,7 +280,7 @@ def gains(table: pd.DataFrame, column: str, label: str, ax: Axes | None = None) 
         label: of the axis, without its unit.
     """
     known = table.dropna(subset=column)
-    ax = ax or plt.subplots(figsize=(9, 1.2 + 0.38 * len(known)))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 1.2 + 0.38 * len(known)))[1]
     rows = np.arange(len(known))
     ax.axvline(0, color="black", linewidth=0.8)
     ax.hlines(rows, 100 * known["low"], 100 * known["high"], color=INTERVAL_COLOUR, linewidth=3)
@@ -271,9 +288,9 @@ def gains(table: pd.DataFrame, column: str, label: str, ax: Axes | None = None) 
     for row, (value, low, high) in enumerate(known[[column, "low", "high"]].to_numpy() * 100):
         bounds = f"  [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else "  (one subject or video: no interval)"
         ax.annotate(
-            f"{value:+.1f}{bounds}", (1.01, row), xycoords=("axes fraction", "data"), fontsize=8, va="center", annotation_clip=False
+            f"{value:+.1f}{bounds}", (1.01, row), xycoords=("axes fraction", "data"), fontsize=9, va="center", annotation_clip=False
         )
-    ax.set_yticks(rows, map(short, known.index), fontsize=8)
+    ax.set_yticks(rows, map(short, known.index), fontsize=9)
     ax.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{short(label)} (points of top-1)")
     ax.margins(x=0.08)
     return ax

@@ -11,7 +11,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS, Settings
 from ..training.inputs import Inputs
-from .skeletons import SIDES, fit, limb_lines, sides, skeleton
+from .skeletons import fit, limb_lines, sides, skeleton
 
 PAPER = PRESETS["paper"]
 
@@ -30,9 +30,9 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
     pixels = augmentation.to_pixels(given, augmentation.crop_box(given), (size, size))[:, chosen]
     drawn = {"joint": streams.joint_heatmaps, "limb": streams.limb_heatmaps}
     maps = {stream: draw(pixels, layout, (size, size))[0].amax(0).numpy() for stream, draw in drawn.items()}
-    figure, axes = plt.subplots(4, count, figsize=(9.5, 6.1), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(4, count, figsize=(8.3, 5.2), sharex=True, sharey=True, squeeze=False)
     for i, t in enumerate(chosen):
-        axes[0, i].set_title(f"frame {t + 1}", fontsize=8)
+        axes[0, i].set_title(f"frame {t + 1}", fontsize=9)
         for row, stream in ((1, "joint"), (2, "limb")):
             axes[row, i].imshow(maps[stream][i], cmap="cividis", vmin=0, vmax=1)
         axes[3, i].imshow(np.maximum(maps["joint"][i], maps["limb"][i]), cmap="cividis", vmin=0, vmax=1)
@@ -53,8 +53,8 @@ def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames
     Each row has frames evenly spaced over the clip, or over the aligned frames. The title of each is the number of its source frame.
     The last Axes of a row show the source frame of each aligned frame.
     """
-    widths = [1] * count + [2.2]
-    axes = plt.subplots(1 + len(alignment.METHODS), count + 1, figsize=(10, 6), width_ratios=widths, squeeze=False)[1]
+    widths = [1] * count + [3.4]
+    axes = plt.subplots(1 + len(alignment.METHODS), count + 1, figsize=(8.3, 6), width_ratios=widths, squeeze=False)[1]
     for row, method in enumerate(("clip", *alignment.METHODS)):
         taken, sources = keypoints, np.arange(len(keypoints), dtype=float)
         if method != "clip":
@@ -64,7 +64,7 @@ def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames
             _frame_of(ax, taken[t], float(sources[t]), keypoints, layout)
         axes[row, 0].set_ylabel(method, fontsize=9)
         _source_frames(axes[row, -1], sources, len(keypoints))
-    axes[-1, -1].set_xlabel("source frame", fontsize=8)
+    axes[-1, -1].set_xlabel("source frame", fontsize=9)
     return axes
 
 
@@ -82,9 +82,9 @@ def _frame_of(ax: Axes, frame: np.ndarray, source: float, keypoints: np.ndarray,
     """One frame, on Axes with the limits of its clip; or a note that it is empty."""
     if np.isnan(source):
         ax.set(xticks=[], yticks=[], facecolor="#f0f0f0")
-        ax.text(0.5, 0.5, "empty", transform=ax.transAxes, ha="center", va="center", fontsize=8)
+        ax.text(0.5, 0.5, "empty", transform=ax.transAxes, ha="center", va="center", fontsize=9)
         return
-    skeleton(frame, layout, ax).set_title(f"{source + 1:.1f}".removesuffix(".0"), fontsize=8, pad=2)
+    skeleton(frame, layout, ax).set_title(f"{source + 1:.1f}".removesuffix(".0"), fontsize=9, pad=2)
     fit(ax, keypoints)
 
 
@@ -94,13 +94,13 @@ def _source_frames(ax: Axes, sources: np.ndarray, frames: int) -> None:
     empty = int(np.isnan(sources).sum())
     ax.scatter(sources + 1, np.arange(len(sources)) + 1, s=3, color="black")
     for left, right in ((0, first), (last, frames - 1)):
-        ax.axvspan(left + 1, right + 1, color=SIDES["right"], alpha=0.25, linewidth=0)
+        ax.axvspan(left + 1, right + 1, color="#8c8c8c", alpha=0.35, linewidth=0)
     ax.set(xlim=(0.5, frames + 0.5), ylim=(len(sources) + 1, 0))
-    ax.tick_params(labelsize=7)
+    ax.tick_params(labelsize=9)
     outside = f", {first + frames - 1 - last:.0f} outside" if last - first < frames - 1 else ""
     blank = f", {empty} empty" if empty else ""
-    ax.set_title(f"{len(sources)} frames, from {first + 1:.0f} to {last + 1:.0f}{outside}{blank}", fontsize=8)
-    ax.set_ylabel("aligned frame", fontsize=8)
+    ax.set_title(f"{len(sources)} frames, from {first + 1:.0f} to {last + 1:.0f}{outside}{blank}", fontsize=9)
+    ax.set_ylabel("aligned frame", fontsize=9)
 
 
 def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.ndarray:
@@ -109,7 +109,7 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
     The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can be recognised.
     """
     inputs = Inputs(clips.where([row]), settings)
-    axes = plt.subplots(2, (count + 1) // 2, figsize=(9.5, 5.2), squeeze=False)[1]
+    axes = plt.subplots(2, (count + 1) // 2, figsize=(8.3, 5.2), squeeze=False)[1]
     for epoch, ax in enumerate(axes.flat):
         maps = inputs.training(torch.tensor([0]), epoch)[0]
         ax.imshow(blended(maps[:, maps.shape[1] // 2].cpu().numpy(), clips.layout, settings.stream))

@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import uuid
+from functools import partial
 from urllib.parse import urlencode
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from .tables import styled
+from .tables import percent, styled
 
 SCRIPT = """
 {
@@ -88,4 +89,4 @@ def pair_table(pairs: pd.DataFrame, classes: list[str]) -> Styler:
 
     table = styled(pairs)
     table.data["clips"] = [linking(row) for _, row in pairs.iterrows()]
-    return table.format({"share": "{:.0%}"}).hide(axis="index")
+    return table.format({"share": partial(percent, decimals=0)}).hide(axis="index")

@@ -40,7 +40,7 @@ def trajectories(keypoints: np.ndarray, layout: Layout, joints: Sequence[str] = 
     joints = list(joints) or [name for name in DEFAULT_JOINTS if name in layout.joints] or list(layout.joints[:5])
     if unknown := [name for name in joints if name not in layout.joints]:
         raise ValueError(f"layout {layout.name!r} has no joint {unknown[0]!r}; it has {', '.join(layout.joints)}")
-    axes = plt.subplot_mosaic([["path", "x"], ["path", "y"]], figsize=(10, 4.2), width_ratios=[1, 1.3])[1]
+    axes = plt.subplot_mosaic([["path", "x"], ["path", "y"]], figsize=(8.3, 4.2), width_ratios=[1, 1.3])[1]
     axes["path"].add_collection(limb_lines(keypoints[len(keypoints) // 2], layout, "#d0d0d0"))
     parts = list(dict.fromkeys(name.removeprefix("left_").removeprefix("right_") for name in joints))
     dashes = dict(zip(parts, itertools.cycle(["-", "--", ":", "-."])))
@@ -60,7 +60,7 @@ def trajectories(keypoints: np.ndarray, layout: Layout, joints: Sequence[str] = 
     axes["y"].invert_yaxis()
     axes["x"].sharex(axes["y"])
     axes["x"].tick_params(labelbottom=False)
-    axes["x"].legend(frameon=False, fontsize=7, ncols=len(joints), loc="lower center", bbox_to_anchor=(0.5, 1))
+    axes["x"].legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     return np.array([axes[name] for name in ("path", "x", "y")])
 
 
@@ -70,12 +70,12 @@ def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) 
     In both rows blue is the subject's left, by the names of the joints: the left hand becomes the right hand of the mirror image.
     """
     image = augmentation.flip(torch.tensor(keypoints)[None], layout, torch.tensor([True]), width)[0].numpy()
-    figure, axes = plt.subplots(2, count, figsize=(10, 4.4), sharex="row", sharey=True)
+    figure, axes = plt.subplots(2, count, figsize=(8.3, 4.4), sharex="row", sharey=True)
     for row, shown, name in ((0, keypoints, "as filmed"), (1, image, "mirrored")):
         frames(shown, layout, count, axes[row])
         axes[row, 0].set_ylabel(name)
     lines = [Line2D([], [], color=colour, label=f"subject's {side}" if side != "middle" else side) for side, colour in SIDES.items()]
-    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return axes
 
 
@@ -91,7 +91,9 @@ def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.nd
     there, kept = before[..., 2] > 0, after[..., 2] > 0
     change = np.where(there & kept, np.linalg.norm(after[..., :2] - before[..., :2], axis=-1), there != kept)
     most = int(change.sum(1).argmax())
-    axes = plt.subplot_mosaic([["before", "after", "first"], ["before", "after", "second"]], figsize=(10, 4.2), width_ratios=[1, 1, 1.6])[1]
+    axes = plt.subplot_mosaic([["before", "after", "first"], ["before", "after", "second"]], figsize=(8.3, 4.2), width_ratios=[1, 1, 1.6])[
+        1
+    ]
     for name, keypoints in (("before", before), ("after", after)):
         skeleton(keypoints[most], layout, axes[name]).set_title(f"{name}, frame {most + 1}", fontsize=9)
         fit(axes[name], np.stack([before[most], after[most]]))
@@ -106,7 +108,7 @@ def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.nd
             axes[name].plot(time, clean[:, v, axis], color="black", linewidth=0.8, linestyle="--", label="true")
         axes[name].set(ylabel=f"{'xy'[axis]} (px)", title=layout.joints[v].replace("_", " "))
     axes["second"].set_xlabel("frame")
-    axes["first"].legend(frameon=False, fontsize=7, ncols=3)
+    axes["first"].legend(frameon=False, fontsize=9, ncols=3)
     return np.array([axes[name] for name in ("before", "after", "first", "second")])
 
 

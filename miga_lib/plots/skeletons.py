@@ -48,7 +48,7 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
     if names:
         for v in np.flatnonzero(present):
             x, y = keypoints[v, :2]
-            ax.annotate(layout.joints[v].replace("_", " "), (x, y), fontsize=5, xytext=(2, 2), textcoords="offset points")
+            ax.annotate(layout.joints[v].replace("_", " "), (x, y), fontsize=9, xytext=(2, 2), textcoords="offset points")
     ax.set_aspect("equal")
     if not ax.yaxis_inverted():
         ax.invert_yaxis()
@@ -56,12 +56,17 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
 
 
 def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
-    """``count`` frames of a clip, (T, V, 3), evenly spaced from first to last, side by side on the same scale: an array of Axes."""
-    chosen = np.unique(np.linspace(0, len(keypoints) - 1, count).round().astype(int))
+    """``count`` frames of a clip, (T, V, 3), side by side on the same scale: an array of Axes.
+
+    They are evenly spaced over the frames in which a joint was found; of a clip without any, over all.
+    """
+    found = np.flatnonzero((keypoints[..., 2] > 0).any(1))
+    found = found if len(found) else np.arange(len(keypoints))
+    chosen = found[np.unique(np.linspace(0, len(found) - 1, count).round().astype(int))]
     if axes is None:
-        axes = plt.subplots(1, count, figsize=(1.9 * count, 2.3), sharex=True, sharey=True)[1]
+        axes = plt.subplots(1, count, figsize=(min(1.9 * count, 8.3), 2.3), sharex=True, sharey=True)[1]
     for ax, t in zip(axes, chosen, strict=False):
-        skeleton(keypoints[t], layout, ax).set_title(f"frame {t + 1}", fontsize=8)
+        skeleton(keypoints[t], layout, ax).set_title(f"frame {t + 1}", fontsize=9)
     for ax in axes:
         ax.set(xticks=[], yticks=[])
         ax.set_frame_on(False)
@@ -78,25 +83,33 @@ def fit(ax: Axes, keypoints: np.ndarray, margin: float = 20) -> None:
 
 
 def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str], labelled: bool = True) -> np.ndarray:
-    """One frame, (V of source, 3), in several layouts side by side: an array of Axes, a column for each layout.
+    """One frame, (V of source, 3), in several layouts: an array of Axes, a column for each layout.
 
     Args:
         names: layouts whose joints ``source`` has.
-        labelled: write the names of the joints, in rows for the body, the head and the right hand.
+        labelled: write the names of the joints, in a row each for the body, the head and the right hand.
 
     Raises:
         ValueError: an unknown layout, or one with joints that ``source`` lacks.
     """
     wanted = [source if name == source.name else layouts.get(name) for name in names]  # that of a file has no known name
     parts = list(LABELLED_PARTS) if labelled else ["body"]
-    axes = plt.subplots(len(parts), len(wanted), figsize=(10, 2.3 * len(parts) if labelled else 2.4), squeeze=False)[1]
+    count = len(parts) * len(wanted)
+    across = 2 if labelled else min(5, count)  # so that names at both sides, and titles, have room
+    down = -(-count // across)
+    grid = plt.subplots(down, across, figsize=(8.3, (3 if labelled else 2.3) * down), squeeze=False)[1].flat
+    for ax in grid[count:]:
+        ax.remove()
+    axes = np.reshape(grid[:count], (len(wanted), len(parts))).T
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[], frame_on=False)
     for column, layout in zip(axes.T, wanted, strict=True):
         own = keypoints[layouts.selection(source, layout)]
         found = np.flatnonzero(own[:, 2] > 0).tolist()
-        column[0].set_title(f"{layout.name}\n{len(found)} of {len(own)} joints\n{len(layout.limbs)} limbs", fontsize=8)
+        column[0].set_title(f"{layout.name}\n{len(found)} of {len(own)} joints\n{len(layout.limbs)} limbs", fontsize=9)
         for ax, part in zip(column, parts, strict=True):
+            if part != "body":
+                ax.set_title(f"{layout.name}: {part}", fontsize=9)
             members = [v for v in found if _part(layout, v) == part]
             if members:
                 skeleton(own, layout, ax)
@@ -125,7 +138,7 @@ def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequ
     groups: dict[str, list[int]] = {}
     for v in members:
         name = layout.joints[v]
-        groups.setdefault(re.sub(r"_\d+$", "", name) if len(layout.joints) > MAX_SINGLE_LABELS else name, []).append(v)
+        groups.setdefault(re.sub(r"_\d+$|(?<=_eye)_.*$", "", name) if len(layout.joints) > MAX_SINGLE_LABELS else name, []).append(v)
     places = {name: keypoints[group, :2].mean(0) for name, group in groups.items()}
     by_x = sorted(places, key=lambda name: places[name][0])
     half = (len(by_x) + 1) // 2
@@ -136,7 +149,7 @@ def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequ
                 places[name],
                 xytext=(side, 1 - (i + 0.5) / len(names)),
                 textcoords="axes fraction",
-                fontsize=6,
+                fontsize=9,
                 ha=align,
                 va="center",
                 color=sides(layout)[groups[name][0]],

@@ -2,6 +2,7 @@
 
 import html
 import uuid
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -14,11 +15,22 @@ RECORD_COLUMNS = {
 }  # fmt: skip
 """The columns of the table of runs that are shown, and their headings."""
 
-SCORE_COLUMNS = {
-    "weight": ("weight", "{:.2f}"), "top1": ("top-1", "{:.1%}"), "mean_class": ("mean class", "{:.1%}"), "macro_f1": ("macro-F1", "{:.1%}"),
-    "cross_entropy": ("cross-entropy", "{:.3f}"), "calibration_error": ("calibration error", "{:.1%}"), "alone": ("alone", "{:.1%}"),
-    "without": ("without it", "{:.1%}"), "gain": ("gain", "{:+.1%}"), "contribution": ("adds", "{:+.1%}"), "low": ("from", "{:+.1%}"),
-    "high": ("to", "{:+.1%}"), "p": ("p", "{:.2g}"),
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share in the unit of all scores, such as 50.2 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, such as +1.5."""
+    return f"{100 * difference:+.1f}"
+
+
+SCORE_COLUMNS: dict[str, tuple[str, Any]] = {
+    "weight": ("weight", "{:.2f}"), "top1": ("top-1", percent), "mean_class": ("mean class", percent), "macro_f1": ("macro-F1", percent),
+    "cross_entropy": ("cross-entropy", "{:.3f}"), "calibration_error": ("calibration error", percent), "alone": ("alone", percent),
+    "without": ("without it", percent), "gain": ("gain (points)", points), "contribution": ("adds (points)", points),
+    "low": ("from", points), "high": ("to", points), "p": ("p", "{:.2g}"),
 }  # fmt: skip
 """Heading and number format of the columns of ``recipes.compare`` and ``recipes.contributions``."""
 

@@ -341,7 +341,7 @@ class SkeletonViewer(anywidget.AnyWidget):
     def _still(self) -> bytes:
         """Frames of the clip that is shown, and the messages about it, as a png file."""
         keypoints = self._clips[self._choice["row"]] if self._clip["main"] else np.zeros((0, 0, 3))
-        figure = Figure(figsize=(9, 2.3 if len(keypoints) else 0.8), layout="constrained")
+        figure = Figure(figsize=(8.3, 2.3 if len(keypoints) else 0.8), layout="constrained")
         figure.suptitle("\n".join([repr(self), *self._clip["messages"]]), fontsize=9)
         if len(keypoints):
             chosen = np.unique(np.linspace(0, len(keypoints) - 1, 6).round().astype(int))
@@ -349,7 +349,7 @@ class SkeletonViewer(anywidget.AnyWidget):
             for ax, t in zip(axes, chosen, strict=True):
                 if (keypoints[t, :, 2] > 0).any():
                     plots.skeleton(keypoints[t], self._clips.layout, ax)
-                ax.set_title(f"frame {t + 1}", fontsize=8)
+                ax.set_title(f"frame {t + 1}", fontsize=9)
                 ax.set_axis_off()
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=100)
