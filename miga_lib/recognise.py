@@ -300,10 +300,10 @@ def _rate(found: Recognised) -> float:
 
 def _picture(probabilities: np.ndarray, classes: Sequence[str], fps: float, video: str) -> str:
     """The probabilities of a recording over time, as an image in html."""
-    file, figure = io.BytesIO(), Figure(figsize=(12, 2.6), layout="constrained")
+    file, figure = io.BytesIO(), Figure(figsize=(8.3, 2.8), layout="constrained")
     with mpl.rc_context({"text.parse_math": False}):
         plots.over_time(probabilities, classes, fps, video, figure.subplots())
-        figure.savefig(file, format="png", dpi=100)
+        figure.savefig(file, format="png", dpi=200)
     picture = base64.b64encode(file.getvalue()).decode()
     return f'<img src="data:image/png;base64,{picture}" alt="probabilities over time of {html.escape(video)}" style="max-width: 100%">'
 

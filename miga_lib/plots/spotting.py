@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 from ..predictions import Predictions
 from ..spotting import scoring
 from .links import link
-from .tables import styled
+from .tables import percent, styled
 
 KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#d55e00"), strict=True))
 FOUND_COLOURS = {"found": "#009e73", "missed": "#9a9a9a"}
@@ -28,7 +28,7 @@ def timeline(truth: pd.DataFrame, predicted: pd.DataFrame, videos: Sequence[str]
     """
     of_prediction, found = scoring.kinds(truth, predicted)
     confidence, classes = shown.probabilities.max(1), shown.classes
-    figure, axes = plt.subplots(len(videos), 1, figsize=(12, 0.6 + 0.95 * len(videos)), squeeze=False)
+    figure, axes = plt.subplots(len(videos), 1, figsize=(8.3, 0.6 + 0.95 * len(videos)), squeeze=False)
     for ax, video in zip(axes[:, 0], videos, strict=True):
         rows = {
             1: (truth, np.where(found, "found", "missed"), FOUND_COLOURS),
@@ -47,7 +47,7 @@ def timeline(truth: pd.DataFrame, predicted: pd.DataFrame, videos: Sequence[str]
     axes[-1, 0].set_xlabel("seconds")
     colours = FOUND_COLOURS | KIND_COLOURS
     handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
-    figure.legend(handles=handles, ncols=7, loc="outside lower center", frameon=False)
+    figure.legend(handles=handles, ncols=4, loc="outside lower center", frameon=False)
     return axes[:, 0]
 
 
@@ -56,7 +56,7 @@ def spotting_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
     table = pd.DataFrame(scores).T.drop(columns="official_recall")
     heads = {"low": "from", "high": "to", "official_precision": "official precision", "official_f1": "official F1"}
     named = {name: heads.get(name, name.replace("f1", "F1").replace("map", "mAP").replace("_", " at ")) for name in table}
-    return styled(table.rename(columns=named)).format("{:.1%}", na_rep="–")
+    return styled(table.rename(columns=named)).format(percent)
 
 
 def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
@@ -78,7 +78,7 @@ def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame],
 
 def error_kinds(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
     """How many predictions of some decoders are of each of ``scoring.KINDS``, and how many true segments are missed."""
-    ax = ax or plt.subplots(figsize=(7, 0.9 + 0.55 * len(predicted)))[1]
+    ax = ax or plt.subplots(figsize=(8.3, 0.9 + 0.55 * len(predicted)))[1]
     for row, table in enumerate(predicted.values()):
         of_prediction, found = scoring.kinds(truth, table)
         left = 0
@@ -86,7 +86,7 @@ def error_kinds(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], ax: 
             count = int((~found).sum()) if kind == "missed" else int((of_prediction == kind).sum())
             ax.barh(row, count, left=left, color=colour, label=kind if row == 0 else None)
             if count:
-                ax.text(left + count / 2, row, str(count), ha="center", va="center", fontsize=8)
+                ax.text(left + count / 2, row, str(count), ha="center", va="center", fontsize=9)
             left += count
     ax.set_yticks(range(len(predicted)), list(predicted))
     ax.set(xlabel=f"predictions, and true segments that are missed (of {len(truth)})")
