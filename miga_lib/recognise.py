@@ -278,8 +278,12 @@ def write(found: Recognised, out: Path) -> list[Path]:
 
 def page(found: Recognised, title: str) -> str:
     """A page that works offline: the table, the probabilities over time, and the most probable gestures to play."""
-    order = (-found.predictions.probabilities.max(1, initial=0)).argsort(kind="stable")[:MOST_PLAYED].tolist()
-    played = viewer.SkeletonViewer(found.clips, found.predictions if len(found.predictions) else (), kept=order, rate=_rate(found))
+    order = np.sort((-found.predictions.probabilities.max(1, initial=0)).argsort(kind="stable")[:MOST_PLAYED])
+    several = len(found.predictions) > len(order)
+    some = found.clips.where(order) if len(order) else found.clips
+    kept = range(len(order))
+    played = viewer.SkeletonViewer(some, found.predictions if len(order) else (), kept=kept, rate=_rate(found))
+    most = f"<p>The {len(order)} of {len(found.predictions)} with the highest probabilities.</p>" if several else ""
     videos = list(found.of_frames)[:MOST_DRAWN]
     drawn = [_picture(found.of_frames[video], found.clips.classes, found.fps[video], video) for video in videos]
     few = f"<p>{len(videos)} of {len(found.of_frames)} recordings.</p>" if len(videos) < len(found.of_frames) else ""
@@ -289,7 +293,7 @@ def page(found: Recognised, title: str) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         "<style>body {font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{content}{plots.sortable(found.table).data}{over_time}<h2>Report</h2><p>{report}</p></body></html>\n"
+        f"<body><h1>{html.escape(title)}</h1>{most}{content}<h2>Gestures</h2>{plots.sortable(found.table).data}{over_time}<h2>Report</h2><p>{report}</p></body></html>\n"
     )
 
 

@@ -107,7 +107,8 @@ def test_the_result_of_a_window_does_not_depend_on_others(videos, monkeypatch):
     model, settings = made()
     found = windows.places(len(videos[0]), (8, 20), 7)
     every = windows.predict(model, videos[0], found, settings, CLASSES)
-    monkeypatch.setattr(windows, "SPAN", 37)
+    monkeypatch.setattr(windows, "LEAST_WINDOWS", 3)
+    monkeypatch.setattr(windows, "VALUES", 0)
     assert np.abs(windows.predict(model, videos[0], found[::3], settings, CLASSES) - every[::3]).max() < 1e-6
     backwards = windows.predict(model, videos[0], found[::-1].copy(), settings, CLASSES)
     assert np.abs(backwards[::-1] - every).max() < 1e-6

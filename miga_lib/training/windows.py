@@ -19,8 +19,8 @@ LENGTHS = (16, 32, 64)
 """Default lengths of windows in frames: most synthetic training clips have 15 to 107 frames (10 % and 90 % quantile), half 40."""
 STRIDE = 4
 """Default distance between the beginnings of two windows, in frames."""
-SPAN = 250
-"""Windows with their centre in the same so many frames are computed together; it bounds the memory."""
+VALUES, LEAST_WINDOWS = 2**25, 32
+"""So many windows are computed together that their maps, if none were shared, had the first number of values; but at least the second."""
 SIDE_RATIO, CENTRE_SHARE = 1.1, 0.05
 """The sides of rounded boxes are powers of the first; their centres are multiples of the second times the side."""
 
@@ -61,46 +61,39 @@ def predict(
     first, last = torch.from_numpy(windows).to(settings.device).T
     seen_before = torch.nn.functional.pad((given[..., 2] > 0).any(1).cumsum(0), (1, 0))
     seen = (seen_before[last + 1] > seen_before[first]).nonzero()[:, 0]
-    spans = (first[seen] + last[seen]) // (2 * SPAN)
+    neighbours = seen[(first[seen] + last[seen]).argsort(stable=True)]
+    at_once = max(LEAST_WINDOWS, VALUES // (settings.frames * settings.test_size**2 * keypoints.shape[1]))
     probabilities = torch.zeros(len(windows), classes, dtype=torch.float64)
     with torch.inference_mode(), processes.kept_memory(), autocast(settings):
-        for span in spans.unique():
-            rows = seen[spans == span]
+        for rows in neighbours.split(at_once) if len(neighbours) else ():
             probabilities[rows.cpu()] = _predict(network, given, first[rows], last[rows] - first[rows] + 1, settings)
     return probabilities.numpy()
 
 
 def _predict(network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tensor, settings: Settings) -> Float[Tensor, "W K"]:
     """The probabilities of some windows that have joints."""
-    views, draws = 1, None
+    model, stream, side, views, draws = settings.of_model, settings.stream, settings.test_size, 1, None
     if settings.temporal == "segments":
         views = PRESETS[settings.preset].segment_clips
         draws = torch.cat([uniform(1, settings.frames, view) for view in range(views)]).to(starts.device).repeat(len(starts), 1)
     each = torch.arange(len(starts), device=starts.device).repeat_interleave(views)
     poses, chosen = alignment.resample_once(keypoints, starts[each], frames[each], settings.frames, settings.temporal, draws)
     chosen = chosen.view(len(starts), -1)
-    boxes, group = rounded(augmentation.crop_box(poses[chosen])).unique(dim=0, return_inverse=True)
-    groups = [(group == number).nonzero()[:, 0] for number in range(len(boxes))]
-    parts = [_together(network, poses, chosen[rows], box, views, settings) for box, rows in zip(boxes, groups, strict=True)]
-    return torch.cat(parts)[torch.cat(groups).argsort()].double().cpu()
-
-
-def _together(network: nn.Module, poses: Tensor, chosen: Tensor, box: Tensor, views: int, settings: Settings) -> Float[Tensor, "n K"]:
-    """The probabilities of windows with the same box, whose frames are ``chosen`` (n, views · T) among the poses (F, V, 3)."""
-    side, model, stream = settings.test_size, settings.of_model, settings.stream
-    used, of_view = chosen.unique(return_inverse=True)
-    of_view = of_view.view(len(chosen) * views, -1)
-    pixels = augmentation.to_pixels(poses[used][None], box[None], (side, side))
+    boxes, of_window = rounded(augmentation.crop_box(poses[chosen])).unique(dim=0, return_inverse=True)
+    # Windows share the frames that they have in the same box.
+    pairs, places = (chosen * len(boxes) + of_window[:, None]).unique(return_inverse=True)
+    places = places.view(len(each), -1)
+    pixels = augmentation.to_pixels(poses[pairs // len(boxes), None], boxes[pairs % len(boxes)], (side, side)).transpose(0, 1)
     sums = []
     for mirrored in (False, True):
         flipped = augmentation.flip(pixels, settings.skeleton, torch.tensor([mirrored], device=pixels.device), width=side)
         if model.input == "heatmaps" and stream in FRAMEWISE:
-            logits = [network(model.tensor(stream, flipped, settings.skeleton, side), of_view)[0]]
+            logits = [network(model.tensor(stream, flipped, settings.skeleton, side), places)[0]]
         else:
-            some = of_view.split(PRESETS[settings.preset].test_batch_size)
-            logits = [network(model.tensor(stream, flipped[0, part], settings.skeleton, side))[0] for part in some]
-        sums.append(torch.cat(logits).float().softmax(1).unflatten(0, (len(chosen), views)))
-    return torch.cat(sums, dim=1).mean(1)
+            parts = places.split(PRESETS[settings.preset].test_batch_size)
+            logits = [network(model.tensor(stream, flipped[0, part], settings.skeleton, side))[0] for part in parts]
+        sums.append(torch.cat(logits).float().softmax(1).unflatten(0, (-1, views)))
+    return torch.cat(sums, dim=1).mean(1).double().cpu()
 
 
 def rounded(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:

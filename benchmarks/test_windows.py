@@ -1,0 +1,75 @@
+"""A recording of ten minutes, recognised: ``pytest benchmarks/test_windows.py --jaxtyping-packages= --benchmark-only -s``.
+
+15,000 frames of 137 joints are read, and joint and limb ``quick`` networks recognise a window every 4 frames. The networks are not
+trained, which changes no time. Windows one by one are test clips of ``training.predict``, on a part of the recording; both sides use
+all cores. The recording is synthetic videos, one after the other.
+"""
+
+import time
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from miga_lib import clips, runs, synthetic, training
+from miga_lib.readers import miga
+from miga_lib.settings import Settings
+from miga_lib.training import windows
+
+FRAMES, FPS, STRIDE = 15_000, 25, 4
+PART = 1_500
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A MiGA folder with one test video of ten minutes."""
+    videos = [video.keypoints for video in islice(synthetic.videos("synthetic"), 12)]
+    every = np.resize(np.concatenate(videos), (FRAMES, 137, 3))
+    root = tmp_path_factory.mktemp("ten_minutes")
+    miga.write_video(root, "train", "0001", every, [(0, 0, 49)])
+    return root
+
+
+@pytest.fixture(scope="module")
+def networks():
+    settings = [Settings(stream=stream, preset="quick", device="cpu").resolve() for stream in ("joint", "limb")]
+    return [(training.build(one, 32, 384).eval(), one) for one in settings]
+
+
+def recognised(source, outputs, networks, lengths):
+    """The posteriors of each frame, from the files on; the cache is written."""
+    videos = clips.recordings(source, outputs=outputs)
+    places = windows.places(FRAMES, lengths, STRIDE)
+    each = [windows.predict(model, videos[0], places, settings, 32) for model, settings in networks]
+    return windows.of_frames(FRAMES, places, np.mean(each, axis=0)), videos
+
+
+@pytest.mark.parametrize("lengths", [(32,), windows.LENGTHS], ids=str)
+def test_ten_minutes_of_video(benchmark, source, networks, tmp_path, lengths):
+    outputs = iter(tmp_path / str(number) for number in range(9))
+    began = time.process_time()
+    frames, videos = benchmark.pedantic(lambda: recognised(source, next(outputs), networks, lengths), rounds=1)
+    spent, seconds = time.process_time() - began, benchmark.stats.stats.min
+    assert np.allclose(frames.sum(1), 1, atol=1e-6)
+    places = windows.places(PART, lengths, STRIDE)
+    part = replace(videos, table=videos.table.assign(frames=PART))
+    rows = pd.DataFrame(places, columns=["first", "last"]).assign(video="0001", label=-1)
+    cut = replace(part, segments=rows[["video", "label", "first", "last"]]).cut()
+    sides = {}
+    for side in ("together", "one by one"):
+        began, cpu = time.perf_counter(), time.process_time()
+        for model, settings in networks:
+            if side == "together":
+                windows.predict(model, videos[0][:PART], places, settings, 32)
+            else:
+                training.predict(model, cut, settings)
+        sides[side] = time.perf_counter() - began, time.process_time() - cpu
+    (ours, ours_cpu), (theirs, theirs_cpu) = sides["together"], sides["one by one"]
+    print(f"\nlengths {lengths}: {seconds:.1f} s ({spent:.1f} s of CPU time), {FRAMES / FPS / seconds:.1f} times as fast as real time")
+    print(
+        f"{PART} frames together {ours:.1f} s ({ours_cpu:.1f} CPU), one by one {theirs:.1f} s ({theirs_cpu:.1f} CPU): {theirs / ours:.1f}"
+    )
+    print(f"{torch.get_num_threads()} threads, {runs.environment()['machine']}")
