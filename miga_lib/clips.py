@@ -295,7 +295,7 @@ def recordings(
     table, note = splits.divide(whole._cut(), str(source), protocol, folds, fold)
     used = table[table["split"] != UNUSED].drop_duplicates("video").set_index("video")["split"]
     unknown = whole.table["fps"] == 0
-    assumed = f"The source does not say the frames per second of {unknown.sum()} of its videos: {ASSUMED_FPS:g} assumed; give `fps` to change it."
+    assumed = f"The source does not say the frames per second of {unknown.sum()} videos: {ASSUMED_FPS:g} assumed; give `fps` to change it."
     rates = fps or whole.table["fps"].mask(unknown, ASSUMED_FPS)
     table = whole.table.assign(split=whole.table["video"].map(used).fillna(UNUSED), fps=rates)[[*COLUMNS, "fps"]]
     report = "\n".join(filter(None, (whole.report, note, assumed if unknown.any() and not fps else "")))
