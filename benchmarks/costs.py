@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, predictions, runs, training
+from miga_lib import cache, clips, predictions, runs, training
 from miga_lib.settings import Settings
 from miga_lib.training import loop, processes
 from miga_lib.training.distributed import World
@@ -102,7 +102,7 @@ def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
     with tempfile.TemporaryDirectory() as folder:
         path, npz = Path(folder) / "clips.csv", Path(folder) / "test.npz"
         table.to_csv(path, index=False)
-        of_table = seconds(lambda: pd.read_csv(path, dtype=clips.COLUMNS, keep_default_na=False), 3)
+        of_table = seconds(lambda: pd.read_csv(path, dtype=cache.COLUMNS, keep_default_na=False), 3)
         of_saving = seconds(lambda: predicted.save(npz), 1)
         return [
             ("clips in the table", count, ""),

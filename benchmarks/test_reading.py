@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from miga_lib import clips, layouts
-from miga_lib.clips import COLUMNS
+from miga_lib.cache import COLUMNS
 from miga_lib.readers import Clip, Report, miga, openpose
 
 

@@ -67,6 +67,13 @@ def resample_once(
     return _blend(keypoints[first], keypoints[second], *weights), places.view(-1, length)
 
 
+def source_frames(frames: int, length: int, method: str = "align") -> Float[Tensor, " {length}"]:
+    """The frame of a clip that each output frame shows, without randomness: between two whole numbers where two frames are averaged, and
+    −1 where the output frame is empty. Raises ValueError as ``resample`` does."""
+    first, second, *weights = _placed_plan(torch.empty(frames), torch.tensor([0]), torch.tensor([frames]), length, method, None)
+    return (first * weights[0] + second * weights[1]).where(weights[0] + weights[1] > 0, -1)[0]
+
+
 def _placed_plan(keypoints: Tensor, starts: Tensor, frames: Tensor, length: int, method: str, uniform: Tensor | None) -> Plan:
     """The plan of a method, with source frames counted from the first of ``keypoints``. Raises ValueError as ``resample`` does."""
     _check(method, length)

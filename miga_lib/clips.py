@@ -7,22 +7,22 @@ does the same for whole videos.
 import argparse
 import hashlib
 import io
-import json
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from . import gaps as gaps_of_videos
-from . import layouts, splits, synthetic, writing
+from . import cache, gaps, layouts, splits, synthetic, writing
+from .cache import COLUMNS
 from .labels import NO_GESTURE
 from .layouts import Layout
 from .readers import (
@@ -38,27 +38,14 @@ from .readers import (
     checks,
     cutting,
     limits,
-    pyskl,
     select,
     shown,
 )
 
-VERSION = 2
-"""Version of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is
-read into a new one. Folders in ``outputs/cache`` can be deleted at any time."""
-TABLE, KEYPOINTS, ABOUT, SEGMENTS = "clips.csv", "keypoints.npy", "about.json", "segments.csv"
-"""The files of a cache; only that of recordings has segments."""
-
-MAX_NAME_LENGTH = 250
-MAX_FOLDER_NAME_LENGTH = 40
-"""How many characters of the source's name are used in the cache's name; a name on disk has at most 255 bytes."""
-MAX_ERRORS_SHOWN = 20
-COLUMNS = {"id": str, "label": int, "split": str, "video": str, "subject": str, "frames": int, "width": int, "height": int}
-COLUMNS |= {"missing": float, "start": int}
-SEGMENT_COLUMNS = {"video": str, "label": int, "first": int, "last": int}
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
-Some = TypeVar("Some", bound="Clips")
+MAX_ERRORS_SHOWN = 20
+ClipsOrRecordings = TypeVar("ClipsOrRecordings", bound="Clips")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +92,11 @@ class Clips:
         for i, row in enumerate(self.table[fields].itertuples(index=False)):
             yield Clip(**row._asdict(), keypoints=self[i])
 
-    def where(self: Some, rows: Sequence[int] | pd.Series | np.ndarray) -> Some:
+    def where(self: ClipsOrRecordings, rows: Sequence[int] | pd.Series | np.ndarray) -> ClipsOrRecordings:
         """The clips of some rows, given as a boolean for each row or as row numbers."""
         return replace(self, table=self.table[np.asarray(rows)] if np.asarray(rows).dtype == bool else self.table.iloc[rows])
 
-    def split(self: Some, name: str) -> Some:
+    def split(self: ClipsOrRecordings, name: str) -> ClipsOrRecordings:
         """The clips of one split. Raises ValueError, with the names of the splits, where it has none."""
         if not (chosen := self.table["split"] == name).any():
             raise ValueError(f"there are no clips of split {name!r:.100}; there are {', '.join(sorted(self.table['split'].unique()))}")
@@ -208,7 +195,7 @@ def load(
     folds: int = 0,
     fold: int = 0,
     persons: int = 1,
-    gaps: float = 0.0,
+    background: float = 0.0,
 ) -> Clips:
     """The clips of a folder or file, in the joints of ``layout``.
 
@@ -222,8 +209,8 @@ def load(
             ``leave-one-subject-out``, each subject is a fold.
         folds, fold: cross-validation, see ``splits.cross_validate``; ``folds`` = 0: none.
         persons: 2: the second person is kept, so the layout has every joint twice, see ``layouts.pair``.
-        gaps: above 0: clips of the gaps between gestures follow, of one class more, ``labels.NO_GESTURE``; so many for each gesture,
-            see ``gaps.draw``. The source must have whole videos, see ``recordings``.
+        background: above 0: clips of the gaps between gestures follow, of one class more, ``labels.NO_GESTURE``; so many for each
+            gesture, see ``gaps.draw``. The source must have whole videos, see ``recordings``.
 
     A source without a validation split gets one, see ``splits.with_validation``; the report says so.
 
@@ -232,9 +219,9 @@ def load(
         OSError: the cache cannot be written: no room, or no permission.
         ValueError: an unknown layout or protocol, folds that cannot be made, or no gaps.
     """
-    if gaps:
+    if background:
         whole = recordings(source, layout, outputs, progress, protocol=protocol, folds=folds, fold=fold, persons=persons)
-        return _with_gaps(whole, gaps, source)
+        return _with_background(whole, background, source)
     clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress or terminal_progress())
     table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
     report = f"{clips.report}\n{note}" if note else clips.report
@@ -243,16 +230,16 @@ def load(
     return divided
 
 
-def _with_gaps(whole: Recordings, per_gesture: float, source: str | Path) -> Clips:
+def _with_background(whole: Recordings, per_gesture: float, source: str | Path) -> Clips:
     """The clips of the gestures of some recordings and of the gaps between, whose ids are ``<video>_gap<number>``."""
     if NO_GESTURE in whole.classes:
-        raise ValueError(f"{source}: has a class {NO_GESTURE!r} of its own, which clips of gaps would join; set `gaps` to 0, or rename it")
-    parts = gaps_of_videos.draw(whole.table, whole.segments, per_gesture)
+        raise ValueError(
+            f"{source}: has a class {NO_GESTURE!r} of its own, which these clips would join; set `background` to 0, or rename it"
+        )
+    parts = gaps.draw(whole.table, whole.segments, per_gesture)
     if parts.empty:
         found = f"{len(whole.segments)} annotated gestures in {len(whole)} videos"
-        raise ValueError(
-            f"{source}: {found} leave no gap of {gaps_of_videos.SHORTEST} frames for {per_gesture:g} clips each; set `gaps` to 0"
-        )
+        raise ValueError(f"{source}: {found} leave no gap of {gaps.SHORTEST} frames for {per_gesture:g} clips each; set `background` to 0")
     gestures, between = whole.cut(), replace(whole, segments=parts.assign(label=len(whole.classes))).cut()
     ids = between.table["id"].str.replace(r"_(?=\d+$)", "_gap", regex=True)
     note = f"{len(parts)} parts of the gaps between gestures are clips of class {NO_GESTURE!r}."
@@ -319,20 +306,24 @@ def _layout(layout: str | Layout, persons: int) -> Layout:
 def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress, whole: bool = False) -> Clips:
     """The clips of a source as its reader gave them, or its recordings, from their cache. The table has a column more for each further
     protocol."""
-    folder = _cache_folder(place, layout, outputs, whole)
+    folder = cache.folder(place, layout, outputs_folder(outputs), whole)
     if not os.path.exists(folder):  # False, too, if nothing may be read there: then it says that nothing can be written there
         reader = _reader(place)
-        if (cached := reader.CACHED_LAYOUT or layout.name) == layout.name:
+        if (name := reader.CACHED_LAYOUT or layout.name) == layout.name:
             report = Report()
             clips = (_whole(reader, place).recordings if whole else reader.read)(place, layout, report, progress)
         else:  # a format that is slow to read is read once; other layouts are taken from that cache
-            every = _cached(place, layouts.get(cached), outputs, progress, whole)
+            every = _cached(place, layouts.get(name), outputs, progress, whole)
             joints = select(every.layout, layout, str(place))
             report = Report(classes=every.classes, class_regions=every.class_regions, earlier=every.report)
             report.protocols = {name: dict(zip(every.table["id"], of, strict=True)) for name, of in splits.protocols(every.table).items()}
             clips = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in every.records())
-        _write(folder, clips, layout, report, place)
-    return _open(folder, layout)
+        cache.write(folder, clips, layout, report, place)
+    cached = cache.read(folder, layout)
+    of = cached.table, cached.keypoints, layout, cached.classes, cached.report, cached.class_regions
+    found = Clips(*of) if cached.segments is None else Recordings(*of, segments=cached.segments)
+    vars(found)["checksum"] = cached.checksum  # known, so never computed; `replace` leaves it behind
+    return found
 
 
 def _whole(reader: Reader, place: Path) -> RecordingReader:
@@ -390,7 +381,7 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
 def _unpacked(archive: Path, outputs: str | Path) -> Path:
     about = archive.stat()
     key = hashlib.sha256(repr((str(archive), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
-    place = outputs_folder(outputs) / "data" / f"{archive.stem[:MAX_FOLDER_NAME_LENGTH]}-{key}"
+    place = outputs_folder(outputs) / "data" / f"{archive.stem[: cache.MAX_FOLDER_NAME_LENGTH]}-{key}"
     if not os.path.exists(place):
         with writing.folder(place) as folder:
             limits.unpack(archive, folder)
@@ -411,168 +402,6 @@ def _reader(place: Path) -> Reader:
     return next(iter(known.values()))
 
 
-def _cache_folder(place: Path, layout: Layout, outputs: str | Path, whole: bool = False) -> Path:
-    """Where the clips or recordings of a source are cached in a layout: in another folder whenever a reader, joints or a file changes."""
-    readers = [(name, reader.VERSION) for name, reader in {**READERS, "synthetic": synthetic}.items()]
-    key = hashlib.sha256(repr((VERSION, readers, layout.joints, str(place))).encode())
-    for listed in _listing(place):
-        key.update(repr(listed).encode())
-    key.update(b"recordings" * whole)
-    what = f"{place.name[:MAX_FOLDER_NAME_LENGTH]}-{layout.name}{'-recordings' * whole}"
-    return outputs_folder(outputs) / "cache" / f"{what}-{key.hexdigest()[:16]}"
-
-
-def _listing(place: Path) -> Iterator[tuple[str, object]]:
-    """Each folder of a source with the names, sizes and times of change of its files. Links are followed, to each folder once.
-
-    Raises:
-        DataError: a folder cannot be listed.
-    """
-    if not place.is_dir():
-        yield str(place.parent), _states(str(place.parent), [place.name, pyskl.LABEL_MAP])
-        return
-    seen = set()
-    for folder, folders, files in os.walk(place, onerror=_refuse, followlinks=True):
-        about = os.stat(folder)
-        if (about.st_dev, about.st_ino) in seen:  # such as a link to a folder above, which would never end
-            folders.clear()
-            yield folder, os.path.realpath(folder)
-        else:
-            seen.add((about.st_dev, about.st_ino))
-            folders.sort()  # os.walk goes on in this order
-            yield folder, _states(folder, sorted(files))
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading this folder, or remove it")
-
-
-def _states(folder: str, names: list[str]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file; −1 for a broken link."""
-    states = []
-    for name in names:
-        try:
-            about = os.stat(os.path.join(folder, name))
-            states.append((name, about.st_size, about.st_mtime_ns))
-        except OSError:
-            states.append((name, -1, -1))
-    return states
-
-
-def _write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, source: Path) -> None:
-    """Write a cache.
-
-    Raises:
-        DataError: the source has no clips, two with the same id, or a name that a table cannot hold.
-        OSError: the disk is full.
-    """
-    writing.remove_leftovers(folder.parents[1] / "data")
-    with writing.folder(folder) as whole:
-        whole.mkdir()
-        of_videos: list[tuple[Any, ...]] = []
-        rows, checksum = _write_keypoints(whole / KEYPOINTS, _noted(clips, of_videos), len(layout.joints), source)
-        table = pd.DataFrame(rows, columns=list(COLUMNS))
-        if table.empty:
-            raise DataError(f"{source}: has no clips; `python -m miga_lib.clips check` shows what was found there")
-        if (again := table["id"].duplicated()).any():
-            twice = table[table["id"] == table["id"][again].iloc[0]]
-            raise DataError(
-                f"{source}: ids of clips must differ, {shown(twice['id'].iloc[0])} is there twice (clips {twice.index[0]} and "
-                f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
-            )
-        for protocol, of in report.protocols.items():
-            of_row = (of.get(id, of.get(video, UNUSED)) for id, video in zip(table["id"], table["video"], strict=True))
-            table[f"{splits.PROTOCOL}{protocol}"] = list(of_row)
-        if of_videos:
-            table["fps"], segments = zip(*of_videos, strict=True)
-            each = [(video, *segment) for video, of in zip(table["video"], segments, strict=True) for segment in of]
-            (whole / SEGMENTS).write_bytes(pd.DataFrame(each, columns=list(SEGMENT_COLUMNS)).to_csv(index=False).encode())
-        (whole / TABLE).write_bytes(table.to_csv(index=False).encode())
-        about: dict[str, Any] = {"folder": folder.name, "layout": layout.name, "joints": layout.joints}
-        about |= {"classes": report.classes, "class_regions": report.class_regions, "report": str(report)}
-        about |= {"keypoints": checksum, "written": (whole / KEYPOINTS).stat().st_mtime_ns}
-        (whole / ABOUT).write_text(json.dumps(about | {"checksum": _checksum(_text(whole), about)}, indent=1), encoding="utf-8")
-
-
-def _noted(clips: Iterable[Clip], of_videos: list[tuple[Any, ...]]) -> Iterator[Clip]:
-    """The same clips; frame rate and segments of recordings are added to a list, since their keypoints are not kept."""
-    for clip in clips:
-        if isinstance(clip, Recording):
-            of_videos.append((clip.fps, clip.segments))
-        yield clip
-
-
-def _text(folder: Path) -> bytes:
-    """The tables of a cache."""
-    return b"".join((folder / name).read_bytes() for name in (TABLE, SEGMENTS) if (folder / name).exists())
-
-
-def _write_keypoints(path: Path, clips: Iterable[Clip], joints: int, source: Path) -> tuple[list[tuple[Any, ...]], str]:
-    """Write the keypoints of clip after clip, of any number of clips, to a npy file; gives the rows of the table and a checksum."""
-    header = {"descr": "<f4", "fortran_order": False}
-    rows, frames, checksum = [], 0, 0
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (0, joints, 3)})
-        for clip in clips:
-            content = np.ascontiguousarray(clip.keypoints, dtype="<f4").tobytes()
-            file.write(content)
-            rows.append(_row(clip, frames, source))
-            frames += len(clip.keypoints)
-            checksum = zlib.crc32(content, checksum)
-        # numpy pads the header so that the length of the first axis can grow in place
-        file.seek(0)
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (frames, joints, 3)})
-    return rows, f"{checksum:08x}"
-
-
-def _row(clip: Clip, start: int, source: str | Path = "the source") -> tuple[Any, ...]:
-    """A clip's row of the table. Raises DataError for a name that a table cannot hold."""
-    for name in (clip.id, clip.video, clip.subject):
-        if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
-            rule = f"ids, videos and subjects are up to {MAX_NAME_LENGTH} printable characters"
-            raise DataError(f"{source}: {rule}, found {shown(name)}; rename it")
-    missing = float((clip.keypoints[..., 2] == 0).mean())
-    return (clip.id, clip.label, clip.split, clip.video, clip.subject, len(clip.keypoints), clip.width, clip.height, missing, start)
-
-
-def _checksum(table: bytes, about: dict[str, Any]) -> str:
-    """CRC-32 of all that a cache holds beside the keypoints."""
-    return f"{zlib.crc32(json.dumps(about).encode(), zlib.crc32(table)):08x}"
-
-
-def _open(folder: Path, layout: Layout, every_byte: bool = False) -> Clips:
-    """The clips of a cache, once it was compared with what was written there.
-
-    The table, the text beside it and the shape of the keypoints are always compared. The keypoints themselves are compared where
-    their file was changed or copied after it was written, and with ``every_byte``.
-
-    Raises:
-        DataError: something differs; the message says to delete the folder.
-    """
-    try:
-        about = json.loads((folder / ABOUT).read_bytes())
-        if about.pop("checksum") != _checksum(_text(folder), about) or about["folder"] != folder.name:
-            raise ValueError(f"{TABLE} or {ABOUT} is not as it was written")
-        table = pd.read_csv(folder / TABLE, dtype=COLUMNS | {"fps": float}, keep_default_na=False)  # the columns of protocols are text, too
-        keypoints, shape = limits.array(folder / KEYPOINTS), (int(table["frames"].sum()), len(layout.joints), 3)
-        if keypoints.shape != shape or keypoints.dtype.str != "<f4":
-            raise ValueError(f"{KEYPOINTS} has shape {keypoints.shape} and type {keypoints.dtype}, not {shape} and float32")
-        state = (folder / KEYPOINTS).stat()
-        if every_byte or state.st_mtime_ns != about["written"]:
-            if f"{zlib.crc32(keypoints.data):08x}" != about["keypoints"]:
-                raise ValueError(f"{KEYPOINTS} is not as it was written")
-            with suppress(OSError):  # a copy: the next time need not compare it again
-                os.utime(folder / KEYPOINTS, ns=(state.st_atime_ns, about["written"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BufferError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{folder}: this cache is damaged ({reason}); delete this folder and load the clips again") from None
-    of = table, keypoints, layout, tuple(about["classes"]), about["report"], tuple(about.get("class_regions", ()))
-    segments = pd.read_csv(folder / SEGMENTS, dtype=SEGMENT_COLUMNS, keep_default_na=False) if (folder / SEGMENTS).exists() else None
-    clips = Clips(*of) if segments is None else Recordings(*of, segments=segments)
-    vars(clips)["checksum"] = about["keypoints"]  # known, so never computed; `replace` leaves it behind
-    return clips
-
-
 def hold_out(clips: Clips, fold: int = 0, folds: int = splits.HELD_OUT, seed: int = 0) -> Clips:
     """The same clips with training and validation divided anew, see ``splits.hold_out``."""
     return replace(clips, table=splits.hold_out(clips.table, fold, folds, seed))
@@ -587,10 +416,10 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
         reader = _reader(place)
         heading = f"{place}: {(reader.__doc__ or '').partition(chr(10))[0].rstrip('.')} [{reader.__name__.rpartition('.')[2]}]"
         for clip in checks.look(reader.read(place, layouts.get(layout), report, terminal_progress()), report):
-            rows.append(_row(clip, 0, place))
-        for cached in map(layouts.get, {layout, reader.CACHED_LAYOUT or layout}):
-            if (folder := _cache_folder(place, cached, outputs)).exists():
-                _open(folder, cached, every_byte=True)
+            rows.append(cache.row(clip, 0, place))
+        for cached, whole in product(map(layouts.get, {layout, reader.CACHED_LAYOUT or layout}), (False, True)):
+            if (folder := cache.folder(place, cached, outputs_folder(outputs), whole)).exists():
+                cache.read(folder, cached, every_byte=True)
     except ValueError as error:
         errors.append(str(error))
     if not rows and not errors:

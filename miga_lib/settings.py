@@ -95,7 +95,7 @@ class Settings:
     fold: int = 0
     persons: int = 1
     """2: the second person of a clip is kept."""
-    gaps: float = 0.0
+    background: float = 0.0
     """Clips of no gesture for each gesture: parts of the gaps of whole videos, as a class more, see ``gaps.draw``; 0: none."""
     denoise: str = ""
     """Names of ``denoising.FILTERS``, joined by ``+``, such as ``swaps+outliers+gaps``: applied to all clips, in training and in test."""
@@ -235,7 +235,7 @@ class Settings:
     @property
     def clip_arguments(self) -> dict[str, Any]:
         """The settings that ``clips.load`` takes: those of ``recording_arguments``, and the clips of gaps."""
-        return {**self.recording_arguments, "gaps": self.gaps}
+        return {**self.recording_arguments, "background": self.background}
 
     @property
     def recording_arguments(self) -> dict[str, Any]:
@@ -276,7 +276,7 @@ CHOICES = {
 """Possible values of settings that have a fixed set of them."""
 OPTIONS = (
     "denoise", "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
-    "gaps",
+    "background",
 )  # fmt: skip
 """Settings that are switched off by default; a run's name shows those that are not. A new one must stand here, or two runs that differ in
 it alone get the same name."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from miga_lib import clips, layouts
+from miga_lib import cache, layouts
 from miga_lib.readers import DataError, Report, checks, miga, miga23, openpose, pyskl, release, smg, wholebody
 
 TOKENS = [
@@ -246,7 +246,7 @@ def outcome(name: str, source: Path) -> str:
     try:
         with joblib.parallel_config(backend="sequential"):
             read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items)) if reader.recognises(source) else []
-            rows = [clips._row(clip, 0) for clip in read]
+            rows = [cache.row(clip, 0) for clip in read]
     except DataError as error:
         return "refused" if is_short(error, source) else f"refused at length: {error}"
     report.errors = []

@@ -218,3 +218,29 @@ def test_errors_name_what_is_wrong(change, message):
 def test_clip_without_frames_is_an_error():
     with pytest.raises(ValueError, match="found clips of 0 to 0 frames that start at 0 to 0; leave out clips without frames"):
         alignment.align(torch.zeros(0, 5, 3), 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "frames", "length", "expected"),
+    [
+        ("align", 5, 3, [0, 2, 4]),
+        ("align", 3, 5, [0, 0.5, 1, 1.5, 2]),
+        ("crop_pad", 5, 3, [1, 2, 3]),
+        ("crop_pad", 3, 5, [0, 1, 2, -1, -1]),
+        ("segments", 5, 2, [1, 3]),
+    ],
+)
+def test_source_frames_by_hand(method, frames, length, expected):
+    assert alignment.source_frames(frames, length, method).tolist() == expected
+
+
+@given(frames=st.integers(1, 200), length=st.integers(1, 60), method=st.sampled_from(alignment.METHODS))
+def test_a_joint_that_carries_the_number_of_its_frame_arrives_at_the_source_frames(frames, length, method):
+    clock = torch.stack([torch.arange(frames), torch.zeros(frames), torch.ones(frames)], dim=1)[:, None].double()
+    taken = alignment.resample(clock, torch.tensor([0]), torch.tensor([frames]), length, method)[0, :, 0]
+    torch.testing.assert_close(alignment.source_frames(frames, length, method), taken[:, 0].where(taken[:, 2] > 0, -1))
+
+
+def test_source_frames_refuses_a_clip_without_frames():
+    with pytest.raises(ValueError, match="found clips of 0 to 0 frames"):
+        alignment.source_frames(0, 4)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import clips, runs, training
+from miga_lib import cache, clips, runs, training
 from miga_lib.readers import pyskl
 from miga_lib.settings import Settings
 from miga_lib.training import checkpoint, loop
@@ -73,7 +73,7 @@ def test_a_cache_of_another_version_is_left_and_the_source_read_again(smoke, tmp
     pyskl.write(tmp_path / "mine.pkl", smoke)
     first = clips.load(tmp_path / "mine.pkl", outputs=tmp_path)
     (before,) = (tmp_path / "cache").glob("mine*")
-    monkeypatch.setattr(clips, "VERSION", clips.VERSION + 1)
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
     again = clips.load(tmp_path / "mine.pkl", outputs=tmp_path)
     assert len(list((tmp_path / "cache").glob("mine*"))) == 2
     assert before.exists()

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from miga_lib import clips, layouts, runs, training, writing
+from miga_lib import cache, clips, layouts, runs, training, writing
 from miga_lib.readers import DataError, Report, limits, miga
 from miga_lib.settings import Settings
 
@@ -80,11 +80,11 @@ def test_a_changed_file_in_a_linked_folder_is_read_again(source, tmp_path):
 def test_links_in_a_circle_end_and_a_link_that_points_elsewhere_is_a_change(source, tmp_path):
     train = source / "imigue_skeleton_train"
     (train / "0012" / "above").symlink_to(train)
-    first = clips._cache_folder(source, layouts.get("imigue22"), tmp_path)
-    assert first == clips._cache_folder(source, layouts.get("imigue22"), tmp_path)
+    first = cache.folder(source, layouts.get("imigue22"), tmp_path)
+    assert first == cache.folder(source, layouts.get("imigue22"), tmp_path)
     (train / "0012" / "above").unlink()
     (train / "0012" / "above").symlink_to(source)
-    assert clips._cache_folder(source, layouts.get("imigue22"), tmp_path) != first
+    assert cache.folder(source, layouts.get("imigue22"), tmp_path) != first
 
 
 def test_a_folder_that_cannot_be_listed_is_named(source, tmp_path, monkeypatch):
@@ -243,7 +243,7 @@ def test_the_cache_of_another_source_is_refused(source, tmp_path):
     clips.load(source, outputs=tmp_path)
     (folder,) = (tmp_path / "cache").iterdir()
     (source / "imigue_skeleton_train/0013/0013_label.csv").write_text("4,0,1\n5,0,0\n")
-    folder.rename(clips._cache_folder(source, layouts.get("imigue41"), tmp_path))
+    folder.rename(cache.folder(source, layouts.get("imigue41"), tmp_path))
     with pytest.raises(DataError, match="this cache is damaged"):
         clips.load(source, outputs=tmp_path)
 

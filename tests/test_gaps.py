@@ -76,7 +76,7 @@ def test_few_gestures_and_a_small_ratio_give_none(per_gesture):
 
 
 def test_clips_of_gaps_follow_those_of_gestures_bit_for_bit(smoke, smoke_outputs):
-    both = clips.load("synthetic-smoke", outputs=smoke_outputs, gaps=2.0)
+    both = clips.load("synthetic-smoke", outputs=smoke_outputs, background=2.0)
     assert both.classes == (*smoke.classes, labels.NO_GESTURE)
     columns = smoke.table.columns.drop("start")
     pd.testing.assert_frame_equal(both.table[columns][: len(smoke)], smoke.table[columns])
@@ -91,7 +91,7 @@ def test_clips_of_gaps_follow_those_of_gestures_bit_for_bit(smoke, smoke_outputs
 
 def test_a_clip_of_a_gap_is_that_part_of_its_video(smoke_outputs):
     whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
-    both = clips.load("synthetic-smoke", outputs=smoke_outputs, gaps=2.0)
+    both = clips.load("synthetic-smoke", outputs=smoke_outputs, background=2.0)
     parts = gaps.draw(whole.table, whole.segments, 2.0)
     first = both.where(both.table["label"] == len(whole.classes))
     video = whole.table["video"].tolist().index(parts["video"].iloc[0])
@@ -99,16 +99,16 @@ def test_a_clip_of_a_gap_is_that_part_of_its_video(smoke_outputs):
 
 
 def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
-    with pytest.raises(ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `gaps` to 0"):
-        clips.load("synthetic-smoke", outputs=smoke_outputs, gaps=0.001)
+    with pytest.raises(ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `background` to 0"):
+        clips.load("synthetic-smoke", outputs=smoke_outputs, background=0.001)
     whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
     with pytest.raises(ValueError, match="my data: has a class 'no gesture' of its own"):
-        clips._with_gaps(replace(whole, classes=("wave", labels.NO_GESTURE)), 1.0, "my data")
+        clips._with_background(replace(whole, classes=("wave", labels.NO_GESTURE)), 1.0, "my data")
 
 
-def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
-    settings = Settings(preset="smoke", device="cpu", precision="fp32", gaps=1.0)
-    assert runs.name(settings) == "posec3d-joint-imigue41-align-smoke-gaps1-0"
+def test_a_run_with_background_learns_one_class_more(smoke_outputs, tmp_path):
+    settings = Settings(preset="smoke", device="cpu", precision="fp32", background=1.0)
+    assert runs.name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     result = training.fit(both, settings, tmp_path / "run", progress=lambda row: None)
     assert result["settings"]["semantic_weight"] == 20, "no gesture has an embedding"
@@ -117,5 +117,7 @@ def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
 
 
 def test_clips_without_gaps_are_refused_where_the_settings_have_them(smoke, tmp_path):
-    with pytest.raises(ValueError, match="the settings have gaps 1 and the clips none; load them with `clip_arguments` of the settings"):
-        training.fit(smoke, Settings(preset="smoke", device="cpu", gaps=1.0), tmp_path / "run")
+    with pytest.raises(
+        ValueError, match="the settings have background 1 and the clips none; load them with `clip_arguments` of the settings"
+    ):
+        training.fit(smoke, Settings(preset="smoke", device="cpu", background=1.0), tmp_path / "run")

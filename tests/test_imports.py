@@ -9,8 +9,8 @@ import miga_lib
 
 PACKAGE = Path(miga_lib.__file__).parent
 ORDER = (
-    "writing layouts labels readers splits gaps synthetic clips denoising alignment augmentation heatmaps streams models losses settings "
-    "predictions metrics runs checkpoints training ensemble spotting export analysis plots viewer recognise notebook"
+    "writing layouts labels readers splits gaps synthetic cache clips denoising alignment augmentation heatmaps streams models losses "
+    "settings predictions metrics runs checkpoints training ensemble spotting export analysis plots viewer recognise notebook"
 ).split()
 
 

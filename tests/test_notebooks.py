@@ -44,9 +44,9 @@ def quiet_kernels():
 @pytest.fixture(scope="module")
 def trained(smoke_outputs, tmp_path_factory):
     """An outputs folder with a joint and a limb run, made by 04_train, a run that knows no gesture, and the executed notebooks."""
-    settings = Settings(preset="smoke", device="cpu", gaps=1.0)
+    settings = Settings(preset="smoke", device="cpu", background=1.0)
     data = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
-    training.fit(data, settings, runs.folder("with-gaps", smoke_outputs), progress=lambda row: None)
+    training.fit(data, settings, runs.folder("with-background", smoke_outputs), progress=lambda row: None)
     executed = [
         run(FOLDER / "04_train.ipynb", tmp_path_factory.mktemp("nb") / f"{stream}.ipynb", stream=stream, outputs=str(smoke_outputs))
         for stream in ("joint", "limb")

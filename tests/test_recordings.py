@@ -158,7 +158,10 @@ def test_a_damaged_cache_is_refused(smoke_outputs):
     (folder,) = (smoke_outputs / "cache").glob("synthetic-smoke*-body25-recordings-*")
     before = (folder / "segments.csv").read_text()
     (folder / "segments.csv").write_text(before.replace("\n", "\n0", 1))
-    with pytest.raises(DataError, match=r"this cache is damaged \(clips.csv or about.json is not as it was written\)"):
+    with pytest.raises(DataError, match=r"this cache is damaged \(clips.csv or segments.csv or about.json is not as it was written\)"):
         clips.recordings("synthetic-smoke", "body25", smoke_outputs)
+    text, usable = clips.check("synthetic-smoke", "body25", smoke_outputs)
+    assert f"ERROR {folder}: this cache is damaged" in text
+    assert not usable
     (folder / "segments.csv").write_text(before)
     assert len(clips.recordings("synthetic-smoke", "body25", smoke_outputs))

@@ -115,7 +115,7 @@ def test_streams_of_an_earlier_version_are_found_without_the_settings_that_it_di
             path.write_text(json.dumps(about))
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["joint", "limb"]
     assert runs.all_folds([tmp_path / "runs" / "joint"]) == [tmp_path / "runs" / "joint"]
-    arguments = {"layout": "imigue41", "protocol": "", "folds": 0, "fold": 0, "persons": 1, "gaps": 0.0}
+    arguments = {"layout": "imigue41", "protocol": "", "folds": 0, "fold": 0, "persons": 1, "background": 0.0}
     assert runs.clip_arguments([tmp_path / "runs" / "joint"]) == arguments
 
 

@@ -107,6 +107,21 @@ def test_joints_are_those_of_the_clips():
     assert np.flatnonzero(counts.any(0)).tolist() == [body.joints.index("left_wrist")]
 
 
+def test_filters_see_the_joints_of_the_network_only():
+    """The wrist jumps by 60 px in one frame. Among joints that the network does not have, the person seems too large for an outlier."""
+    clip = made(150)
+    clip[10, WRIST, 1] += 60
+    body, settings = layouts.get("body25"), replace(SETTINGS, frames=20, denoise="outliers")
+    larger = np.concatenate([np.zeros((20, 25, 2)), np.ones((20, 25, 1))], axis=2).astype(np.float32)
+    larger[:, ::2, :2] = 5000
+    larger[:, layouts.selection(body, LAYOUT)] = clip
+    wide = replace(together([clip], [1]), keypoints=larger, layout=body)
+    counts = saliency.importance(OnlyTheWrist(), wide, settings, 0, "gradient")
+    alone = saliency.importance(OnlyTheWrist(), together([clip], [1]), settings, 0, "gradient")
+    assert (counts[:, layouts.selection(body, LAYOUT)] == alone).all()
+    assert alone[10, WRIST] == 0  # removed
+
+
 def test_a_trained_network_used_the_joint_that_decides_the_class(tmp_path):
     parts = [made(110 + 80 * (k // 2 % 2) + np.random.default_rng(k).uniform(-5, 5, 20)) for k in range(16)]
     data = together(parts, [k // 2 % 2 for k in range(16)])

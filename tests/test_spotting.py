@@ -15,7 +15,7 @@ from miga_lib.settings import Settings
 from miga_lib.spotting import decoding, scoring, search
 from miga_lib.training import windows
 
-SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", gaps=1.0)
+SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", background=1.0)
 STUB = (nn.Identity(), SETTINGS)
 """A network that is not asked, since ``predicting`` answers."""
 
@@ -150,10 +150,10 @@ def test_validation_chooses_lengths_and_parameters():
         assert found[["video", "label", "first", "last"]].to_numpy().tolist() == [["a", 0, 10, 19]]
 
 
-def finished(outputs, name, classes, layout="imigue41", gaps=1.0):
+def finished(outputs, name, classes, layout="imigue41", background=1.0):
     """The folder of a run that looks finished, with these classes."""
     folder = runs.folder(name, outputs)
-    settings = replace(SETTINGS, layout=layout, gaps=gaps).resolve()
+    settings = replace(SETTINGS, layout=layout, background=background).resolve()
     about = {"settings": vars(settings), "data": {"classes": list(classes)}, "scores": {}, "seconds": 1.0}
     for file in (runs.SETTINGS, runs.RESULT):
         (folder / file).write_text(json.dumps(about))
@@ -161,9 +161,9 @@ def finished(outputs, name, classes, layout="imigue41", gaps=1.0):
 
 
 def test_runs_that_cannot_spot_are_refused(tmp_path, smoke_outputs):
-    with pytest.raises(ValueError, match="no finished run knows 'no gesture'; train one with 04_train -p gaps 1"):
+    with pytest.raises(ValueError, match="no finished run knows 'no gesture'; train one with 04_train -p background 1"):
         spotting.members([], tmp_path)
-    finished(tmp_path, "plain", labels.CLASSES, gaps=0.0)
+    finished(tmp_path, "plain", labels.CLASSES, background=0.0)
     runs.folder("unfinished", tmp_path)
     with pytest.raises(ValueError, match="no finished run knows 'no gesture'"):
         spotting.members([], tmp_path)

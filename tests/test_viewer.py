@@ -259,15 +259,6 @@ def test_alignments_have_the_requested_length(clips, method):
     assert "7" in sent["title"]
 
 
-def test_source_frames_of_an_alignment_by_hand():
-    """Of 5 frames, align keeps 1, 3 and 5 of them; of 3 it makes 5 at half a frame; crop_pad takes the middle 3 and fills up 3 to 5."""
-    assert viewer.source_frames(5, "align", 3).tolist() == [0, 2, 4]
-    assert viewer.source_frames(3, "align", 5).tolist() == [0, 0.5, 1, 1.5, 2]
-    assert viewer.source_frames(5, "crop_pad", 3).tolist() == [1, 2, 3]
-    assert viewer.source_frames(3, "crop_pad", 5).tolist() == [0, 1, 2, -1, -1]
-    assert viewer.source_frames(3, "mirrored", 9).tolist() == [0, 1, 2]
-
-
 def test_the_mirrored_clip_swaps_sides(clips):
     mirrored = viewer.transformed(clips[0], clips.layout, "mirrored", 48, width=1280)
     left, right = (clips.layout.joints.index(f"{side}_wrist") for side in ("left", "right"))

@@ -1,6 +1,7 @@
 """What a network used of a clip: how much each joint counted for a class, frame by frame."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +41,20 @@ def importance(
         raise ValueError(f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2")
     layout, model = settings.skeleton, model.eval()
     joints = layouts.selection(clips.layout, layout)
-    clip = denoising.denoised(clips.where([row]), settings.denoise)[0]
-    kept = alignment.resample(*_one(clip[:, joints], settings.device), settings.frames, settings.temporal)
+    one = clips.where([row])
+    one = replace(one, table=one.table.assign(start=0), keypoints=clips[row][:, joints], layout=layout)
+    clip = torch.tensor(denoising.denoised(one, settings.denoise)[0], device=settings.device)
+    start, frames = (torch.tensor([number], device=settings.device) for number in (0, len(clip)))
+    kept = alignment.resample(clip, start, frames, settings.frames, settings.temporal)
     side = settings.test_size
     pixels = augmentation.to_pixels(kept, augmentation.crop_box(kept), (side, side))
     if label is None:
         with torch.no_grad():
             label = int(_logits(model, settings, pixels).argmax())
     values = METHODS[method](model, settings, pixels, label).cpu().numpy()
-    found = np.zeros(clip.shape[:2], np.float32)
-    frames = _nearest(len(clip), settings)
-    found[np.ix_(frames >= 0, joints)] = values[frames[frames >= 0]]
+    found = np.zeros((len(clip), len(clips.layout.joints)), np.float32)
+    nearest = _nearest(len(clip), settings)
+    found[np.ix_(nearest >= 0, joints)] = values[nearest[nearest >= 0]]
     return found
 
 
@@ -59,6 +63,7 @@ def of_run(run: Path, clips: Clips, method: str = "occlusion") -> Callable[[int]
     loaded: list[tuple[nn.Module, Settings]] = []
 
     def of_clip(row: int) -> Float[np.ndarray, "T V"]:
+        """Raises ValueError where the run has no network, and as ``importance`` does."""
         if not loaded:
             if not (run / "best.ckpt").exists():
                 raise ValueError(
@@ -128,20 +133,12 @@ def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
     return fine[torch.arange(size[0], device=x.device)[:, None], y, x] * (pixels[0, ..., 2] > 0)
 
 
-def _one(clip: np.ndarray, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """A clip as the batch that ``alignment.resample`` takes."""
-    return torch.tensor(clip, device=device), torch.tensor([0], device=device), torch.tensor([len(clip)], device=device)
-
-
 def _nearest(frames: int, settings: Settings) -> np.ndarray:
     """The network's frame that is nearest to each frame of a clip, (frames,); −1 for those that a crop cuts off."""
-    clock = np.ones((frames, 1, 3), np.float32)  # a joint whose x is the number of its frame
-    clock[:, 0, 0] = np.arange(frames)
-    taken = alignment.resample(*_one(clock, "cpu"), settings.frames, settings.temporal)[0, :, 0].numpy()
-    places = np.where(taken[:, 2] > 0, taken[:, 0], np.inf)
-    nearest = np.abs(np.arange(frames)[:, None] - places).argmin(1)
-    within = places[np.isfinite(places)]
-    cut_off = settings.temporal == "crop_pad" and (np.arange(frames) < within.min()) | (np.arange(frames) > within.max())
+    sources = alignment.source_frames(frames, settings.frames, settings.temporal).numpy()
+    within, of_clip = sources[sources >= 0], np.arange(frames)
+    nearest = np.abs(of_clip[:, None] - np.where(sources >= 0, sources, np.inf)).argmin(1)
+    cut_off = settings.temporal == "crop_pad" and (of_clip < within.min()) | (of_clip > within.max())
     return np.where(cut_off, -1, nearest)
 
 

@@ -70,12 +70,10 @@ def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames
 
 def aligned(keypoints: np.ndarray, length: int, method: str) -> tuple[np.ndarray, np.ndarray]:
     """A clip aligned to ``length`` frames without randomness, and the source frame of each: fractional between two frames, NaN if empty."""
-    # An extra joint, whose x is the number of the frame, is aligned in the same way.
-    clock = np.stack([np.arange(len(keypoints)), np.zeros(len(keypoints)), np.ones(len(keypoints))], axis=1)
-    both = torch.tensor(np.concatenate([keypoints, clock[:, None]], axis=1, dtype=np.float32))
-    starts, frames = torch.tensor([0]), torch.tensor([len(both)])
-    taken = alignment.resample(both, starts, frames, length, method)[0].numpy()
-    return taken[:, :-1], np.where(taken[:, -1, 2] > 0, taken[:, -1, 0], np.nan)
+    starts, frames = torch.tensor([0]), torch.tensor([len(keypoints)])
+    taken = alignment.resample(torch.tensor(keypoints), starts, frames, length, method)[0].numpy()
+    sources = alignment.source_frames(len(keypoints), length, method).numpy()
+    return taken, np.where(sources >= 0, sources, np.nan)
 
 
 def _frame_of(ax: Axes, frame: np.ndarray, source: float, keypoints: np.ndarray, layout: Layout) -> None:

@@ -91,9 +91,8 @@ def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.nd
     there, kept = before[..., 2] > 0, after[..., 2] > 0
     change = np.where(there & kept, np.linalg.norm(after[..., :2] - before[..., :2], axis=-1), there != kept)
     most = int(change.sum(1).argmax())
-    axes = plt.subplot_mosaic([["before", "after", "first"], ["before", "after", "second"]], figsize=(8.3, 4.2), width_ratios=[1, 1, 1.6])[
-        1
-    ]
+    places: list[Any] = [["before", "after", "first"], ["before", "after", "second"]]
+    _, axes = plt.subplot_mosaic(places, figsize=(8.3, 4.2), width_ratios=[1, 1, 1.6])
     for name, keypoints in (("before", before), ("after", after)):
         skeleton(keypoints[most], layout, axes[name]).set_title(f"{name}, frame {most + 1}", fontsize=9)
         fit(axes[name], np.stack([before[most], after[most]]))

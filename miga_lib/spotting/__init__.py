@@ -30,13 +30,15 @@ def members(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
         ValueError: a run is not finished or does not know *no gesture*; or there is none.
     """
     every = runs.table(outputs)
-    known = every.loc[(every["state"] == "finished") & (every["gaps"] > 0), "run"].tolist() if "gaps" in every else []
+    known = every.loc[(every["state"] == "finished") & (every["background"] > 0), "run"].tolist() if "background" in every else []
     if not names and not known:
-        raise ValueError(f"{outputs_folder(outputs) / 'runs'}: no finished run knows {NO_GESTURE!r}; train one with 04_train -p gaps 1")
+        raise ValueError(
+            f"{outputs_folder(outputs) / 'runs'}: no finished run knows {NO_GESTURE!r}; train one with 04_train -p background 1"
+        )
     folders = [runs.find(name, outputs) for name in names or known[:1]]
     for folder in folders:
         if runs.read_json(folder / runs.RESULT).get("data", {}).get("classes", [])[-1:] != [NO_GESTURE]:
-            way_out = f"train one with 04_train -p gaps 1, or give one of {', '.join(known[:4]) or 'those'}"
+            way_out = f"train one with 04_train -p background 1, or give one of {', '.join(known[:4]) or 'those'}"
             raise ValueError(f"{folder}: must be a run (no ensemble) that knows {NO_GESTURE!r}; {way_out}")
     return folders
 

@@ -224,8 +224,10 @@ def start(
             f"the clips have the joints of {clips.layout.name!r} and the settings those of {settings.skeleton.name!r}; load the clips with "
             "the `layout` and `persons` of the settings"
         )
-    if settings.gaps and clips.classes[-1] != labels.NO_GESTURE:
-        raise ValueError(f"the settings have gaps {settings.gaps:g} and the clips none; load them with `clip_arguments` of the settings")
+    if settings.background and clips.classes[-1] != labels.NO_GESTURE:
+        raise ValueError(
+            f"the settings have background {settings.background:g} and the clips none; load them with `clip_arguments` of the settings"
+        )
     inputs = Inputs(_learnable(clips), settings)
     if not (clips.split("val").table["label"] >= 0).any():
         raise ValueError("the class of every validation clip is unknown, so no epoch can be scored; give data with labels in split val")
@@ -312,10 +314,8 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     scores = metrics.scores(predict(state.evaluated, clips, task.settings, task.world))
     row = {"epoch": state.epoch + 1, **{name: total / len(task.inputs) for name, total in state.sums.items()}}
     row |= {f"val_{name}": scores[name] for name in ("top1", "top5", "mean_class", "macro_f1")}
-    row |= {
-        "learning_rate": max(group["lr"] / group.get("share", 1.0) for group in state.optimizer.param_groups),
-        "seconds": round(state.seconds, 2),
-    }
+    group = state.optimizer.param_groups[0]
+    row |= {"learning_rate": group["lr"] / group.get("share", 1.0), "seconds": round(state.seconds, 2)}
     position = _position(task, state, state.step)
     improved = state.end_epoch(row)
     if _ended(task, state):

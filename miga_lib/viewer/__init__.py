@@ -292,7 +292,9 @@ class SkeletonViewer(anywidget.AnyWidget):
         elif beside != "nothing":
             changed = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]))
             sent["beside"] = _figure(BESIDE[beside].format(self._length), changed)
-            sent["beside"]["source"] = _bytes(source_frames(len(keypoints), beside, self._length), "<f4")
+            frames = np.arange(len(keypoints))
+            sources = frames if beside == "mirrored" else alignment.source_frames(len(keypoints), self._length, beside)
+            sent["beside"]["source"] = _bytes(sources, "<f4")
         return sent
 
     def _name(self, row: int) -> str:
@@ -450,16 +452,6 @@ def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int,
         return augmentation.flip(given[None], layout, torch.tensor([True]), width)[0].numpy()
     starts, frames = torch.tensor([0]), torch.tensor([len(given)])
     return alignment.resample(given, starts, frames, length, method)[0].numpy()
-
-
-def source_frames(frames: int, method: str, length: int) -> np.ndarray:
-    """The place in a clip of ``frames`` frames of each frame of ``transformed``: (T_out,), −1 where it is empty."""
-    if method == "mirrored":
-        return np.arange(frames, dtype=np.float32)
-    clock = np.ones((frames, 1, 3), np.float32)  # a joint whose x is the number of its frame
-    clock[:, 0, 0] = np.arange(frames)
-    found = transformed(clock, layouts.get("coco17"), method, length, 1)[:, 0]
-    return np.where(found[:, 2] > 0, found[:, 0], -1)
 
 
 def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[Tensor, "N D"]]:
