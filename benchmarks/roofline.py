@@ -1,0 +1,108 @@
+"""The shortest time in which a device can train PoseC3D of the `paper` preset, layer by layer: ``python benchmarks/roofline.py``.
+
+A layer needs at least its arithmetic / the device's peak, and its memory traffic / the device's bandwidth; the larger of both counts
+(the roofline model of Williams, Waterman and Patterson, Communications of the ACM 52(4), 2009). A training step has for each convolution
+the forward pass, the gradient of the input and that of the weights, and for each batch norm eight passes over its map: forward reads it
+for the statistics, reads it again and writes the result; backward reads map and gradient for the sums, reads both again and writes the
+gradient. ReLU is part of a pass of the batch norm. A residual sum reads its second input once in each direction. Everything else
+(heatmaps, pooling, heads, optimiser) is left out.
+
+``--measure`` also times each convolution on this machine. The defaults are of one NVIDIA H200: 989 TFLOP/s in bf16 without sparsity and
+4.8 TB/s, by its data sheet.
+"""
+
+import argparse
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+
+from miga_lib.models import posec3d
+from miga_lib.settings import Settings
+from miga_lib.streams import channel_names
+from miga_lib.training import networks
+
+BYTES = 2
+"""Of a value in bf16."""
+CLIPS = 13_936
+"""Training clips of the full data set."""
+CLASSES, EMBEDDING_SIZE = 32, 384
+KINDS = {(1, 1): "1×1", (3, 1): "3 in time", (1, 3): "3×3", (1, 7): "7×7"}
+"""Kernels by their extent in time and in space."""
+
+
+def convolutions(network: nn.Module, heatmaps: torch.Tensor) -> list[tuple[str, posec3d.FlatConvolution, torch.Size, torch.Size]]:
+    """Name, layer, shape of the input and of the output of each convolution."""
+    found = []
+    for name, layer in network.named_modules():
+        if isinstance(layer, posec3d.FlatConvolution):
+            layer.register_forward_hook(lambda layer, given, out, name=name: found.append((name, layer, given[0].shape, out.shape)))
+    network(heatmaps)
+    return found
+
+
+def traffic(network: nn.Module, heatmaps: torch.Tensor) -> pd.DataFrame:
+    """A row for each pass of each layer: its arithmetic (FLOP) and its memory traffic (bytes)."""
+    rows = []
+    for name, layer, given, out in convolutions(network, heatmaps):
+        of = (name.removeprefix("backbone.").removesuffix(".conv"), KINDS[layer.kernel_size[0], layer.kernel_size[2]])
+        arithmetic = 2 * out.numel() * layer.weight[0].numel()
+        moved = BYTES * (given.numel() + out.numel() + layer.weight.numel())
+        for part in ("forward", "gradient of input", "gradient of weights"):
+            if part != "gradient of input" or not name.startswith("backbone.conv1"):  # heatmaps have no gradient
+                rows.append((*of, part, arithmetic, moved))
+        rows.append((of[0], "batch norm", "both", 0, 8 * BYTES * out.numel()))
+        if name.endswith("conv3.conv"):
+            rows.append((of[0], "residual sum", "both", 0, 2 * BYTES * out.numel()))
+    return pd.DataFrame(rows, columns=["layer", "kind", "pass", "FLOP", "bytes"])
+
+
+def measured(network: nn.Module, heatmaps: torch.Tensor, device: str) -> pd.DataFrame:
+    """The time of each different convolution on this machine, forward and backward, in bf16 and channels-last memory."""
+    rows, seen = [], set()
+    for name, layer, given, out in convolutions(network, heatmaps):
+        if (key := (layer.weight.shape, given, layer.stride)) in seen:
+            continue
+        seen.add(key)
+        options = {"device": device, "dtype": torch.bfloat16}
+        x = torch.randn(given, **options).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+        own = posec3d.FlatConvolution(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False)
+        own.to(**options, memory_format=torch.channels_last_3d)
+        gradient = torch.randn(out, **options).contiguous(memory_format=torch.channels_last_3d)
+        seconds = Timer("own(x).backward(gradient)", globals={"own": own, "x": x, "gradient": gradient}).blocked_autorange().median
+        rows.append((name.removeprefix("backbone."), 3 * 2 * out.numel() * layer.weight[0].numel() / 1e12 / seconds, 1e3 * seconds))
+    return pd.DataFrame(rows, columns=["layer", "TFLOP/s", "ms"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The shortest possible training step of PoseC3D, layer by layer.")
+    parser.add_argument("--stream", default="joint", help="default 'joint'")
+    parser.add_argument("--batch-size", type=int, default=0, help="0: the preset's")
+    parser.add_argument("--peak", type=float, default=989.0, help="TFLOP/s of the device in bf16; default 989")
+    parser.add_argument("--bandwidth", type=float, default=4.8, help="TB/s of its memory; default 4.8")
+    parser.add_argument("--measure", action="store_true", help="also time each convolution on this machine")
+    given = parser.parse_args()
+    settings = Settings(stream=given.stream, preset="paper", batch_size=given.batch_size, device="cpu", precision="bf16").resolve()
+    network = networks.build(settings, CLASSES, EMBEDDING_SIZE).train().to("meta")  # shapes only
+    channels = len(channel_names(settings.stream, settings.skeleton))
+    heatmaps = torch.empty(settings.batch_size, channels, settings.frames, settings.size, settings.size, device="meta")
+    table = traffic(network, heatmaps)
+    table["ms of arithmetic"], table["ms of memory"] = table["FLOP"] / given.peak / 1e9, table["bytes"] / given.bandwidth / 1e9
+    table["ms at least"] = table[["ms of arithmetic", "ms of memory"]].max(axis=1)
+    totals = table.groupby("kind")[["FLOP", "bytes", "ms of arithmetic", "ms of memory", "ms at least"]].sum()
+    totals.loc["all"] = totals.sum()
+    print(totals.assign(TFLOP=totals["FLOP"] / 1e12, GB=totals["bytes"] / 1e9).drop(columns=["FLOP", "bytes"]).round(2).to_string())
+    at_least = totals.loc["all", "ms at least"] / 1e3
+    rate = settings.batch_size / at_least
+    print(
+        f"\na step of {settings.batch_size} clips takes {1e3 * at_least:.1f} ms or more: {rate:.0f} clips/s, an epoch {CLIPS / rate:.1f} s"
+    )
+    print(table.nlargest(12, "ms at least").drop(columns=["FLOP", "bytes"]).round(3).to_string(index=False))
+    if given.measure:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        print(f"\non {device}, forward and backward:\n{measured(network, heatmaps, device).round(2).to_string(index=False)}")
+
+
+if __name__ == "__main__":
+    main()
