@@ -1,14 +1,16 @@
-"""Accuracy against the number of training clips, from random weights and from given ones.
+"""Accuracy against the number of training clips: of several models, from random weights and from given ones.
 
     python benchmarks/learning_curve.py outputs/data/reach_to_grasp.pkl --layout outputs/data/reach50.json \\
-        --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
+        --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
 
 Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. All
 runs of a table have the same number of optimiser steps. Prints a row for each share: the mean test top-1 over the seeds for the linear
-classifier and for each start, and the gain over random weights with its bootstrap interval over the test clips' subjects or videos.
+classifier and for each model and start, and the gain over the first of them with its bootstrap interval over the test clips' subjects or
+videos. A start is for the first model.
 """
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,27 +51,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--layout", default="imigue41")
-    parser.add_argument("--model", default="posec3d")
+    parser.add_argument("--models", nargs="+", default=["posec3d"])
     parser.add_argument("--stream", default="joint")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--min-steps", type=int, default=0, help="0: the preset's")
+    parser.add_argument("--min-steps", type=int, default=0, help="default: those of all training clips")
     parser.add_argument("--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base")
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
-    base = Settings(given.model, given.stream, given.layout, preset=given.preset, min_steps=given.min_steps)
+    base = Settings(given.models[0], given.stream, given.layout, preset=given.preset, min_steps=given.min_steps)
     data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
-    names = [Path(start).name or "random weights" for start in given.start_from]
+    steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
+    base = replace(base, min_steps=max(steps, given.min_steps))
+    starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}
+    compared = {name: replace(base, start_from=start) for name, start in starts.items()}
+    compared |= {model: replace(base, model=model) for model in given.models[1:]}
+    names = list(compared)
     rows, points = [], []
     for share in given.shares:
         parts = {seed: part(data, share, seed) for seed in given.seeds}
         found = {"linear": [baselines.linear(of_seed)["test"] for of_seed in parts.values()]}
-        for start, name in zip(given.start_from, names, strict=True):
+        for name, chosen in compared.items():
             for seed, of_seed in parts.items():
-                settings = replace(base, seed=seed, start_from=start)
+                settings = replace(chosen, seed=seed)
                 run = runs.folder(runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs)
                 training.fit(of_seed, settings, run, progress=lambda row: None)
                 found.setdefault(name, []).append(predictions.load(run / "test.npz"))
@@ -88,8 +95,12 @@ def main() -> None:
         plots.style()
         ax = plt.subplots(figsize=(7, 4))[1]
         sns.lineplot(pd.DataFrame(points), x="clips", y="top1", hue="what", style="what", markers=True, errorbar=("pi", 100), ax=ax)
-        ax.set(xscale="log", xlabel="training clips", ylabel="test top-1 (%); bands: least and greatest of the seeds")
-        plots.results.plain_ticks(ax.xaxis)
+        ax.set(
+            xscale="log", xlabel="training clips", ylabel="test top-1 (%)", title=f"bands: lowest to highest of {len(given.seeds)} seeds"
+        )
+        counts = [int(row["training clips"]) for row in rows]
+        ax.set_xticks(counts, counts)
+        ax.minorticks_off()
         ax.legend(frameon=False)
         ax.figure.savefig(given.figure, dpi=150)
 
