@@ -305,7 +305,7 @@ def test_the_frame_shown_is_the_nearest_of_an_alignment(page):
     }"""
     for frames, length in ((5, 3), (3, 5), (48, 48), (100, 48), (7, 24)):
         for method in alignment.METHODS:
-            places = alignment.source_frames(frames, length, method).numpy()
+            places = alignment.source_frames(frames, length, method).float().numpy()  # as they are sent
             found = page.evaluate(script, [SkeletonViewer._esm, places.tolist(), frames])
             apart = np.abs(np.arange(frames)[:, None] - np.where(places < 0, np.inf, places))
             expected = np.where(apart.min(1) <= 0.5, apart.argmin(1), -1)
