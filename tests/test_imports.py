@@ -1,6 +1,7 @@
 """Imports only go up the table of modules, so the data goes one way; and importing the package costs next to nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,9 @@ from pathlib import Path
 import miga_lib
 
 PACKAGE = Path(miga_lib.__file__).parent
-ORDER = (
-    "writing layouts labels readers splits gaps synthetic cache clips denoising alignment augmentation heatmaps streams models losses "
-    "settings predictions metrics runs checkpoints training ensemble spotting export analysis plots viewer recognise notebook"
-).split()
+README = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+ORDER = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in README.partition("| module |")[2].splitlines()[2:] if "|" in row))
+"""The modules in the order of the table in the README."""
 
 
 def imported(path):
@@ -24,6 +24,11 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("miga_lib"):
             parts = node.module.split(".")[1:]
             yield from parts[:1] or [alias.name for alias in node.names]
+
+
+def test_the_readme_lists_every_module_once():
+    modules = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")} - {"__init__", "data"}
+    assert sorted(ORDER) == sorted(modules)
 
 
 def test_imports_only_go_up():

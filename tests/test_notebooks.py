@@ -16,6 +16,7 @@ from miga_lib.training import __main__ as command_line
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
+README = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
 NOTEBOOKS = sorted(FOLDER.glob("0*.ipynb"))
 SMALLEST = {"data": "synthetic-smoke", "preset": "smoke"}
 
@@ -106,7 +107,7 @@ def test_the_notebook_is_written_as_agreed(notebook):
     """Bare, one parameters cell of literals, no function definitions, an opening, short cells."""
     cells = nbformat.read(notebook, 4).cells
     assert cells[0].cell_type == "markdown"
-    assert cells[0].source.startswith("# ")
+    assert f"| `{notebook.stem}` | {cells[0].source.splitlines()[0].removeprefix('# ')}" in README, "the README has its title"
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])] == [0]
