@@ -166,10 +166,10 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
 
 
 def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """A second run with the same name; then the first is killed, and its lock must be free."""
+    """A second run with the same name; then the first is killed with kill -9, its lock must be free, and it resumes."""
     reference, *_ = untouched(outputs, options)
     first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
-    wait_for((run / "last.ckpt").exists, first)
+    wait_for((run / "best.ckpt").exists, first)  # after the first epoch, so that there is a best one to resume with
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
     second = start(outputs, "twice", options)
     printed = second.communicate()[0]
@@ -179,7 +179,7 @@ def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     first.communicate()
     finish(outputs, "twice", options)
     same(run, reference)
-    return "the second was refused with host and process; the lock of the first ended with its process"
+    return "the second was refused with host and process; the lock of the first ended with its process, and it resumed to the same bits"
 
 
 def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:

@@ -80,7 +80,7 @@ def test_epochs_that_are_set_switch_off_the_presets_least_steps(monkeypatch):
     chosen = replace(SMOKE, epochs=3).resolve()
     assert (chosen.epochs, chosen.min_steps) == (3, 0)
     assert "min_steps" not in runs.name(replace(SMOKE, epochs=3))
-    assert SMOKE.resolve().resolve() == SMOKE.resolve().resolve().resolve()
+    assert SMOKE.resolve().resolve() == SMOKE.resolve(), "also with the least steps of the preset"
 
 
 def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):

@@ -230,10 +230,10 @@ def npz(path, scores, encrypted=False):
     ],
 )
 def test_an_npz_that_claims_more_or_has_objects_is_refused(tmp_path, array, changes, message):
-    content = npy(tmp_path / "a.npy", array, **changes).read_bytes()
+    path = npz(tmp_path / "a.npz", npy(tmp_path / "a.npy", array, **changes).read_bytes())
     for read in (limits.arrays, predictions.load, score_files.read):
         with pytest.raises(ValueError, match=rf"a\.npz: .*{message}"):
-            read(npz(tmp_path / "a.npz", content))
+            read(path)
 
 
 def test_an_encrypted_npz_is_refused(tmp_path):

@@ -236,6 +236,23 @@ def test_a_value_of_another_type_is_refused(name, value, message):
         settings.__post_init__()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "lstm"}, "model must be one of posec3d, stgcn, stgcnpp, ctrgcn, got 'lstm'"),
+        ({"stream": "elbow"}, "stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
+        ({"model": "stgcn", "stream": "limb"}, "stream must be one of joint, bone, .* for model 'stgcn', got 'limb'"),
+        ({"layout": "imigue23"}, "layout must be one of openpose137"),
+        ({"temporal": "stretch"}, "temporal must be one of align, crop_pad, segments, got 'stretch'"),
+        ({"preset": "huge"}, "preset must be one of auto, smoke, quick, paper, got 'huge'"),
+        ({"learning_rate": float("nan")}, r"learning_rate must be 0 or more and below 2\*\*63, got nan"),
+    ],
+)
+def test_a_value_that_is_not_among_the_possible_ones_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**wrong)
+
+
 @pytest.mark.parametrize("name", ["start_from", "embeddings", "protocol"])
 def test_a_null_character_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} cannot have a null character, got 'a\\x00b'"):
