@@ -37,8 +37,8 @@ def shown(outputs, *names, **options):
     return recognise.recordings("synthetic-smoke", recognise.members(names, outputs, "cpu"), outputs, **options)
 
 
-def test_a_recording_that_is_one_window_is_recognised_as_its_frames_say(trained):
-    """Hand-worked: the posterior of each frame, the rows of equal classes, seconds and means follow from the windows."""
+def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_windows(trained):
+    """A row has the class that is the most probable one in all its frames, the time of its first frame, and the mean probability."""
     found = shown(trained, "of_joint", lengths=(24,), stride=16, fps=10)
     (member,) = recognise.members(["of_joint"], trained, "cpu")
     videos = clips.recordings("synthetic-smoke", outputs=trained)
