@@ -13,7 +13,7 @@ from browser import samples
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from miga_lib import layouts, viewer
+from miga_lib import denoising, layouts, viewer
 from miga_lib.predictions import Predictions
 from miga_lib.viewer import SkeletonViewer, notes
 
@@ -74,6 +74,7 @@ def test_a_clip_is_shown_by_row_or_id(clips):
         ({"beside": "shadow"}, "beside must be one of nothing, align, .*, got 'shadow'"),
         ({"layout": layouts.get("imigue22")}, "neck"),
         ({"length": 0}, "`length` must be 1 frame or more, got 0"),
+        ({"filters": "gaps+blur"}, "a name in filters must be one of swaps, outliers, .*, got 'blur'"),
     ],
 )
 def test_wrong_arguments_are_named(clips, arguments, message):
@@ -260,10 +261,36 @@ def test_alignments_have_the_requested_length(clips, method):
 
 
 def test_the_mirrored_clip_swaps_sides(clips):
-    mirrored = viewer.transformed(clips[0], clips.layout, "mirrored", 48, width=1280)
+    mirrored = viewer.transformed(clips[0], clips.layout, "mirrored", 48, 1280, "")
     left, right = (clips.layout.joints.index(f"{side}_wrist") for side in ("left", "right"))
     assert mirrored[0, left, 0] == pytest.approx(1279 - clips[0][0, right, 0])
     assert mirrored[1, 0].tolist() == [0, 0, 0], "a missing joint stays missing"
+
+
+def test_a_denoised_clip_is_beside_the_detected_one_in_step():
+    """The nose is missing in frame 1 and far away in frame 5; the arms, of different score, are exchanged in frame 3."""
+    ring, layout = samples.ring(9), layouts.get("coco17")
+    ring[5, 0, 0] += 300
+    left, right = (list(layout.regions[f"{side}_arm"]) for side in ("left", "right"))
+    ring[:, left, 2] = 0.6
+    ring[3, left + right] = ring[3, right + left]
+    clips = samples.clips_of([ring], [3])
+    sent = SkeletonViewer(clips, beside="denoised", filters="gaps+outliers+swaps")._clip["beside"]
+    assert np.array_equal(points(sent), denoising.denoised(clips, "swaps+outliers+gaps")[0])
+    assert set(points(sent)[3, left, 2]) == {np.float32(0.6)}, "exchanged back"
+    assert sent["title"] == "denoised: gaps+outliers+swaps"
+    assert np.frombuffer(sent["source"], "<f4").tolist() == list(range(9))
+    filled = np.frombuffer(sent["filled"], "u1").reshape(9, 17)
+    assert np.argwhere(filled).tolist() == [[1, 0], [5, 0]]
+    removed = SkeletonViewer(clips, beside="denoised", filters="outliers")._clip["beside"]
+    assert points(removed)[5, 0, 2] == 0
+    assert not any(removed["filled"])
+
+
+def test_clips_that_are_denoised_are_not_filtered_again(clips):
+    shown = SkeletonViewer(denoising.denoised(clips, "gaps"), clip=0, beside="denoised")
+    assert shown._clip["messages"] == ["These clips are already denoised (gaps): load them without `denoise` to compare."]
+    assert shown._clip["beside"] is None
 
 
 def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():

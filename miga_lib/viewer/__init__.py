@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import alignment, augmentation, layouts, plots, writing
+from .. import alignment, augmentation, denoising, layouts, plots, writing
 from ..clips import Clips, Recordings, outputs_folder
 from ..layouts import Layout
 from ..predictions import Predictions
@@ -37,10 +37,12 @@ BESIDE = {
     "align": "aligned to {}",
     "crop_pad": "cropped, padded to {}",
     "segments": "one of each of {} parts",
+    "denoised": "denoised",
     "mirrored": "mirrored",
     "nearest": "nearest other class",
 }
-"""What can be shown beside a clip: the clip aligned to ``length`` frames by each method of ``alignment``, mirrored, or ``nearest``."""
+"""What can be shown beside a clip: the clip aligned to ``length`` frames by each method of ``alignment``, denoised, mirrored, or the clip
+``nearest`` to it."""
 
 COLOURS = {
     "light": plots.SIDES | {"missing": "#707070", "used": "#cc79a7"},
@@ -86,9 +88,10 @@ class SkeletonViewer(anywidget.AnyWidget):
             when a user asks for it.
         recordings: the videos that the clips were cut from. They tell the gestures before and after a clip, and where it is in its video.
         video: the pictures behind the skeleton. Without ``recordings``, each clip is a whole video.
+        filters: names of ``denoising.FILTERS``, joined by ``+``, for the clip denoised, where a joint that was filled in is hollow.
 
     Raises:
-        ValueError: an unknown id, row or ``beside``, a layout with joints that the clips lack, or a length below 1.
+        ValueError: an unknown id, row, filter or ``beside``, a layout with joints that the clips lack, or a length below 1.
     """
 
     _esm = "\n".join(Path(__file__).with_name(f"{name}.js").read_text(encoding="utf-8") for name in ("figures", "clips", "viewer"))
@@ -114,13 +117,17 @@ class SkeletonViewer(anywidget.AnyWidget):
         saliency: Callable[[int], np.ndarray] | None = None,
         recordings: Recordings | None = None,
         video: Video | None = None,
+        filters: str = "swaps+outliers+gaps+savitzky_golay",
     ) -> None:
         check_choice("beside", beside, BESIDE)
+        for name in filter(None, filters.split("+")):
+            check_choice("a name in filters", name, denoising.FILTERS)
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
         self._clips, self._length, self._rate, self._outputs = clips, length, float(rate), outputs_folder(outputs)
         self._poses: tuple[Tensor, Tensor] | None = None
         self._saliency, self._recordings, self._videos = saliency, recordings, video
+        self._filters = "" if clips.denoised else filters  # no clip is filtered twice
         runs = predictions if isinstance(predictions, Mapping) else {"": predictions}
         self._notices: list[str] = []
         given = {name: self._rows_by_id(name, [one] if isinstance(one, Predictions) else list(one)) for name, one in runs.items()}
@@ -236,7 +243,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         shown = {id: keypoints[:, joints]}
         if beside not in ("nothing", "nearest"):
             width = int(self._clips.table["width"].iloc[row])
-            changed = transformed(keypoints, self._clips.layout, beside, self._length, width)
+            changed = transformed(keypoints, self._clips.layout, beside, self._length, width, self._filters)
             shown[BESIDE[beside].format(self._length)] = changed[:, joints]
         with mpl.rc_context({"text.parse_math": False}):
             return plots.animate(shown, layout, self._outputs / "figures" / f"{safe_name(id)}.gif", max(round(self._rate), 1))
@@ -289,12 +296,17 @@ class SkeletonViewer(anywidget.AnyWidget):
                 sent["messages"].append("No clip of another class has enough joints in common with this one to be compared.")
             else:
                 sent["beside"] = _figure(f"nearest: {self._clips.table['id'].iloc[other]}, {self._name(other)}", self._clips[other])
+        elif beside == "denoised" and self._clips.denoised:
+            sent["messages"].append(f"These clips are already denoised ({self._clips.denoised}): load them without `denoise` to compare.")
         elif beside != "nothing":
-            changed = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]))
+            changed = transformed(keypoints, self._clips.layout, beside, self._length, int(clip["width"]), self._filters)
             sent["beside"] = _figure(BESIDE[beside].format(self._length), changed)
             frames = np.arange(len(keypoints))
-            sources = frames if beside == "mirrored" else alignment.source_frames(len(keypoints), self._length, beside)
+            sources = alignment.source_frames(len(keypoints), self._length, beside) if beside in alignment.METHODS else frames
             sent["beside"]["source"] = _bytes(sources, "<f4")
+            if beside == "denoised":
+                sent["beside"]["title"] += f": {self._filters}"
+                sent["beside"]["filled"] = _bytes(filled(keypoints, changed, self._clips.layout, self._filters), "u1")
         return sent
 
     def _name(self, row: int) -> str:
@@ -445,13 +457,25 @@ def motion(keypoints: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(places, axis=0), axis=-1)[both].sum() / keypoints.shape[1] / max(extent, 1e-6))
 
 
-def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int, width: int) -> np.ndarray:
-    """A clip (T, V, 3), mirrored in a video ``width`` px wide, or aligned to ``length`` frames by a method without randomness."""
+def transformed(keypoints: np.ndarray, layout: Layout, method: str, length: int, width: int, filters: str) -> np.ndarray:
+    """A clip (T, V, 3), mirrored in a video ``width`` px wide, denoised, or aligned to ``length`` frames by a method without randomness."""
     given = torch.tensor(keypoints)
     if method == "mirrored":
         return augmentation.flip(given[None], layout, torch.tensor([True]), width)[0].numpy()
     starts, frames = torch.tensor([0]), torch.tensor([len(given)])
+    if method == "denoised":
+        return denoising.denoise(given, frames, filters, layout).numpy()
     return alignment.resample(given, starts, frames, length, method)[0].numpy()
+
+
+def filled(keypoints: np.ndarray, denoised: np.ndarray, layout: Layout, filters: str) -> np.ndarray:
+    """Whether the filters gave a joint its place in a frame, (T, V): it was missing there, or an outlier.
+
+    Scores of present joints change only there, and where left and right were exchanged.
+    """
+    swaps = "swaps" if "swaps" in filters.split("+") else ""
+    before = transformed(keypoints, layout, "denoised", len(keypoints), 1, swaps)
+    return (denoised[..., 2] > 0) & (denoised[..., 2] != before[..., 2])
 
 
 def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[Tensor, "N D"]]:

@@ -15,13 +15,19 @@ function makeFigure(sent, layout) {
   for (let i = 0; i < 3 * T * V; i++) points[i] = all[Math.floor(i / (3 * V)) * width + 3 * layout.rows[Math.floor(i / 3) % V] + (i % 3)];
   const source = sent.source && numbers(sent.source, Float32Array);
   const figure = { title: sent.title, layout, T, V, points, source, box: cropBox(points), seen: nearestSeen(points, T, V), windows: new Map() };
+  if (sent.filled) figure.filled = ofJoints(numbers(sent.filled, Uint8Array), figure);
   return Object.assign(figure, { motion: motionEnergy(figure), missing: missingShare(figure) });
+}
+
+// The values of a figure’s joints, T × V, of those of all joints of the clip.
+function ofJoints(values, { T, V, layout }) {
+  const all = values.length / T;
+  return values.constructor.from({ length: T * V }, (_, i) => values[Math.floor(i / V) * all + layout.rows[i % V]]);
 }
 
 // Give a figure the importance of its joints, from the values of all joints of the clip: T × all joints.
 function showUsed(figure, values) {
-  const [all, { T, V, layout }] = [values.length / figure.T, figure];
-  figure.used = Float32Array.from({ length: T * V }, (_, i) => values[Math.floor(i / V) * all + layout.rows[i % V]]);
+  figure.used = ofJoints(values, figure);
   figure.mostUsed = figure.used.reduce((most, value) => Math.max(most, value), 1e-12);
 }
 
@@ -235,7 +241,7 @@ function drawLines(brush, colours, lines) {
   }
 }
 
-function drawJoints(brush, { at, score, frame, nearby, figure: { V, layout } }, scores, colours) {
+function drawJoints(brush, { at, score, frame, nearby, figure: { V, layout, filled } }, scores, colours) {
   const radius = V > 60 ? 1.5 : 3.5;
   const groups = new Map(); // joints of one colour are one path, which is several times faster than a path each
   for (let v = 0; v < V; v++) {
@@ -243,9 +249,10 @@ function drawJoints(brush, { at, score, frame, nearby, figure: { V, layout } }, 
     const confidence = Math.min(score(v, frame), 1);
     const found = confidence > 0;
     const fill = scores === "colour" ? colours.scale[Math.round(confidence * (colours.scale.length - 1))] : colours[layout.sides[v]];
-    const key = found ? fill : "missing";
+    const hollow = !found || filled?.[frame * V + v];
+    const key = `${hollow ? "hollow " : ""}${found ? fill : colours.missing}`;
     if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push([...at(v, nearby(v)), found && scores === "size" ? radius * (0.4 + confidence) : radius]);
+    groups.get(key).push([...at(v, nearby(v)), !hollow && scores === "size" ? radius * (0.4 + confidence) : radius]);
   }
   brush.lineWidth = 1;
   for (const [key, dots] of groups) {
@@ -254,9 +261,10 @@ function drawJoints(brush, { at, score, frame, nearby, figure: { V, layout } }, 
       brush.moveTo(x + r, y);
       brush.arc(x, y, r, 0, 2 * Math.PI);
     }
-    [brush.fillStyle, brush.strokeStyle] = [key, key === "missing" ? colours.missing : colours.text];
-    if (key !== "missing") brush.fill();
-    if (key === "missing" || scores === "colour") brush.stroke();
+    const [colour, hollow] = key.split(" ").reverse();
+    [brush.fillStyle, brush.strokeStyle] = [colour, hollow ? colour : colours.text];
+    if (!hollow) brush.fill();
+    if (hollow || scores === "colour") brush.stroke();
   }
 }
 

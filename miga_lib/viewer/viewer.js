@@ -139,6 +139,7 @@ function render({ model, el }) {
     if (main && film?.row === clip.row) main.video = film;
     if (main && used?.row === clip.row) showUsed(main, numbers(used.values, Float32Array));
     if (beside?.source) beside.shown = shownAt(beside.source, main.T);
+    if (beside?.filled) Object.assign(beside, { box: main.box, windows: main.windows }); // in the same place of both panes
     if (state.view !== WHOLE && !state.layout.views.some(([name]) => name === state.view)) state.view = WHOLE;
     controls.offerViews();
     redraw();
@@ -456,9 +457,12 @@ function describe({ canvas, title, caption, pointed, figure, shows, projected: {
   const { V, T, layout } = shows.figure;
   const missing = layout.joints.filter((_, v) => !(score(v, frame) > 0)).length;
   const never = layout.joints.filter((_, v) => nearby(v) < 0).length;
-  const place = `${shows.of ? `${shows.of} → ` : ""}${frame + 1}/${T}`;
-  const text = shows.leftOut ? `${shows.of} is left out` : `${place}: ${missing} of ${V} joints missing${never && !shows.of ? ` (${never} always)` : ""}`;
-  const found = score(pointed, frame) > 0 ? `score ${score(pointed, frame).toFixed(2)}` : "missing";
+  const filled = shows.figure.filled?.subarray(frame * V, (frame + 1) * V);
+  const place = `${shows.of && !filled ? `${shows.of} → ` : ""}${frame + 1}/${T}`;
+  const of = `${place}: ${missing} of ${V} joints missing${never && !shows.of ? ` (${never} always)` : ""}`;
+  const text = shows.leftOut ? `${shows.of} is left out` : filled ? `${of}, ${filled.reduce((sum, one) => sum + one, 0)} filled in (○)` : of;
+  const known = score(pointed, frame) > 0 ? `score ${score(pointed, frame).toFixed(2)}` : "missing";
+  const found = filled?.[pointed] ? "filled in" : known;
   write(title, figure.title);
   write(caption, pointed < 0 ? text : `${layout.joints[pointed].replaceAll("_", " ")}: ${found}`);
   canvas.classList.toggle("miga-left-out", Boolean(shows.leftOut));

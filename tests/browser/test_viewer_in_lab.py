@@ -241,7 +241,8 @@ def test_another_second_pane_keeps_the_frame(show, page):
     shown = show(MAIN)
     move(shown, 4)
     titled = "([viewer, title]) => viewer.querySelectorAll('figcaption')[1].textContent == title"
-    for beside, title in (("mirrored", "mirrored"), ("align", "aligned to 48")):
+    denoised = "denoised: swaps+outliers+gaps+savitzky_golay"
+    for beside, title in (("mirrored", "mirrored"), ("denoised", denoised), ("align", "aligned to 48")):
         shown.get_by_label("Beside").select_option(beside)
         page.wait_for_function(titled, arg=[shown.element_handle(), title])
         settle(shown)
