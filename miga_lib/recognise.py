@@ -288,7 +288,7 @@ def page(found: Recognised, title: str) -> str:
     drawn = [_picture(found.of_frames[video], found.clips.classes, found.fps[video], video) for video in videos]
     few = f"<p>{len(videos)} of {len(found.of_frames)} recordings.</p>" if len(videos) < len(found.of_frames) else ""
     over_time = f"<h2>Probabilities over time</h2>{few}{''.join(drawn)}" if drawn else ""
-    content = played._repr_mimebundle_()[0]["text/html"]
+    content = played.standalone()["text/html"]
     report = "<br>".join(html.escape(line) for line in found.report.splitlines())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'

@@ -95,7 +95,7 @@ def test_a_clip_without_a_person(clips):
     shown = SkeletonViewer(clips, clip=2, beside="nearest")
     assert shown._clip["messages"][0] == "Clip a_2 has no person: no joint was found in any of its 4 frames."
     assert shown._clip["beside"] is None
-    assert "a_2" in shown._repr_mimebundle_()[0]["text/plain"]
+    assert "a_2" in shown.standalone()["text/plain"]
 
 
 def test_a_clip_without_frames(clips):
@@ -321,8 +321,8 @@ def test_the_nearest_row_by_hand():
 
 
 def test_the_bundle_has_a_picture_a_page_and_text(clips):
-    bundle, _ = SkeletonViewer(clips, clip=0)._repr_mimebundle_()
-    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
+    bundle = SkeletonViewer(clips, clip=0).standalone()
+    assert set(bundle) == {"text/html", "image/png", "text/plain"}
     picture = mpl.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert (picture[..., :3].min(2) < 0.9).mean() > 0.01, "something is drawn"
     assert bundle["text/plain"] == "SkeletonViewer of 3 clips, showing a_0: touch face"
@@ -331,7 +331,7 @@ def test_the_bundle_has_a_picture_a_page_and_text(clips):
 def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
     named = samples.clips_of([samples.ring()], [3])
     named.table["id"] = ["</script><b>"]
-    page = SkeletonViewer(named)._repr_mimebundle_()[0]["text/html"]
+    page = SkeletonViewer(named).standalone()["text/html"]
     assert page.count("</script>") == 2, "its own two"
     state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
     sent = state["_clip"]["main"]
@@ -340,14 +340,14 @@ def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
 
 
 def test_a_page_keeps_further_clips(clips):
-    page = SkeletonViewer(clips, clip=0, kept=["a_2"])._repr_mimebundle_()[0]["text/html"]
+    page = SkeletonViewer(clips, clip=0, kept=["a_2"]).standalone()["text/html"]
     state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
     assert {row: clip["row"] for row, clip in state["_kept"].items()} == {"0": 0, "2": 2}
 
 
 def test_there_is_a_picture_even_where_nothing_can_be_drawn(clips):
     for shown in (SkeletonViewer(clips.where([])), SkeletonViewer(clips, clip=2), SkeletonViewer(clips.where([0]), clip=0)):
-        assert base64.b64decode(shown._repr_mimebundle_()[0]["image/png"]).startswith(b"\x89PNG")
+        assert base64.b64decode(shown.standalone()["image/png"]).startswith(b"\x89PNG")
 
 
 # ---- Colours

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 import traitlets
+from IPython.display import display
 from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -67,11 +68,8 @@ class SkeletonViewer(anywidget.AnyWidget):
     the clips of a number. If something cannot be shown (no clips, a clip without a person, predictions of other classes), the viewer says
     so and does not raise.
 
-    ``save_page`` writes some clips as a file for others. In exported HTML the clip that the cell showed first, and those in ``kept``, can
-    be played without a kernel. If a notebook has saved widget state, as papermill's outputs do, nbconvert prefers that, which needs
-    internet. For a page that works offline::
-
-        jupyter nbconvert --to html --NbConvertBase.display_data_priority='["text/html", "image/png", "text/plain"]' notebook.ipynb
+    ``save_page`` writes some clips as a file for others. In a notebook that is opened without its kernel, and in exported HTML, the clip
+    that the cell showed first, and those in ``kept``, can be played; where scripts do not run there is a still picture.
 
     Args:
         clips: listed in the order of their table.
@@ -253,6 +251,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         table = self._clips.table
         split_names, ids = table["split"].unique().tolist(), table["id"].tolist()
         return {
+            "viewer": f"miga-{uuid.uuid4().hex}",
             "ids": "\n".join(ids),
             "labels": _bytes(table["label"], "<i2"),
             "splits": _bytes(table["split"].map(split_names.index), "u1"),
@@ -342,11 +341,16 @@ class SkeletonViewer(anywidget.AnyWidget):
         labels = torch.tensor(self._clips.table["label"].to_numpy())
         return nearest(*self._poses, labels, row)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget; and, for places without widgets, a page that plays without a kernel, a still picture, and a line of text."""
-        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+    def _ipython_display_(self) -> None:
+        """Show the widget and, in an output of its own, what replaces it without a kernel; this is hidden where the widget is shown."""
+        widget, metadata = super()._repr_mimebundle_() or ({}, {})
+        display(widget | {"text/plain": ""}, metadata=metadata, raw=True)
+        display(self.standalone(), raw=True)
+
+    def standalone(self) -> dict[str, str]:
+        """By mime type: a page that plays without a kernel, a still picture, and a line of text."""
         picture = base64.b64encode(self._still()).decode()
-        return data | {"text/html": self._page(picture), "image/png": picture}, metadata
+        return {"text/html": self._page(picture), "image/png": picture, "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         shown = self._clip["main"]["title"] if self._clip["main"] else "nothing"
@@ -377,9 +381,9 @@ class SkeletonViewer(anywidget.AnyWidget):
         content = json.dumps(state, default=lambda raw: {"base64": base64.b64encode(raw).decode()}).replace("<", "\\u003c")
         place = f"miga-{uuid.uuid4().hex}"
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(repr(self))}" style="max-width: 100%">'
-        start = f'{self._esm}\nplayAlone("{place}");'
+        start = f'{self._esm}\nplayUnlessLive("{place}");'
         return (
-            f'<div id="{place}">{image}</div>'
+            f'<div id="{place}" class="{self._list["viewer"]}">{image}</div>'
             f'<script type="application/json" id="{place}-state">{content}</script><script type="module">{start}</script>'
         )
 
@@ -400,7 +404,7 @@ def save_page(path: str | Path, clips: Clips, predictions: Any = (), **arguments
     if not 1 <= len(clips) <= MOST_ON_PAGE:
         raise ValueError(f"{path}: a page has 1 to {MOST_ON_PAGE} clips, got {len(clips)}; choose some with `clips.where`")
     viewer = SkeletonViewer(clips, predictions, kept=range(len(clips)), **arguments)
-    page = viewer._page(base64.b64encode(viewer._still()).decode())
+    page = viewer.standalone()["text/html"]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(path.stem)}</title>'
     with writing.file(path) as unfinished:
         unfinished.write_text(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{page}</body></html>', encoding="utf-8")

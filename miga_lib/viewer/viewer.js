@@ -10,8 +10,23 @@ const NEEDS_KERNEL = "needs a running kernel";
 
 export default { render };
 
+// Play in place of the still picture; in JupyterLab only if the output before it has an error in place of the live viewer.
+export function playUnlessLive(id) {
+  const own = document.getElementById(id).closest(".jp-OutputArea-child");
+  const live = own?.previousElementSibling?.querySelector(".lm-Panel.jp-OutputArea-output");
+  if (!live) return playAlone(id);
+  own.style.display = "none";
+  const observer = new MutationObserver(() => {
+    if (!live.firstChild?.data?.startsWith("Error")) return;
+    observer.disconnect();
+    [own.style.display, live.style.display] = ["", "none"];
+    playAlone(id);
+  });
+  observer.observe(live, { childList: true });
+}
+
 // Replace the still picture in a page without a kernel by the viewer. Of the clips, those in `_kept` can be shown, by their rows.
-export function playAlone(id) {
+function playAlone(id) {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   const revive = (key, value) => (value?.base64 === undefined ? value : bytes(value.base64));
   const state = JSON.parse(document.getElementById(`${id}-state`).textContent, revive);
@@ -363,6 +378,7 @@ function render({ model, el }) {
   const noted = () => (clips.refresh(), controls.take(clip));
   const events = { "change:_clip": receive, "change:_notes": noted, "change:_used": prepare, "change:_video": takeVideo, "msg:custom": answer };
   for (const [event, act] of Object.entries(events)) model.on(event, act);
+  for (const alone of document.getElementsByClassName(list.viewer)) alone.hidden ||= !model.kept;
   el.classList.add("miga-place-of-viewer");
   el.replaceChildren(root);
   receive();
