@@ -174,11 +174,16 @@ def interval(
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
+def percent(share: float, decimals: int = 1) -> str:
+    """A share in the unit of all scores, such as 50.2 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
 def in_words(low: float, high: float) -> str:
     """An interval of proportions as text, in percent."""
     if np.isnan(low):
         return "no interval, since all clips are of one subject or video"
-    return f"{CONFIDENCE_LEVEL:.0%} interval {100 * low:.1f} to {100 * high:.1f} %"
+    return f"{percent(CONFIDENCE_LEVEL, 0)} interval {100 * low:.1f} to {percent(high)}"
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:

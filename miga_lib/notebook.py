@@ -17,10 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import pandas as pd
 from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle, display
 
-from . import training
+from . import metrics, plots, training
 from .plots.tables import BREAK_LONG_WORDS, NO_FORMULAS
 from .settings import check_choice
 
@@ -153,15 +155,17 @@ def _show_own_errors_in_one_line(shell: Any, kind: type, error: BaseException, t
 
 
 class Progress:
-    """A bar with the time left under the cell, which is rewritten in place, and one printed line an epoch, which a log keeps.
+    """A bar with the time left and learning curves under the cell, which change in place and go at the end; and a printed line an epoch.
 
     Args:
-        every_epoch: whether the lines are printed.
+        every_epoch: whether the lines are printed and the curves drawn.
     """
 
     def __init__(self, every_epoch: bool = True) -> None:
         self.every_epoch = every_epoch
         self._handle: DisplayHandle | None = None
+        self._curves: DisplayHandle | None = None
+        self._rows: list[dict[str, Any]] = []
         self._shown = 0.0
         self._began: tuple[float, float] | None = None
 
@@ -180,28 +184,40 @@ class Progress:
         """Take what ``training.fit`` reports after each step and each epoch, and where it resumes."""
         if self.every_epoch:
             training.print_epoch(row)
+            self._draw(row)
         if row["epoch"] == row["epochs"] and row["step"] == row["steps"]:
             self.close()
         elif "loss" in row and "resumed" not in row:
             position = "epoch {epoch} of {epochs}, step {step} of {steps}: loss {loss:.3f}".format(**row)
             self.show(f"{self._bar((row['epoch'] - 1 + row['step'] / row['steps']) / row['epochs'])}  {position}")
 
+    def _draw(self, row: dict[str, Any]) -> None:
+        """Draw the curves again after an epoch. Their place is before the lines of the epochs, next to the bar."""
+        if "val_top1" in row:
+            self._rows.append(row)
+            if self._curves and len(self._rows) > 1:
+                figure = plots.learning_curves(pd.DataFrame(self._rows))[0].figure
+                self._curves.update(figure)
+                plt.close(figure)
+        elif not self._curves and "resumed" not in row:
+            self._curves = display({"text/plain": ""}, raw=True, display_id=True)
+
     def _bar(self, done: float) -> str:
         """The share of all steps that is done as a bar, and the time left at the speed since the first call."""
         now = time.monotonic()
         began, first = self._began = self._began or (now, done)
-        bar = f"{'█' * round(20 * done):░<20} {done:.0%}"
+        bar = f"{'█' * round(20 * done):░<20} {metrics.percent(done, 0)}"
         if done <= first:
             return bar
         left = (now - began) * (1 - done) / (done - first)
         return f"{bar}, {left:.0f} s left" if left < 90 else f"{bar}, {left / 60:.0f} min left"
 
     def close(self) -> None:
-        """Remove the line."""
-        self._began = None
-        if self._handle is not None:
-            self._handle.update({"text/plain": ""}, raw=True)
-            self._handle = None
+        """Remove the line and the curves."""
+        for handle in filter(None, (self._handle, self._curves)):
+            handle.update({"text/plain": ""}, raw=True)
+        self._began = self._handle = self._curves = None
+        self._rows = []
 
 
 def progress(items: Iterable[Any], total: int, desc: str) -> Iterator[Any]:

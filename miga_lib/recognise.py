@@ -315,7 +315,7 @@ def _picture(probabilities: np.ndarray, classes: Sequence[str], fps: float, vide
 def accuracy(found: Recognised) -> str:
     """A sentence on the accuracy where some classes are known, else empty."""
     known = found.predictions.known()
-    return f"Top-1 on {len(known)} clips of known class: {metrics.scores(known)['top1']:.1%}." if len(known) else ""
+    return f"Top-1 on {len(known)} clips of known class: {metrics.percent(metrics.scores(known)['top1'])}." if len(known) else ""
 
 
 @terminal()

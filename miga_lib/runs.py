@@ -22,7 +22,7 @@ from typing import Any
 import filelock
 import pandas as pd
 
-from . import layouts, writing
+from . import layouts, metrics, writing
 from .clips import Clips, outputs_folder, terminal
 from .readers import limits
 from .readers.folders import inside
@@ -412,7 +412,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     columns = ["run", "state", "epochs_done", "val_top1", "test_top1", "test_mean_class", "test_macro_f1", "test_majority", "seconds"]
     every = table(given.outputs)
-    print(every[[c for c in columns if c in every]].to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
+    shown = every[[c for c in columns if c in every]]
+    shares = shown.filter(regex="^(val|test)_").map(metrics.percent, na_action="ignore")
+    print(shown.assign(**shares).to_string(index=False, float_format="{:.1f}".format, na_rep="–"))
     if given.tensorboard:
         print(f"tensorboard --logdir {to_tensorboard(given.outputs)}")
 

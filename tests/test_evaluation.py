@@ -85,6 +85,15 @@ def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
         assert np.allclose(values.diagonal(), 100 * shares, equal_nan=True), "absent classes are blank, not 0"
 
 
+def test_a_number_of_three_digits_is_a_dot_where_cells_are_narrow():
+    """Two clips of the first class, predicted so: 100 %."""
+    for classes, number in ((20, "100"), (21, "●")):
+        sure = np.eye(classes)[[0, 0]]
+        ax = plots.confusion(Predictions(np.array(["a", "b"]), np.zeros(2, int), sure, np.arange(classes).astype(str)), order="index")
+        assert ax.texts[0].get_text() == number
+        assert ("● = 100" in ax.figure.axes[-1].get_xlabel()) == (classes > 20)
+
+
 def test_rare_classes_share_the_last_row_and_column():
     """Nothing is lost: the clips of each other class, and of all rare ones together."""
     matrix = metrics.confusion_matrix(PREDICTIONS)

@@ -65,12 +65,12 @@ def test_in_short_names_the_class_predicted_wrongly_most_often():
     wrong, missed, confidence = failures.in_short(make(rows))
     assert wrong == "3 of 4 clips are predicted wrongly, 2 of them as “class 0”. This class is predicted 3 times and has 1 clips."
     assert missed == "2 of the 3 classes that have clips are never predicted correctly; they have 3 clips."
-    assert confidence == "The mean confidence is 90% and the accuracy 25%: overconfident."
+    assert confidence == "The mean confidence is 90 % and the accuracy 25 %: overconfident."
     assert failures.in_short(make(rows[:1])) == ["All 1 clips are predicted correctly."]
 
 
 @pytest.mark.parametrize(
-    ("probability", "found"), [(0.4, "40% and the accuracy 50%: underconfident."), (0.51, "51% and the accuracy 50%.")]
+    ("probability", "found"), [(0.4, "40 % and the accuracy 50 %: underconfident."), (0.51, "51 % and the accuracy 50 %.")]
 )
 def test_confidence_near_the_accuracy_is_neither_too_high_nor_too_low(probability, found):
     assert failures.in_short(make([("a", 0, 0, probability), ("b", 1, 0, probability)]))[-1] == f"The mean confidence is {found}"

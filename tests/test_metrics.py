@@ -130,7 +130,7 @@ def test_only_the_same_clips_in_one_order_are_compared():
 
 
 def test_an_interval_in_words():
-    assert metrics.in_words(0.1, 0.256) == "95% interval 10.0 to 25.6 %"
+    assert metrics.in_words(0.1, 0.256) == "95 % interval 10.0 to 25.6 %"
     assert metrics.in_words(float("nan"), float("nan")) == "no interval, since all clips are of one subject or video"
 
 

@@ -122,8 +122,8 @@ def shown(monkeypatch):
     texts, clock = [], [100.0]
 
     class Handle:
-        def update(self, content, raw):
-            texts.append(content["text/plain"])
+        def update(self, content, raw=False):
+            texts.append(content["text/plain"] if raw else len(content.axes[-1].lines[0].get_xdata()))
 
     def display(content, raw, display_id):
         texts.append(content["text/plain"])
@@ -142,8 +142,8 @@ def test_the_bar_shows_the_share_that_is_done_and_the_time_left(shown):
     clock[0] += 30
     progress(row | {"step": 5})  # an eighth of the run took 30 s, five eighths are left
     assert texts == [
-        "█████░░░░░░░░░░░░░░░ 25%  epoch 2 of 4, step 0 of 10: loss 1.500",
-        "████████░░░░░░░░░░░░ 38%, 2 min left  epoch 2 of 4, step 5 of 10: loss 1.500",
+        "█████░░░░░░░░░░░░░░░ 25 %  epoch 2 of 4, step 0 of 10: loss 1.500",
+        "████████░░░░░░░░░░░░ 38 %, 2 min left  epoch 2 of 4, step 5 of 10: loss 1.500",
     ]
 
 
@@ -153,10 +153,24 @@ def test_a_run_that_ends_early_removes_the_line_and_a_second_run_has_its_own_clo
     progress({"epoch": 3, "epochs": 9, "step": 1, "steps": 2, "loss": 1.0})
     progress({"epoch": 3, "epochs": 3, "step": 2, "steps": 2, "loss": 1.0, "val_top1": 0.5, "seconds": 2.0})
     assert texts[-1] == ""
-    assert capsys.readouterr().out == "epoch   3: loss 1.000 (), validation top-1 50.0%, 2 s\n"
+    assert capsys.readouterr().out == "epoch   3: loss 1.000 (), validation top-1 50.0 %, 2 s\n"
     clock[0] += 1000
     progress({"epoch": 1, "epochs": 4, "step": 0, "steps": 2, "loss": 1.0})
     assert "left" not in texts[-1]
+
+
+def test_curves_are_redrawn_in_place_each_epoch_and_removed_at_the_end(shown, monkeypatch):
+    texts = shown[0]
+    monkeypatch.setattr(notebook.training, "print_epoch", lambda row: None)
+    progress = notebook.Progress()
+    scores = dict.fromkeys(("val_top1", "val_mean_class", "val_macro_f1"), 0.5)
+    for epoch in range(1, 5):
+        progress({"epoch": epoch, "epochs": 4, "step": 1, "steps": 2, "loss": 1.0})
+        progress({"epoch": epoch, "epochs": 4, "step": 2, "steps": 2, "loss": 1.0, "cross_entropy": 1.0} | scores)
+    assert texts[0] == "", "their place"
+    assert [text for text in texts if isinstance(text, int)] == [2, 3, 4], "epochs"
+    assert texts[-2:] == ["", ""], "the bar and the curves"
+    assert not notebook.plt.get_fignums()
 
 
 def test_a_resumed_run_prints_where_and_starts_no_bar(shown, capsys):

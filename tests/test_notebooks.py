@@ -72,11 +72,13 @@ def test_training_leaves_a_finished_run_and_a_notebook_to_read(trained):
 
 
 def check_as_a_reader(notebook):
-    """No warnings on the page, no errors, and something to look at."""
+    """No warnings on the page, no errors, and something to look at, with alternative text."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     streams = "".join(output["text"] for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr")
     assert not streams
-    assert any("image/png" in output.get("data", {}) for output in outputs)
+    pictures = [output["data"] for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    assert all(' alt="' in picture["text/html"] for picture in pictures)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,5 +1,7 @@
 """What figures show: their labels and their data. How they look is checked by people."""
 
+import itertools
+
 import matplotlib as mpl
 
 mpl.use("agg")
@@ -17,7 +19,7 @@ from test_survey import STICK, clips_of, still
 
 from miga_lib import alignment, layouts, plots
 from miga_lib.analysis import survey
-from miga_lib.plots import inputs, motion
+from miga_lib.plots import answers, data, evaluation, inputs, motion, spotting
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
 from miga_lib.spotting import scoring
@@ -443,3 +445,53 @@ def test_scores_are_in_percent_and_differences_in_points():
     page = plots.comparison_table(table).to_html()
     assert all(f">{text}<" in page for text in ("gain (points)", "50.2 %", "+1.5", "-2.0", "–"))
     assert ">50.2 %<" in plots.score_table({"val": {"top1": 0.502, "clips": 3}}).to_html()
+
+
+# ---- Colours and alternative texts
+
+DEUTERANOPIA = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
+"""Of linear RGB, severity 1. Source: Machado, Oliveira and Fernandes, IEEE TVCG 2009."""
+TOGETHER = {
+    "sides": plots.SIDES.values(),
+    "runs": (*evaluation.RUN_COLOURS, evaluation.INTERVAL_COLOUR),
+    "outcomes": evaluation.OUTCOME_COLOURS.values(),
+    "verdicts": answers.VERDICT_COLOURS.values(),
+    "splits": [colour for colour, _ in (*data.SPLIT_MARKS.values(), data.OTHER_MARK)],
+    "segments": {*spotting.KIND_COLOURS.values(), *spotting.FOUND_COLOURS.values()},
+    "curves": ("black", "#8c8c8c", "#8b2161"),
+}
+"""Colours that have different meanings in one figure."""
+
+
+def as_seen(colour, matrix):
+    """CIELAB (D65) of a colour after a matrix of linear RGB."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ np.clip(np.array(matrix) @ linear, 0.001, 1) / [0.95047, 1, 1.08883])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("colours", TOGETHER.values(), ids=TOGETHER)
+@pytest.mark.parametrize("matrix", [DEUTERANOPIA, np.eye(3)], ids=["deuteranopia", "normal"])
+def test_colours_of_one_figure_are_distinct_with_and_without_deuteranopia(colours, matrix):
+    """At least 20 apart in CIELAB; 2.3 is just noticeable."""
+    apart = {pair: np.linalg.norm(as_seen(pair[0], matrix) - as_seen(pair[1], matrix)) for pair in itertools.combinations(colours, 2)}
+    assert min(apart.values()) >= 20, min(apart, key=apart.get)
+
+
+def test_the_alternative_text_has_titles_and_labels_once():
+    axes = plt.subplots(1, 3)[1]
+    axes[0].set(title="loss", ylabel="nats", xlabel="epoch")
+    axes[1].set(title="validation", xlabel="epoch")
+    axes[2].set(title="validation", xlabel="epoch")
+    axes[0].figure.suptitle("a <run>")
+    assert plots.alternative(axes[0].figure) == "a <run>; loss; nats by epoch; validation; epoch"
+    assert plots.alternative(plt.figure()) == "figure without text"
+
+
+def test_pictures_have_a_white_background_on_any_page(tmp_path):
+    with mpl.rc_context():
+        plots.style()
+        plt.subplots()[0].savefig(tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)

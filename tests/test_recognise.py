@@ -77,7 +77,7 @@ def test_clips_are_predicted_as_by_the_run_itself(trained):
     assert found.table["recording"].tolist() == found.clips.table["id"].tolist()
     assert (found.table["last_frame"] + 1).tolist() == found.clips.table["frames"].tolist()
     right = (found.predictions.predicted == found.predictions.labels).mean()
-    assert recognise.accuracy(found) == f"Top-1 on {len(found.table)} clips of known class: {right:.1%}."
+    assert recognise.accuracy(found) == f"Top-1 on {len(found.table)} clips of known class: {100 * right:.1f} %."
 
 
 def test_runs_of_different_joints_recognise_together(trained):

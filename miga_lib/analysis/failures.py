@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..clips import Clips
-from ..metrics import confusion_matrix, labelled, wilson
+from ..metrics import confusion_matrix, labelled, percent, wilson
 from ..predictions import Predictions
 
 REGIONS = {
@@ -103,7 +103,7 @@ def in_short(predictions: Predictions) -> list[str]:
         f"predicted {matrix[:, most].sum()} times and has {matrix[most].sum()} clips.",
         f"{len(missed)} of the {np.count_nonzero(matrix.sum(1))} classes that have clips are never predicted correctly"
         + (f"; they have {matrix[missed].sum()} clips." if len(missed) else "."),
-        f"The mean confidence is {confidence:.0%} and the accuracy {accuracy:.0%}"
+        f"The mean confidence is {percent(confidence, 0)} and the accuracy {percent(accuracy, 0)}"
         + (": overconfident." if confidence > accuracy + 0.02 else ": underconfident." if confidence < accuracy - 0.02 else "."),
     ]
 

@@ -276,8 +276,9 @@ def sentence(answer: Mapping[str, Any], where: str) -> str:
         where: the clips that it was measured on, such as ``"500 synthetic test clips"``.
     """
     pairs = f"{answer['pairs']} pair{'s' if answer['pairs'] > 1 else ''} of runs"
+    better, worse = (f"{metrics.percent(answer[f'top1_{side}'])} ({answer[side]})" for side in ("better", "worse"))
+    difference, low, high = (f"{100 * answer[value]:+.1f}" for value in ("difference", "low", "high"))
     return (
-        f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {answer['top1_better']:.1%} ({answer['better']}) "
-        f"against {answer['top1_worse']:.1%} ({answer['worse']}), a difference of {100 * answer['difference']:+.1f} points "
-        f"[{100 * answer['low']:+.1f}, {100 * answer['high']:+.1f}], McNemar p = {answer['p']:.2g}, {pairs}."
+        f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {better} against {worse}, a difference of "
+        f"{difference} points [{low}, {high}], McNemar p = {answer['p']:.2g}, {pairs}."
     )

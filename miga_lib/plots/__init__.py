@@ -1,9 +1,13 @@
 """Figures. Each function draws one, on given Axes or on new ones, and returns the Axes."""
 
+import html
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
+from IPython.core.pylabtools import retina_figure
+from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from .answers import answer_table, both_sides, differences
@@ -25,6 +29,7 @@ __all__ = [
     "adjustment",
     "alignments",
     "alone",
+    "alternative",
     "animate",
     "answer_table",
     "augmented",
@@ -69,12 +74,14 @@ __all__ = [
 
 
 def style() -> None:
-    """Set the style of all figures. Call it once, at the top of a notebook, where figures then have twice the resolution.
+    """Set the style of all figures. Call it once, at the top of a notebook: figures then have twice the resolution and alternative text.
 
     Figures are at most 8.3 inches, 830 px, wide, so that a cell does not make them and their text of 9 pt and more smaller.
     """
-    if get_ipython():
+    if shell := get_ipython():
         set_matplotlib_formats("retina")
+        shell.display_formatter.formatters["text/html"].for_type(Figure, _with_text)
+        shell.display_formatter.formatters["image/png"].for_type(Figure, _picture)
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     pd.set_option("display.html.use_mathjax", False)  # a name in a table is no formula, nor is one in a figure
     plt.rcParams.update(
@@ -86,3 +93,24 @@ def style() -> None:
             "axes.spines.right": False,
         }
     )
+
+
+def alternative(figure: Figure) -> str:
+    """The alternative text of a figure: its titles and the labels of its axes."""
+    parts = [figure.get_suptitle()]
+    for ax in figure.axes:
+        parts += [ax.get_title(), " by ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))]
+    return "; ".join(dict.fromkeys(filter(None, parts))) or "figure without text"
+
+
+def _with_text(figure: Figure) -> str | None:
+    """The picture as HTML, since neither JupyterLab nor nbconvert gives alternative text to other pictures."""
+    if not (drawn := retina_figure(figure, base64=True)):
+        return None  # an empty figure
+    picture, size = vars(figure)["picture"] = drawn
+    return f'<img src="data:image/png;base64,{picture}" width="{size["width"]}" alt="{html.escape(alternative(figure))}">'
+
+
+def _picture(figure: Figure) -> tuple[str, dict[str, int]] | None:
+    """The same picture, for places that show no HTML, drawn once: IPython asks for it last."""
+    return vars(figure).pop("picture", None) or retina_figure(figure, base64=True)

@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 
 from .tables import styled
 
-VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#a6437c", "undecided": "#707070"}
+VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
 """Distinct with any colour vision; none is a colour of left or right."""
 
 

@@ -10,14 +10,15 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter
 from ..analysis import survey
 from ..clips import Clips
 from ..layouts import Layout
+from ..metrics import percent
 from ..settings import PRESETS
 from .results import MOST_LETTERS_BELOW, plain_ticks, short
 from .skeletons import limb_lines
-from .tables import percent, sortable
+from .tables import sortable
 
-SPLIT_MARKS = {"train": ("#009e73", "o"), "val": ("#e69f00", "s"), "test": ("#cc79a7", "^")}
+SPLIT_MARKS = {"train": ("#009e73", "o"), "val": ("#e69f00", "s"), "test": ("#56b4e9", "^")}
 """Colour and marker of each split. None is a colour of left or right (Okabe and Ito's palette)."""
-OTHER_MARK = ("#595959", "D")
+OTHER_MARK = ("#404040", "D")
 """Colour and marker of splits with another name."""
 MOST_NAMES = 45
 """Of subjects or videos below a figure; more would overlap."""

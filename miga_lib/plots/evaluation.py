@@ -17,11 +17,13 @@ from ..settings import check_choice
 from .links import counted, link
 from .results import MOST_LETTERS_BELOW, plain_ticks, short
 
-POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#b0b0b0", "#a6437c"
+POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
 """None is a colour of left or right."""
 RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
 PALE = ListedColormap(plt.colormaps["Greys"](np.linspace(0, 0.55, 256)))
-"""Of the confusion matrix, whose numbers are black and, with many classes, wider than their cells."""
+"""Of the confusion matrix, whose numbers are black."""
+WIDE_CELLS = 20
+"""Most classes of a confusion matrix whose cells are as wide as three digits of 9 pt."""
 OUTCOME_COLOURS = {"both": "#595959", "only_first": "#56b4e9", "only_second": "#e69f00", "neither": "#e8e8e8"}
 """By which of two sets of predictions are correct; distinct with any colour vision (Okabe and Ito's palette)."""
 PER = {"class": "share of the true class (%)", "predicted": "share of the predicted class (%)", "counts": "clips"}
@@ -43,6 +45,7 @@ def confusion(
     Args:
         per: ``class``: each row sums to 100 % and the diagonal is the recall; ``predicted``: each column sums to 100 % and the diagonal
             is the precision; or ``counts``. Rows and columns whose denominator is 0 are grey.
+            With more than ``WIDE_CELLS`` classes, 100 is written as ●.
         order: ``confusion``: classes that are confused with each other are neighbours; ``region``: classes of one part of the body
             are; ``index``: the order of the class indices.
         class_regions: as for ``failures.by_region``.
@@ -68,9 +71,11 @@ def confusion(
     ax.set_facecolor("#dcdcdc")
     norm = "symlog" if per == "counts" else None
     image = ax.imshow(values, cmap=PALE, norm=norm, vmin=0, vmax=None if per == "counts" else 100, aspect="auto")
+    narrow = per != "counts" and len(groups) > WIDE_CELLS
     for i, j in np.argwhere(counts > 0):
         if values[i, j] >= 0.5:
-            ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=9, color="black")
+            whole = narrow and values[i, j] >= 99.5
+            ax.text(j, i, "●" if whole else f"{values[i, j]:.0f}", ha="center", va="center", fontsize=9, color="black")
         if len(groups[i]) == len(groups[j]) == 1:
             title = f"{titles[i]} predicted as {titles[j]}: {counted(int(counts[i, j]))}"
             address = link(title, label=groups[i][0], predicted=groups[j][0])
@@ -91,7 +96,7 @@ def confusion(
     ax.grid(which="minor", color="white", linewidth=0.8)
     ax.tick_params(which="minor", length=0, top=False)
     for i in range(len(titles)):
-        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="#a6437c", linewidth=1.2, zorder=3))
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor=EXPECTED_COLOUR, linewidth=1.2, zorder=3))
     edges = np.cumsum([len(members) for members in regions.values()])
     for edge in edges[:-1]:
         ax.axhline(edge - 0.5, color="black", linewidth=0.6)
@@ -100,7 +105,8 @@ def confusion(
         ax.annotate(
             short(name), (1.006, (start + end - 1) / 2), xycoords=("axes fraction", "data"), fontsize=9, va="center", annotation_clip=False
         )
-    ax.figure.colorbar(image, ax=ax, label=PER[per], location="bottom", shrink=0.4, aspect=30, pad=0.01, format="%.0f")
+    label = PER[per].replace("%", "%, ● = 100") if narrow else PER[per]
+    ax.figure.colorbar(image, ax=ax, label=label, location="bottom", shrink=0.4, aspect=30, pad=0.01, format="%.0f")
     return ax
 
 

@@ -17,7 +17,8 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from .tables import percent, styled
+from ..metrics import percent
+from .tables import styled
 
 SCRIPT = """
 {

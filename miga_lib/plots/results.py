@@ -11,9 +11,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pandas.io.formats.style import Styler
 
 from ..clips import Clips
+from ..metrics import percent
 from ..predictions import Predictions
 from .skeletons import frames
-from .tables import percent, styled
+from .tables import styled
 
 MOST_LETTERS = 52
 """Of a name in a figure; the longest name of a class of iMiGUE and SMG has 51."""
@@ -46,7 +47,7 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
         if result:
-            ax.axvline(result["best_epoch"], color="#009e73", linewidth=1, label=f"kept: epoch {result['best_epoch']}")
+            ax.axvline(result["best_epoch"], color="#8b2161", linewidth=1, label=f"kept: epoch {result['best_epoch']}")
     axes[0].figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return axes
 

@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from pandas.io.formats.style import Styler
 
+from ..metrics import percent
 from ..predictions import Predictions
 from ..spotting import scoring
 from .links import link
-from .tables import percent, styled
+from .tables import styled
 
-KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#d55e00"), strict=True))
-FOUND_COLOURS = {"found": "#009e73", "missed": "#9a9a9a"}
+KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#8b2161"), strict=True))
+FOUND_COLOURS = {"found": "#009e73", "missed": "#262626"}
 
 
 def timeline(truth: pd.DataFrame, predicted: pd.DataFrame, videos: Sequence[str], shown: Predictions, fps: float = 25) -> np.ndarray:

@@ -8,17 +8,14 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
+from ..metrics import percent
+
 RECORD_COLUMNS = {
     "run": "run", "state": "state", "epochs_done": "epochs", "val_top1": "val top-1", "test_top1": "test top-1",
     "test_mean_class": "test mean class", "test_macro_f1": "test macro-F1", "test_majority": "test majority", "seconds": "seconds",
     "changed": "changed (UTC)",
 }  # fmt: skip
 """The columns of the table of runs that are shown, and their headings."""
-
-
-def percent(share: float, decimals: int = 1) -> str:
-    """A share in the unit of all scores, such as 50.2 %."""
-    return f"{100 * share:.{decimals}f} %"
 
 
 def points(difference: float) -> str:

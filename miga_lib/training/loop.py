@@ -44,7 +44,8 @@ Progress = Callable[[dict[str, Any]], None]
 def epoch_line(row: dict[str, Any]) -> str:
     """The result of an epoch, in one line."""
     parts = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS if name in row)
-    return f"epoch {row['epoch']:3d}: loss {row['loss']:.3f} ({parts}), validation top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
+    loss, top1 = f"loss {row['loss']:.3f} ({parts})", metrics.percent(row["val_top1"])
+    return f"epoch {row['epoch']:3d}: {loss}, validation top-1 {top1}, {row['seconds']:.0f} s"
 
 
 def print_epoch(row: dict[str, Any]) -> None:
