@@ -1,5 +1,6 @@
 """Exported files predict as the library does, for any number of clips and frames; docs/export.md uses them without it."""
 
+import contextlib
 import json
 import re
 import sys
@@ -82,13 +83,14 @@ def onnx(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pt2(tmp_path_factory):
-    """A file of torch.export of two runs, its network and its metadata, and the folders of the runs."""
+    """The variables of the page's example with a file of torch.export of two runs, and the folders of the runs."""
     outputs = tmp_path_factory.mktemp("pt2")
     folders = [leave(outputs, "plus", model="stgcnpp", width=16), leave(outputs, "refined", model="ctrgcn", stream="bone_motion")]
     export.write(folders, outputs / "model.pt2")
-    extra = {"miga_lib": ""}
-    network = torch.export.load(outputs / "model.pt2", extra_files=extra).module()
-    return outputs / "model.pt2", network, json.loads(extra["miga_lib"]), folders
+    used = {}
+    with contextlib.chdir(outputs):
+        exec(BLOCKS[1], used)
+    return used, folders
 
 
 SHAPES = pytest.mark.parametrize(("clips", "frames"), [(1, 1), (1, 8), (5, 3), (2, 40)])
@@ -107,14 +109,15 @@ def test_an_onnx_file_predicts_as_the_library_does(onnx, clips, frames):
 @SHAPES
 @torch.no_grad()
 def test_a_file_of_torch_predicts_as_the_library_does(pt2, clips, frames):
-    _, network, _, folders = pt2
+    used, folders = pt2
     keypoints = walks(clips, frames)
     expected = by_the_library(folders, keypoints)
-    np.testing.assert_allclose(network(torch.from_numpy(keypoints)).numpy(), expected, rtol=0, atol=5e-5)
+    np.testing.assert_allclose(used["network"](torch.from_numpy(keypoints)).numpy(), expected, rtol=0, atol=5e-5)
 
 
 def test_the_metadata_say_what_the_file_takes_and_gives(pt2):
-    *_, about, folders = pt2
+    used, folders = pt2
+    about = used["about"]
     joints = layouts.get("body25").joints
     assert (about["classes"], about["joints"]) == (list(CLASSES), list(joints))
     assert [layouts.get("openpose137").joints[v] for v in about["openpose137"]] == list(joints)
@@ -160,11 +163,9 @@ def plain(tmp_path, monkeypatch):
     return folder
 
 
-def test_the_page_loads_a_file_of_torch(pt2, monkeypatch):
-    monkeypatch.chdir(pt2[0].parent)
-    used = {}
-    exec(BLOCKS[1], used)
-    assert used["probabilities"].shape == (1, len(CLASSES))
+def test_the_page_loads_a_file_of_torch(pt2):
+    assert pt2[0]["probabilities"].shape == (1, len(CLASSES))
+    assert "miga_lib" not in re.findall(r"^(?:import|from) (\w+)", BLOCKS[1], re.MULTILINE)
     assert len(BLOCKS) == 2
 
 
