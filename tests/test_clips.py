@@ -402,7 +402,7 @@ def test_groups_are_subjects_and_else_videos(smoke):
     assert mixed.groups().tolist()[:2] == ["7", "video 0001"]
 
 
-def test_hold_out_tears_no_subject_apart_and_leaves_test_alone(smoke):
+def test_hold_out_divides_no_subject_and_does_not_change_the_test_split(smoke):
     held = clips.hold_out(smoke, folds=3)
     assert (held.table["split"] == "test").equals(smoke.table["split"] == "test")
     subjects = {split: set(held.split(split).table["subject"]) for split in ("train", "val")}

@@ -1,4 +1,4 @@
-"""The page on own data does what it says: a layout of three statements trains both models on both streams, and clips travel both ways."""
+"""The page on own data does what it says: a layout of three statements trains both models on both streams; written clips are read alike."""
 
 import pickle
 import re
@@ -61,7 +61,7 @@ def test_the_formats_of_the_page_are_those_that_are_tried():
     assert len(re.findall(r"^\| (?!what|---|one of|no data)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)) == len(clips.READERS)
 
 
-def test_clips_travel_from_the_challenge_to_a_pickle_and_back(smoke_outputs, tmp_path):
+def test_clips_of_the_challenge_are_the_same_after_a_pickle_and_back(smoke_outputs, tmp_path):
     whole = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
     pyskl.write(tmp_path / "smoke.pkl", whole)
     pickled = clips.load(tmp_path / "smoke.pkl", "openpose137", tmp_path / "outputs")
@@ -71,7 +71,7 @@ def test_clips_travel_from_the_challenge_to_a_pickle_and_back(smoke_outputs, tmp
     assert np.array_equal(again.keypoints, whole.keypoints)
 
 
-def test_test_clips_of_unknown_class_travel_too(smoke_outputs, tmp_path):
+def test_test_clips_of_unknown_class_are_written_too(smoke_outputs, tmp_path):
     whole = clips.load("synthetic-smoke", "openpose137", smoke_outputs).split("test").where([0, 1, 2])
     whole.table["label"] = [-1, 4, -1]
     miga.write(tmp_path, whole)
