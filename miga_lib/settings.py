@@ -43,7 +43,7 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset(epochs=2, batch_size=16, frames=8, size=16, test_size=16, dropout=0.0, segment_clips=2),
-    "quick": Preset(epochs=25, batch_size=16, frames=12, size=20, test_size=20, dropout=0.3, segment_clips=4),
+    "quick": Preset(epochs=60, batch_size=16, frames=8, size=16, test_size=16, dropout=0.3, segment_clips=4),
     # The recipe of the paper.
     "paper": Preset(epochs=100, batch_size=24, frames=48, size=56, test_size=64, dropout=0.5, segment_clips=10),
 }

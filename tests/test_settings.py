@@ -157,7 +157,7 @@ def test_a_value_by_name_takes_the_place_of_the_preset_s():
     resolved = Settings(preset="quick", device="cpu", **given).resolve()
     assert {name: getattr(resolved, name) for name in given} == given
     assert resolved.differing() == given
-    assert Settings(preset="quick", device="cpu", epochs=25, width=16).resolve().differing() == {}, "the preset's own values"
+    assert Settings(preset="quick", device="cpu", epochs=60, width=16).resolve().differing() == {}, "the preset's own values"
 
 
 def test_what_a_study_varies_reaches_the_run(smoke, tmp_path):

@@ -1,17 +1,19 @@
 """A data set whose every string is hostile goes through the notebooks and their exported pages: no script runs, no file goes astray."""
 
+import json
 import os
 import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import papermill
 import pytest
 from nbconvert import HTMLExporter
 from test_notebooks import FOLDER
 
 from miga_lib import clips
-from miga_lib.readers import pyskl
+from miga_lib.readers import openpose, pyskl
 from miga_lib.training import __main__ as command_line
 
 pytestmark = pytest.mark.slow
@@ -36,17 +38,36 @@ def hostile(smoke_outputs, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Whole videos of OpenPose with such names, subjects and classes: 60 frames, of which gestures leave the first and last ten out."""
+    folder = tmp_path_factory.mktemp("recordings")
+    names = [text for text in HOSTILE if "/" not in text and len(text) < 100][:6]
+    rng, rows = np.random.default_rng(0), []
+    for i, video in enumerate(names):
+        (folder / video).mkdir()
+        for t, frame in enumerate(rng.uniform(100, 600, (1, 137, 3)) + rng.normal(0, 5, (60, 137, 3))):
+            frame[:, 2] = 0.9
+            parts = np.split(frame, np.cumsum(list(openpose.PARTS.values()))[:-1])
+            person = {name: part.ravel().round(1).tolist() for name, part in zip(openpose.PARTS, parts, strict=True)}
+            (folder / video / f"x_{t:012d}_keypoints.json").write_text(json.dumps({"people": [person]}))
+        about = {"video": video, "split": ["train", "val", "test"][i % 3], "subject": f"{names[-i]} {i}", "width": 1280, "height": 720}
+        rows += [about | {"start_frame": 10 + 20 * k, "end_frame": 19 + 20 * k, "class": f"{names[k]} {k}"} for k in range(2)]
+    pd.DataFrame(rows).to_csv(folder / "segments.csv", index=False)
+    return folder
+
+
 PARTS = {"id": lambda i: i, "video": lambda i: i // 4, "subject": lambda i: i // 8}
 
 
 @pytest.fixture(scope="module")
-def executed(hostile, tmp_path_factory):
+def executed(hostile, recordings, tmp_path_factory):
     """The notebooks run on it, one after the other, by name; and a limb run for 06."""
     place = tmp_path_factory.mktemp("hostile")
     given = {"data": str(hostile), "outputs": str(place / "outputs")}
-    command_line.main(
-        [f"--data={hostile}", f"--outputs={place / 'outputs'}", "--preset=smoke", "--epochs=1", "--semantic-weight=0", "--stream=limb"]
-    )
+    smoke = [f"--outputs={place / 'outputs'}", "--preset=smoke", "--epochs=1", "--semantic-weight=0"]
+    command_line.main([*smoke, f"--data={recordings}", "--background=1", "--run=spotter"])
+    command_line.main([*smoke, f"--data={hostile}", "--stream=limb"])
     calls = {
         "01_explore": given,
         "02_visualise": given | {"source_layout": "imigue41", "preset": "smoke"},
@@ -57,6 +78,7 @@ def executed(hostile, tmp_path_factory):
         "05_confusion": given,
         "06_ensemble": given,
         "07_recognise": given,
+        "08_spot": given | {"data": str(recordings), "runs": ["spotter"], "lengths": [16]},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
