@@ -9,6 +9,7 @@ import difflib
 import html
 import itertools
 import json
+import math
 import shlex
 import time
 import traceback
@@ -26,6 +27,8 @@ from . import metrics, plots, training
 from .plots.tables import BREAK_LONG_WORDS, NO_FORMULAS
 from .settings import check_choice
 
+CURVES_SECONDS = 15.0
+"""Between two drawings of the learning curves during a training, each of which takes half a second."""
 INJECTED = "# Parameters"
 """First line of the cell that papermill puts after the notebook's own parameters."""
 
@@ -166,7 +169,7 @@ class Progress:
         self._handle: DisplayHandle | None = None
         self._curves: DisplayHandle | None = None
         self._rows: list[dict[str, Any]] = []
-        self._shown = 0.0
+        self._shown = self._drawn = -math.inf
         self._began: tuple[float, float] | None = None
 
     def show(self, text: str) -> None:
@@ -192,10 +195,11 @@ class Progress:
             self.show(f"{self._bar((row['epoch'] - 1 + row['step'] / row['steps']) / row['epochs'])}  {position}")
 
     def _draw(self, row: dict[str, Any]) -> None:
-        """Draw the curves again after an epoch. Their place is before the lines of the epochs, next to the bar."""
+        """Draw the curves again after an epoch, unless that was done a moment ago. Their place is before the lines of the epochs."""
         if "val_top1" in row:
             self._rows.append(row)
-            if self._curves and len(self._rows) > 1:
+            if self._curves and len(self._rows) > 1 and time.monotonic() - self._drawn >= CURVES_SECONDS:
+                self._drawn = time.monotonic()
                 figure = plots.learning_curves(pd.DataFrame(self._rows))[0].figure
                 self._curves.update(figure)
                 plt.close(figure)

@@ -159,16 +159,17 @@ def test_a_run_that_ends_early_removes_the_line_and_a_second_run_has_its_own_clo
     assert "left" not in texts[-1]
 
 
-def test_curves_are_redrawn_in_place_each_epoch_and_removed_at_the_end(shown, monkeypatch):
-    texts = shown[0]
+def test_curves_are_redrawn_in_place_now_and_then_and_removed_at_the_end(shown, monkeypatch):
+    texts, clock = shown
     monkeypatch.setattr(notebook.training, "print_epoch", lambda row: None)
     progress = notebook.Progress()
     scores = dict.fromkeys(("val_top1", "val_mean_class", "val_macro_f1"), 0.5)
-    for epoch in range(1, 5):
-        progress({"epoch": epoch, "epochs": 4, "step": 1, "steps": 2, "loss": 1.0})
-        progress({"epoch": epoch, "epochs": 4, "step": 2, "steps": 2, "loss": 1.0, "cross_entropy": 1.0} | scores)
+    for epoch in range(1, 7):
+        progress({"epoch": epoch, "epochs": 6, "step": 1, "steps": 2, "loss": 1.0})
+        progress({"epoch": epoch, "epochs": 6, "step": 2, "steps": 2, "loss": 1.0, "cross_entropy": 1.0} | scores)
+        clock[0] += notebook.CURVES_SECONDS / 2
     assert texts[0] == "", "their place"
-    assert [text for text in texts if isinstance(text, int)] == [2, 3, 4], "epochs"
+    assert [text for text in texts if isinstance(text, int)] == [2, 4, 6], "epochs"
     assert texts[-2:] == ["", ""], "the bar and the curves"
     assert not notebook.plt.get_fignums()
 
