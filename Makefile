@@ -1,4 +1,4 @@
-# make demo   two trained streams on synthetic clips, and what there is to see of them
+# make demo   two streams trained on synthetic clips for half of the usual epochs, and what there is to see of them
 # make test   the whole test suite, on all cores
 # make bench  the benchmarks
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
@@ -20,8 +20,8 @@ $(VENV)/installed: requirements.txt pyproject.toml
 
 demo: install
 	mkdir -p outputs/notebooks
-	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_joint.ipynb -p stream joint
-	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_limb.ipynb -p stream limb
+	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_joint.ipynb -p stream joint -p epochs 30
+	cd notebooks && $(RUN) 04_train.ipynb ../outputs/notebooks/04_train_limb.ipynb -p stream limb -p epochs 30
 	cd notebooks && $(RUN) 05_confusion.ipynb ../outputs/notebooks/05_confusion.ipynb
 	cd notebooks && $(RUN) 06_ensemble.ipynb ../outputs/notebooks/06_ensemble.ipynb
 	$(BIN)/python -m miga_lib.runs
