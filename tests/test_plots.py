@@ -1,6 +1,7 @@
 """What figures show: their labels and their data. How they look is checked by people."""
 
 import itertools
+import re
 
 import matplotlib as mpl
 
@@ -495,3 +496,10 @@ def test_pictures_have_a_white_background_on_any_page(tmp_path):
         plt.subplots()[0].savefig(tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_numbers_of_a_styled_table_do_not_break_and_long_text_does():
+    page = plots.styled(pd.DataFrame({"id": ["x" * 300], "top-1": [0.5]})).to_html()
+    assert re.search(r"td\.col1 \{\s*white-space: nowrap", page)
+    assert "td.col0 {" not in page
+    assert "overflow-wrap: anywhere" in page

@@ -86,7 +86,7 @@ def comparison_table(table: pd.DataFrame) -> Styler:
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula."""
+    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula. Numbers do not break."""
 
     def escaped(value: object) -> object:
         return html.escape(value) if isinstance(value, str) else value
@@ -95,7 +95,10 @@ def styled(table: pd.DataFrame) -> Styler:
     if isinstance(table.columns, pd.MultiIndex):
         columns = pd.MultiIndex.from_tuples([tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names)
     shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
-    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"')
+    unbroken = [{"selector": "th.col_heading", "props": "min-width: 3em"}]
+    numbers = (i for i, kind in enumerate(table.dtypes) if pd.api.types.is_numeric_dtype(kind))
+    unbroken += [{"selector": f"td.col{i}", "props": "white-space: nowrap"} for i in numbers]
+    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"').set_table_styles(unbroken)
 
 
 def sortable(table: pd.DataFrame) -> HTML:
