@@ -503,3 +503,13 @@ def test_numbers_of_a_styled_table_do_not_break_and_long_text_does():
     assert re.search(r"td\.col1 \{\s*white-space: nowrap", page)
     assert "td.col0 {" not in page
     assert "overflow-wrap: anywhere" in page
+
+
+def test_headings_break_between_words_and_within_long_ones():
+    table = pd.DataFrame({"majority": ["a"], "y" * 300: ["b"]})
+    page = plots.styled(table).to_html()
+    assert re.search(r"th\.col_heading\.level0\.col0 \{\s*overflow-wrap: normal", page)
+    assert "level0.col1 {" not in page
+    heads = plots.sortable(table).data.split("<tbody>")[0]
+    assert re.findall(r"<th [^>]*?(?:class=\"short\")?>(.)", heads) == ["m", "y"]
+    assert heads.count('class="short"') == 1

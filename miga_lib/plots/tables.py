@@ -38,10 +38,11 @@ BREAK_LONG_WORDS = "overflow-wrap: anywhere"
 """Style of elements that a long id must not make wider than the page."""
 
 MAX_UNBROKEN_LENGTH = 20
-"""Text of up to this many characters stays on one line."""
+"""Cells of up to this many characters stay on one line, and headings do not break within words of up to so many."""
 
 STYLE = """
 #KEY th {cursor: pointer; text-align: left}
+#KEY th.short {overflow-wrap: normal}
 #KEY th[aria-sort=ascending]::after {content: " ▲"}
 #KEY th[aria-sort=descending]::after {content: " ▼"}
 #KEY td {text-align: left; max-width: 30em}
@@ -86,7 +87,10 @@ def comparison_table(table: pd.DataFrame) -> Styler:
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula. Numbers do not break."""
+    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula.
+
+    Numbers and short words of headings do not break.
+    """
 
     def escaped(value: object) -> object:
         return html.escape(value) if isinstance(value, str) else value
@@ -95,7 +99,9 @@ def styled(table: pd.DataFrame) -> Styler:
     if isinstance(table.columns, pd.MultiIndex):
         columns = pd.MultiIndex.from_tuples([tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names)
     shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
-    unbroken = [{"selector": "th.col_heading", "props": "min-width: 3em"}]
+    levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
+    heads = ((i, level) for level, names in enumerate(levels) for i, name in enumerate(names) if not _long_word(name))
+    unbroken = [{"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"} for i, level in heads]
     numbers = (i for i, kind in enumerate(table.dtypes) if pd.api.types.is_numeric_dtype(kind))
     unbroken += [{"selector": f"td.col{i}", "props": "white-space: nowrap"} for i in numbers]
     return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"').set_table_styles(unbroken)
@@ -107,12 +113,20 @@ def sortable(table: pd.DataFrame) -> HTML:
     Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run, the table is not sorted.
     """
     key = f"sortable-{uuid.uuid4().hex[:12]}"
-    heads = "".join(f'<th tabindex="0" aria-sort="none">{html.escape(str(name))}</th>' for name in table)
+    heads = "".join(f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>' for name in table)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.itertuples(index=False))
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
     opening = f'<table id="{key}" class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">'
     body = f"{opening}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return HTML(f"<style>{style}</style>{body}<script>{script}</script>")
+
+
+def _long_word(name: object) -> bool:
+    return any(len(word) > MAX_UNBROKEN_LENGTH for word in str(name).split())
+
+
+def _short(long: bool) -> str:
+    return "" if long else ' class="short"'
 
 
 def _cell(value: object) -> str:
@@ -121,5 +135,4 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:.0f}"
         return f'<td class="number" data-value="{value!r}">{text}</td>'
-    kind = ' class="short"' if len(str(value)) <= MAX_UNBROKEN_LENGTH else ""
-    return f"<td{kind}>{html.escape(str(value))}</td>"
+    return f"<td{_short(len(str(value)) > MAX_UNBROKEN_LENGTH)}>{html.escape(str(value))}</td>"
