@@ -40,7 +40,7 @@ def learn(preset, count):
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     sizes, epoch = [], 0
     while len(sizes) < count:
-        for rows in training.batches(len(inputs), settings, epoch)[: count - len(sizes)]:
+        for rows in training.batches(inputs.labels, settings, epoch)[: count - len(sizes)]:
             with training.autocast(settings):
                 logits, embedding = model(inputs.training(rows, epoch))
             loss = torch.nn.functional.cross_entropy(logits.float(), inputs.labels[rows]) + embedding.float().square().mean()
