@@ -66,6 +66,8 @@ class Clips:
     """The part of the body that each class is about; empty where the source does not say."""
     denoised: str = ""
     """The filters that the keypoints went through, see ``denoising.denoised``; empty: none."""
+    cached: Path | None = None
+    """The folder of the cache that they were loaded from; None: clips that were not loaded."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -153,7 +155,7 @@ class Recordings(Clips):
     def cut(self) -> Clips:
         """The clip of each segment, as ``load`` gives it; without segments, the whole videos. The keypoints are not copied."""
         table = self._cut()
-        clips = Clips(table, self.keypoints, self.layout, self.classes, self.report, self.class_regions, self.denoised)
+        clips = Clips(table, self.keypoints, self.layout, self.classes, self.report, self.class_regions, self.denoised, self.cached)
         missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
         return replace(clips, table=table.assign(missing=missing)[list(COLUMNS)])
 
@@ -321,7 +323,7 @@ def _cached(place: Path, layout: Layout, outputs: str | Path, progress: Progress
         cache.write(folder, clips, layout, report, place)
     cached = cache.read(folder, layout)
     of = cached.table, cached.keypoints, layout, cached.classes, cached.report, cached.class_regions
-    found = Clips(*of) if cached.segments is None else Recordings(*of, segments=cached.segments)
+    found = Clips(*of, cached=folder) if cached.segments is None else Recordings(*of, cached=folder, segments=cached.segments)
     vars(found)["checksum"] = cached.checksum  # known, so never computed; `replace` leaves it behind
     return found
 

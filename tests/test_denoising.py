@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.signal import savgol_filter
 from test_survey import clips_of
 
-from miga_lib import denoising, layouts
+from miga_lib import denoising, layouts, synthetic
 from miga_lib.denoising import FILTERS, MAX_GAP
+from miga_lib.readers import DataError
 
 LAYOUT = layouts.get("imigue41")
 SMOOTHING = ("median", "savitzky_golay", "one_euro", "kalman")
@@ -105,6 +107,17 @@ def test_a_hand_goes_back_to_its_side_also_where_the_other_is_missing():
     swapped = keypoints.clone()
     swapped[5:8, left], swapped[5:8, right] = keypoints[5:8, right], keypoints[5:8, left]
     assert torch.equal(denoising.unswap(swapped[None], LAYOUT)[0], keypoints)
+
+
+def test_a_joint_that_is_missing_throughout_is_not_taken_from_the_other_side():
+    keypoints = pose()
+    left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
+    thumb = LAYOUT.joints.index("left_thumb_4")
+    keypoints[:, thumb] = 0
+    swapped = keypoints.clone()
+    swapped[5:7, left], swapped[5:7, right] = keypoints[5:7, right], keypoints[5:7, left]
+    swapped[5:7, thumb], swapped[5:7, LAYOUT.mirror[thumb]] = 0, 0.5  # a detection of the missing thumb, on the wrong side
+    assert not denoising.unswap(swapped[None], LAYOUT)[0, :, thumb].any()
 
 
 def test_one_hand_alone_tells_nothing():
@@ -246,6 +259,17 @@ def test_repairs_leave_a_clean_clip_as_it_is(name, hertz):
     assert torch.equal(apply(name, keypoints[None])[0], keypoints)
 
 
+def test_clean_synthetic_clips_are_unchanged_by_repairs_and_hardly_by_smoothing(smoke):
+    """Smoothing moves a joint by 0.2 % of the person's size at most, in the mean over any of the clips: 0.8 px of 400."""
+    some = smoke.where(range(8))
+    for places in synthetic.clean(some.table["id"].tolist(), "synthetic-smoke", some.layout):
+        keypoints = torch.cat([torch.tensor(places), torch.full((*places.shape[:2], 1), 0.8)], -1).float()[None]
+        assert torch.equal(denoising.fill_gaps(apply("outliers", apply("swaps", keypoints)), LAYOUT), keypoints)
+        for name in SMOOTHING:
+            change = (apply(name, keypoints) - keypoints).norm(dim=-1).mean() / denoising.size(keypoints)
+            assert 0 < change < 0.002, name
+
+
 # --- laws --------------------------------------------------------------------------------------------------------------------
 
 
@@ -259,13 +283,13 @@ def test_missing_stays_missing(name, seed):
     assert result.isfinite().all()
     assert not result[..., :2][result[..., 2] == 0].any()
     present = given[..., 2] > 0
+    assert not (result[..., 2] > 0).any(1)[~present.any(1)].any()
     if name == "swaps":
         image = given[:, :, list(LAYOUT.mirror), 2] > 0
         assert (present | image)[result[..., 2] > 0].all()
     elif name == "gaps":
         assert torch.equal(result[present], given[present])
         assert ((result[..., 2] == denoising.FILLED_SCORE) == ((result[..., 2] > 0) & ~present)).all()
-        assert not (result[..., 2] > 0).any(1)[~present.any(1)].any()
     else:
         assert torch.equal(result[..., 2], given[..., 2].where(result[..., 2] > 0, 0))
         assert name == "outliers" or torch.equal(result[..., 2], given[..., 2])
@@ -328,6 +352,33 @@ def test_a_set_of_clips_is_filtered_once_and_its_missing_share_counted_anew(smok
     assert denoising.denoised(some, "") is some
     with pytest.raises(ValueError, match="the clips are already filtered with 'gaps', and not with 'median'; load them again"):
         denoising.denoised(filtered, "median")
+
+
+def test_filtered_clips_are_kept_and_told_by_content(tmp_path, smoke, monkeypatch):
+    loaded = replace(smoke, cached=tmp_path / "cache" / "smoke-imigue41-1")
+    first = denoising.kept(loaded, "gaps+swaps")
+    folders = list((tmp_path / "cache").iterdir())
+    assert [folder.name.rpartition("-")[0] for folder in folders] == ["smoke-imigue41-1-denoised"]
+    expected = denoising.denoised(loaded, "swaps+gaps")
+    monkeypatch.setattr(denoising, "denoised", None)  # the second call must not filter
+    for names in ("gaps+swaps", "swaps+gaps"):
+        again = denoising.kept(loaded, names)
+        np.testing.assert_array_equal(again.keypoints, expected.keypoints)
+        pd.testing.assert_frame_equal(again.table, expected.table)
+        assert again.denoised == names
+        assert again.checksum == first.checksum == expected.checksum
+    with pytest.raises(TypeError):
+        denoising.kept(loaded, "gaps")
+    with pytest.raises(TypeError):
+        denoising.kept(loaded.where([1, 0]), "gaps+swaps")
+    (folders[0] / "keypoints.npy").write_bytes(b"")
+    with pytest.raises(DataError, match="this cache is damaged .*; delete this folder and load the clips again"):
+        denoising.kept(loaded, "gaps+swaps")
+
+
+def test_clips_that_were_not_loaded_are_filtered_in_memory(smoke):
+    assert denoising.kept(replace(smoke, cached=None), "gaps").denoised == "gaps"
+    assert denoising.kept(smoke, "") is smoke
 
 
 def test_a_clip_without_joints_stays_empty():

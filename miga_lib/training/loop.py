@@ -150,7 +150,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
         if finished := world.from_first(_resume_or_clear, run, settings, clips, resume):
             return finished
-        filtered = denoising.denoised(clips, settings.denoise)  # once, and not for each epoch
+        filtered = denoising.kept(clips, settings.denoise)  # once, and not for each epoch
         task, state = start(filtered, settings, run, world, progress, interrupted)
         while not _ended(task, state):
             _train_epoch(task, state)
