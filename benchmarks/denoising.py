@@ -1,6 +1,6 @@
 """Filters of detector errors, measured on synthetic clips against the true places of the joints: the tables of docs/results.md.
 
-    python benchmarks/denoising.py --data synthetic --split test
+    python benchmarks/denoising.py --data synthetic --split test --figure docs/images/denoising.png
     python benchmarks/denoising.py --speed
 
 ``--speed`` measures instead how long each filter takes for as many clips as synthetic-full has, of random keypoints.
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, denoising, layouts
+from miga_lib import clips, denoising, layouts, plots
 from miga_lib.analysis import noise
 
 FACE = ("head", "jaw", "brows", "lips")
 REPAIRS = "swaps+outliers+gaps"
-CHAINS = ("", *denoising.FILTERS, REPAIRS, *(f"{REPAIRS}+{name}" for name in list(denoising.FILTERS)[3:]))
+CHAINS = ("", *denoising.FILTERS, REPAIRS, *(f"{REPAIRS}+{name}" for name in denoising.SMOOTHING))
+FIGURED = ("", *denoising.SMOOTHING, REPAIRS, f"{REPAIRS}+savitzky_golay")
 CLIPS = 18_499
 
 
@@ -31,8 +32,8 @@ def markdown(table: pd.DataFrame, form: str) -> str:
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-def tables(data: str, split: str, chains: Sequence[str]) -> None:
-    """Print all tables of one split of a synthetic set."""
+def tables(data: str, split: str, chains: Sequence[str], figure: str = "") -> None:
+    """Print all tables of one split of a synthetic set, and write the figure."""
     raw = clips.load(data).split(split)
     clean, found, kept, spectra = noise.truth(raw, data), {}, {}, {}
     for chain in chains:
@@ -40,13 +41,12 @@ def tables(data: str, split: str, chains: Sequence[str]) -> None:
         of_joints = noise.errors(raw, filtered, clean)
         of_joints["region"] = of_joints["region"].astype(str).where(~of_joints["region"].isin(FACE), "face")
         of_joints["moving"] = np.where(of_joints["class"].isin(noise.OSCILLATING), "oscillating", "other")
-        of_joints["range"] = pd.cut(of_joints["score"], noise.SCORE_EDGES)
         detected = of_joints[of_joints["joint"] == "detected"]
         hands = detected[detected["region"].isin(["arm", "hand"])]
         found[chain] = {
             "mean": detected.groupby("region")["error"].mean(),
             "over 15 px": 100 * detected.groupby("region")["error"].agg(lambda error: (error > 15).mean()),
-            "by score": detected.groupby("range", observed=True)["error"].mean(),
+            "by score": noise.by_score(of_joints),
             "median": hands.groupby(["region", "moving"])["error"].median(),
         }
         others = of_joints[of_joints["joint"] != "detected"].groupby("joint")["error"].agg(["size", "mean"])
@@ -54,6 +54,10 @@ def tables(data: str, split: str, chains: Sequence[str]) -> None:
         moving = raw.table["label"].isin([raw.classes.index(name) for name in noise.OSCILLATING if name in raw.classes]).to_numpy()
         rows = np.repeat(moving, raw.table["frames"])
         spectra[chain] = noise.spectrum(filtered.where(moving), clean[rows])
+    if figure:
+        plots.style()
+        drawn = plots.filter_effects(*noise.effects(raw, clean, FIGURED))[0].figure
+        drawn.savefig(figure, dpi=150, pil_kwargs={"optimize": True})
     print(f"{len(raw)} clips, {len(clean):,} frames, {moving.sum()} clips of oscillating classes\n")
     for what, form in (("mean", ".2f"), ("over 15 px", ".2f"), ("by score", ".2f"), ("median", ".2f")):
         print(f"{what}\n\n{markdown(pd.DataFrame({name: of[what] for name, of in found.items()}).T, form)}\n")
@@ -82,9 +86,10 @@ if __name__ == "__main__":
     parser.add_argument("--data", default="synthetic", help="a synthetic set")
     parser.add_argument("--split", default="test")
     parser.add_argument("--filters", nargs="+", default=CHAINS, help="values of `denoise`")
+    parser.add_argument("--figure", default="", help="where to write a figure of some of them, a png file")
     parser.add_argument("--speed", action="store_true", help="measure the time only")
     chosen = parser.parse_args()
     if chosen.speed:
         speed(chosen.filters)
     else:
-        tables(chosen.data, chosen.split, chosen.filters)
+        tables(chosen.data, chosen.split, chosen.filters, chosen.figure)

@@ -283,6 +283,8 @@ FILTERS: dict[str, Callable[[Tensor, Layout], Tensor]] = {
     "kalman": kalman,
 }
 """The filters, in the order in which they are applied. Each takes a batch of clips, (N, T, V, 3), and its layout."""
+SMOOTHING = ("median", "savitzky_golay", "one_euro", "kalman")
+"""Those that also change what is correct."""
 
 
 def denoise(keypoints: Float[Tensor, "F V 3"], frames: Int[Tensor, " N"], names: str, layout: Layout) -> Float[Tensor, "F V 3"]:

@@ -13,11 +13,10 @@ from scipy.signal import savgol_filter
 from test_survey import clips_of
 
 from miga_lib import denoising, layouts, synthetic
-from miga_lib.denoising import FILTERS, MAX_GAP
+from miga_lib.denoising import FILTERS, MAX_GAP, SMOOTHING
 from miga_lib.readers import DataError
 
 LAYOUT = layouts.get("imigue41")
-SMOOTHING = ("median", "savitzky_golay", "one_euro", "kalman")
 EVERY = "+".join(FILTERS)
 ANCHORS = [[0.0, 0.0], [400.0, 300.0]]
 """Two joints that stay where they are, so that the size of the person is 400 px."""

@@ -67,6 +67,27 @@ def test_a_spectrum_by_hand():
     assert table.loc[high, "error"] > 0.3
 
 
+def test_effects_are_by_score_and_by_frequency_of_what_was_detected():
+    rng = np.random.default_rng(0)
+    clean = np.tile([[[0.0, 0.0], [0.0, 200.0], [200.0, 0.0]]], (64, 1, 1))
+    clean[:, 1, 0] += 8 * np.sin(2 * np.pi * 4 * np.arange(64) / 32)
+    detected = np.concatenate([clean, np.full((64, 3, 1), 0.4)], -1)
+    detected[:, 2, :2] += rng.normal(0, 3, (64, 2))
+    detected[:, 2, 2] = 0.05
+    detected[:32:9, 1] = 0
+    raw = clips_of((detected, 0, "train", "v", ""), layout=HANDS)
+    gained, kept = noise.effects(raw, clean, ["", "gaps", "one_euro"])
+    assert gained.index.tolist() == kept.index.tolist() == ["none", "gaps", "one_euro"]
+    assert [str(part) for part in gained] == ["(0.0, 0.1]", "(0.3, 0.5]"]
+    errors = np.linalg.norm(detected[:, 2, :2] - clean[:, 2], axis=-1).mean()
+    assert gained.loc["none"].tolist() == pytest.approx([errors, 0], abs=1e-6)
+    assert gained.loc["one_euro"].iloc[0] < errors
+    band = "3–4.5 Hz"
+    assert kept.loc["none", band] == pytest.approx(1, abs=0.05)
+    assert kept.loc["gaps", band] == pytest.approx(kept.loc["none", band]), "filled joints are not counted"
+    assert kept.loc["one_euro", band] < 0.99
+
+
 def test_regions_without_sides_are_left_out_of_the_spectrum():
     with pytest.raises(ValueError, match="no piece of 32 frames in which a joint of arm, hand is never missing"):
         noise.spectrum(clips_of((np.ones((64, 3, 3)), 0, "train", "v", ""), layout=STICK), np.ones((64, 3, 2)))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,30 @@ def compared(raw: Clips, clean: Float[np.ndarray, "F V 2"], chains: Sequence[str
         means = found.groupby("region", observed=True)["error"].mean().to_dict()
         rows[chain or "none"] = means | {joint: counts.get(joint, 0) for joint in ("filled", "removed")}
     return pd.DataFrame(rows).T.rename_axis("filters")
+
+
+def by_score(found: pd.DataFrame) -> pd.Series:
+    """The mean of ``errors`` in px of the joints that were detected and kept, by ranges of their score (``SCORE_EDGES``)."""
+    detected = found[found["joint"] == "detected"]
+    return detected.groupby(pd.cut(detected["score"], SCORE_EDGES), observed=True)["error"].mean()
+
+
+def effects(raw: Clips, clean: Float[np.ndarray, "F V 2"], chains: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What filters gain and lose: ``by_score``, and what ``spectrum`` says is kept of the motion; a row for each value of ``denoise``.
+
+    The spectrum is that of joints that were detected, so that filters are compared on the same motion.
+
+    Raises:
+        ValueError: all clips are too short for a spectrum.
+    """
+    detected = np.concatenate([raw[i] for i in range(len(raw))])[..., 2:] > 0
+    gained, kept = {}, {}
+    for chain in chains:
+        filtered = denoising.denoised(raw, chain)
+        gained[chain or "none"] = by_score(errors(raw, filtered, clean))
+        compared = replace(filtered, keypoints=filtered.keypoints * detected) if chain else raw
+        kept[chain or "none"] = spectrum(compared, clean)["kept"]
+    return pd.DataFrame(gained).T, pd.DataFrame(kept).T
 
 
 def spectrum(clips: Clips, clean: Float[np.ndarray, "F V 2"], regions: Sequence[str] = ("arm", "hand")) -> pd.DataFrame:

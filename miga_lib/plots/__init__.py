@@ -15,7 +15,7 @@ from .data import class_counts, clip_lengths, clip_table, confidence, group_coun
 from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
 from .inputs import alignments, augmented, heatmaps
 from .links import linked, pair_table
-from .motion import animate, denoised, film, mirrored, over_time, trajectories
+from .motion import animate, denoised, film, filter_effects, mirrored, over_time, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
 from .spotting import error_kinds, precision_recall, spotting_table, timeline
@@ -46,6 +46,7 @@ __all__ = [
     "differences",
     "error_kinds",
     "film",
+    "filter_effects",
     "frames",
     "gains",
     "group_counts",

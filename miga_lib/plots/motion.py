@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import HTML
 from jaxtyping import Float
@@ -20,6 +21,7 @@ from matplotlib.lines import Line2D
 
 from .. import augmentation, writing
 from ..layouts import Layout
+from .evaluation import RUN_COLOURS
 from .results import short
 from .skeletons import SIDES, fit, frames, limb_lines, sides, skeleton
 
@@ -109,6 +111,20 @@ def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.nd
     axes["second"].set_xlabel("frame")
     axes["first"].legend(frameon=False, fontsize=9, ncols=3)
     return np.array([axes[name] for name in ("before", "after", "first", "second")])
+
+
+def filter_effects(gained: pd.DataFrame, kept: pd.DataFrame) -> np.ndarray:
+    """The two tables of ``noise.effects``, a line for each row: errors by score, and the motion that is left. An array of two Axes."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.3, 3.4))
+    looks = zip(itertools.product(("-", "--"), RUN_COLOURS), itertools.cycle("os^Dvx"), strict=False)
+    for (name, of_score), ((dash, colour), mark) in zip(gained.iterrows(), looks, strict=False):
+        look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": mark, "markersize": 4, "linewidth": 1.2}
+        axes[0].plot([f"to {part.right:g}" if part.right < 1 else "above" for part in gained], of_score, label=name, **look)
+        axes[1].plot([band.removesuffix(" Hz") for band in kept], 100 * kept.loc[name], **look)
+    axes[0].set(xlabel="score of the detector", ylabel="mean error (px)", ylim=(0, None))
+    axes[1].set(xlabel="frequency (Hz)", ylabel="motion that is left (%)")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    return axes
 
 
 def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, rate: int = 25) -> Path:
