@@ -16,7 +16,7 @@ import pandas as pd
 
 from . import splits, synthetic, writing
 from .layouts import Layout
-from .readers import READERS, UNUSED, Clip, DataError, Recording, Report, limits, pyskl, shown
+from .readers import READERS, UNUSED, Clip, DataError, Recording, Report, folders, limits, miga, pyskl, release, shown
 
 VERSION = 2
 """Version of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is
@@ -63,21 +63,25 @@ def folder(place: Path, layout: Layout, outputs: Path, whole: bool = False) -> P
 def _listing(place: Path) -> Iterator[tuple[str, object]]:
     """Each folder of a source with the names, sizes and times of change of its files. Links are followed, to each folder once.
 
+    Two readers also read files beside their source: the names of the classes of a pickle, and the label table of the full release.
+
     Raises:
         DataError: a folder cannot be listed.
     """
     if not place.is_dir():
         yield str(place.parent), _states(str(place.parent), [place.name, pyskl.LABEL_MAP])
         return
+    if place.name == release.SKELETONS:
+        yield "", _states("", [str(path) for path in folders.below(place.parent, miga.SUBJECTS_FILE)])
     seen = set()
-    for folder, folders, files in os.walk(place, onerror=_refuse, followlinks=True):
+    for folder, inner, files in os.walk(place, onerror=_refuse, followlinks=True):
         about = os.stat(folder)
         if (about.st_dev, about.st_ino) in seen:  # such as a link to a folder above, which would never end
-            folders.clear()
+            inner.clear()
             yield folder, os.path.realpath(folder)
         else:
             seen.add((about.st_dev, about.st_ino))
-            folders.sort()  # os.walk goes on in this order
+            inner.sort()  # os.walk goes on in this order
             yield folder, _states(folder, sorted(files))
 
 

@@ -102,6 +102,13 @@ def test_the_workbooks_are_read_once_for_all_layouts(root, tmp_path, monkeypatch
         clips.load(root, layouts.make("tail", ["nose", "tail"], [(0, 1)], "nose"), tmp_path / "outputs")
 
 
+def test_a_changed_label_table_beside_the_skeletons_is_read_again(root, tmp_path):
+    of_skeletons = root / "mg_skeleton_only"
+    assert clips.load(of_skeletons, "imigue22", tmp_path / "outputs").table["label"].tolist() == [31, 0, 31]
+    miga.write_subjects(root, pd.DataFrame([(12, 2, 5, 0, 2, 1)], columns=COLUMNS))
+    assert clips.load(of_skeletons, "imigue22", tmp_path / "outputs").table["label"].tolist() == [4]
+
+
 def test_what_has_no_counterpart_is_left_out_and_reported(root):
     miga.write_subjects(root, pd.DataFrame([(12, 2, 1, 0, 2, 1), (13, 2, 1, 0, 2, 1)], columns=COLUMNS))
     found, report = read(root)

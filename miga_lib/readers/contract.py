@@ -114,7 +114,10 @@ class Reader(Protocol):
         """Whether the folder or file is in this format."""
 
     def read(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-        """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError."""
+        """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError.
+
+        A change of a file that is not in the source is not noticed by the cache, unless ``cache`` knows it.
+        """
 
 
 @runtime_checkable
