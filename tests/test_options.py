@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import augmentation, denoising, metrics, predictions, runs, training
+from miga_lib import augmentation, checkpoints, denoising, metrics, predictions, runs, training
 from miga_lib.settings import PRESETS, Settings
 from miga_lib.training import checkpoint, loop
 from miga_lib.training.distributed import World
@@ -153,9 +153,11 @@ def test_mixing_averages_the_losses_of_two_clips(smoke, tmp_path, monkeypatch):
     torch.testing.assert_close(parts["loss"], 0.25 * own + 0.75 * other)
 
 
-def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, tmp_path):
+@pytest.mark.parametrize("start_from", ["first", "{run}/best.ckpt", "{run}/theirs.pth"])
+def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, tmp_path, start_from):
     training.fit(smoke, SMOKE, tmp_path / "first", progress=quiet)
-    balanced = replace(SMOKE, start_from="first", trained="head", sampling="classes")
+    checkpoints.save_pyskl(training.load_model(tmp_path / "first", "cpu")[0], tmp_path / "first" / "theirs.pth")
+    balanced = replace(SMOKE, start_from=start_from.format(run=tmp_path / "first"), trained="head", sampling="classes")
     training.fit(smoke, balanced, tmp_path / "second", progress=quiet)
     before, after = (weights(tmp_path / run) for run in ("first", "second"))
     assert {name for name, tensor in before.items() if not torch.equal(tensor, after[name])} == {"fc_cls.weight", "fc_cls.bias"}

@@ -64,7 +64,8 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         known = sorted(path.parent.name for path in run.parent.glob(f"*/{runs.RESULT}"))
         shown = ", ".join(known[:10]) or "none"
         raise ValueError(f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}")
-    differing: set[str] = set()
+    head = _depending(settings, len(classes), embedding_size, on="classes")
+    differing = head if settings.trained == "head" else set()
     channels: list[list[frozenset[str]]] = []
     if folder:
         about = runs.result(folder)
@@ -76,8 +77,8 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
             differing |= _depending(settings, len(classes), embedding_size, on="joints")
             if before.stream == settings.stream and settings.of_model.input == "heatmaps":
                 channels = [streams.channel_names(one.stream, layouts.get(one.layout)) for one in (before, settings)]
-        if about["data"]["classes"] != list(classes) or settings.trained == "head":
-            differing |= _depending(settings, len(classes), embedding_size, on="classes")
+        if about["data"]["classes"] != list(classes):
+            differing |= head
     path = folder / "best.ckpt" if folder else given
     weights = checkpoints.fitting(path, network, differing)
     if channels:
