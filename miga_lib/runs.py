@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -376,7 +375,8 @@ def find(name: str, outputs: str | Path = "") -> Path:
 def to_tensorboard(outputs: str | Path = "") -> Path:
     """Write the content of each run's ``metrics.csv`` as event files of TensorBoard, which ``tensorboard --logdir outputs`` shows.
 
-    Settings and final scores appear in its tab for hyperparameters. Older event files are replaced.
+    Settings and final scores appear in its tab for hyperparameters. Older event files of the same runs are replaced; all other files,
+    such as those of a run that was removed since, stay.
 
     Returns:
         The folder ``outputs/tensorboard``, which has one folder for each run.
@@ -390,8 +390,9 @@ def to_tensorboard(outputs: str | Path = "") -> Path:
         raise ModuleNotFoundError("TensorBoard is not installed; `pip install tensorboard`") from None
     place, every = outputs_folder(outputs) / "tensorboard", table(outputs)
     settings = [field.name for field in fields(Settings) if field.name in every]
-    shutil.rmtree(place, ignore_errors=True)
     for row in every[every["epochs_done"] > 0].to_dict("records"):
+        for old in (place / row["run"]).glob("events.out.tfevents.*"):
+            old.unlink()
         epochs = pd.read_csv(outputs_folder(outputs) / "runs" / row["run"] / "metrics.csv")
         with SummaryWriter(str(place / row["run"])) as writer:
             for epoch in epochs.to_dict("records"):

@@ -1,5 +1,6 @@
 """The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are written for TensorBoard."""
 
+import contextlib
 import errno
 import io
 import json
@@ -8,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -153,6 +156,24 @@ def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
         assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], "once, although written twice"
         assert [event.value for event in events.Scalars("validation/top1")] == [0.25, 0.5]
     assert accumulator.EventAccumulator(str(folder / "whole")).Reload().Scalars("test_top1")[0].value == 0.25
+
+
+def test_for_tensorboard_only_the_event_files_of_runs_are_replaced(tmp_path, smoke, monkeypatch):
+    class Writer(contextlib.nullcontext):
+        def __init__(self, folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / "events.out.tfevents.2").touch()
+            super().__init__(SimpleNamespace(add_scalar=lambda *_: None, add_hparams=lambda *_, **__: None))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    leave(tmp_path, "whole", smoke)
+    folder = tmp_path / "tensorboard"
+    for name in ("notes.txt", "whole/notes.txt", "whole/events.out.tfevents.1", "mine/events.out.tfevents.1"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert runs.to_tensorboard(tmp_path) == folder
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert left == {"notes.txt", "whole/notes.txt", "whole/events.out.tfevents.2", "mine/events.out.tfevents.1"}
 
 
 def test_the_command_prints_the_table(tmp_path, smoke, capsys):
