@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -186,6 +187,37 @@ def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, fini
 def test_a_learning_rate_of_kept_weights_needs_kept_weights():
     with pytest.raises(ValueError, match="kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too"):
         Settings(kept_learning_rate=0.1)
+
+
+def test_other_weights_or_embeddings_under_the_same_name_do_not_get_the_old_result(smoke, tmp_path):
+    table, start = tmp_path / "table.npy", tmp_path / "runs" / "start"
+    np.save(table, np.eye(32))
+    fit(smoke, tmp_path, "start")
+    given = {"start_from": "start", "embeddings": str(table), "semantic_weight": 1.0}
+    result = training.fit(smoke, replace(SMOKE, **given), fit(smoke, tmp_path, "run", **given), progress=quiet)
+    shutil.rmtree(start)
+    fit(smoke, tmp_path, "start")  # the same weights again, in another time
+    assert training.fit(smoke, replace(SMOKE, **given), tmp_path / "runs" / "run", progress=quiet) == result
+    shutil.rmtree(start)
+    fit(smoke, tmp_path, "start", seed=1)
+    with pytest.raises(ValueError, match="holds a run with an earlier content of start_from='start'; choose another `run` name, or"):
+        fit(smoke, tmp_path, "run", **given)
+    shutil.rmtree(start)
+    assert fit(smoke, tmp_path, "run", **given), "the run needs the weights no more"
+    np.save(table, np.eye(32)[::-1])
+    with pytest.raises(ValueError, match=r"holds a run with an earlier content of embeddings='.*table.npy'; choose"):
+        fit(smoke, tmp_path, "run", **given)
+    about = json.loads((tmp_path / "runs" / "run" / "settings.json").read_text())
+    del about["data"]["embeddings"], about["data"]["start_from"]  # as earlier versions wrote it
+    (tmp_path / "runs" / "run" / "settings.json").write_text(json.dumps(about))
+    assert training.fit(smoke, replace(SMOKE, **given), tmp_path / "runs" / "run", progress=quiet) == result
+
+
+def test_without_a_file_to_start_from_an_older_run_stays(smoke, tmp_path):
+    run = fit(smoke, tmp_path, "run")
+    with pytest.raises(ValueError, match="start_from 'none' is no finished run and no file; finished runs are run"):
+        training.fit(smoke, replace(SMOKE, start_from="none"), run, resume=False, progress=quiet)
+    assert (run / runs.RESULT).exists()
 
 
 def test_a_run_in_a_layout_from_a_file_is_loaded_without_the_file(own, tmp_path, capsys):

@@ -7,8 +7,9 @@ as one that was not stopped, and checkpoints need no random state.
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Collection
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,23 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .. import denoising, labels, layouts, losses, metrics, runs
+from .. import checkpoints, denoising, labels, layouts, losses, metrics, runs
 from ..clips import Clips
 from ..settings import PRESETS, Settings
 from . import checkpoint, distributed, processes
 from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, predict, seeded, start_weights
+from .networks import autocast, build, predict, seeded, start_file, start_weights
 
 MAX_GRADIENT_NORM = 40.0
 """Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""
 
 CHECKPOINT_SECONDS = 30.0
 """Time between checkpoints within an epoch; a killed run loses about this much work."""
+
+FILES_OF_SETTINGS = frozenset(("embeddings", "start_from"))
+"""Settings that name a file. A run keeps a checksum of what it took from it, since another file may be there later."""
 
 IDS_SHOWN = 8
 """How many clips of a batch an error message lists."""
@@ -371,9 +375,12 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
     """Decide what a folder is for this run: its result where it is finished, else None, which means train.
 
     With ``resume``, the files of an unfinished run stay, so that training continues from its last checkpoint. Without it, and in a new
-    folder, old files are removed and the settings are written. Raises ValueError for a folder of another run.
+    folder, old files are removed and the settings are written.
+
+    Raises:
+        ValueError: the folder is of another run, or a file that the settings name cannot be read.
     """
-    about = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
+    about: dict[str, Any] = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
     path = run / runs.SETTINGS
     runs.require_own_folder(run, runs.FILES)
     kept_files = [name for name in runs.FILES if (run / name).exists()]
@@ -385,10 +392,15 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
         before, may_change = asdict(stored), ("device", "precision")  # between the parts of a run that was interrupted
         if stored.skeleton == settings.skeleton:  # the path of its file may be another one
             before["layout"] = settings.layout
-        differing = [name for name, value in about["settings"].items() if name not in may_change and before[name] != value]
-        known = {key: about["data"].get(key) for key in kept["data"]}  # runs of earlier versions kept less
-        if differing or kept["data"] != known:
-            what = ", ".join(f"{name}={before[name]!r}" for name in differing) or "other clips"
+        changed = [name for name, value in about["settings"].items() if name not in may_change and before[name] != value]
+        differing = [f"{name}={before[name]!r}" for name in changed]
+        for name in sorted(FILES_OF_SETTINGS & kept["data"].keys() - set(changed)):
+            with suppress(ValueError, OSError):  # the file is gone, and the run has what it took from it
+                if _checksum(name, settings, clips, run) != kept["data"][name]:
+                    differing.append(f"an earlier content of {name}={before[name]!r}")
+        of_clips = kept["data"].keys() - FILES_OF_SETTINGS  # runs of earlier versions kept less
+        if differing or any(kept["data"][key] != about["data"].get(key) for key in of_clips):
+            what = ", ".join(differing) or "other clips"
             raise ValueError(f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it")
         if not (run / runs.RESULT).exists():
             return None
@@ -397,12 +409,24 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
             raise ValueError(f"{run}: the finished run lost {lost[0]}; restore it, or train anew with `resume=False`")
         # Lost predictions are made again from the checkpoints, from which nothing has to be trained.
         return result if all((run / name).exists() for name in ("metrics.csv", *(f"{split}.npz" for split in result["scores"]))) else None
+    given = [name for name in FILES_OF_SETTINGS if getattr(settings, name) and (name != "embeddings" or settings.semantic_weight)]
+    about["data"] |= {name: _checksum(name, settings, clips, run) for name in sorted(given)}
     for name in runs.FILES:
         (run / name).unlink(missing_ok=True)
     if layouts.is_file(settings.layout):
         layouts.save(layouts.get(settings.layout), run / runs.LAYOUT)
     runs.write_json(path, about | {"environment": runs.environment()})
     return None
+
+
+def _checksum(name: str, settings: Settings, clips: Clips, run: Path) -> str:
+    """CRC-32 of what a run takes from a file of ``FILES_OF_SETTINGS``. Raises ValueError or OSError where it cannot be read."""
+    if name == "embeddings":
+        return f"{zlib.crc32(labels.embeddings(clips.classes, settings.embeddings).tobytes()):08x}"
+    checksum = 0
+    for tensor_name, tensor in sorted(checkpoints.read(start_file(settings, run)[0]).items()):
+        checksum = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, zlib.crc32(tensor_name.encode(), checksum))
+    return f"{checksum:08x}"
 
 
 def epochs(settings: Settings, steps: int) -> int:

@@ -58,12 +58,7 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         ValueError: there is no such run or file, or it is of another model.
         DataError: as ``checkpoints.fitting`` does.
     """
-    given = Path(settings.start_from).expanduser()
-    folder = next((path for path in (given, run.parent / given) if (path / runs.RESULT).exists()), None)
-    if folder is None and not given.is_file():
-        known = sorted(path.parent.name for path in run.parent.glob(f"*/{runs.RESULT}"))
-        shown = ", ".join(known[:10]) or "none"
-        raise ValueError(f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}")
+    path, folder = start_file(settings, run)
     head = _depending(settings, len(classes), embedding_size, on="classes")
     differing = head if settings.trained == "head" else set()
     channels: list[list[frozenset[str]]] = []
@@ -79,7 +74,6 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
                 channels = [streams.channel_names(one.stream, layouts.get(one.layout)) for one in (before, settings)]
         if about["data"]["classes"] != list(classes):
             differing |= head
-    path = folder / "best.ckpt" if folder else given
     weights = checkpoints.fitting(path, network, differing)
     if channels:
         theirs, ours = channels
@@ -91,6 +85,17 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
                         own[name][:, i] = kept[name][:, theirs.index(channel)]
     network.load_state_dict(weights, strict=False)
     return tuple(name for name in network.state_dict() if name not in weights)
+
+
+def start_file(settings: Settings, run: Path) -> tuple[Path, Path | None]:
+    """The checkpoint that ``start_from`` names, and the folder of its run, if it is of a run. Raises ValueError where there is none."""
+    given = Path(settings.start_from).expanduser()
+    folder = next((path for path in (given, run.parent / given) if (path / runs.RESULT).exists()), None)
+    if folder is None and not given.is_file():
+        known = sorted(path.parent.name for path in run.parent.glob(f"*/{runs.RESULT}"))
+        shown = ", ".join(known[:10]) or "none"
+        raise ValueError(f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}")
+    return folder / "best.ckpt" if folder else given, folder
 
 
 def _depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
