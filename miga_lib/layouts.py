@@ -405,6 +405,8 @@ def _from_names(path: Path, content: Mapping[str, Any]) -> Layout:
     for what, given in {"mirror": mirror, "regions": regions}.items():
         if not isinstance(given, dict | None):
             raise ValueError(f"{path}: {what} must be a JSON object, found {json.dumps(given)[:100]}; correct it, or leave it out")
+    if wrong := [name for name in regions or () if not name.isprintable() or not name]:
+        raise ValueError(f"{path}: region {wrong[0]!r:.80} is no name; give it a name of printable characters")
     index = {joint: v for v, joint in enumerate(joints)}
     pairs = [(index[a], index[b]) for a, b in limbs]
     images = None if mirror is None else [index[mirror.get(joint, joint)] for joint in joints]

@@ -186,6 +186,8 @@ def test_a_file_of_joints_limbs_and_center_is_a_layout(tmp_path):
         ({"mirror": {"hip": "left_hand"}}, "mirror must be its own inverse over all 3 joints"),
         ({"mirror": []}, r"mirror must be a JSON object, found \[\]"),
         ({"regions": {"arms": ["elbow"]}}, "region arms: 'elbow' is not one of its 3 joints"),
+        ({"regions": {"<b>\n": ["hip"]}}, r"region '<b>\\n' is no name; give it a name of printable characters"),
+        ({"regions": 3}, "regions must be a JSON object, found 3"),
         ({"name": "coco17"}, "name 'coco17' is that of another layout; give the layout another `name`"),
         ({"name": "../x"}, r"name '../x' must be up to 60 letters, digits and . _ \+ -"),
         ({"joints": ["hip", "left_hand", "wrist"]}, "joints, limbs and center|'right_hand' is not one of its 3 joints"),

@@ -110,6 +110,7 @@ def test_the_notebook_is_written_as_agreed(notebook):
     assert [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])] == [0]
     assert "notebook.parameters(" in code[1].source
     assert not any(line.startswith(("def ", "class ")) for cell in code for line in cell.source.splitlines())
+    assert not any(".style." in cell.source for cell in code), "`plots.styled` escapes what data name"
     assert max(len(cell.source.splitlines()) for cell in code[1:]) <= 20
     assert {"data", "outputs"} <= papermill.inspect_notebook(str(notebook)).keys()
 
