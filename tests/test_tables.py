@@ -7,7 +7,7 @@ import openpyxl
 import pytest
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, limits, miga
+from miga_lib.readers import DataError, limits, miga, tables
 
 SMALL = layouts.make("two_joints", ["nose", "neck"], [(0, 1)], "neck")
 ROWS = [[f"{100 * t + 7 * c}.5" for c in range(6)] for t in range(10)]
@@ -179,13 +179,21 @@ def test_a_lost_column_is_refused(tmp_path, kind, rows, message):
         ([INDEXED[t] for t in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)], "rows put into the order of their frame index"),
         ([row for row in INDEXED for _ in range(2)], "rows of a frame that was there before left out"),
         ([*INDEXED[:4], [""] * 7, *INDEXED[4:]], "empty rows without a frame index left out"),
-        ([[str(t + 1), *row] for t, row in enumerate(ROWS)], "frame index counts from 1: its 1 taken as frame 0"),
+        ([[str(t + 1), *row] for t, row in enumerate(ROWS)], tables.FROM_1),
     ],
 )
 def test_the_index_decides_which_frame_a_row_is(tmp_path, kind, rows, event):
     frames, events = read(save(tmp_path, rows, kind))
     assert np.array_equal(frames, FRAMES)
     assert list(events) == [event]
+
+
+@KINDS
+def test_an_index_from_1_and_a_lost_first_row_look_the_same_so_the_report_says_both(tmp_path, kind):
+    frames, events = read(save(tmp_path, INDEXED[1:], kind))
+    assert np.array_equal(frames, FRAMES[1:])
+    (event,) = events
+    assert "taken as the first frame; if these videos are numbered from 0, their first row is lost and all other frames" in event
 
 
 @KINDS

@@ -23,6 +23,10 @@ MISSING = ("", "-", "--", "?", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", 
 """Cells of a joint without a value."""
 MOST_ROWS_ABOVE = 12
 """Rows in which titles and headers are looked for."""
+FROM_1 = (
+    "frame index begins with 1, which was taken as the first frame; if these videos are numbered from 0, their first row is lost and all "
+    "other frames are one too early: restore it"
+)
 SURE = 8
 """Rows from which a column that counts cannot be a coordinate."""
 
@@ -113,7 +117,7 @@ def _by_index(path: Path, index: np.ndarray, values: np.ndarray, report: Report)
     if np.array_equal(index, np.arange(len(index))):
         return values
     if (first := int(index.min())) == 1:
-        report.note("frame index counts from 1: its 1 taken as frame 0", path.name)
+        report.note(FROM_1, path.name)
     index = index.astype(int) - (first == 1)
     if (np.diff(index) < 0).any():
         report.note("rows put into the order of their frame index", path.name)
