@@ -63,6 +63,14 @@ def test_another_archive_is_refused(tmp_path, table, text, message):
         submissions.read(tmp_path / "x.zip")
 
 
+def test_an_archive_that_unpacks_to_far_more_than_a_submission_is_refused_unread(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("Submission.csv", b"1_0,1\n" * 1_400_000)
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match=r"x\.zip: Submission\.csv has 8,400,000 bytes, at most 8,000,000 are read"):
+        submissions.read(tmp_path / "x.zip")
+
+
 def test_an_archive_that_does_not_read_back_is_not_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(submissions, "read", lambda path: {"1_0": 0})
     with pytest.raises(RuntimeError, match="must have the 3 rows that were written, read back 1"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import writing
 from ..predictions import Predictions
+from ..readers import limits
 
 FORMS = {2023: ("Submission.csv", "Submission.zip"), 2024: ("prediction.csv", "prediction.zip")}
 """Names of the table and of the archive, by the first year in which they are used. The later table has a header."""
@@ -52,13 +53,17 @@ def read(path: str | Path) -> dict[str, int]:
     """Class index of each clip by its id, from a submission archive of either form, in its order.
 
     Raises:
-        ValueError: it has neither form, a row is not ``<id>,<class index>``, or an id is there twice.
+        ValueError: it has neither form, its table is too large, a row is not ``<id>,<class index>``, or an id is there twice.
     """
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
         if names not in [[table] for table, _ in FORMS.values()]:
             raise ValueError(
                 f"{path}: a submission must contain one table, Submission.csv or prediction.csv, found {', '.join(names) or 'nothing'}"
+            )
+        if (claimed := file.getinfo(names[0]).file_size) > limits.LARGEST_LABELS:
+            raise ValueError(
+                f"{path}: {names[0]} has {claimed:,} bytes, at most {limits.LARGEST_LABELS:,} are read; give a row for each clip"
             )
         rows = [tuple(row) for row in csv.reader(io.StringIO(file.read(names[0]).decode("utf-8")))]
     if names == ["prediction.csv"] and rows[:1] != [HEADER]:
