@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_runs import leave
 
-from miga_lib import ensemble
+from miga_lib import ensemble, runs
 from miga_lib.predictions import Predictions
 from miga_lib.readers import Report
 from miga_lib.splits import LEAVE_ONE_OUT
@@ -198,8 +198,13 @@ def test_what_cannot_be_gathered_is_named(members, smoke):
     with pytest.raises(ValueError, match="members of an ensemble must be unique, got joint, joint"):
         ensemble.gather([folders[0], folders[0]], [], "test", smoke)
     (folders[1] / "test.npz").unlink()
-    with pytest.raises(ValueError, match=r"limb: has no predictions of split 'test' \(test\.npz\)"):
-        ensemble.gather(folders, [], "test", smoke)
+    for scores_of, message in (
+        ({"val": {}}, r"limb: has no predictions of split 'test' \(test\.npz\); choose a run that was trained on this data"),
+        ({"val": {}, "test": {}}, r"limb: .*\(test\.npz was lost\); run 04_train .* with the same parameters to predict again"),
+    ):
+        runs.write_json(folders[1] / runs.RESULT, {"scores": scores_of})
+        with pytest.raises(ValueError, match=message):
+            ensemble.gather(folders, [], "test", smoke)
     scores.rename(index="videos/{}.mp4".format).to_csv(path)
     with pytest.raises(ValueError, match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/"):
         ensemble.gather(folders, [path], "val", smoke)

@@ -104,7 +104,10 @@ def gather(
     if len(names) != len(of_runs) + len(set(scores)) or len(set(folders)) != len(folders) or set(of_runs) & set(scores):
         raise ValueError(f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}")
     if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
-        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz); choose a run that was trained on this data")
+        gone = split in runs.read_json(lacking[0] / runs.RESULT, "scores")["scores"]
+        again = "run 04_train (06_ensemble for an ensemble) with the same parameters to predict again"
+        way_out = again if gone else "choose a run that was trained on this data"
+        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz{' was lost' * gone}); {way_out}")
     members = [predictions.concatenate([predictions.load(one / f"{split}.npz") for one in of_run]) for of_run in of_runs.values()]
     for given in scores:
         path = Path(given.replace("{split}", split)).expanduser()
