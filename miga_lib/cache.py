@@ -118,9 +118,10 @@ def write(folder: Path, clips: Iterable[Clip], layout: Layout, report: Report, s
             raise DataError(f"{source}: has no clips; `python -m miga_lib.clips check` shows what was found there")
         if (again := table["id"].duplicated()).any():
             twice = table[table["id"] == table["id"][again].iloc[0]]
+            where = (f"clip {row} in split {of['split']}, of video {shown(of['video'])}" for row, of in twice.iloc[:2].iterrows())
             raise DataError(
-                f"{source}: ids of clips must differ, {shown(twice['id'].iloc[0])} is there twice (clips {twice.index[0]} and "
-                f"{twice.index[1]}, of videos {shown(twice['video'].iloc[0])} and {shown(twice['video'].iloc[1])}); rename or remove one"
+                f"{source}: ids of clips must differ, {shown(twice['id'].iloc[0])} is there twice ({' and '.join(where)}); "
+                "rename or remove one"
             )
         for protocol, of in report.protocols.items():
             of_row = (of.get(id, of.get(video, UNUSED)) for id, video in zip(table["id"], table["video"], strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from miga_lib import cache, clips, layouts, runs, training, writing
-from miga_lib.readers import DataError, Report, limits, miga
+from miga_lib.readers import DataError, limits, miga
 from miga_lib.settings import Settings
 
 
@@ -379,12 +379,11 @@ def test_an_unknown_split_says_which_there_are(source, tmp_path):
         clips.load(source, outputs=tmp_path).split("hard")
 
 
-def test_an_id_given_twice_is_refused(source, tmp_path, monkeypatch):
-    once = list(miga.read(source, layouts.get("imigue22"), Report(), lambda items, **_: items))
-    monkeypatch.setattr(miga, "read", lambda *_: iter(once + once))
-    with pytest.raises(
-        DataError, match=r"source: ids of clips must differ, '0012_0' is there twice \(clips 0 and 5, of videos '0012' and '0012'\); rename"
-    ):
+def test_an_id_given_twice_is_refused_with_both_places(source, tmp_path):
+    """The usual way: a video in the folders of two splits."""
+    shutil.copytree(source / "imigue_skeleton_train" / "0012", source / "imigue_skeleton_test" / "0012")
+    places = r"clip 0 in split train, of video '0012' and clip 3 in split test, of video '0012'"
+    with pytest.raises(DataError, match=rf"source: ids of clips must differ, '0012_0' is there twice \({places}\); rename or remove one"):
         clips.load(source, "imigue22", tmp_path / "outputs")
 
 

@@ -237,7 +237,7 @@ EXPECTED = {
              1 × clips with exactly the keypoints of another: 0012_1 (of 0012_0)
              1 × subjects in the train and in the test split: 7
 
-        ERROR ids of clips must differ, '0012_0' is there twice
+        ERROR ids of clips must differ, '0012_0' is there twice, in splits train and train
         Cannot be used: 1 error.
     """,
     challenge: """

@@ -15,13 +15,13 @@ MARGIN = 0.02
 
 def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
     """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice is an error."""
-    ids: set[str] = set()
+    ids: dict[str, str] = {}
     contents: dict[bytes, str] = {}
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
     for clip in clips:
         if clip.id in ids:
-            report.wrong(f"ids of clips must differ, {clip.id!r} is there twice")
-        ids.add(clip.id)
+            report.wrong(f"ids of clips must differ, {clip.id!r} is there twice, in splits {ids[clip.id]} and {clip.split}")
+        ids[clip.id] = clip.split
         same = contents.setdefault(hashlib.sha256(clip.keypoints.tobytes()).digest(), clip.id)
         if same != clip.id and clip.keypoints[..., 2].any():
             report.note("clips with exactly the keypoints of another", f"{clip.id} (of {same})")
