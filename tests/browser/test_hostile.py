@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ import pytest
 from nbconvert import HTMLExporter
 from test_notebooks import FOLDER
 
-from miga_lib import clips
+from miga_lib import clips, layouts
+from miga_lib.ensemble import submissions
 from miga_lib.readers import openpose, pyskl
 from miga_lib.training import __main__ as command_line
 
@@ -26,16 +28,35 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+PROTOCOL = IMAGE
+RUNS = {"joint": "__proto__", "limb": "שלום_=1+1,.."}
+"""Names of runs, as far as they may be hostile."""
+
+
 @pytest.fixture(scope="module")
 def hostile(smoke_outputs, tmp_path_factory):
-    """A pickle of clips with such ids, videos, subjects and classes, in a folder of such a name."""
+    """A pickle of clips with such ids, videos, subjects, classes, regions, splits and protocols, under such a name."""
     smoke = clips.load("synthetic-smoke", outputs=smoke_outputs)
     table, count = smoke.table, len(smoke)
-    names = {column: [f"{HOSTILE[i % len(HOSTILE)]}"[: 240 - 4] + f" {part(i)}" for i in range(count)] for column, part in PARTS.items()}
-    classes = tuple(f"{HOSTILE[k % len(HOSTILE)]} {k}" for k in range(len(smoke.classes)))
+    names = {column: [f"{HOSTILE[i % len(HOSTILE)]}_{part(i)}" for i in range(count)] for column, part in PARTS.items()}
+    classes, regions = (tuple(f"{HOSTILE[k % len(HOSTILE)]} {k % many}" for k in range(len(smoke.classes))) for many in (32, 12))
     path = tmp_path_factory.mktemp("data") / "<b>$my$ data.pkl"
-    pyskl.write(path, replace(smoke, table=table.assign(**names), classes=classes))
+    pyskl.write(path, replace(smoke, table=table.assign(**names), classes=classes, class_regions=regions))
+    content = pickle.loads(path.read_bytes())
+    of = content["split"]
+    content["split"] = {f"{protocol}_{split}": ids for protocol in (SCRIPT, PROTOCOL) for split, ids in of.items()} | {IMAGE: of["train"]}
+    path.write_bytes(pickle.dumps(content))
     return path
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory):
+    """A file of a layout with such joints and regions, under such a name."""
+    known = layouts.get("imigue41")
+    joints = [f"{HOSTILE[v % len(HOSTILE)]} {v}" for v in range(len(known.joints))]
+    regions = {f"{HOSTILE[i]} {i}": members for i, members in enumerate(known.regions.values())}
+    own = layouts.make("own", joints, known.limbs, known.center, known.mirror, regions)
+    return layouts.save(own, tmp_path_factory.mktemp("layout") / "<b>$my$ layout.json")
 
 
 @pytest.fixture(scope="module")
@@ -61,24 +82,29 @@ PARTS = {"id": lambda i: i, "video": lambda i: i // 4, "subject": lambda i: i //
 
 
 @pytest.fixture(scope="module")
-def executed(hostile, recordings, tmp_path_factory):
+def executed(hostile, layout, recordings, tmp_path_factory):
     """The notebooks run on it, one after the other, by name; and a limb run for 06."""
     place = tmp_path_factory.mktemp("hostile")
-    given = {"data": str(hostile), "outputs": str(place / "outputs")}
+    common = {"data": str(hostile), "outputs": str(place / "outputs")}
+    given = common | {"layout": str(layout)}
+    protocol = {"protocol": PROTOCOL}
     smoke = [f"--outputs={place / 'outputs'}", "--preset=smoke", "--epochs=1", "--semantic-weight=0"]
     command_line.main([*smoke, f"--data={recordings}", "--background=1", "--run=spotter"])
-    command_line.main([*smoke, f"--data={hostile}", "--stream=limb"])
+    command_line.main(
+        [*smoke, f"--data={hostile}", "--stream=limb", f"--layout={layout}", f"--protocol={PROTOCOL}", f"--run={RUNS['limb']}"]
+    )
     calls = {
-        "01_explore": given,
-        "02_visualise": given | {"source_layout": "imigue41", "preset": "smoke"},
-        "03_compare": given
-        | {"models": ["posec3d"], "layouts": ["imigue41"], "temporals": ["align"], "semantic": [False]}
+        "01_explore": given | protocol,
+        "04_train": given | protocol | {"preset": "smoke", "epochs": 1, "semantic_weight": 0.0, "run": RUNS["joint"]},
+        "02_visualise": given | {"source_layout": str(layout), "preset": "smoke", "runs": list(RUNS.values())},
+        "05_confusion": common | {"runs": list(RUNS.values()), "order": "region"},
+        "06_ensemble": common,
+        "07_recognise": common | {"runs": list(RUNS.values())},
+        "03_compare": common
+        | protocol
+        | {"models": ["posec3d"], "layouts": [str(layout)], "temporals": ["align"], "semantic": [False]}
         | {"preset": "smoke", "epochs": 1},
-        "04_train": given | {"preset": "smoke", "epochs": 1, "semantic_weight": 0.0},
-        "05_confusion": given,
-        "06_ensemble": given,
-        "07_recognise": given,
-        "08_spot": given | {"data": str(recordings), "runs": ["spotter"], "lengths": [16]},
+        "08_spot": common | {"data": str(recordings), "runs": ["spotter"], "lengths": [16]},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
@@ -108,6 +134,9 @@ def test_nothing_is_written_outside_outputs(executed, hostile):
     place, notebooks = executed
     assert {path.name for path in place.iterdir()} == {"outputs", *(f"{name}.ipynb" for name in notebooks)}
     assert list(hostile.parent.iterdir()) == [hostile]
+    archives = list((place / "outputs" / "ensembles").glob("*/*.zip"))
+    ids = set(clips.load(hostile, outputs=place / "outputs", protocol=PROTOCOL).split("test").table["id"])
+    assert [set(submissions.read(path)) for path in archives] == [ids, ids]
     astray = [path for folder in (place.parent, place.parent.parent, FOLDER, FOLDER.parent) for path in folder.glob("*astray*")]
     assert astray == []
     assert all(path.parent.name == "figures" for path in (place / "outputs").rglob("*.gif"))
@@ -129,4 +158,4 @@ def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_p
         assert page.title() != "ran", name
         widths[name] = page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)")
     page.close()
-    assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 400} == set(), "a long name widens no page"
+    assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 20} == set(), "a long name widens no page"
