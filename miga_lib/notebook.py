@@ -13,7 +13,7 @@ import math
 import shlex
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ INJECTED = "# Parameters"
 """First line of the cell that papermill puts after the notebook's own parameters."""
 
 
-def parameters(**choices: Sequence[Any]) -> dict[str, Any]:
+def parameters(**choices: Collection[Any]) -> dict[str, Any]:
     """The parameters of this notebook, each checked to be one that it declares, of the type declared and among its choices.
 
     The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell that was run counts, so

@@ -1,5 +1,9 @@
 """Parameters as papermill really passes them: right, misspelt, as strings."""
 
+from pathlib import Path
+
+import matplotlib
+import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -35,6 +39,51 @@ def check(monkeypatch, injected, choices=None, after=(), **values):
 def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
     values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb")
     assert list(values.items()) == list((DEFAULTS | {"stream": "limb"}).items())
+
+
+@pytest.mark.parametrize(
+    ("stem", "name", "message"),
+    [
+        ("01_explore", "layout", "layout 'x' is unknown; known are openpose137, "),
+        ("02_visualise", "source_layout", "layout 'x' is unknown; known are openpose137, "),
+        ("02_visualise", "layout", "layout must be one of openpose137, "),
+        ("02_visualise", "preset", "preset must be one of auto, smoke, "),
+        ("02_visualise", "filters", "a name in filters must be one of '', swaps, "),
+        ("03_compare", "models", "models must be one of posec3d, "),
+        ("03_compare", "layouts", "layout must be one of openpose137, "),
+        ("03_compare", "temporals", "temporals must be one of align, "),
+        ("03_compare", "strategies", "strategies must be one of uniform, "),
+        ("03_compare", "preset", "preset must be one of auto, smoke, "),
+        ("03_compare", "split", "split must be one of test, val"),
+        ("04_train", "model", "model must be one of posec3d, "),
+        ("04_train", "stream", "stream must be one of joint, limb, "),
+        ("04_train", "layout", "layout must be one of openpose137, "),
+        ("04_train", "temporal", "temporal must be one of align, "),
+        ("04_train", "preset", "preset must be one of auto, smoke, "),
+        ("04_train", "strategy", "strategy must be one of uniform, "),
+        ("04_train", "denoise", "a name in denoise must be one of swaps, "),
+        ("04_train", "device", "device must be "),
+        ("04_train", "precision", "precision must be one of auto, "),
+        ("05_confusion", "split", "split must be one of test, val"),
+        ("05_confusion", "per", "per must be one of class, predicted, counts"),
+        ("05_confusion", "order", "order must be one of confusion, region, index"),
+        ("06_ensemble", "fusion", "fusion must be one of '', equal, "),
+        ("06_ensemble", "normalise", "normalise must be one of '', softmax, divide"),
+        ("08_spot", "decoder", "decoder must be one of '', threshold, semi-markov"),
+    ],
+)
+def test_a_value_outside_a_closed_set_stops_the_notebook_at_its_second_cell(monkeypatch, tmp_path, stem, name, message):
+    """Its first two cells are run here, without a kernel, with a value that no set has."""
+    cells = nbformat.read(Path(__file__).parents[1] / "notebooks" / f"{stem}.ipynb", 4).cells
+    first, second = [cell.source for cell in cells if cell.cell_type == "code"][:2]
+    shell = Shell(first)
+    exec(first, shell.user_ns)
+    shell.user_ns |= {"outputs": str(tmp_path), name: ["x"] if isinstance(shell.user_ns[name], list) else "x"}
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    with matplotlib.rc_context(), pytest.raises(ValueError, match=f"^{message}") as error:
+        exec(second, shell.user_ns)
+    assert "'x'" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):

@@ -144,7 +144,7 @@ def test_wrong_options_are_refused(options, message):
 
 
 def test_an_empty_list_is_refused():
-    with pytest.raises(ValueError, match="temporal must have at least one value to compare, got none"):
+    with pytest.raises(ValueError, match="temporals must have at least one value to compare, got none"):
         grid(temporals=[])
 
 

@@ -106,7 +106,8 @@ def grid(
         for value in values:
             check_type(f"a value of options[{name!r}]", value, type(getattr(Settings, name)))
     factors |= options
-    if empty := [name for name, values in {"models": models, "seeds": seeds, **factors}.items() if not len(values)]:
+    lists = {"models": models, "layouts": layouts, "temporals": temporals, "semantic": semantic, "strategies": strategies, "seeds": seeds}
+    if empty := [name for name, values in {**lists, **options}.items() if not len(values)]:
         raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
     wanted = []
     for seed, model, *values in itertools.product(seeds, models, *factors.values()):
