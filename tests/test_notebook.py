@@ -1,5 +1,7 @@
 """Parameters as papermill really passes them: right, misspelt, as strings."""
 
+import html
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -7,7 +9,8 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from miga_lib import notebook
+from miga_lib import clips, notebook
+from miga_lib.analysis import questions
 
 CELL = """stream: str = "joint"  # joint or limb
 epochs: int = 0
@@ -28,6 +31,12 @@ class Shell:
 
     def set_custom_exc(self, *_):
         pass
+
+
+def code_cells(stem):
+    """The code of each cell of a notebook of the repository."""
+    cells = nbformat.read(Path(__file__).parents[1] / "notebooks" / f"{stem}.ipynb", 4).cells
+    return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
 def check(monkeypatch, injected, choices=None, after=(), **values):
@@ -74,8 +83,7 @@ def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
 )
 def test_a_value_outside_a_closed_set_stops_the_notebook_at_its_second_cell(monkeypatch, tmp_path, stem, name, message):
     """Its first two cells are run here, without a kernel, with a value that no set has."""
-    cells = nbformat.read(Path(__file__).parents[1] / "notebooks" / f"{stem}.ipynb", 4).cells
-    first, second = [cell.source for cell in cells if cell.cell_type == "code"][:2]
+    first, second = code_cells(stem)[:2]
     shell = Shell(first)
     exec(first, shell.user_ns)
     shell.user_ns |= {"outputs": str(tmp_path), name: ["x"] if isinstance(shell.user_ns[name], list) else "x"}
@@ -84,6 +92,32 @@ def test_a_value_outside_a_closed_set_stops_the_notebook_at_its_second_cell(monk
         exec(second, shell.user_ns)
     assert "'x'" in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_03_knows_where_it_evaluates_before_it_trains(monkeypatch, smoke):
+    cells = code_cells("03_compare")
+    shell = Shell(cells[0])
+    exec(cells[0], shell.user_ns)
+    monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
+    monkeypatch.setattr(questions, "train", lambda *_, **__: pytest.fail("it trained"))
+
+    def without_labels(*splits):
+        return replace(smoke, table=smoke.table.assign(label=smoke.table["label"].mask(smoke.table["split"].isin(splits), -1)))
+
+    with matplotlib.rc_context():
+        monkeypatch.setattr(clips, "load", lambda *_, **__: without_labels("test"))
+        exec(cells[1], shell.user_ns)
+        assert shell.user_ns["split"] == "val"
+        monkeypatch.setattr(clips, "load", lambda *_, **__: without_labels("val", "test"))
+        with pytest.raises(ValueError, match="no label of split .* is known"):
+            exec("\n".join(cells[1:]), shell.user_ns)
+
+
+def test_04_ends_with_the_commands_of_the_next_notebooks_on_its_own_data():
+    given = {"data": "/my $data", "name": "mine", "outputs": "/out", "folder": Path("/out/runs/mine")}
+    text = html.unescape(eval(code_cells("04_train")[-1], {"Markdown": str, "notebook": notebook, **given}))
+    assert "papermill 05_confusion.ipynb out.ipynb -r data '/my $data' -p runs '[\"mine\"]' -r outputs /out<" in text
+    assert "papermill 06_ensemble.ipynb out.ipynb -r data '/my $data' -r outputs /out<" in text
 
 
 def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
