@@ -1,6 +1,7 @@
 """Settings: the whole recipe of the paper, what 0 stands for, and the parameters of notebooks."""
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -292,3 +293,14 @@ def test_a_long_value_makes_no_long_message(name):
     with pytest.raises(ValueError, match=f"^{name} must be ") as error:
         Settings(**{name: "x" * 3000})
     assert len(str(error.value)) <= 400
+
+
+@pytest.mark.parametrize(("onednn", "cpu", "expected"), [("there", "there", "bf16"), ("gone", "there", "fp32"), ("there", "gone", "fp32")])
+def test_without_the_private_functions_of_pytorch_the_precision_is_fp32(monkeypatch, onednn, cpu, expected):
+    """A release may remove them; `auto` then means what works everywhere."""
+    functions = {"_is_mkldnn_bf16_supported": lambda: True} if onednn == "there" else {}
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(**functions))
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    if cpu == "gone":
+        monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert Settings(device="cpu").resolve().precision == expected
