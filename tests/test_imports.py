@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import miga_lib
@@ -38,6 +40,25 @@ def test_imports_only_go_up():
             continue
         for other in imported(path):
             assert ORDER.index(other) <= ORDER.index(module), f"{path.name} imports {other}, which stands below {module}"
+
+
+def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    optional = {re.match(r"[\w-]+", line)[0] for lines in project["optional-dependencies"].values() for line in lines}
+    nodes = [
+        node
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "data"  # a program that was run once, in an environment of its own
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"miga_lib"}
+    distributions = packages_distributions()
+    imported = {distributions.get(top, [top])[0].lower().replace("_", "-") for top in tops}
+    assert imported - needed - optional == set()
+    assert needed - imported == {"ipywidgets", "jupyterlab", "papermill"}, "these show and run the notebooks"
 
 
 def test_the_package_itself_imports_nothing_heavy():
