@@ -164,9 +164,9 @@ def test_the_difference_of_two_predictions_is_paired():
     videos = "abcdef"
     truth = pd.concat([segments((1, 0, 9), (2, 20, 29), video=video) for video in videos])
     half = truth[truth["label"] == 1]
-    found = scoring.difference(truth, truth, half)
+    found = scoring.f1_difference(truth, truth, half)
     assert list(found.values()) == pytest.approx([1 - 2 / 3] * 3)
-    assert scoring.difference(truth, truth, NOTHING)["difference"] == 1
+    assert scoring.f1_difference(truth, truth, NOTHING)["difference"] == 1
 
 
 def test_another_match_is_refused():

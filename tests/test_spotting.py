@@ -130,7 +130,7 @@ def test_recordings_without_known_classes_are_refused():
     with pytest.raises(
         ValueError, match="none of the 1 recordings has a gesture of known class, so nothing can be chosen or scored on them"
     ):
-        spotting.truth(recordings_of(30, segments=[("a", -1, 0, 9)]))
+        spotting.true_segments(recordings_of(30, segments=[("a", -1, 0, 9)]))
 
 
 def test_validation_chooses_lengths_and_parameters():
@@ -162,17 +162,17 @@ def finished(outputs, name, classes, layout="imigue41", background=1.0):
 
 def test_runs_that_cannot_spot_are_refused(tmp_path, smoke_outputs):
     with pytest.raises(ValueError, match="no finished run knows 'no gesture'; train one with 04_train -p background 1"):
-        spotting.members([], tmp_path)
+        spotting.find_runs([], tmp_path)
     finished(tmp_path, "plain", labels.CLASSES, background=0.0)
     runs.folder("unfinished", tmp_path)
     with pytest.raises(ValueError, match="no finished run knows 'no gesture'"):
-        spotting.members([], tmp_path)
+        spotting.find_runs([], tmp_path)
     good = finished(tmp_path, "good", (*labels.CLASSES, labels.NO_GESTURE))
-    assert spotting.members([], tmp_path) == spotting.members(["good"], tmp_path) == [good]
+    assert spotting.find_runs([], tmp_path) == spotting.find_runs(["good"], tmp_path) == [good]
     with pytest.raises(ValueError, match="plain: must be a run .no ensemble. that knows 'no gesture'; train one .*, or give one of good"):
-        spotting.members(["plain"], tmp_path)
+        spotting.find_runs(["plain"], tmp_path)
     with pytest.raises(ValueError, match="there is no finished run or ensemble 'unfinished'"):
-        spotting.members(["unfinished"], tmp_path)
+        spotting.find_runs(["unfinished"], tmp_path)
 
 
 def test_runs_of_other_classes_or_joints_are_refused(tmp_path, smoke_outputs):
@@ -193,7 +193,7 @@ def test_a_trained_run_spots(smoke_outputs, tmp_path):
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **SETTINGS.clip_arguments)
     folder = runs.folder("spotter", tmp_path)
     training.fit(both, SETTINGS, folder, progress=lambda row: None)
-    whole = spotting.load("synthetic-smoke", spotting.members([], tmp_path), smoke_outputs)
+    whole = spotting.load("synthetic-smoke", spotting.find_runs([], tmp_path), smoke_outputs)
     test = whole.split("test")
     posteriors = spotting.posteriors([training.load_model(folder, "cpu")], test, length=16, stride=8)
     for video, frames in zip(test.table["video"], test.table["frames"], strict=True):

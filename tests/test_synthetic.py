@@ -86,15 +86,15 @@ def test_every_class_has_its_floor():
 
 def test_class_counts_follow_the_frequencies():
     # 12893 clips give the frequencies themselves, twice as many give twice the frequencies.
-    assert plan.class_counts(2 * 12893, 0).tolist() == [2 * count for count in labels.TRAINING_COUNTS]
-    few = plan.class_counts(100, 5, classes=3)
+    assert plan.class_sizes(2 * 12893, 0).tolist() == [2 * count for count in labels.TRAINING_COUNTS]
+    few = plan.class_sizes(100, 5, classes=3)
     # Classes 31, 30 and 28 with 3765 + 2079 + 1155 = 6999 clips: 53.8, 29.7 and 16.5 in a hundred.
     assert {label: count for label, count in enumerate(few.tolist()) if count} == {28: 16, 30: 30, 31: 54}
 
 
 @given(clips=st.integers(200, 5000), floor=st.integers(0, 6))
 def test_class_counts_add_up(clips, floor):
-    counts = plan.class_counts(clips, floor)
+    counts = plan.class_sizes(clips, floor)
     assert counts.sum() == clips
     assert counts.min() >= floor
 

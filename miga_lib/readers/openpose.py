@@ -60,7 +60,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
 
     The rest is as in ``recordings``, except that the clips of a video may differ in split, subject and frame size.
     """
-    yield from cut(*_read(source, layout, report, progress), report)
+    yield from cut_videos(*_read(source, layout, report, progress), report)
 
 
 def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
@@ -76,7 +76,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
 
 
 def _read(source: Path, layout: Layout, report: Report, progress: Progress) -> tuple[Iterable[Any], pd.DataFrame, np.ndarray]:
-    """The arguments of ``cut`` and ``whole``."""
+    """The arguments of ``cut_videos`` and ``whole``."""
     joints = select(layouts.get("openpose137"), layout, str(source))
     root = folders.only(source, _videos)
     videos = _videos(root)
@@ -95,7 +95,7 @@ def _read(source: Path, layout: Layout, report: Report, progress: Progress) -> t
     return progress(zip(wanted, loaded, strict=True), total=len(wanted), desc="reading videos"), table, joints
 
 
-def cut(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[Clip]:
+def cut_videos(videos: Iterable[Any], table: pd.DataFrame, joints: np.ndarray, report: Report) -> Iterator[Clip]:
     """The clips of videos, given as pairs of a name and a ``Video``, by the rows of ``read_segments``, selected to ``joints``."""
     for of, rows in _recorded(videos, table, joints, report):
         for clip, row in zip(cutting.cut([of]), rows.itertuples(), strict=True):

@@ -81,7 +81,7 @@ def _beginning(path: Path) -> bytes:
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of all videos, as in ``openpose``."""
-    yield from openpose.cut(*_read(source, layout, report, progress), report)
+    yield from openpose.cut_videos(*_read(source, layout, report, progress), report)
 
 
 def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
@@ -94,7 +94,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
 
 
 def _read(source: Path, layout: Layout, report: Report, progress: Progress) -> tuple[Iterable[Any], pd.DataFrame, np.ndarray]:
-    """The arguments of ``openpose.cut``."""
+    """The arguments of ``openpose.cut_videos``."""
     joints = select(layouts.get("openpose137"), layout, str(source))
     if source.is_file():
         raise DataError(f"{source}: give the folder of this file, so that {openpose.SEGMENTS} and {folders.OPTIONS} are read from it, too")

@@ -23,7 +23,7 @@ from ..training import windows
 from . import decoding, scoring
 
 
-def members(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
+def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
     """The folders of some runs, by names or paths; without names, of the newest finished run that knows *no gesture*.
 
     Raises:
@@ -62,7 +62,7 @@ def load(source: str | Path, folders: Sequence[Path], outputs: str | Path = "", 
     return recordings
 
 
-def truth(recordings: Recordings) -> pd.DataFrame:
+def true_segments(recordings: Recordings) -> pd.DataFrame:
     """The segments of known class, see ``scoring``. Raises ValueError where there are none."""
     known = recordings.segments[recordings.segments["label"] >= 0].reset_index(drop=True)
     if known.empty:
@@ -74,7 +74,7 @@ def truth(recordings: Recordings) -> pd.DataFrame:
 
 def durations(recordings: Recordings) -> np.ndarray:
     """``decoding.log_durations`` of the gestures of recordings and of the gaps between them, up to the longest of both."""
-    known, of_video = truth(recordings), dict(iter(recordings.segments.groupby("video")[["first", "last"]]))
+    known, of_video = true_segments(recordings), dict(iter(recordings.segments.groupby("video")[["first", "last"]]))
     parts = [gaps.between(of_video[video].to_numpy(), frames) for video, frames in _sizes(recordings) if video in of_video]
     nothing = np.concatenate([last - first + 1 for first, last in parts])
     frames = known["last"] - known["first"] + 1
@@ -88,7 +88,7 @@ def posteriors(networks: Sequence[tuple[nn.Module, Settings]], recordings: Recor
     A recording shorter than ``length`` is one window. Frames that only windows without any joint cover are *no gesture*.
 
     Args:
-        networks: as ``training.load_model`` gives them, of ``members``.
+        networks: as ``training.load_model`` gives them, of ``find_runs``.
         length, stride: of the windows, see ``windows.places``.
     """
     found = {}
@@ -122,7 +122,7 @@ def baselines(recordings: Recordings, test: Recordings, predicted: Predictions) 
         test: those whose segments are predicted.
         predicted: of the clips of ``test``; the last class is *no gesture*.
     """
-    known, cut = truth(recordings.split("train")), test.cut()
+    known, cut = true_segments(recordings.split("train")), test.cut()
     length = int((known["last"] - known["first"] + 1).median())
     tiles = [(video, first, min(first + length, frames) - 1) for video, frames in _sizes(test) for first in range(0, frames, length)]
     always = pd.DataFrame(tiles, columns=["video", "first", "last"]).assign(label=known["label"].mode()[0], probability=1.0)

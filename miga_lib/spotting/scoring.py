@@ -142,7 +142,7 @@ def scores(truth: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, float]:
     return found | {f"official_{name}": value for name, value in pooled(counts(truth, predicted, match="official")).items()}
 
 
-def difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
+def f1_difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
     """F1 of the first predictions minus that of the second, one-to-one, and its paired bootstrap interval over videos."""
     videos = sorted({*truth["video"], *first["video"], *second["video"]})
     a, b = (counts(truth, one).reindex(videos, fill_value=0).to_numpy() for one in (first, second))

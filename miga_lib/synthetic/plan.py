@@ -60,7 +60,7 @@ def size_named(name: str) -> Size:
     return SIZES[name]
 
 
-def class_counts(clips: int, floor: int, classes: int = 32) -> np.ndarray:
+def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
     """Number of clips of each class, (32,) int.
 
     In proportion to ``labels.TRAINING_COUNTS`` (the largest remainders are rounded up), at least ``floor``; 0 for all but the ``classes``
@@ -92,7 +92,7 @@ def plans(name: str, seed: int) -> tuple[Plan, ...]:
             trained = sorted({plan.subject for plan in found})
             subjects = rng.permutation(trained)
         people = np.resize(subjects, videos)
-        for subject, doing in zip(people, _allocate(rng, people, class_counts(clips, floor, wanted.classes)), strict=True):
+        for subject, doing in zip(people, _allocate(rng, people, class_sizes(clips, floor, wanted.classes)), strict=True):
             found.append(Plan(len(found) + 1, int(subject), split, tuple(doing)))
     return tuple(found)
 
