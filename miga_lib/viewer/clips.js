@@ -96,16 +96,16 @@ function makeClips(list, { pick, atHand, noteOf }) {
   }
   function option(row, place) {
     const one = runs[run];
-    const guess = one?.predicted[row] >= 0 ? `${nameOf(one.predicted[row])} ${Math.round(100 * one.confidence[row])} %` : "";
     const verdict = one?.verdict(row) ?? "none";
-    const lines = [MARKS[verdict] + ids[row], `${lengths[row]} frames`, nameOf(labels[row]), verdict === "right" ? guess.match(/\d+ %$/)[0] : guess && `→ ${guess}`];
-    const aria = { "aria-selected": row === chosen, "aria-setsize": rows.length, "aria-posinset": place + 1 };
-    const [id, frames, truth, predicted] = lines.map((text) => make("span", {}, text));
-    const node = make("div", { role: "option", id: `${name}-${place}`, ...aria }, make("div", {}, id, frames), make("div", {}, truth, predicted));
-    node.style.top = `${place * ROW_HEIGHT}px`;
+    const [predicted, sure] = one?.predicted[row] >= 0 ? [nameOf(one.predicted[row]), `${Math.round(100 * one.confidence[row])} %`] : ["", ""];
+    const [mark, frames, truth] = [MARKS[verdict] + ids[row], `${lengths[row]} frames`, nameOf(labels[row])];
     const note = noteOf(ids[row]);
-    if (note) id.append(" ✎");
-    node.title = `${lines[0]}: ${lines[2]}, ${lines[1]}${guess && `; predicted ${guess}`}${note && `; ${note}`}`;
+    const aria = { "aria-selected": row === chosen, "aria-setsize": rows.length, "aria-posinset": place + 1 };
+    const line = (...texts) => make("div", {}, ...texts.filter(Boolean).map((text) => make("span", {}, text)));
+    const lines = [line(mark + (note && " ✎"), frames), line(truth, predicted && verdict !== "right" && `→ ${predicted}`, sure)];
+    const node = make("div", { role: "option", id: `${name}-${place}`, ...aria }, ...lines);
+    node.title = `${mark}: ${truth}, ${frames}${predicted && `; predicted ${predicted} ${sure}`}${note && `; ${note}`}`;
+    node.style.top = `${place * ROW_HEIGHT}px`;
     node.classList.toggle("miga-cursor", place === cursor);
     node.classList.toggle("miga-away", !atHand(row));
     node.addEventListener("click", () => move(place));

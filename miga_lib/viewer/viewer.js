@@ -446,7 +446,7 @@ function makeStage() {
 // What the second pane shows while the clip is at frame t. A frame that an alignment left out is shown as it is in the clip.
 export function inStep(main, beside, t) {
   if (!beside.shown) return { figure: beside, frame: Math.round((t / Math.max(main.T - 1, 1)) * (beside.T - 1)) };
-  const [k, of] = [beside.shown[t], `source frame ${t + 1}`];
+  const [k, of] = [beside.shown[t], `frame ${t + 1}`];
   return k < 0 ? { figure: main, frame: t, leftOut: true, of } : { figure: beside, frame: k, of };
 }
 
@@ -475,12 +475,13 @@ function describe({ canvas, title, caption, pointed, figure, shows, projected: {
   const never = layout.joints.filter((_, v) => nearby(v) < 0).length;
   const filled = shows.figure.filled?.subarray(frame * V, (frame + 1) * V);
   const place = `${shows.of && !filled ? `${shows.of} → ` : ""}${frame + 1}/${T}`;
-  const of = `${place}: ${missing} of ${V} joints missing${never && !shows.of ? ` (${never} always)` : ""}`;
+  const of = `${place}: ${missing} of ${V} missing${never && !shows.of ? ` (${never} always)` : ""}`;
   const text = shows.leftOut ? `${shows.of} is left out` : filled ? `${of}, ${filled.reduce((sum, one) => sum + one, 0)} filled in (○)` : of;
   const known = score(pointed, frame) > 0 ? `score ${score(pointed, frame).toFixed(2)}` : "missing";
   const found = filled?.[pointed] ? "filled in" : known;
   write(title, figure.title);
   write(caption, pointed < 0 ? text : `${layout.joints[pointed].replaceAll("_", " ")}: ${found}`);
+  for (const node of [title, caption]) node.title = node.textContent; // for where they are cut
   canvas.classList.toggle("miga-left-out", Boolean(shows.leftOut));
   canvas.setAttribute("aria-label", `${figure.title}, ${layout.name}, ${text}`);
 }

@@ -163,8 +163,8 @@ def test_a_missing_joint_is_a_ring_where_it_was_and_never_at_the_origin(show):
     assert alpha(shown, *origin, 12).max() == 0, "nothing is drawn at the origin"
     assert alpha(shown, *nose, 1).max() < 100, "the nose is hollow"
     assert alpha(shown, *nose, 5).max() > 100, "and has a rim"
-    assert shown.locator(".miga-caption").first.inner_text() == "2/5: 1 of 17 joints missing"
-    assert "1 of 17 joints missing" in shown.locator("figure canvas").first.get_attribute("aria-label")
+    assert shown.locator(".miga-caption").first.inner_text() == "2/5: 1 of 17 missing"
+    assert "1 of 17 missing" in shown.locator("figure canvas").first.get_attribute("aria-label")
 
 
 def test_pointing_at_a_joint_names_it(show):
