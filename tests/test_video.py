@@ -91,5 +91,8 @@ def test_the_viewer_tells_what_is_around_a_clip_and_sends_its_pictures(smoke_out
     frames = int(data.table["frames"].iloc[row])
     assert shown._send_video(row) == f"{min(frames, 25)} of {frames} frames of the video are shown."
     assert numbers(shown._video["pictures"]) == list(range(min(frames, 25)))
+    assert SkeletonViewer(data, clip=id, video=str(tmp_path / "a.mp4"))._send_video(row).startswith(f"{min(frames, 25)} of")
+    with pytest.raises(ValueError, match="nowhere: no such file or folder"):
+        SkeletonViewer(data, video="nowhere")
     other = SkeletonViewer(data, clip=id, recordings=recordings.where(recordings.table["video"] != own["video"]))
     assert f"the recordings have no clip {id!r}" in other._clip["messages"][0]

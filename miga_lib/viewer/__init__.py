@@ -85,11 +85,11 @@ class SkeletonViewer(anywidget.AnyWidget):
         saliency: gives, for a row, how much each joint counted in each frame, (T, V); such as ``analysis.saliency.of_run``. It is called
             when a user asks for it.
         recordings: the videos that the clips were cut from. They tell the gestures before and after a clip, and where it is in its video.
-        video: the pictures behind the skeleton. Without ``recordings``, each clip is a whole video.
+        video: the pictures behind the skeleton: a ``Video``, or its ``place``. Without ``recordings``, each clip is a whole video.
         filters: names of ``denoising.FILTERS``, joined by ``+``, for the clip denoised, where a joint that was filled in is hollow.
 
     Raises:
-        ValueError: an unknown id, row, filter or ``beside``, a layout with joints that the clips lack, or a length below 1.
+        ValueError: an unknown id, row, filter or ``beside``, a layout with joints that the clips lack, a length below 1, or no such video.
     """
 
     _esm = "\n".join(Path(__file__).with_name(f"{name}.js").read_text(encoding="utf-8") for name in ("figures", "clips", "viewer"))
@@ -114,7 +114,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         outputs: str | Path = "",
         saliency: Callable[[int], np.ndarray] | None = None,
         recordings: Recordings | None = None,
-        video: Video | None = None,
+        video: Video | str | Path | None = None,
         filters: str = "swaps+outliers+gaps+savitzky_golay",
     ) -> None:
         check_choice("beside", beside, BESIDE)
@@ -124,7 +124,8 @@ class SkeletonViewer(anywidget.AnyWidget):
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
         self._clips, self._length, self._rate, self._outputs = clips, length, float(rate), outputs_folder(outputs)
         self._poses: tuple[Tensor, Tensor] | None = None
-        self._saliency, self._recordings, self._videos = saliency, recordings, video
+        self._saliency, self._recordings = saliency, recordings
+        self._videos = Video(video) if isinstance(video, str | Path) else video
         self._filters = "" if clips.denoised else filters  # no clip is filtered twice
         runs = predictions if isinstance(predictions, Mapping) else {"": predictions}
         self._notices: list[str] = []

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from miga_lib import alignment, clips, labels, layouts
-from miga_lib.clips import Clips
+from miga_lib.clips import Clips, Recordings
 from miga_lib.layouts import Layout
 from miga_lib.predictions import Predictions
 
@@ -57,6 +57,14 @@ def at_joint(clips: Clips, joint: str) -> Callable[[int], np.ndarray]:
         return counts
 
     return of_clip
+
+
+def recording_of(clips: Clips, apart: int = 25) -> Recordings:
+    """The video of 25 frames per second from which clips a_0, a_1, … were cut, with so many frames between them; without its keypoints."""
+    frames = clips.table["frames"]
+    first = frames.cumsum() - frames + apart * np.arange(len(clips))
+    segments = pd.DataFrame({"video": "a", "label": clips.table["label"], "first": first, "last": first + frames - 1})
+    return Recordings(pd.DataFrame({"video": ["a"], "fps": 25.0}), clips.keypoints, clips.layout, clips.classes, "", segments=segments)
 
 
 def red_video(path: Path, clips: Clips, id: str) -> Path:

@@ -51,7 +51,7 @@ def page(open_page, tmp_path_factory):
     ]
     main = SkeletonViewer(clips, runs, clip=0, beside="align", length=3, kept=range(30), saliency=samples.at_joint(clips, "nose"))
     assert main._compute_used(3) == "Used most: nose."
-    second = SkeletonViewer(clips, clip=29, beside="denoised", filters="gaps")
+    second = SkeletonViewer(clips, clip=29, beside="denoised", filters="gaps", recordings=samples.recording_of(clips))
     parts = [*figures, main._page(""), '</div><div class="jp-Notebook">', second._page("")]
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(f'<!doctype html><meta charset="utf-8"><div class="jp-Notebook">{"".join(parts)}</div>', encoding="utf-8")
@@ -191,6 +191,14 @@ def test_the_list_shows_prediction_and_probability_and_the_selected_clip(shown, 
     second = page.locator(".miga-viewer").nth(1)
     panel, chosen = (second.locator(which).bounding_box() for which in (".miga-list", "[aria-selected=true]"))
     assert panel["y"] <= chosen["y"] <= panel["y"] + panel["height"] - chosen["height"] + 1, "it opened on the last of 30"
+
+
+def test_the_gesture_before_a_clip_is_told(page):
+    """The last clip, of 4 frames, is 25 frames after the one before it. There are 99 frames in the first six clips."""
+    first = 99 + 23 * 4 + 29 * 25
+    line = page.locator(".miga-viewer").nth(1).locator(".miga-around").inner_text()
+    assert line == f"a: {first / 25:.1f} to {(first + 4) / 25:.1f} s; 1.0 s before: {library().classes[9]}"
+    assert page.locator(".miga-viewer").first.locator(".miga-around").is_hidden()
 
 
 def test_one_run_right_and_the_other_wrong(shown):
