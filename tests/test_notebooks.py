@@ -9,7 +9,8 @@ import nbformat
 import papermill
 import pytest
 
-from miga_lib import clips, runs, training
+from miga_lib import clips, predictions, runs, training
+from miga_lib.ensemble import recipes
 from miga_lib.settings import Settings
 from miga_lib.training import __main__ as command_line
 
@@ -19,6 +20,9 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 README = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
 NOTEBOOKS = sorted(FOLDER.glob("0*.ipynb"))
 SMALLEST = {"data": "synthetic-smoke", "preset": "smoke"}
+STREAMS = [f"synthetic-smoke-posec3d-{stream}-imigue41-align-smoke-0" for stream in ("joint", "limb")]
+FURTHER = {name: {"runs": ["both", STREAMS[1]]} for name in ("02_visualise", "05_confusion")}
+"""Parameters of some notebooks: an ensemble beside a run."""
 
 
 def run(notebook, output, **given):
@@ -44,12 +48,19 @@ def quiet_kernels():
 
 @pytest.fixture(scope="module")
 def trained(smoke_outputs, tmp_path_factory):
-    """An outputs folder with a limb run, a run that knows no gesture and a joint run made by 04_train, and this notebook, executed."""
+    """An outputs folder with a limb run, a run that knows no gesture, a joint run made by 04_train and the ensemble ``both`` of joint and
+    limb; and the notebook 04_train, executed."""
     settings = Settings(preset="smoke", device="cpu", background=1.0)
     data = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     training.fit(data, settings, runs.folder("with-background", smoke_outputs), progress=lambda row: None)
     command_line.main(["--data=synthetic-smoke", "--preset=smoke", "--stream=limb", f"--outputs={smoke_outputs}"])
-    return smoke_outputs, run(FOLDER / "04_train.ipynb", tmp_path_factory.mktemp("nb") / "04_train.ipynb", outputs=str(smoke_outputs))
+    executed = run(FOLDER / "04_train.ipynb", tmp_path_factory.mktemp("nb") / "04_train.ipynb", outputs=str(smoke_outputs))
+    parts = {split: [predictions.load(smoke_outputs / "runs" / name / f"{split}.npz") for name in STREAMS] for split in ("val", "test")}
+    recipe = recipes.Recipe((1.0, 1.0), (0.5, 0.5))
+    fused = {split: recipe.fuse(of_split) for split, of_split in parts.items()}
+    about = {"data": runs.fingerprint(clips.load("synthetic-smoke", outputs=smoke_outputs)), "runs": STREAMS}
+    recipes.keep(smoke_outputs / "ensembles" / "both", recipe, STREAMS, fused, about)
+    return smoke_outputs, executed
 
 
 def test_there_are_notebooks():
@@ -59,7 +70,7 @@ def test_there_are_notebooks():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("notebook", [n for n in NOTEBOOKS if n.name != "04_train.ipynb"], ids=lambda notebook: notebook.stem)
 def test_the_notebook_runs(notebook, trained, tmp_path):
-    executed = run(notebook, tmp_path / notebook.name, outputs=str(trained[0]))
+    executed = run(notebook, tmp_path / notebook.name, outputs=str(trained[0]), **FURTHER.get(notebook.stem, {}))
     check_as_a_reader(executed)
 
 
@@ -68,7 +79,7 @@ def test_training_leaves_a_finished_run_and_a_notebook_to_read(trained):
     outputs, executed = trained
     check_as_a_reader(executed)
     finished = {path.parent.name for path in (outputs / "runs").glob("*/result.json")}
-    assert {f"synthetic-smoke-posec3d-{stream}-imigue41-align-smoke-0" for stream in ("joint", "limb")} <= finished
+    assert {*STREAMS} <= finished
 
 
 def check_as_a_reader(notebook):

@@ -10,6 +10,7 @@ from torch import nn
 
 from miga_lib import clips, layouts, training
 from miga_lib.analysis import saliency
+from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
 from miga_lib.training.inputs import Inputs
 
@@ -77,8 +78,10 @@ def test_occlusion_and_gradient_of_a_linear_network_are_what_the_joint_adds():
     assert (occluded[:, WRIST] / np.repeat(lengths, lengths)).sum() == pytest.approx(logit, rel=1e-4)
 
 
-def test_a_limb_shares_its_value_between_its_joints():
-    clip = made(150)
+@pytest.mark.parametrize("method", ["occlusion", "gradient"])
+def test_a_limb_shares_its_value_between_its_joints(method):
+    """A limb is hidden, and not all limbs of a joint."""
+    data, settings = together([made(150, frames=6)], [1]), replace(SETTINGS, stream="limb", frames=6)
 
     class OneLimb(OnlyTheWrist):
         def __init__(self):
@@ -86,10 +89,12 @@ def test_a_limb_shares_its_value_between_its_joints():
             self.backbone = nn.Conv3d(len(LAYOUT.limbs), 1, 1, bias=False)
             self.backbone.weight.data.zero_()[:, 3] = 1
 
-    counts = saliency.importance(OneLimb(), together([clip], [1]), replace(SETTINGS, stream="limb"), 0, "gradient").sum(0)
+    counts = saliency.importance(OneLimb(), data, settings, 0, method).sum(0)
     a, b = LAYOUT.limbs[3]
     assert counts[a] == counts[b] > 0
     assert np.count_nonzero(counts) == 2
+    (maps,) = next(Inputs(data, settings).views(torch.tensor([0])))
+    assert counts.sum() == pytest.approx(OneLimb()(maps)[0][0, 1].item(), rel=1e-4), "it counts once"
 
 
 def test_frames_that_a_crop_cuts_off_count_nothing():
@@ -128,13 +133,31 @@ def test_a_trained_network_used_the_joint_that_decides_the_class(tmp_path):
     settings = Settings("stgcn", layout="coco17", preset="smoke", epochs=45, batch_size=4, semantic_weight=0.0, device="cpu")
     result = training.fit(data, settings, tmp_path / "run", progress=lambda *_: None)
     assert result["scores"]["val"]["top1"] == 1
-    counts = saliency.of_run(tmp_path / "run", data)
+    counts = saliency.of_run([tmp_path / "run"], data)
     assert np.mean([counts(row) for row in range(4)], axis=(0, 1)).argmax() == WRIST
+    assert (counts(0) == saliency.of_run([tmp_path / "run"], data, "gradient")(0)).all(), "the default for graphs"
+
+
+def test_a_fold_explains_the_clips_that_it_was_tested_on(tmp_path, monkeypatch):
+    data = together([made(150), made(110)], [1, 0])
+    for fold, row in enumerate((1, 0)):
+        (tmp_path / str(fold)).mkdir()
+        (tmp_path / str(fold) / "best.ckpt").touch()
+        ids = data.table["id"].to_numpy(str)[[row]]
+        Predictions(ids, np.array([0]), np.array([[0.5, 0.5]]), np.array(data.classes)).save(tmp_path / str(fold) / "test.npz")
+    read = []
+    monkeypatch.setattr(saliency.training, "load_model", lambda run: (read.append(run.name), (OnlyTheWrist(), SETTINGS))[1])
+    counts = saliency.of_run([tmp_path / "0", tmp_path / "1"], data)
+    for row in (0, 1, 1):
+        counts(row)
+    assert read == ["1", "0"]
+    with pytest.raises(ValueError, match="clip 'clip 0' is not in split 'test' of any of 2 folds; choose another clip or split"):
+        saliency.of_run([tmp_path / "0"] * 2, data)(0)
 
 
 def test_an_ensemble_has_no_network(tmp_path):
     with pytest.raises(ValueError, match="has no network of its own"):
-        saliency.of_run(tmp_path, together([made(150)], [1]))(0)
+        saliency.of_run([tmp_path], together([made(150)], [1]))(0)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What a network used of a clip: how much each joint counted for a class, frame by frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .. import alignment, augmentation, denoising, layouts, streams, training
+from .. import alignment, augmentation, denoising, layouts, predictions, streams, training
 from ..clips import Clips
 from ..settings import PRESETS, Settings, check_choice
 
 PARTS = 6
-"""Parts of time in which ``occlusion`` hides a joint, one after the other."""
+"""Parts of time in which ``occlusion`` hides a joint or limb, one after the other."""
 
 
 def importance(
-    model: nn.Module, clips: Clips, settings: Settings, row: int, method: str = "occlusion", label: int | None = None
+    model: nn.Module, clips: Clips, settings: Settings, row: int, method: str = "", label: int | None = None
 ) -> Float[np.ndarray, "T V"]:
     """How much each joint of a clip, in each of its frames, counted for a class; negative: against it.
 
@@ -30,12 +31,14 @@ def importance(
     Args:
         model, settings: of ``training.load_model``.
         clips: in any layout that has the network's joints.
-        method: one of ``METHODS``. The values of two methods have different units.
+        method: one of ``METHODS``; empty: occlusion for heatmaps and for two persons, else gradient × input. The values of two methods
+            have different units.
         label: the class; None: the predicted one.
 
     Raises:
         ValueError: a method that the network does not have, or clips without the network's joints.
     """
+    method = method or ("gradient" if settings.of_model.input == "graph" and settings.persons == 1 else "occlusion")
     check_choice("method", method, METHODS)
     if settings.persons > 1 and method != "occlusion":
         raise ValueError(f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2")
@@ -58,40 +61,56 @@ def importance(
     return found
 
 
-def of_run(run: Path, clips: Clips, method: str = "occlusion") -> Callable[[int], Float[np.ndarray, "T V"]]:
-    """The ``importance`` of a finished run for the clip in a row, for a viewer. The network is read at the first call."""
-    loaded: list[tuple[nn.Module, Settings]] = []
+def of_run(folds: Sequence[Path], clips: Clips, method: str = "", split: str = "test") -> Callable[[int], Float[np.ndarray, "T V"]]:
+    """The ``importance`` of a finished run for the clip in a row, for a viewer. A network is read when it is needed.
+
+    Args:
+        folds: the folder of the run; or those of the folds of a cross-validation: then the network of the fold that has the clip in
+            ``split``, and so was not trained on it.
+    """
+    read = lru_cache(maxsize=1)(training.load_model)
 
     def of_clip(row: int) -> Float[np.ndarray, "T V"]:
-        """Raises ValueError where the run has no network, and as ``importance`` does."""
-        if not loaded:
-            if not (run / "best.ckpt").exists():
-                raise ValueError(
-                    f"{run.name} has no network of its own (an ensemble, or its best.ckpt is gone); choose a single finished run"
-                )
-            loaded.append(training.load_model(run))
-        return importance(loaded[0][0], clips, loaded[0][1], row, method)
+        """Raises ValueError where the run has no network, or no fold the clip, and as ``importance`` does."""
+        id = clips.table["id"].iloc[row]
+        having = [run for run in folds if len(folds) == 1 or id in predictions.load(run / f"{split}.npz").ids]
+        if not having:
+            raise ValueError(f"clip {id!r:.60} is not in split {split!r} of any of {len(folds)} folds; choose another clip or split")
+        if not (having[0] / "best.ckpt").exists():
+            raise ValueError(
+                f"{having[0].name} has no network of its own (an ensemble, or its best.ckpt is gone); choose a single finished run"
+            )
+        model, settings = read(having[0])
+        return importance(model, clips, settings, row, method)
 
     return of_clip
 
 
 def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
-    """By how much the logit of a class falls if a joint is missing in a part of the clip.
+    """By how much the logit of a class falls if a joint, or with limb streams of one person a limb, is missing in a part of the clip.
 
-    Limbs of a missing joint are not drawn. Each of ``PARTS`` parts of time gives all its frames one value.
+    Limbs of a missing joint are not drawn; the value of a limb is shared by its two joints. Each of ``PARTS`` parts of time gives all
+    its frames one value.
 
     Source: the occlusion of Zeiler and Fergus, ECCV 2014, with joints in the place of squares of pixels.
     """
-    frames, joints = pixels.shape[1:3]
+    limbs = settings.stream.startswith("limb") and settings.persons == 1
+    whole = _tensor(settings, pixels) if limbs else pixels
+    frames, count = pixels.shape[1], whole.shape[1] if limbs else pixels.shape[2]
     part = torch.arange(frames, device=pixels.device) * PARTS // frames  # of each frame
-    cases = torch.cartesian_prod(part.unique(), torch.arange(joints, device=pixels.device))
+    things = torch.arange(count, device=pixels.device)
     falls = []
     with torch.no_grad():
-        whole = _logits(model, settings, pixels)[0, label]
-        for some in cases.split(PRESETS[settings.preset].test_batch_size):
-            gone = (part == some[:, :1])[..., None] & (torch.arange(joints, device=pixels.device) == some[:, 1, None])[:, None]
-            falls.append(whole - _logits(model, settings, pixels * ~gone[..., None])[:, label])
-    return torch.cat(falls).unflatten(0, (-1, joints))[part.unique(return_inverse=True)[1]]
+        logit = _logits(model, settings, pixels)[0, label]
+        for some in torch.cartesian_prod(part.unique(), things).split(PRESETS[settings.preset].test_batch_size):
+            gone = (part == some[:, :1])[..., None] & (things == some[:, 1, None])[:, None]  # (cases, T, joints or limbs)
+            if limbs:
+                left = model(whole * ~gone.transpose(1, 2)[..., None, None])[0].float()
+            else:
+                left = _logits(model, settings, pixels * ~gone[..., None])
+            falls.append(logit - left[:, label])
+    of_parts = torch.cat(falls).unflatten(0, (-1, count))
+    return (of_parts @ _shares(settings, pixels) if limbs else of_parts)[part.unique(return_inverse=True)[1]]
 
 
 def gradient(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
@@ -101,14 +120,12 @@ def gradient(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
 
     Source: gradient × input of Shrikumar et al., arXiv 1605.01713.
     """
-    x = settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size).requires_grad_()
+    x = _tensor(settings, pixels).requires_grad_()
     (slope,) = torch.autograd.grad(model(x)[0][0, label], x)
     product = (x * slope).detach()[0]
     if settings.of_model.input == "graph":
         return product.sum((0, 3))
-    names = streams.channel_names(settings.stream, settings.skeleton)
-    shares = torch.tensor([[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names], device=x.device)
-    return product.sum((2, 3)).T @ shares
+    return product.sum((2, 3)).T @ _shares(settings, pixels)
 
 
 def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
@@ -125,7 +142,7 @@ def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
         raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'")
     side = settings.test_size
     with torch.no_grad():
-        maps = model.get_submodule("backbone")(settings.of_model.tensor(settings.stream, pixels, settings.skeleton, side))
+        maps = model.get_submodule("backbone")(_tensor(settings, pixels))
         for_class = torch.einsum("c,ncthw->nthw", model.get_parameter("fc_cls.weight")[label], maps).relu()
         size = (pixels.shape[1], side, side)
         fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
@@ -142,8 +159,19 @@ def _nearest(frames: int, settings: Settings) -> np.ndarray:
     return np.where(cut_off, -1, nearest)
 
 
+def _tensor(settings: Settings, pixels: Float[Tensor, "N T V 3"]) -> Tensor:
+    return settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size)
+
+
 def _logits(model: nn.Module, settings: Settings, pixels: Float[Tensor, "N T V 3"]) -> Float[Tensor, "N K"]:
-    return model(settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size))[0].float()
+    return model(_tensor(settings, pixels))[0].float()
+
+
+def _shares(settings: Settings, pixels: Tensor) -> Float[Tensor, "C V"]:
+    """The part of the value of each channel of heatmaps that is of each joint."""
+    names = streams.channel_names(settings.stream, settings.skeleton)
+    shares = [[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names]
+    return torch.tensor(shares, device=pixels.device)
 
 
 METHODS = {"occlusion": occlusion, "gradient": gradient, "grad_cam": grad_cam}
