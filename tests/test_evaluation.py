@@ -106,6 +106,8 @@ def test_rare_classes_share_the_last_row_and_column():
     assert ax.get_yticklabels()[-1].get_text() == f"{np.sum(clips < 10)} rare classes ({clips[clips < 10].sum()})"
     assert 0 < len(kept) < len(clips)
     assert ax.xaxis.get_label_position() == "top"
+    rare = "%2C".join(map(str, np.flatnonzero(clips < 10)))
+    assert f"label={rare}&" in ax.get_yticklabels()[-1].get_url()
     outlines = [patch.get_xy() for patch in ax.patches if patch.get_linewidth() > 1]
     assert outlines == [(i - 0.5, i - 0.5) for i in range(len(values))]
 

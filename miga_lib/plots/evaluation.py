@@ -62,6 +62,7 @@ def confusion(
     regions = {name: kept for name, members in regions.items() if (kept := [k for k in members if k not in rare])}
     groups = [[k] for members in regions.values() for k in members] + ([rare] if rare else [])
     titles = [names[group[0]] if len(group) == 1 and group != rare else f"{len(group)} rare classes" for group in groups]
+    members_of = [",".join(map(str, group)) for group in groups]
     member = np.array([[k in group for k in range(len(names))] for group in groups], dtype=int)
     counts = member @ matrix @ member.T
     totals = {"class": counts.sum(1, keepdims=True), "predicted": counts.sum(0, keepdims=True), "counts": np.ones((1, 1))}[per]
@@ -76,19 +77,17 @@ def confusion(
         if values[i, j] >= 0.5:
             whole = narrow and values[i, j] >= 99.5
             ax.text(j, i, "●" if whole else f"{values[i, j]:.0f}", ha="center", va="center", fontsize=9, color="black")
-        if len(groups[i]) == len(groups[j]) == 1:
-            title = f"{titles[i]} predicted as {titles[j]}: {counted(int(counts[i, j]))}"
-            address = link(title, label=groups[i][0], predicted=groups[j][0])
-            ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="none", zorder=4, url=address))
+        title = f"{titles[i]} predicted as {titles[j]}: {counted(int(counts[i, j]))}"
+        address = link(title, label=members_of[i], predicted=members_of[j])
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="none", edgecolor="none", zorder=4, url=address))
     labels = [short(title) for title in titles]
     for axis, numbers in ((ax.yaxis, counts.sum(1)), (ax.xaxis, counts.sum(0))):
         axis.set_ticks(range(len(titles)), [f"{label} ({n})" for label, n in zip(labels, numbers, strict=True)], fontsize=9)
     ax.tick_params(axis="x", rotation=90, top=True, bottom=False, labeltop=True, labelbottom=False)
     ax.xaxis.set_label_position("top")
-    for row, column, group, title in zip(ax.get_yticklabels(), ax.get_xticklabels(), groups, titles, strict=True):
-        if len(group) == 1:
-            row.set_url(link(f"clips of {title}", label=group[0]))
-            column.set_url(link(f"clips predicted as {title}", predicted=group[0]))
+    for row, column, of_title, title in zip(ax.get_yticklabels(), ax.get_xticklabels(), members_of, titles, strict=True):
+        row.set_url(link(f"clips of {title}", label=of_title))
+        column.set_url(link(f"clips predicted as {title}", predicted=of_title))
     ax.set(xlabel="predicted class (clips)", ylabel="true class (clips)")
     ax.grid(visible=False)
     ax.set_xticks(np.arange(1, len(titles)) - 0.5, minor=True)

@@ -51,7 +51,7 @@ def link(title: str, **clips: str | int | float) -> str:
     Args:
         title: what a click shows, in words.
         clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``, indices of the true and the
-            predicted class; ``low`` and ``high``, the confidence, without its lower bound.
+            predicted class, of several classes with commas between; ``low`` and ``high``, the confidence, without its lower bound.
     """
     return "#miga?" + urlencode({**clips, "title": title})
 

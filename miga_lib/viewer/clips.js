@@ -22,7 +22,7 @@ function readTable(list) {
 // The rows that fit what is wanted, in the order wanted. `low` is excluded and `high` included, as in miga_lib.metrics.calibration_bins.
 export function matching({ ids, labels, splits, lengths, runs }, sought, wanted, run) {
   const { predicted, confidence } = runs[run] ?? {};
-  const fits = (key, value) => wanted[key] === "all" || wanted[key] === String(value);
+  const fits = (key, value) => wanted[key] === "all" || wanted[key].split(",").includes(String(value));
   const verdicts = Object.entries(wanted.verdicts).filter(([, verdict]) => verdict !== "all");
   const sure = (row) => (wanted.low === 0 && wanted.high === 1) || (confidence?.[row] <= wanted.high && (!wanted.low || confidence[row] > wanted.low));
   const keep = (row) =>

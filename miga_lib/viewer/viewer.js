@@ -664,7 +664,9 @@ function makeSelect(label, options, value, act) {
 }
 
 function setSelect(label, value) {
-  label.querySelector("select").value = value;
+  const select = label.querySelector("select");
+  if (String(value).includes(",")) select.append(make("option", { value }, "several")); // of a link
+  select.value = value;
 }
 
 function makeButton(label, text, act) {

@@ -45,6 +45,7 @@ def page(open_page, tmp_path_factory):
     first = runs["joint"]
     figures = [
         plots.linked(plots.confusion(first, order="index").figure, "matrix").data,
+        plots.linked(plots.confusion(first, order="index", fewest=3).figure, "folded").data,
         plots.linked(plots.class_scores(metrics.per_class(first))[0].figure, "scores").data,
         plots.linked(plots.calibration(runs, 10)[0].figure, "calibration").data,
         plots.pair_table(failures.confused(first), first.classes.tolist()).to_html(),
@@ -256,6 +257,7 @@ def test_a_cell_a_class_a_bin_and_a_pair_list_their_clips(shown, page):
         f"{names[9]} predicted as {names[9]}: 24 clips": [f"a_{row}" for row in range(6, 30)],
         f"clips predicted as {names[3]}": ["a_0", "a_2", "a_5"],
         f"clips of {names[7]}": ["<b>&4", "a_5"],
+        "31 rare classes predicted as 31 rare classes: 6 clips": ["a_0", "a_1", "a_2", "a_3", "<b>&4", "a_5"],
         "joint, confidence 50 to 60 %: 1 clip": ["a_1"],
         "limb, confidence 40 to 50 %: 1 clip": ["a_2"],
     }
