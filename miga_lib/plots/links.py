@@ -27,10 +27,11 @@ SCRIPT = """
   const figure = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
   for (const link of figure.querySelectorAll("a")) {
     const title = document.createElementNS(figure.namespaceURI, "title");
-    title.textContent = new URLSearchParams(link.getAttribute("xlink:href").split("?")[1]).get("title");
+    const clips = new URLSearchParams(link.getAttribute("xlink:href").split("?")[1]);
+    title.textContent = clips.get("title");
     link.prepend(title);
     link.setAttribute("aria-label", title.textContent);
-    if (!link.querySelector("text")) link.tabIndex = -1; // cells and points are many; the same is chosen in the viewer by keys
+    if (clips.has("label") && clips.has("predicted")) link.tabIndex = -1; // cells are many; the same is chosen in the viewer by keys
   }
   figure.id = "KEY";
   figure.setAttribute("aria-label", picture.alt);

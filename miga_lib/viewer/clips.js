@@ -4,6 +4,7 @@ const ROW_HEIGHT = 38; // of the list, in CSS pixels
 const ALL = { split: "all", label: "all", predicted: "all", verdicts: {}, low: 0, high: 1, known: false, text: "", order: "table" };
 const ORDERS = { table: "as in the table", surest: "most confident first", unsure: "least confident first" };
 const LENGTHS = { shortest: "shortest first", longest: "longest first" };
+export const KEYS = { split: "d", label: "y", predicted: "r", verdict0: "w", verdict1: "W", run: "m", order: "q" }; // go to a choice of the list
 const MARKS = { right: "✓ ", wrong: "✗ ", none: "" };
 
 // The columns that the kernel sent, and what follows from them for a row of the table.
@@ -54,19 +55,19 @@ function makeClips(list, { pick, atHand, noteOf }) {
   const name = `miga-${Math.random().toString(36).slice(2)}`;
   const find = make("input", { type: "search", placeholder: "id, class or note", size: 14, "aria-label": "Find" });
   const clear = makeButton("Show all clips again (c)", "Clear", () => narrow(ALL));
-  const filter = (key, label, options) => (selects[key] = makeSelect(label, [["all", "all"], ...options], "all", (value) => narrow({ [key]: value })));
+  const filter = (key, label, options) => (selects[key] = makeSelect(label, [["all", "all"], ...options], "all", (value) => narrow({ [key]: value }), KEYS[key]));
   const ordered = (values) => [...new Set(values)].sort((a, b) => a - b);
   filter("split", "Split", [...list.split_names.entries()]);
   filter("label", "Class", ordered(labels).map((label) => [label, nameOf(label)]));
   if (runs.length) filter("predicted", "Predicted", ordered(runs.flatMap((one) => [...one.predicted])).filter((k) => k >= 0).map((k) => [k, nameOf(k)]));
   runs.forEach((one, k) => {
     const narrowed = (value) => narrow({ verdicts: { ...wanted.verdicts, [k]: value } });
-    selects[`verdict${k}`] = makeSelect(runs.length > 1 ? letter(k) : "Correct", [["all", "all"], ["right", "✓ correct"], ["wrong", "✗ wrong"]], "all", narrowed);
+    selects[`verdict${k}`] = makeSelect(runs.length > 1 ? letter(k) : "Correct", [["all", "all"], ["right", "✓ correct"], ["wrong", "✗ wrong"]], "all", narrowed, KEYS[`verdict${k}`]);
     if (runs.length > 1) selects[`verdict${k}`].querySelector("select").setAttribute("aria-label", `${letter(k)}: ${one.name}`);
     selects[`verdict${k}`].title = one.name;
   });
-  if (runs.length > 1) selects.run = makeSelect("List shows", runs.map((one, k) => [k, `${letter(k)}: ${one.name}`]), 0, (value) => narrow({}, Number(value)));
-  selects.order = makeSelect("Sort", Object.entries({ ...(runs.length ? ORDERS : { table: ORDERS.table }), ...LENGTHS }), "table", (order) => narrow({ order }));
+  if (runs.length > 1) selects.run = makeSelect("List shows", runs.map((one, k) => [k, `${letter(k)}: ${one.name}`]), 0, (value) => narrow({}, Number(value)), KEYS.run);
+  selects.order = makeSelect("Sort", Object.entries({ ...(runs.length ? ORDERS : { table: ORDERS.table }), ...LENGTHS }), "table", (order) => narrow({ order }), KEYS.order);
   const filters = make("div", { class: "miga-filters" }, ...Object.values(selects), make("label", {}, "Find", find), clear, count);
 
   function narrow(change, shown = run) {
@@ -142,6 +143,7 @@ function makeClips(list, { pick, atHand, noteOf }) {
     filters, panel, find, reveal, refresh, choose, mistake,
     step: (by) => move(cursor + by),
     clear: () => narrow(ALL),
+    focus: (name) => selects[name]?.querySelector("select").focus(),
     runNamed: (name) => (name ? runs.findIndex((one) => one.name === name) : 0),
     // The clips of a number in a figure or table, all of which are of a known class and predicted by the run.
     only: (change, shown) => narrow({ ...ALL, ...change, known: true }, shown),

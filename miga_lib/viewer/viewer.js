@@ -238,6 +238,8 @@ function render({ model, el }) {
   function makeActions() {
     const step = (by) => () => go(Math.floor(state.at) + by);
     const cycle = (name) => () => controls.cycle(name);
+    const goes = { split: "go to the split", label: "to the class", predicted: "to the predicted class", verdict0: "to correct or wrong" };
+    Object.assign(goes, { verdict1: "the same of run B", run: "to the run of the list", order: "to the order" });
     const views = [...new Set([WHOLE, ...[...list.layouts].reverse().flatMap((layout) => layout.views.map(([name]) => name))])].slice(0, 9);
     return [
       [[" "], "play or pause", toggle],
@@ -272,7 +274,7 @@ function render({ model, el }) {
       [["t"], "trails", () => controls.trails.click()],
       [["x"], "what the network used", explain],
       [["v"], "video behind the skeleton", watch],
-      [["d"], "go to the filters", () => clips.filters.querySelector("select").focus()],
+      ...Object.entries(goes).map(([name, text]) => [[KEYS[name]], text, () => clips.focus(name)]),
       [["e"], "write a note on the clip", () => controls.note.focus()],
       [["p"], "save the frame as PNG", () => save("png")],
       [["g"], "save the frame as SVG", () => save("svg")],
@@ -304,12 +306,12 @@ function render({ model, el }) {
     note.addEventListener("change", () => ask({ note: note.value, row: clip.row }));
     const layouts = list.layouts.map((layout, i) => [i, `${layout.name} (${layout.rows.length})`]);
     const selects = {
-      layout: makeSelect("Layout", layouts, list.shown, (value) => ((state.layout = list.layouts[value]), prepare())),
-      view: makeSelect("View", [], WHOLE, look),
-      beside: makeSelect("Beside", list.comparisons, model.get("_choice").beside, (value) => request({ beside: value })),
-      scores: makeSelect("Score", same("size", "colour", "off"), state.scores, set("scores")),
-      heat: makeSelect("Heatmap", same("off", "joints", "limbs"), state.heat, set("heat")),
-      speed: makeSelect("Speed", SPEEDS.map((value) => [value, `${value} ×`]), state.speed, (value) => change({ speed: Number(value) })),
+      layout: makeSelect("Layout", layouts, list.shown, (value) => ((state.layout = list.layouts[value]), prepare()), "l"),
+      view: makeSelect("View", [], WHOLE, look, "1"),
+      beside: makeSelect("Beside", list.comparisons, model.get("_choice").beside, (value) => request({ beside: value }), "b"),
+      scores: makeSelect("Score", same("size", "colour", "off"), state.scores, set("scores"), "s"),
+      heat: makeSelect("Heatmap", same("off", "joints", "limbs"), state.heat, set("heat"), "h"),
+      speed: makeSelect("Speed", SPEEDS.map((value) => [value, `${value} ×`]), state.speed, (value) => change({ speed: Number(value) }), "]"),
     };
     const { speed, ...looks } = selects;
     const files = [button("p", "PNG"), button("g", "SVG"), film];
@@ -344,7 +346,7 @@ function render({ model, el }) {
   }
   function key(event) {
     const typing = event.target.matches("input[type=search], input[type=text]");
-    const own = typing ? event.key !== "Escape" : event.target.matches("select") && event.key !== " ";
+    const own = typing ? event.key !== "Escape" : event.target.matches("select") && ![" ", "Escape"].includes(event.key);
     const name = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
     const action = actions.find(([keys]) => keys.includes(name));
     if (!action || own || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -656,8 +658,9 @@ function same(...values) {
   return values.map((value) => [value, value]);
 }
 
-function makeSelect(label, options, value, act) {
-  const node = make("select", {}, ...options.map(([key, text]) => make("option", { value: key }, text)));
+// A list of choices; `key` goes to it or on in it.
+function makeSelect(label, options, value, act, key = "") {
+  const node = make("select", { "aria-keyshortcuts": key, title: key && `key ${key}` }, ...options.map(([key, text]) => make("option", { value: key }, text)));
   node.value = value;
   node.addEventListener("change", () => act(node.value));
   return make("label", {}, label, node);

@@ -237,7 +237,7 @@ def test_clips_are_found_chosen_and_compared(show, page):
     shown.get_by_label("Show all clips again").click()
 
 
-def test_another_second_pane_keeps_the_frame(show, page):
+def test_another_second_pane_keeps_the_frame_also_by_key(show, page):
     shown = show(MAIN)
     move(shown, 4)
     titled = "([viewer, title]) => viewer.querySelectorAll('figcaption')[1].textContent == title"
@@ -247,6 +247,12 @@ def test_another_second_pane_keeps_the_frame(show, page):
         page.wait_for_function(titled, arg=[shown.element_handle(), title])
         settle(shown)
         assert place(shown).startswith("5 / ")
+    shown.focus()
+    page.keyboard.press("b")
+    page.wait_for_function(titled, arg=[shown.element_handle(), "cropped, padded to 48"])
+    before = shown.get_by_label("Layout").input_value()
+    page.keyboard.press("l")
+    assert shown.get_by_label("Layout").input_value() != before
 
 
 def test_a_click_on_the_matrix_lists_and_shows_its_clips(show, page):

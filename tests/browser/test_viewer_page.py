@@ -440,14 +440,37 @@ def test_what_the_network_used_is_drawn_at_its_joint(shown, page):
 # ---- Keyboard, narrow windows
 
 
-def test_every_button_has_a_key_and_the_keys_are_listed(shown, page):
+def test_every_button_and_choice_has_a_key_and_the_keys_are_listed(shown, page):
     page.keyboard.press("?")
     keys = shown.locator(".miga-help kbd").all_inner_texts()
     assert len(keys) == len(set(keys)) > 35
     named = shown.evaluate("(viewer) => [...viewer.querySelectorAll('button')].map((button) => button.getAttribute('aria-label'))")
     assert [name for name in named if name.rpartition("(")[2].rstrip(")") not in keys] == []
+    chosen = shown.evaluate("(viewer) => [...viewer.querySelectorAll('select')].map((node) => node.getAttribute('aria-keyshortcuts'))")
+    assert len(chosen) == len(set(chosen)) == 13
+    assert set(chosen) <= set(keys)
     page.keyboard.press("Escape")
     assert shown.locator(".miga-help").is_hidden()
+
+
+def test_a_list_is_narrowed_and_sorted_by_keys_alone(shown, page):
+    """The clips of a matrix cell, of which there are too many for the tab key; then a bin of the calibration, by its link."""
+    labels = ["Split", "Class", "Predicted", "A", "B", "List shows", "Sort"]
+    for key, label in zip("dyrwWmq", labels, strict=True):
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.labels[0].firstChild.data") == label
+        page.keyboard.press("Escape")
+    for key, name in (("y", "cover"), ("r", "touch f")):
+        page.keyboard.press(key)
+        page.keyboard.type(name)
+        page.keyboard.press("Escape")
+    assert listed(shown) == ["a_2"]
+    page.keyboard.press("c")
+    bin = page.locator("svg a[aria-label='joint, confidence 50 to 60 %: 1 clip']").last
+    assert bin.evaluate("(node) => node.tabIndex") == 0
+    bin.focus()
+    page.keyboard.press("Enter")
+    assert listed(shown) == ["a_1"]
 
 
 def test_keys_change_what_is_shown(shown, page):
