@@ -289,11 +289,12 @@ def page(found: Recognised, title: str) -> str:
     few = f"<p>{len(videos)} of {len(found.of_frames)} recordings.</p>" if len(videos) < len(found.of_frames) else ""
     over_time = f"<h2>Probabilities over time</h2>{few}{''.join(drawn)}" if drawn else ""
     content = played.standalone()["text/html"]
+    table = plots.sortable(found.table, ["probability"]).data
     report = "<br>".join(html.escape(line) for line in found.report.splitlines())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         "<style>body {font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{most}{content}<h2>Gestures</h2>{plots.sortable(found.table).data}{over_time}<h2>Report</h2><p>{report}</p></body></html>\n"
+        f"<body><h1>{html.escape(title)}</h1>{most}{content}<h2>Gestures</h2>{table}{over_time}<h2>Report</h2><p>{report}</p></body></html>\n"
     )
 
 

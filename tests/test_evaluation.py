@@ -204,10 +204,10 @@ def test_logarithmic_axes_have_plain_numbers(smoke):
 
 def test_text_in_a_table_is_escaped():
     table = pd.DataFrame({"run": ["<b>x</b>", "y"], "top-1": [0.5, None], "seconds": [1234.5, 2.0]})
-    page = plots.sortable(table).data
+    page = plots.sortable(table, ["top-1"]).data
     assert "<b>" not in page
     assert "&lt;b&gt;x&lt;/b&gt;" in page
-    assert '<td class="number" data-value="0.5">0.500</td>' in page
+    assert '<td class="number" data-value="0.5">50.0 %</td>' in page
     assert '<td class="number" data-value="1234.5">1234</td>' in page
     assert "<td></td>" in page
 
@@ -215,10 +215,12 @@ def test_text_in_a_table_is_escaped():
 def test_the_record_shows_runs_of_any_state():
     times = pd.to_datetime(["2026-01-02 03:04", "2026-01-01 00:00"], utc=True)
     table = pd.DataFrame({"run": ["a", "b"], "state": ["finished", "broken: ValueError: not json"], "changed": times, "secret": [1, 2]})
+    table["test_top1"] = [0.533, None]
     page = plots.record(table).data
     assert "2026-01-02 03:04" in page
     assert "broken: ValueError: not json" in page
     assert "secret" not in page
+    assert '<td class="number" data-value="0.533">53.3 %</td>' in page
     assert "<tbody></tbody>" in plots.record(table.iloc[:0]).data
 
 

@@ -138,7 +138,7 @@ def test_the_page_reads_openpose_and_predicts_without_the_library(onnx, tmp_path
     exec(BLOCKS[0], used)
     expected = by_the_library(folders, frames[None, :, :25])[0]
     np.testing.assert_allclose(used["probabilities"], expected, rtol=0, atol=5e-5)
-    assert capsys.readouterr().out.splitlines()[0] == f"{expected.max():6.1%}  {CLASSES[expected.argmax()]}"
+    assert capsys.readouterr().out.splitlines()[0] == f"{100 * expected.max():5.1f} %  {CLASSES[expected.argmax()]}"
     assert "miga_lib" not in re.findall(r"^(?:import|from) (\w+)", BLOCKS[0], re.MULTILINE)
 
 

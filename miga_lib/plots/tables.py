@@ -2,6 +2,7 @@
 
 import html
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -77,7 +78,8 @@ def record(table: pd.DataFrame) -> HTML:
     shown = table[[column for column in RECORD_COLUMNS if column in table]]
     if len(shown):
         shown = shown.assign(changed=shown["changed"].dt.strftime("%Y-%m-%d %H:%M"))
-    return sortable(shown.rename(columns=RECORD_COLUMNS))
+    shares = [heading for column, heading in RECORD_COLUMNS.items() if column.startswith(("val_", "test_"))]
+    return sortable(shown.rename(columns=RECORD_COLUMNS), shares)
 
 
 def comparison_table(table: pd.DataFrame) -> Styler:
@@ -107,14 +109,20 @@ def styled(table: pd.DataFrame) -> Styler:
     return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"').set_table_styles(unbroken)
 
 
-def sortable(table: pd.DataFrame) -> HTML:
+def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
     """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then ascending.
 
     Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run, the table is not sorted.
+
+    Args:
+        shares: columns of numbers that are written in percent.
     """
     key = f"sortable-{uuid.uuid4().hex[:12]}"
     heads = "".join(f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>' for name in table)
-    rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.itertuples(index=False))
+    rows = "".join(
+        "<tr>" + "".join(_cell(value, name in shares) for name, value in zip(table, row, strict=True)) + "</tr>"
+        for row in table.itertuples(index=False)
+    )
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
     opening = f'<table id="{key}" class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">'
     body = f"{opening}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
@@ -129,10 +137,10 @@ def _short(long: bool) -> str:
     return "" if long else ' class="short"'
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, share: bool) -> str:
     if pd.isna(value):
         return "<td></td>"
     if isinstance(value, int | float):
         text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:.0f}"
-        return f'<td class="number" data-value="{value!r}">{text}</td>'
+        return f'<td class="number" data-value="{value!r}">{percent(value) if share else text}</td>'
     return f"<td{_short(len(str(value)) > MAX_UNBROKEN_LENGTH)}>{html.escape(str(value))}</td>"
