@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from PIL import Image
 from test_survey import STICK, clips_of, still
 
-from miga_lib import alignment, layouts, plots
+from miga_lib import alignment, layouts, plots, viewer
 from miga_lib.analysis import survey
 from miga_lib.plots import answers, data, evaluation, inputs, motion, spotting
 from miga_lib.predictions import Predictions
@@ -452,6 +452,7 @@ def test_scores_are_in_percent_and_differences_in_points():
 
 DEUTERANOPIA = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
 """Of linear RGB, severity 1. Source: Machado, Oliveira and Fernandes, IEEE TVCG 2009."""
+HEATMAP = to_hex([part / 255 for part in viewer.HEATMAP["rgb"]])
 TOGETHER = {
     "sides": plots.SIDES.values(),
     "runs": (*evaluation.RUN_COLOURS, evaluation.INTERVAL_COLOUR),
@@ -459,6 +460,12 @@ TOGETHER = {
     "verdicts": answers.VERDICT_COLOURS.values(),
     "splits": [colour for colour, _ in (*data.SPLIT_MARKS.values(), data.OTHER_MARK)],
     "segments": {*spotting.KIND_COLOURS.values(), *spotting.FOUND_COLOURS.values()},
+    **{f"viewer, {theme}": colours.values() for theme, colours in viewer.COLOURS.items()},
+    # Without missing joints: these are rings, and the heatmap is an area.
+    **{
+        f"viewer with heatmap, {theme}": [*(of for name, of in colours.items() if name != "missing"), HEATMAP]
+        for theme, colours in viewer.COLOURS.items()
+    },
     "curves": ("black", "#8c8c8c", "#8b2161"),
 }
 """Colours that have different meanings in one figure."""
@@ -478,6 +485,16 @@ def test_colours_of_one_figure_are_distinct_with_and_without_deuteranopia(colour
     """At least 20 apart in CIELAB; 2.3 is just noticeable."""
     apart = {pair: np.linalg.norm(as_seen(pair[0], matrix) - as_seen(pair[1], matrix)) for pair in itertools.combinations(colours, 2)}
     assert min(apart.values()) >= 20, min(apart, key=apart.get)
+
+
+def test_lines_of_one_figure_differ_in_colour_or_dashes():
+    """The colours are those of ``runs``, so that none means a side of the subject."""
+    seen = plots.over_time(np.eye(8)[:6], list("abcdefgh"), 25.0)
+    spotted = plots.precision_recall(TRUE, dict.fromkeys("abcdef", SPOTTED))
+    for ax in (seen, spotted):
+        looks = [(line.get_color(), line.get_linestyle()) for line in ax.lines if line.get_linestyle() != "None"]
+        assert len(looks) == len(set(looks)) == 6
+        assert {colour for colour, _ in looks} == set(evaluation.RUN_COLOURS)
 
 
 def test_the_alternative_text_has_titles_and_labels_once():

@@ -31,7 +31,7 @@ SCRIPT = """
     title.textContent = clips.get("title");
     link.prepend(title);
     link.setAttribute("aria-label", title.textContent);
-    if (clips.has("label") && clips.has("predicted")) link.tabIndex = -1; // cells are many; the same is chosen in the viewer by keys
+    if (!clips.has("run") && !link.querySelector("text")) link.tabIndex = -1; // cells are many; the viewer chooses the same by keys
   }
   figure.id = "KEY";
   figure.setAttribute("aria-label", picture.alt);

@@ -178,8 +178,10 @@ def over_time(probabilities: Float[np.ndarray, "T K"], classes: Sequence[str], f
     """
     ax = plt.subplots(figsize=(8.3, 2.8))[1] if ax is None else ax
     shown = np.where(probabilities.any(1, keepdims=True), probabilities, np.nan)
-    for k in (-probabilities.max(0)).argsort(kind="stable")[:6]:
-        ax.plot(np.arange(len(shown)) / fps, 100 * shown[:, k], linewidth=1.2, label=short(classes[k]))
+    highest = (-probabilities.max(0)).argsort(kind="stable")[:6]
+    for rank, (k, colour) in enumerate(zip(highest, itertools.cycle(RUN_COLOURS), strict=False)):
+        dashes = "-" if rank < 3 else "--"
+        ax.plot(np.arange(len(shown)) / fps, 100 * shown[:, k], dashes, color=colour, linewidth=1.2, label=short(classes[k]))
     ax.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100), xlim=(0, len(shown) / fps), title=short(title))
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

@@ -1,6 +1,7 @@
 """Spotted gestures: timelines of videos, precision by recall, and errors by kind."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +13,7 @@ from pandas.io.formats.style import Styler
 from ..metrics import percent
 from ..predictions import Predictions
 from ..spotting import scoring
+from .evaluation import RUN_COLOURS
 from .links import link
 from .tables import styled
 
@@ -66,12 +68,12 @@ def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame],
     Hits are those of ``scoring.by_confidence``.
     """
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
-    for name, table in predicted.items():
+    for (name, table), colour, dashes in zip(predicted.items(), cycle(RUN_COLOURS), cycle(("-", "--", "-.")), strict=False):
         order = np.argsort(-table["probability"].to_numpy(), kind="stable")
         hits = scoring.by_confidence(truth, table)[order].cumsum()
-        line = ax.plot(100 * hits / max(len(truth), 1), 100 * hits / np.arange(1, len(hits) + 1), label=name)[0]
+        ax.plot(100 * hits / max(len(truth), 1), 100 * hits / np.arange(1, len(hits) + 1), dashes, color=colour, label=name)
         if len(hits):
-            ax.plot(100 * hits[-1] / max(len(truth), 1), 100 * hits[-1] / len(hits), "o", color=line.get_color())
+            ax.plot(100 * hits[-1] / max(len(truth), 1), 100 * hits[-1] / len(hits), "o", color=colour)
     ax.set(xlabel="recall (%)", ylabel="precision (%)", xlim=(0, None), ylim=(0, 105))
     ax.legend(frameon=False)
     return ax

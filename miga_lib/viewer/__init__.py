@@ -46,8 +46,8 @@ BESIDE = {
 ``nearest`` to it."""
 
 COLOURS = {
-    "light": plots.SIDES | {"missing": "#707070", "used": "#cc79a7"},
-    "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#a0a0a0", "used": "#cc79a7"},
+    "light": plots.SIDES | {"missing": "#8f8f8f", "used": "#9e2a8d"},
+    "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#8a8a8a", "used": "#b5179e"},
 }
 """Colours on a light and on a dark page, distinct with any colour vision."""
 FACE = ("head", "jaw", "brows", "lips")
