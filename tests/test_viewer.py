@@ -173,7 +173,13 @@ def test_it_opens_on_a_clip_with_motion_that_every_run_predicts(clips):
     whole = samples.predictions_of(clips)
     part = Predictions(whole.ids[[0, 2]], whole.labels[[0, 2]], whole.probabilities[[0, 2]], whole.classes)
     assert SkeletonViewer(clips, {"a": whole, "b": part})._clip["row"] == 0
-    assert SkeletonViewer(clips, layout=layouts.get("coco17"))._list["shown"] == 0
+
+
+def test_it_opens_in_the_layout_that_the_model_sees():
+    clips = samples.clips_of([np.ones((2, 137, 3))], [0], "openpose137")
+    for given, shown in ((None, "openpose137"), (layouts.get("imigue41"), "imigue41")):
+        listed = SkeletonViewer(clips, layout=given)._list
+        assert listed["layouts"][listed["shown"]]["name"] == shown
 
 
 def test_motion_is_in_units_of_the_extent():
