@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from PIL import Image
 from test_survey import STICK, clips_of, still
 
-from miga_lib import alignment, layouts, plots, viewer
+from miga_lib import alignment, clips, layouts, plots, viewer
 from miga_lib.analysis import survey
 from miga_lib.plots import answers, data, evaluation, inputs, motion, spotting
 from miga_lib.predictions import Predictions
@@ -404,6 +404,20 @@ def test_the_clearest_frame_can_be_labelled_in_each_layout(smoke):
     frame = survey.clearest_frame(smoke)
     axes = plots.layout_skeletons(frame, smoke.layout, ["imigue22", "imigue22_official", "imigue41"])
     assert axes.shape == (3, 3)
+
+
+def test_labels_of_joints_lie_on_no_other_label_and_on_no_limb(smoke_outputs):
+    every = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
+    with mpl.rc_context():
+        plots.style()
+        axes = plots.layout_skeletons(survey.clearest_frame(every), every.layout, ["imigue22", "imigue41", "openpose137"])
+        axes[0, 0].figure.canvas.draw()
+    for ax in axes.flat:
+        boxes = [Text.get_window_extent(text) for text in ax.texts]  # that of an annotation has its line
+        limbs = [ax.transData.transform(limb) for limb in ax.collections[0].get_segments()]
+        along = [point for limb in limbs for point in np.linspace(*limb, 50)]
+        assert [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)] == [], ax.get_title()
+        assert [text.get_text() for text, box in zip(ax.texts, boxes, strict=True) if any(box.contains(*at) for at in along)] == []
 
 
 SPOTTED = pd.DataFrame(

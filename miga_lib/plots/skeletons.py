@@ -111,10 +111,14 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
             if part != "body":
                 ax.set_title(f"{layout.name}: {part}", fontsize=9)
             members = [v for v in found if _part(layout, v) == part]
+            near = found if part == "body" else members  # the limbs of a close-up end at the joints beside it
             if members:
-                skeleton(own, layout, ax)
+                ends = [v for limb in layout.limbs if set(limb) & set(near) for v in limb]
+                drawn = own.copy()
+                drawn[np.setdiff1d(np.arange(len(own)), near + ends), 2] = 0
+                skeleton(drawn, layout, ax)
             if members and labelled:
-                _close_up(ax, own[found if part == "body" else members, :2])
+                _close_up(ax, own[near, :2])
                 _label_joints(ax, own, layout, members)
     return axes
 
@@ -130,7 +134,7 @@ def _close_up(ax: Axes, places: np.ndarray) -> None:
     low, high = places.min(0), places.max(0)
     x, y = (low + high) / 2
     half = max(*(high - low), 1) / 2
-    ax.set(xlim=(x - 2.1 * half, x + 2.1 * half), ylim=(y + 1.2 * half, y - 1.2 * half))
+    ax.set(xlim=(x - 2.45 * half, x + 2.45 * half), ylim=(y + 1.4 * half, y - 1.4 * half))
 
 
 def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequence[int]) -> None:
