@@ -6,11 +6,16 @@ The short form of ``benchmarks/soak.py``, whose trials are used here.
 import errno
 import importlib.util
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +126,38 @@ def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
         press(1)
     assert reached[2:] == [(0, False), "the end"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@POSIX
+def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_outputs, tmp_path):
+    """The stack that papermill shows of itself cannot be changed here, nor that it may end the kernel before the line was sent."""
+    root, out = Path(__file__).parents[1], tmp_path / "out.ipynb"
+    given = {"data": "synthetic-smoke", "preset": "smoke", "epochs": "2000", "run": "stopped", "outputs": str(smoke_outputs)}
+    options = [word for name, value in given.items() for word in ("-p", name, value)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), "--no-progress-bar", *options],
+        cwd=root / "notebooks",
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    stopped = smoke_outputs / "runs" / "stopped"
+    assert process.returncode > 0
+    assert not re.findall('File ".*miga_lib.*', said)
+    shown = [line for cell in nbformat.read(out, 4).cells for one in cell.get("outputs", []) for line in one.get("traceback", [])]
+    assert len(shown) <= 1
+    assert all(line.startswith(f"KeyboardInterrupt: {stopped}: stopped after step ") for line in shown)
+    assert torch.load(stopped / "last.ckpt", weights_only=True)["position"]["epoch"] > 0
+    assert not (stopped / "result.json").exists()
 
 
 def test_interrupts_are_unchanged_outside_the_main_thread():
