@@ -156,6 +156,11 @@ def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_p
         page.goto(path.as_uri())
         page.wait_for_timeout(500)
         assert page.title() != "ran", name
+        if name in ("02_visualise", "05_confusion"):
+            assert page.locator(".miga-viewer").count() == 1
+            page.locator(".miga-viewer").get_by_label("play or pause").click()
+            page.wait_for_function("document.querySelector('.miga-frame').value > 2")
+            assert page.locator("svg a[*|href^='#miga']").count() > (9 if name == "05_confusion" else -1)
         widths[name] = page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)")
     page.close()
     assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 20} == set(), "a long name widens no page"
