@@ -1,8 +1,10 @@
 """Every notebook runs headless from its own folder on the smallest clips, and stops at once where a parameter is wrong."""
 
 import ast
+import base64
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -90,6 +92,14 @@ def check_as_a_reader(notebook):
     pictures = [output["data"] for output in outputs if "image/png" in output.get("data", {})]
     assert pictures
     assert all(' alt="' in picture["text/html"] for picture in pictures)
+    widths = [(png_width(picture["image/png"]), re.match(r'<img [^>]* width="(\d+)"', picture["text/html"])) for picture in pictures]
+    assert all(pixels // 2 == int(shown[1]) for pixels, shown in widths if shown), "sharp"
+    assert any(shown for _, shown in widths)
+
+
+def png_width(picture):
+    """In pixels, from its header: the four bytes after signature, length and name of the first chunk."""
+    return int.from_bytes(base64.b64decode(picture)[16:20])
 
 
 @pytest.mark.filterwarnings("ignore")
