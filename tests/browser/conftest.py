@@ -16,6 +16,10 @@ from miga_lib import clips, plots, viewer
 from miga_lib.predictions import Predictions
 """
 
+CUT = """[...document.querySelectorAll('.miga-caption, .miga-place, .miga-viewer :is(button, kbd, label), .miga-list span:last-child')]
+    .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.outerHTML)"""
+"""Texts that do not fit into their place; names of clips and classes may be longer than that, and a tooltip has them."""
+
 
 def pytest_collection_modifyitems(items):
     for item in items:

@@ -96,16 +96,16 @@ def write_notebook(path: Path, *cells: str) -> Path:
     return path
 
 
-def run_notebook(page, address: str, name: str, viewers: int = 1):
+def run_notebook(page, address: str, name: str, viewers: int = 1, view: str = "doc"):
     """Open a notebook, run all of its cells, and return the viewers that appear."""
-    open_notebook(page, address, name)
+    open_notebook(page, address, name, view)
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(f"document.querySelectorAll('{VIEWER}').length >= {viewers}", timeout=120_000)
     return page.locator(VIEWER)
 
 
-def open_notebook(page, address: str, name: str) -> None:
-    """Open a notebook in JupyterLab as the only document."""
-    page.goto(f"{address}/doc/tree/{name}")
+def open_notebook(page, address: str, name: str, view: str = "doc") -> None:
+    """Open a notebook in JupyterLab: as the only document (``doc``), or beside the file browser (``lab``)."""
+    page.goto(f"{address}/{view}/tree/{name}")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=60_000)

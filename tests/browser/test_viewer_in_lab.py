@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import samples
 import torch
-from conftest import SETUP
+from conftest import CUT, SETUP
 
 from miga_lib import augmentation, heatmaps, layouts, viewer
 
@@ -20,7 +20,7 @@ CELLS = (
     "display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))\n"
     "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept',\n"
     "    saliency=samples.at_joint(shown, 'nose'), video=viewer.Video(samples.red_video('red.mp4', shown, '0001_2')))",
-    "viewer.SkeletonViewer(samples.oddities(), clip=0)",
+    "viewer.SkeletonViewer(samples.oddities(), clip=0, outputs='kept')",
     "viewer.SkeletonViewer(samples.oddities().where([]))",
     "viewer.SkeletonViewer(samples.oddities(), clip=2)",
     "nods = Predictions(np.array(['a_0']), np.array([0]), np.ones((1, 1)), np.array(['nod']))\n"
@@ -314,6 +314,24 @@ def test_the_video_is_behind_the_skeleton(show, page):
     page.keyboard.press("v")
     settle(shown)
     assert canvas.evaluate(corner)[3] == 0
+
+
+def test_nothing_is_cut_at_800_px_with_the_side_bar_open(show, open_page, jupyter, folder, smoke_outputs):
+    """137 joints, captions of clips of up to 300 frames, in JupyterLab's window with its file browser."""
+    cell = "shown = samples.many('outputs', 40)\nviewer.SkeletonViewer(shown, samples.predictions_of(shown), beside='align')"
+    lab.write_notebook(folder / "narrow.ipynb", SETUP, cell.replace("'outputs'", repr(str(smoke_outputs))))
+    page = open_page()
+    page.set_viewport_size({"width": 800, "height": 1300})
+    shown = lab.run_notebook(page, jupyter, "narrow.ipynb", view="lab").first
+    assert page.locator(".jp-DirListing").is_visible()
+    shown.scroll_into_view_if_needed()
+    move(shown, 299)
+    assert page.evaluate(CUT) == []
+    beyond = """(node) => node.scrollWidth > node.clientWidth ||
+        node.getBoundingClientRect().right > node.closest('.jp-Notebook').getBoundingClientRect().right"""
+    assert not shown.evaluate(beyond)
+    page.screenshot(path=folder / "narrow.png")
+    page.close()
 
 
 def test_full_screen_fills_the_screen(show, page):

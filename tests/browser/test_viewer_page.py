@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 import samples
+from conftest import CUT
 from PIL import Image
 from test_viewer_in_lab import listed, move, ring_on_canvas, settle
 
@@ -113,6 +114,14 @@ def test_the_wheel_zooms_around_the_pointer_only_over_the_stage(shown, page):
     factor = np.exp(0.45)
     middle = np.array(nose) + factor * (np.array(ring_on_canvas(shown, *samples.ring()[0, 2, :2])) - nose)
     assert pointed(shown, page, *middle) == "right eye"
+    page.keyboard.press("0")
+    assert pointed(shown, page, *nose) == "nose"
+    page.keyboard.down("Control")  # as a pinch on a touchpad comes
+    page.mouse.wheel(0, -45)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(100)
+    settle(shown)
+    assert pointed(shown, page, *middle) == "right eye", "exp(45 / 100) as exp(300 · 0.0015)"
     assert page.evaluate("scrollY") == before
     shown.locator(".miga-legend").hover()
     page.mouse.wheel(0, 100)
@@ -216,8 +225,12 @@ def test_the_list_is_sorted_found_in_and_narrowed_by_predicted_class(shown, page
     assert listed(shown) == ["a_0", "a_2", "a_5"]
     shown.get_by_label("Sort").select_option("unsure")
     assert listed(shown) == ["a_2", "a_5", "a_0"]
+    shown.get_by_label("Sort").select_option("surest")
+    assert listed(shown) == ["a_0", "a_5", "a_2"]
     shown.get_by_label("Sort").select_option("longest")
     assert listed(shown) == ["a_5", "a_0", "a_2"]
+    shown.get_by_label("Sort").select_option("shortest")
+    assert listed(shown) == ["a_2", "a_0", "a_5"]
     shown.focus()
     page.keyboard.press("c")
     page.keyboard.press("/")
@@ -507,11 +520,6 @@ def test_space_plays_wherever_the_focus_is(shown, page):
     page.keyboard.press("Space")
     assert shown.get_by_label("play or pause").get_attribute("aria-pressed") == "false", "it is written there"
     shown.get_by_label("Find").fill("")
-
-
-CUT = """[...document.querySelectorAll('.miga-caption, .miga-place, .miga-viewer :is(button, kbd, label), .miga-list span:last-child')]
-    .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.outerHTML)"""
-"""Texts that do not fit into their place; names of clips and classes may be longer than that, and a tooltip has them."""
 
 
 @pytest.mark.parametrize("width", [800, 560, 380])
