@@ -231,3 +231,21 @@ def test_regions_of_other_classes_are_drawn():
     assert [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()] == ["bite lip", "jump", "run"]
     assert {"head", "other"} <= {text.get_text() for text in ax.texts}
     assert failures.by_region(classes.tolist()) == {"head": [1], "other": [0, 2]}
+
+
+def test_the_adjustment_is_a_line_of_top_1_against_macro_f1_for_each_table():
+    first = pd.DataFrame({"strength": metrics.STRENGTHS, "top1": np.linspace(0.6, 0.3, 16), "macro_f1": np.linspace(0.2, 0.4, 16)})
+    ax = plots.adjustment({"a": first, "b": first.assign(top1=0.5)}, 0.3)
+    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == ["a", "b"]
+    line, start, chosen = ax.lines[:3]
+    assert np.allclose(line.get_xydata(), 100 * first[["macro_f1", "top1"]])
+    assert np.allclose(start.get_xydata(), [[20, 60]])
+    assert np.allclose(chosen.get_xydata(), 100 * first.loc[[3], ["macro_f1", "top1"]])
+    assert "ring: 0.3" in ax.get_title()
+    assert len(plots.adjustment({"a": first}).lines) == 2, "no strength, no ring"
+
+
+def test_columns_of_short_words_do_not_break_within_them():
+    html = plots.styled(pd.DataFrame({"verdict": ["undecided"], "id": ["x" * 200]})).to_html()
+    assert re.search(r"td\.col0 \{\s*overflow-wrap: normal", html)
+    assert not re.search(r"td\.col1 \{\s*overflow-wrap: normal", html)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import runs
+from miga_lib import metrics, predictions, runs
 from miga_lib.analysis import questions
 from miga_lib.analysis.questions import QUESTIONS, Question
 from miga_lib.predictions import Predictions
@@ -29,7 +29,7 @@ def run(predictions, **settings):
     """A row of the table of runs."""
     resolved = Settings(**{"preset": "smoke", "device": "cpu"} | settings).resolve()
     row = {name: getattr(resolved, name) for name in questions.MATCHED_SETTINGS}
-    return {**row, "folder": None, "parameters": 1, "seconds": 1.0, "predictions": predictions}
+    return {**row, "folder": None, "parameters": 1, "seconds": 1.0, "predictions": predictions, "adjusted": False}
 
 
 def table(with_loss, without, seeds=3):
@@ -55,6 +55,12 @@ def test_the_verdict_needs_interval_and_test_to_agree():
     assert questions.verdict(-0.01, 0.05, 0.01) == "undecided"
 
 
+def test_a_difference_without_an_interval_has_none_in_its_sentence():
+    assert questions.with_interval(0.03, 0.012, 0.049) == "+3.0 [+1.2, +4.9]"
+    one_group = pd.Series("subject", index=GROUPS.index)
+    assert "nan" not in questions.sentence(questions.answer(SEMANTIC, table(0.6, 0.6, 1), one_group), "clips")
+
+
 def test_equal_sides_have_no_difference():
     answer = questions.answer(SEMANTIC, table(0.6, 0.6, 1).assign(predictions=[made(0.6, 0)] * 2), GROUPS)
     assert (answer["difference"], answer["low"], answer["high"], answer["p"]) == (0, 0, 0, 1)
@@ -77,19 +83,85 @@ def test_models_with_their_own_learning_rates_are_compared(preset):
     assert len(questions.pair(question, pd.DataFrame(rows))) == 1
 
 
+def stored(folder, rows):
+    """The table of ``train`` for rows of ``run``, with their predictions in folders, of both splits."""
+    for number, row in enumerate(rows):
+        row["folder"] = folder / str(number)
+        row["folder"].mkdir()
+        row.pop("adjusted")
+        row["predictions"].save(row["folder"] / "val.npz")
+        row.pop("predictions").save(row["folder"] / "test.npz")
+    return pd.DataFrame(rows)
+
+
+COUNTS = np.array([80, 15, 5])
+
+
 def test_joint_and_limb_of_one_seed_are_fused(tmp_path):
     rows = [run(made(0.5, 0), seed=0), run(made(0.5, 1), stream="limb", seed=0), run(made(0.5, 2), stream="limb", seed=1)]
-    for number, row in enumerate(rows):
-        row["folder"] = tmp_path / str(number)
-        row["folder"].mkdir()
-        row.pop("predictions").save(row["folder"] / "test.npz")
-    full = questions.with_predictions(pd.DataFrame(rows))
-    fused = full[full["stream"] == questions.FUSED]
+    full = questions.with_predictions(stored(tmp_path, rows), COUNTS)
+    fused = full[(full["stream"] == "joint+limb") & ~full["adjusted"]]
     assert len(fused) == 1
     expected = (made(0.5, 0).probabilities + made(0.5, 1).probabilities) / 2
     assert np.allclose(fused["predictions"].iloc[0].probabilities, expected)
     together = next(q for q in QUESTIONS if q.claim.endswith("beat joint alone"))
     assert len(questions.pair(together, full)) == 1
+
+
+def test_a_stream_that_is_named_twice_is_fused_with_that_of_the_next_seed(tmp_path):
+    rows = [run(made(0.5, seed), seed=seed) for seed in range(3)] + [run(made(0.5, 9), seed=1, stream="joint_motion")]
+    full = questions.with_predictions(stored(tmp_path, rows), COUNTS, "val")
+    assert not full["adjusted"].any(), "on validation clips nothing is adjusted"
+    twice = full[full["stream"] == "joint+joint"]
+    assert twice["seed"].tolist() == [0, 1, 2]
+    for (one, other), found in zip([(0, 1), (1, 2), (2, 0)], twice["predictions"], strict=True):
+        assert np.allclose(found.probabilities, (made(0.5, one).probabilities + made(0.5, other).probabilities) / 2)
+    control = next(q for q in QUESTIONS if q.claim == "motion beside joints adds more than a second seed")
+    assert questions.pair(control, full)["seed"].tolist() == [1]
+    assert "joint+joint" not in questions.with_predictions(pd.DataFrame(rows[:1]), COUNTS)["stream"].tolist()
+
+
+def test_adjusted_rows_have_the_strength_that_validation_chooses(tmp_path):
+    rows = [run(made(0.5, 0)), run(made(0.6, 1), augment="rotate")]
+    table = stored(tmp_path, rows)
+    made(0.9, 5).save(rows[0]["folder"] / "val.npz")
+    full = questions.with_predictions(table, COUNTS)
+    strength = metrics.choose_adjustment(metrics.by_adjustment(made(0.9, 5), COUNTS))
+    assert full["adjusted"].tolist() == [False, False, True, True]
+    expected = predictions.adjusted(made(0.5, 0), COUNTS, strength).probabilities
+    assert np.allclose(full["predictions"].iloc[2].probabilities, expected)
+    asked = questions.of_options({"augment": ["", "rotate"]})[0]
+    assert len(questions.pair(asked, full)) == 1, "other questions are about probabilities as predicted"
+    helps = next(q for q in QUESTIONS if q.claim.startswith("adjusting"))
+    assert len(questions.pair(helps, full)) == 2
+    curves = questions.trade_offs(full, {"augment": ["", "rotate", "noise"]}, COUNTS)
+    assert list(curves) == ["base", "augment rotate"]
+    assert curves["base"].equals(metrics.by_adjustment(made(0.5, 0), COUNTS))
+
+
+def test_curves_are_averaged_over_seeds(tmp_path):
+    rows = [run(made(accuracy, 0), seed=seed) for seed, accuracy in enumerate((0.2, 0.8))]
+    curves = questions.trade_offs(questions.with_predictions(stored(tmp_path, rows), COUNTS), {}, COUNTS)
+    each = [metrics.by_adjustment(made(accuracy, 0), COUNTS)["top1"] for accuracy in (0.2, 0.8)]
+    assert curves["base"]["top1"].tolist() == pytest.approx(((each[0] + each[1]) / 2).tolist())
+
+
+def test_a_value_that_stands_for_the_presets_finds_the_runs_that_requested_it():
+    requested = [Settings(preset="quick", frames=frames, device="cpu") for frames in (0, 24)]
+    rows = [run(made(0.5, 1), preset="quick", frames=one.frames) | {"requested": one} for one in requested]
+    assert rows[0]["frames"] > 0
+    assert len(questions.pair(questions.of_options({"frames": [0, 24]})[0], pd.DataFrame(rows))) == 1
+
+
+def test_the_difference_in_macro_f1_is_worked_by_hand():
+    labels = np.array([0, 0, 1, 1])
+    sides = [Predictions(np.array(["a", "b", "c", "d"]), labels, np.eye(2)[predicted], CLASSES[:2]) for predicted in (labels, [0, 0, 0, 1])]
+    rows = pd.DataFrame([run(sides[0]), run(sides[1], semantic_weight=0.0)])
+    answer = questions.answer(SEMANTIC, rows, pd.Series(["p", "p", "q", "q"], index=list("abcd")))
+    # F1 of the second side: class 0 with 2 of 3 correct has 4/5, class 1 has 2/3.
+    assert answer["macro_f1_difference"] == pytest.approx(1 - (4 / 5 + 2 / 3) / 2)
+    assert answer["macro_f1_low"] <= answer["macro_f1_difference"] <= answer["macro_f1_high"]
+    assert "; macro-F1 +26.7 [" in questions.sentence(answer, "four clips")
 
 
 def grid(**lists):
@@ -127,10 +199,44 @@ def test_any_other_setting_can_be_a_question():
     assert len(questions.pair(asked[0], pd.DataFrame(rows))) == 1
 
 
+def test_the_streams_of_the_base_can_be_given():
+    wanted = grid(options={"stream": ["joint", "limb", "joint_motion", "bone"]})
+    streams = {model: [settings.stream for settings in wanted if settings.model == model] for model in ("posec3d", "stgcn")}
+    assert streams == {
+        "posec3d": ["joint", "limb", "joint_motion"] + 3 * ["joint"],
+        "stgcn": ["joint", "joint_motion", "bone"] + 3 * ["joint"],
+    }
+    assert questions.of_options({"stream": ["joint", "limb"]}) == [], "streams are compared by QUESTIONS"
+
+
+def test_several_settings_together_can_be_a_question():
+    options = {"cRT": [{}, {"start_from": "base-{seed}", "trained": "head", "sampling": "classes"}]}
+    wanted = grid(options=options, seeds=[3, 4])
+    heads = [settings for settings in wanted if settings.trained == "head"]
+    assert {(settings.seed, settings.start_from, settings.sampling) for settings in heads} == {
+        (3, "base-3", "classes"),
+        (4, "base-4", "classes"),
+    }
+    (asked,) = questions.of_options(options)
+    assert (asked.claim, asked.sides) == ("cRT is better than without", ("cRT", "without"))
+    rows = [run(made(0.5, seed), seed=seed) for seed in (3, 4)]
+    rows += [run(made(0.5, seed), seed=seed, start_from=f"base-{seed}", trained="head", sampling="classes") for seed in (3, 4, 5)]
+    assert questions.pair(asked, pd.DataFrame(rows))["seed"].tolist() == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"augmnt": ["", "rotate"]}, "a name in options must be one of .*augment, .*, got 'augmnt'"),
+        ({"mixing": [{}, {"mixing": 0.2}]}, r"options\['mixing'\] must have dicts only, and a name that is no setting; got {}"),
+        ({"two": [{}, 0.2]}, r"options\['two'\] must have dicts only, and a name that is no setting; got 0.2"),
+        ({"two": [{}, {"layout": "imigue22"}]}, r"a name in options\['two'\] must be one of .*, got 'layout'"),
+        ({"two": [{}, {"mixing": "a"}]}, r"a value of options\['two'\] must be float, got 'a' \(str\)"),
+        (
+            {"stream": ["limb"]},
+            "stream must be one of joint, .* for model 'stgcn': the first of options\\['stream'\\] is that of all runs, got 'limb'",
+        ),
+        ({"stream": ["joint", "elbow"]}, r"a value of options\['stream'\] must be one of joint, .*, got 'elbow'"),
         ({"layout": ["imigue41"]}, "a name in options must be one of"),
         ({"seed": [1, 2]}, "a name in options must be one of"),
         ({"augment": "rotate"}, r"options\['augment'\] must be a list of values, the base first, got 'rotate'"),
@@ -150,7 +256,7 @@ def test_an_empty_list_is_refused():
 
 def test_every_question_is_about_settings_that_exist():
     for question in QUESTIONS:
-        assert {*question.better, *question.worse, *question.given} <= set(questions.MATCHED_SETTINGS)
+        assert {*question.better, *question.worse, *question.given} <= {*questions.MATCHED_SETTINGS, "adjusted"}
         assert question.better.keys() == question.worse.keys()
 
 
@@ -181,4 +287,4 @@ def test_a_single_run_is_refused_before_it_is_trained():
 
 def test_runs_that_no_question_compares_are_refused():
     with pytest.raises(ValueError, match="no two of these runs differ as one of the questions asks"):
-        questions.answer_all(pd.DataFrame(columns=[*questions.MATCHED_SETTINGS, "predictions"]), pd.Series(dtype=str))
+        questions.answer_all(pd.DataFrame(columns=[*questions.MATCHED_SETTINGS, "adjusted", "predictions"]), pd.Series(dtype=str))

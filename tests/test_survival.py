@@ -134,25 +134,25 @@ def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_output
     root, out = Path(__file__).parents[1], tmp_path / "out.ipynb"
     given = {"data": "synthetic-smoke", "preset": "smoke", "epochs": "2000", "run": "stopped", "outputs": str(smoke_outputs)}
     options = [word for name, value in given.items() for word in ("-p", name, value)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), "--no-progress-bar", *options],
-        cwd=root / "notebooks",
-        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        while not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
+    with (tmp_path / "said.txt").open("w+") as said:  # no pipe, whose end a kernel that is still ending holds open
+        process = subprocess.Popen(
+            [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), "--no-progress-bar", *options],
+            cwd=root / "notebooks",
+            env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            while not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+        finally:
+            process.kill()
     stopped = smoke_outputs / "runs" / "stopped"
     assert process.returncode > 0
-    assert not re.findall('File ".*miga_lib.*', said)
+    assert not re.findall('File ".*miga_lib.*', (tmp_path / "said.txt").read_text())
     shown = [line for cell in nbformat.read(out, 4).cells for one in cell.get("outputs", []) for line in one.get("traceback", [])]
     assert len(shown) <= 1
     assert all(line.startswith(f"KeyboardInterrupt: {stopped}: stopped after step ") for line in shown)

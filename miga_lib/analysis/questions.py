@@ -1,12 +1,13 @@
 """The paper's questions, answered by runs that differ in one setting only, with an interval and a test.
 
-``train`` trains the runs of a grid or finds them finished. ``pair`` finds the runs that differ as a question asks. ``answer`` says
-whether these clips support the question's claim, refute it or leave it undecided.
+``train`` trains the runs of a grid or finds them finished. ``with_predictions`` adds what comes without training: fused streams and seeds,
+and probabilities adjusted for rare classes. ``pair`` finds the runs that differ as a question asks. ``answer`` says whether these clips
+support the question's claim, refute it or leave it undecided.
 """
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -28,12 +29,16 @@ SIGNIFICANCE_LEVEL = 0.05
 """Significance level of McNemar's test."""
 SEMANTIC_WEIGHT = 20.0
 """Weight of the semantic loss where it is used, as in the paper."""
-FUSED = "joint+limb"
-"""The ``stream`` of a joint and a limb run that were fused with equal weights."""
+FUSED = (
+    "joint+limb", "joint+limb+joint+limb", "joint+limb+joint_motion+limb_motion", "joint+joint", "joint+joint_motion", "joint+bone",
+)  # fmt: skip
+"""The ``stream`` of runs that are fused with equal weights. Where a stream is named twice, its second run has the next seed."""
 MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
 """The settings that must be the same in both runs of a pair, except for those that the question is about."""
+ADJUSTED = "adjusted"
+"""The column of ``with_predictions`` that says whether probabilities are adjusted for rare classes."""
 
-GIVEN = ("model", "stream", "preset", "epochs", "seed", "protocol")
+GIVEN = ("model", "preset", "epochs", "seed", "protocol")
 """Settings that ``grid`` takes besides its lists."""
 
 
@@ -45,10 +50,14 @@ class Question:
     better: Mapping[str, Any]
     worse: Mapping[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, str] | None = None
+    """A short name for each side, where their values are none."""
 
     @property
     def sides(self) -> tuple[str, str]:
         """A short name for each side."""
+        if self.names:
+            return self.names
         better, worse = (", ".join(f"{value}" or "none" for value in side.values()) for side in (self.better, self.worse))
         return better, worse
 
@@ -60,8 +69,18 @@ QUESTIONS = (
     Question("alignment beats crop-and-pad", {"temporal": "align"}, {"temporal": "crop_pad"}),
     Question("alignment beats random segments", {"temporal": "align"}, {"temporal": "segments"}),
     Question("the semantic loss helps", {"semantic_weight": SEMANTIC_WEIGHT}, {"semantic_weight": 0.0}),
-    Question("joint and limb together beat joint alone", {"stream": FUSED}, {"stream": "joint"}, {"model": "posec3d"}),
-    Question("joint and limb together beat limb alone", {"stream": FUSED}, {"stream": "limb"}, {"model": "posec3d"}),
+    Question("joint and limb together beat joint alone", {"stream": "joint+limb"}, {"stream": "joint"}, {"model": "posec3d"}),
+    Question("joint and limb together beat limb alone", {"stream": "joint+limb"}, {"stream": "limb"}, {"model": "posec3d"}),
+    Question("joint and bone together beat joint alone", {"stream": "joint+bone"}, {"stream": "joint"}),
+    Question("motion beside joints adds more than a second seed", {"stream": "joint+joint_motion"}, {"stream": "joint+joint"}),
+    Question("four streams beat joint and limb", {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb"}),
+    Question(
+        "four streams beat joint and limb of two seeds",
+        {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb+joint+limb"}, names=("four streams", "two seeds"),
+    ),
+    Question(
+        "adjusting probabilities for rare classes helps", {ADJUSTED: True}, {ADJUSTED: False}, names=("adjusted", "as predicted")
+    ),
     Question("spatial partitions beat distance partitions", {"strategy": "spatial"}, {"strategy": "distance"}, {"model": "stgcn"}),
     Question("spatial partitions beat uniform ones", {"strategy": "spatial"}, {"strategy": "uniform"}, {"model": "stgcn"}),
     Question("the corrected graph beats the official one", {"layout": "imigue22"}, {"layout": "imigue22_official"}, {"model": "stgcn"}),
@@ -83,12 +102,16 @@ def grid(
 ) -> list[Settings]:
     """The settings of all runs to train. All runs of the first seed come first, so that there is an early answer.
 
-    The first entry of each list is the base. Runs differ from the base in one setting; with ``full``, all combinations are trained. A
-    model with a limb stream is trained on it too, for the ensemble. Partition strategies and the graph of ``imigue22_official`` are
+    The first entry of each list is the base. Runs differ from the base in one setting; with ``full``, all combinations are trained. The
+    base of a model is trained on each of the streams that it has. Partition strategies and the graph of ``imigue22_official`` are
     only for models that take a graph: joint heatmaps do not depend on the limbs.
 
     Args:
-        options: lists of values of any other settings, by name, such as ``{"augment": ["", "rotate"]}``.
+        options: lists of values of any other settings, by name, such as ``{"augment": ["", "rotate"]}``. ``stream`` lists the streams of
+            the base, the first of them that of all other runs; without it they are joint and limb. Several settings that belong together
+            have a name of your own, and dicts as values, the base ``{}``:
+            ``{"cRT": [{}, {"start_from": "posec3d-joint-imigue41-align-quick-{seed}", "trained": "head", "sampling": "classes"}]}``.
+            ``{seed}`` stands for the seed of the run.
 
     Raises:
         ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
@@ -99,16 +122,30 @@ def grid(
         "semantic_weight": [SEMANTIC_WEIGHT * wanted for wanted in semantic],
         "strategy": strategies,
     }
+    free = [name for name in MATCHED_SETTINGS if name not in {*factors, *GIVEN}]
     for name, values in options.items():
-        check_choice("a name in options", name, [one for one in MATCHED_SETTINGS if one not in {*factors, *GIVEN}])
         if not isinstance(values, list | tuple):
             raise ValueError(f"options[{name!r}] must be a list of values, the base first, got {values!r:.100}")
+        together = any(isinstance(value, dict) for value in values)
         for value in values:
-            check_type(f"a value of options[{name!r}]", value, type(getattr(Settings, name)))
-    factors |= options
+            if not together:
+                check_choice("a name in options", name, free, " (or a name of your own, if all its values are dicts of settings)")
+            elif name in MATCHED_SETTINGS or not isinstance(value, dict):
+                raise ValueError(f"options[{name!r}] must have dicts only, and a name that is no setting; got {value!r:.100}")
+            for setting, one in (value if together else {name: value}).items():
+                check_choice(f"a name in options[{name!r}]", setting, [known for known in free if known != "stream" or not together])
+                check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
+    factors |= {name: values for name, values in options.items() if name != "stream"}
     lists = {"models": models, "layouts": layouts, "temporals": temporals, "semantic": semantic, "strategies": strategies, "seeds": seeds}
     if empty := [name for name, values in {**lists, **options}.items() if not len(values)]:
         raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
+    of_base = options.get("stream", ["joint", "limb"])
+    for model in models:
+        check_choice(
+            "stream", of_base[0], MODELS[model].streams, f" for model {model!r}: the first of options['stream'] is that of all runs"
+        )
+    for stream in options.get("stream", ()):
+        check_choice("a value of options['stream']", stream, {one: 0 for model in models for one in MODELS[model].streams})
     wanted = []
     for seed, model, *values in itertools.product(seeds, models, *factors.values()):
         chosen = dict(zip(factors, values, strict=True))
@@ -116,11 +153,20 @@ def grid(
         of_graph = "strategy" in changed or chosen["layout"] == "imigue22_official"
         if (len(changed) > 1 and not full) or (of_graph and MODELS[model].input != "graph"):
             continue
-        both = ["joint", "limb"] if "limb" in MODELS[model].streams and (full or not changed) else ["joint"]
-        wanted += [Settings(model, stream, preset=preset, epochs=epochs, seed=seed, protocol=protocol, **chosen) for stream in both]
+        given: dict[str, Any] = {"preset": preset, "epochs": epochs, "seed": seed, "protocol": protocol}
+        for name, value in chosen.items():
+            given |= value if isinstance(value, dict) else {name: value}
+        if "start_from" in given:
+            given["start_from"] = _of_seed(given["start_from"], seed)
+        wanted += [Settings(model, of, **given) for of in (of_base if full or not changed else of_base[:1]) if of in MODELS[model].streams]
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
+
+
+def _of_seed(value: Any, seed: int) -> Any:
+    """A value of an option, with the seed in place of ``{seed}``."""
+    return value.replace("{seed}", str(seed)) if isinstance(value, str) else value
 
 
 def train(
@@ -138,7 +184,8 @@ def train(
         result = training.fit(clips, settings, folder, progress=progress)
         # A run of an earlier version lacks the settings that were added since; `fit` has checked that they are the same.
         known = asdict(settings.resolve()) | result["settings"]
-        rows.append({**known, "folder": folder, "parameters": result["parameters"], "seconds": result["seconds"]})
+        cost = {"parameters": result["parameters"], "seconds": result["seconds"]}
+        rows.append({**known, **cost, "folder": folder, "requested": settings})
     return pd.DataFrame(rows)
 
 
@@ -151,7 +198,7 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
         clips: number of validation clips on which the prediction is timed. The same clips are predicted once before, as a warm-up.
     """
     rows = []
-    for _, run in table[table["stream"] != FUSED].drop_duplicates(["model", "stream", "layout"]).iterrows():
+    for _, run in table.drop_duplicates(["model", "stream", "layout"]).iterrows():
         model, settings = training.load_model(run["folder"])
         some = clip_sets.load(data, outputs=outputs, **settings.clip_arguments).split("val")
         some = some.where(np.arange(min(clips, len(some))))
@@ -167,27 +214,76 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
     return pd.DataFrame(rows)
 
 
-def with_predictions(table: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """The table of ``train`` with a column of ``Predictions``, and one more row for each joint and limb run that can be fused."""
-    table = table.assign(predictions=[predictions.load(folder / f"{split}.npz") for folder in table["folder"]])
-    others = [name for name in MATCHED_SETTINGS if name != "stream"]
-    both = table[table["stream"] == "joint"].merge(table[table["stream"] == "limb"], on=others, suffixes=("", "_limb"))
-    fused = both.assign(
-        stream=FUSED,
-        predictions=[ensemble.fuse(members) for members in zip(both["predictions"], both["predictions_limb"], strict=True)],
-        parameters=both["parameters"] + both["parameters_limb"],
-        seconds=both["seconds"] + both["seconds_limb"],
-    )
-    return pd.concat([table, fused[table.columns]], ignore_index=True)
+def with_predictions(table: pd.DataFrame, counts: np.ndarray, split: str = "test") -> pd.DataFrame:
+    """The table of ``train`` with a column of ``Predictions``, and rows for what comes without training.
+
+    These are the combinations of ``FUSED`` whose runs are there, and every row again with its probabilities adjusted for rare classes
+    (``predictions.adjusted``), by the strength that is best on the run's own validation clips. On the validation split itself nothing is
+    adjusted: there the choice would be judged on the clips on which it was made.
+
+    Args:
+        counts: (K,), the number of training clips of each class.
+    """
+    splits = {split, "val"}
+    rows = table.assign(**{name: [predictions.load(folder / f"{name}.npz") for folder in table["folder"]] for name in splits})
+    rows = pd.concat([rows, _fused(rows, splits)], ignore_index=True).assign(**{ADJUSTED: False})
+    if split != "val":
+        strengths = [metrics.choose_adjustment(metrics.by_adjustment(one, counts)) for one in rows["val"]]
+        adjusted = [predictions.adjusted(one, counts, strength) for one, strength in zip(rows[split], strengths, strict=True)]
+        rows = pd.concat([rows, rows.assign(**{split: adjusted, ADJUSTED: True})], ignore_index=True).drop(columns="val")
+    return rows.rename(columns={split: "predictions"})
+
+
+def _fused(table: pd.DataFrame, splits: Collection[str]) -> pd.DataFrame:
+    """A row for each combination of ``FUSED`` and each seed whose runs are all there; predictions are in columns named as the splits."""
+    rows = []
+    for _, alike in table.groupby([name for name in MATCHED_SETTINGS if name not in ("stream", "seed")], sort=False):
+        seeds, by_run = list(alike["seed"].unique()), {(run["stream"], run["seed"]): run for run in alike.to_dict("records")}
+        for streams, first in itertools.product(FUSED, range(len(seeds))):
+            names = streams.split("+")
+            later = [names[:i].count(name) for i, name in enumerate(names)]
+            wanted = [(name, seeds[(first + k) % len(seeds)]) for name, k in zip(names, later, strict=True)]
+            if len(set(wanted)) == len(wanted) and all(run in by_run for run in wanted):
+                members = [by_run[run] for run in wanted]
+                fused = {name: ensemble.fuse([member[name] for member in members]) for name in splits}
+                rows.append({**members[0], "stream": streams, "folder": None, "requested": None, **fused})
+    return pd.DataFrame(rows, columns=table.columns)
 
 
 def of_options(options: Mapping[str, Sequence[Any]]) -> list[Question]:
-    """The question of each value in the ``options`` of ``grid``: is it better than the first value in its list?"""
-    return [
-        Question(f"{name} {value} is better than {base or 'none'}", {name: value}, {name: base})
-        for name, (base, *values) in options.items()
-        for value in values
-    ]
+    """The question of each value in the ``options`` of ``grid``, except for streams: is it better than the first value in its list?"""
+    asked = []
+    for name, (base, *values) in options.items():
+        for number, value in enumerate(values, 1):
+            if isinstance(value, dict):
+                better, worse = ({key: one.get(key, getattr(Settings, key)) for key in {**base, **value}} for one in (value, base))
+                what = name if len(values) == 1 else f"{name} {number}"
+                asked.append(Question(f"{what} is better than without", better, worse, names=(what, "without")))
+            elif name != "stream":
+                asked.append(Question(f"{name} {value} is better than {base or 'none'}", {name: value}, {name: base}))
+    return asked
+
+
+def trade_offs(table: pd.DataFrame, options: Mapping[str, Sequence[Any]], counts: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Scores by the strength of an adjustment for rare classes (``metrics.by_adjustment``) of the base and of each option.
+
+    They are averaged over seeds. The base is the first run of the table.
+
+    Args:
+        table: of ``with_predictions``; adjusted rows are ignored.
+        counts: (K,), the number of training clips of each class.
+    """
+    table = table[~table[ADJUSTED]]
+    curves, base = {}, table.iloc[0]
+    sides: dict[str, Mapping[str, Any]] = {"base": {}}
+    sides |= {question.claim.partition(" is better than ")[0]: question.better for question in of_options(options)}
+    for name, side in sides.items():
+        same = [key for key in MATCHED_SETTINGS if key not in {"seed", *side}]
+        of_side = table[(table[same] == base[same]).all(axis=1) & _having(table, side)]
+        if len(of_side):
+            of_seeds = pd.concat(metrics.by_adjustment(one, counts) for one in of_side["predictions"])
+            curves[name] = of_seeds.groupby("strength", as_index=False).mean()
+    return curves
 
 
 def answer_all(table: pd.DataFrame, groups: pd.Series, options: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> pd.DataFrame:
@@ -205,15 +301,22 @@ def answer_all(table: pd.DataFrame, groups: pd.Series, options: Mapping[str, Seq
 def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
     """Pairs of runs that differ as the question asks and in no other setting: columns better, worse (predictions) and seed."""
 
-    def having(wanted: Mapping[str, Any]) -> pd.DataFrame:
-        wanted = {**question.given, **wanted}
-        return table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
-
     # Each model has its own published learning rate and width, among others, so two models may differ in them.
     free = {*question.better, *(OF_MODEL if "model" in question.better else ())}
-    shared = [name for name in MATCHED_SETTINGS if name not in free]
-    pairs = having(question.better).merge(having(question.worse), on=shared, suffixes=("_better", "_worse"))
+    shared = [name for name in (*MATCHED_SETTINGS, ADJUSTED) if name not in free]
+    sides = [table[_having(table, {ADJUSTED: False, **question.given, **side})] for side in (question.better, question.worse)]
+    pairs = sides[0].merge(sides[1], on=shared, suffixes=("_better", "_worse"))
     return pairs.rename(columns={"predictions_better": "better", "predictions_worse": "worse"})[["seed", "better", "worse"]]
+
+
+def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:
+    """Which runs have these settings: resolved, or as they were requested, such as 0 for the value of the preset."""
+
+    def has(run: Mapping[str, Any], name: str, value: Any) -> bool:
+        return _of_seed(value, run["seed"]) in (run[name], getattr(run.get("requested"), name, None))
+
+    runs_of_table = table.to_dict("records")
+    return np.array([all(has(run, name, value) for name, value in wanted.items()) for run in runs_of_table], dtype=bool)
 
 
 def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[str, Any] | None:
@@ -239,12 +342,19 @@ def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[s
     p = metrics.mcnemar(fused["better"], fused["worse"])
     result = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
     result |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
+    macro_f1 = {}
     for side, of_side in sides.items():
         result[f"top1_{side}"], result[f"seeds_{side}"] = correct[side].mean(), correct[side].mean(1).tolist()
         result[f"top1_interval_{side}"] = metrics.interval(partial(_top1, correct[side]), of_clips)
-        macro_f1 = partial(_macro_f1, labels, [member.predicted for member in of_side])
-        result[f"macro_f1_{side}"] = macro_f1(np.arange(len(labels)))
-        result[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1, of_clips, resamples=200)
+        macro_f1[side] = partial(_macro_f1, labels, [member.predicted for member in of_side])
+        result[f"macro_f1_{side}"] = macro_f1[side](np.arange(len(labels)))
+        result[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1[side], of_clips, resamples=200)
+
+    def difference(rows: np.ndarray) -> float:
+        return macro_f1["better"](rows) - macro_f1["worse"](rows)
+
+    result["macro_f1_difference"] = difference(np.arange(len(labels)))
+    result["macro_f1_low"], result["macro_f1_high"] = metrics.interval(difference, of_clips, resamples=200)
     return result
 
 
@@ -278,8 +388,15 @@ def sentence(answer: Mapping[str, Any], where: str) -> str:
     """
     pairs = f"{answer['pairs']} pair{'s' if answer['pairs'] > 1 else ''} of runs"
     better, worse = (f"{metrics.percent(answer[f'top1_{side}'])} ({answer[side]})" for side in ("better", "worse"))
-    difference, low, high = (f"{100 * answer[value]:+.1f}" for value in ("difference", "low", "high"))
+    difference, macro_f1 = (
+        with_interval(*(answer[f"{score}{value}"] for value in ("difference", "low", "high"))) for score in ("", "macro_f1_")
+    )
     return (
         f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {better} against {worse}, a difference of "
-        f"{difference} points [{low}, {high}], McNemar p = {answer['p']:.2g}, {pairs}."
+        f"{difference} points, McNemar p = {answer['p']:.2g}, {pairs}; macro-F1 {macro_f1} points."
     )
+
+
+def with_interval(difference: float, low: float, high: float) -> str:
+    """A difference of two shares in percentage points, with its interval: +3.0 [+1.2, +4.9]; without it where there is none."""
+    return f"{100 * difference:+.1f}" + ("" if np.isnan(low) else f" [{100 * low:+.1f}, {100 * high:+.1f}]")

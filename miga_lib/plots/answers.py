@@ -6,10 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
+from ..analysis import questions
 from .tables import styled
 
 VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
 """Distinct with any colour vision; none is a colour of left or right."""
+DIFFERENCE = ["difference", "low", "high"]
 
 
 def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -49,15 +51,11 @@ def both_sides(answers: pd.DataFrame) -> np.ndarray:
 
 
 def answer_table(answers: pd.DataFrame) -> Styler:
-    """The answers as a table: both sides, difference with interval, test, verdict."""
+    """The answers as a table: scores of both sides, differences with their intervals, test, verdict."""
     shown = pd.DataFrame({"claim": answers["claim"], "pairs of runs": answers["pairs"]})
-    for side in ("better", "worse"):
-        for score, label in (("top1", "top-1"), ("macro_f1", "macro-F1")):
-            intervals = answers[f"{score}_interval_{side}"]
-            cells = zip(answers[f"{score}_{side}"], intervals, strict=True)
-            text = [f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]" for value, (low, high) in cells]
-            shown[f"{label} (%), {'first' if side == 'better' else 'second'} side"] = text
-    bounds = zip(answers["difference"], answers["low"], answers["high"], strict=True)
-    shown["difference (points)"] = [f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" for value, low, high in bounds]
+    for score, label, names in (("top1", "top-1", DIFFERENCE), ("macro_f1", "macro-F1", [f"macro_f1_{name}" for name in DIFFERENCE])):
+        sides = 100 * answers[[f"{score}_better", f"{score}_worse"]].to_numpy(float)
+        shown[f"{label} (%): first, second side"] = [f"{better:.1f}, {worse:.1f}" for better, worse in sides]
+        shown[f"{label}: difference (points)"] = [questions.with_interval(*row) for row in answers[names].to_numpy(float)]
     shown["McNemar p"] = answers["p"].map("{:.2g}".format)
     return styled(shown.assign(verdict=answers["verdict"])).hide(axis="index")

@@ -1,6 +1,8 @@
 """Where predictions fail, and the gain of fusing them: confusion, scores per class, calibration, accuracy by properties of the clips."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +22,11 @@ from .results import MOST_LETTERS_BELOW, plain_ticks, short
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
 """None is a colour of left or right."""
 RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
+LINES: tuple[dict[str, Any], ...] = tuple(
+    {"color": colour, "linestyle": dash, "marker": mark}
+    for (dash, colour), mark in zip(itertools.product(("-", "--"), RUN_COLOURS), 2 * "os^Dv", strict=True)
+)
+"""Styles of ten lines, distinct with any colour vision."""
 PALE = ListedColormap(plt.colormaps["Greys"](np.linspace(0, 0.55, 256)))
 """Of the confusion matrix, whose numbers are black."""
 WIDE_CELLS = 20
@@ -173,21 +180,28 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
     return axes
 
 
-def adjustment(curves: Mapping[str, pd.DataFrame], strength: float) -> np.ndarray:
-    """Top-1 and macro-F1 by the strength of the adjustment for rare classes: an array of two Axes.
+def adjustment(curves: Mapping[str, pd.DataFrame], strength: float | None = None, ax: Axes | None = None) -> Axes:
+    """Top-1 against macro-F1 by the strength of the adjustment for rare classes: a line for each table, a mark for each fifth strength.
+
+    The larger mark is where nothing is adjusted. Further up and further right is better.
 
     Args:
-        curves: tables of ``metrics.by_adjustment``, by the name of their clips.
-        strength: the chosen one, which is marked.
+        curves: tables of ``metrics.by_adjustment``, by name.
+        strength: the chosen one, which has a ring.
     """
-    axes = plt.subplots(1, 2, figsize=(8.3, 3.4))[1]
-    for ax, (column, label) in zip(axes, {"top1": "top-1 (%)", "macro_f1": "macro-F1 (%)"}.items(), strict=True):
-        ax.axvline(strength, color=INTERVAL_COLOUR, linestyle="--", label=f"chosen: {strength:g}")
-        for (name, table), colour, style in zip(curves.items(), (POINT_COLOUR, EXPECTED_COLOUR), ("-", "-."), strict=False):
-            ax.plot(table["strength"], 100 * table[column], style, color=colour, label=name)
-        ax.set(xlabel="strength of the adjustment", ylabel=label)
-    axes[0].legend(frameon=False, fontsize=9)
-    return axes
+    ax = ax or plt.subplots(figsize=(8.3, 4.4 + 0.2 * len(curves)))[1]
+    for (name, table), look in zip(curves.items(), itertools.cycle(LINES), strict=False):
+        x, y = 100 * table["macro_f1"], 100 * table["top1"]
+        ax.plot(x, y, **look, markersize=4, markevery=5, label=short(name))
+        ax.plot(x.iloc[0], y.iloc[0], **look, markersize=9)
+        if strength is not None:
+            chosen = (table["strength"] - strength).abs().argmin()
+            ax.plot(x.iloc[chosen], y.iloc[chosen], **{**look, "marker": "o"}, fillstyle="none", markersize=15)
+    every = next(iter(curves.values()))["strength"].iloc[::5].map("{:g}".format)
+    title = f"strengths {', '.join(every)}" + ("" if strength is None else f"; ring: {strength:g}")
+    ax.set(xlabel="macro-F1 (%)", ylabel="top-1 (%)", title=title)
+    ax.figure.legend(frameon=False, fontsize=9, loc="outside upper left")
+    return ax
 
 
 def hard_clips(table: pd.DataFrame, scores: pd.DataFrame, bins: int = 6) -> np.ndarray:

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from .. import augmentation, writing
 from ..layouts import Layout
-from .evaluation import RUN_COLOURS
+from .evaluation import LINES, RUN_COLOURS
 from .results import short
 from .skeletons import SIDES, fit, frames, limb_lines, sides, skeleton
 
@@ -116,9 +116,8 @@ def denoised(before: np.ndarray, after: np.ndarray, layout: Layout, clean: np.nd
 def filter_effects(gained: pd.DataFrame, kept: pd.DataFrame) -> np.ndarray:
     """The two tables of ``noise.effects``, a line for each row: errors by score, and the motion that is left. An array of two Axes."""
     figure, axes = plt.subplots(1, 2, figsize=(8.3, 3.4))
-    looks = zip(itertools.product(("-", "--"), RUN_COLOURS), itertools.cycle("os^Dvx"), strict=False)
-    for (name, of_score), ((dash, colour), mark) in zip(gained.iterrows(), looks, strict=False):
-        look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": mark, "markersize": 4, "linewidth": 1.2}
+    for (name, of_score), line in zip(gained.iterrows(), itertools.cycle(LINES), strict=False):
+        look: dict[str, Any] = {**line, "markersize": 4, "linewidth": 1.2}
         axes[0].plot([f"to {part.right:g}" if part.right < 1 else "above" for part in gained], of_score, label=name, **look)
         axes[1].plot([band.removesuffix(" Hz") for band in kept], 100 * kept.loc[name], **look)
     axes[0].set(xlabel="score of the detector", ylabel="mean error (px)", ylim=(0, None))

@@ -91,7 +91,7 @@ def comparison_table(table: pd.DataFrame) -> Styler:
 def styled(table: pd.DataFrame) -> Styler:
     """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula.
 
-    Numbers and short words of headings do not break.
+    Numbers do not break, nor do short words of headings and of columns without long ones.
     """
 
     def escaped(value: object) -> object:
@@ -104,8 +104,11 @@ def styled(table: pd.DataFrame) -> Styler:
     levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
     heads = ((i, level) for level, names in enumerate(levels) for i, name in enumerate(names) if not _long_word(name))
     unbroken = [{"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"} for i, level in heads]
-    numbers = (i for i, kind in enumerate(table.dtypes) if pd.api.types.is_numeric_dtype(kind))
-    unbroken += [{"selector": f"td.col{i}", "props": "white-space: nowrap"} for i in numbers]
+    for i, kind in enumerate(table.dtypes):
+        if pd.api.types.is_numeric_dtype(kind):
+            unbroken.append({"selector": f"td.col{i}", "props": "white-space: nowrap"})
+        elif not table.iloc[:, i].map(_long_word).any():
+            unbroken.append({"selector": f"td.col{i}", "props": "overflow-wrap: normal"})
     return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"').set_table_styles(unbroken)
 
 
