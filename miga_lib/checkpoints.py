@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from .readers import DataError, limits
 HEAD_PREFIX = "cls_head."
 GRAPH = "A"
 """The name of the partitions in an ST-GCN's checkpoint."""
+ORIGIN = "origin"
+"""The key of what a file of ``training.pretraining`` says about the training of its weights."""
 STRATEGIES = {1: "uniform", 2: "distance", 3: "spatial"}
 """ST-GCN's partition strategies, by P, their number of partitions."""
 
@@ -184,15 +186,7 @@ def read(path: str | Path) -> Weights:
     Raises:
         DataError: the file is not a checkpoint, requests to run code, or contains anything else than named tensors.
     """
-    try:
-        limits.unpacked(Path(path))
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # torch raises half a dozen kinds for a file that is not its own
-        if asked := re.search(r"GLOBAL (\S+)", str(error)):
-            raise DataError(f"{path}: the checkpoint asks for {asked[1]}: refused, and nothing was run; save only its state dict") from None
-        raise DataError(f"{path}: not a checkpoint of PyTorch ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
+    stored = _loaded(path)
     for key in ("state_dict", "model_state_dict", "model"):
         stored = stored[key] if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping) else stored
     if not isinstance(stored, Mapping) or not stored:
@@ -208,6 +202,26 @@ def read(path: str | Path) -> Weights:
             raise DataError(f"{path}: {name[:60]!r} has shape {tuple(tensor.shape)}, and its data are shorter")
     wrapped = all(name.startswith("module.") for name in stored)
     return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in stored.items()}
+
+
+def origin(path: str | Path) -> Mapping[str, Any] | None:
+    """What a file of ``training.pretraining`` says about its training; None for other files. Raises DataError as ``read`` does."""
+    stored = _loaded(path)
+    found = stored.get(ORIGIN) if isinstance(stored, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def _loaded(path: str | Path) -> Any:
+    """What PyTorch's weights-only loader finds in a file. Raises DataError where it cannot load it."""
+    try:
+        limits.unpacked(Path(path))
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except Exception as error:  # torch raises half a dozen kinds for a file that is not its own
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise DataError(f"{path}: the checkpoint asks for {asked[1]}: refused, and nothing was run; save only its state dict") from None
+        raise DataError(f"{path}: not a checkpoint of PyTorch ({' '.join(str(error).split())[:200] or type(error).__name__})") from None
 
 
 def _numbers(weights: Weights, pattern: str) -> list[int]:

@@ -35,3 +35,23 @@ def test_memory_is_kept_for_the_next_step_and_returned_at_the_end():
     assert kept[-1] < 2 * kept[0] + 20, "later tensors use the memory of the first ones"
     assert after < 50
     assert later < 50, "later memory that fits into no hole of the heap is returned at once, as before"
+
+
+TRAIN_NARROW = """
+import sys, torch
+from miga_lib.models.graphs import TimeConvolution
+from miga_lib.models.posec3d import FlatConvolution
+
+torch.set_num_threads(2)
+kernel, stride, shape = {"graph": (1, (2, 1), (41, 8, 24, 24)), "heatmaps": ((1, 1, 1), (1, 2, 2), (1, 8, 41, 24, 24))}[sys.argv[1]]
+conv = {"graph": TimeConvolution, "heatmaps": FlatConvolution}[sys.argv[1]](8, 16, kernel, stride)
+x = torch.randn(shape).contiguous(memory_format=torch.channels_last if len(shape) == 4 else torch.channels_last_3d)
+for _ in range(20):
+    conv(x).sum().backward()
+"""
+
+
+@pytest.mark.parametrize("kind", ["graph", "heatmaps"])
+def test_narrow_networks_are_trained_with_several_threads(kind):
+    """oneDNN writes outside its memory in a strided 1×1 convolution of few channels, which crashed the process or left it waiting."""
+    subprocess.run([sys.executable, "-c", TRAIN_NARROW, kind], check=True, timeout=120)

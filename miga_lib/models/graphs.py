@@ -66,8 +66,10 @@ class TimeConvolution(nn.Conv2d):
     padding: tuple[int, int]  # never a name, such as "same"
 
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C_out NM T_out"]:
-        kernel = self.weight.transpose(2, 3)
-        return functional.conv2d(x, kernel, self.bias, self.stride[::-1], self.padding[::-1], self.dilation[::-1])
+        kernel, stride = self.weight.transpose(2, 3), self.stride[::-1]
+        if self.kernel_size == (1, 1):  # with a stride, oneDNN may crash, see ``posec3d.FlatConvolution``
+            x, stride = x[..., :: stride[0], :: stride[1]].contiguous(memory_format=torch.channels_last), (1, 1)
+        return functional.conv2d(x, kernel, self.bias, stride, self.padding[::-1], self.dilation[::-1])
 
 
 def side_by_side(branches: Iterable[nn.Module], x: Float[Tensor, "B C H T"]) -> Float[Tensor, "B C_out H T_out"]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from .. import checkpoints, layouts, predictions, runs, streams
 from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
+from ..readers import DataError
 from ..settings import PRESETS, Settings
 from . import processes
 from .checkpoint import read
@@ -40,13 +42,45 @@ def _network(settings: Settings, layout: Layout, classes: int, embedding_size: i
     )
 
 
+class Origin(NamedTuple):
+    """What weights were trained on, as far as weights depend on it."""
+
+    model: str
+    stream: str
+    joints: list[str]
+    limbs: list[list[int]]
+    channels: list[list[str]]
+    """Of a heatmap model: the joint of each channel of the input, or the two joints of the limb."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Origin":
+        """The origin of weights that are trained with these settings."""
+        skeleton, heatmaps = settings.skeleton, settings.of_model.input == "heatmaps"
+        channels = streams.channel_names(settings.stream, layouts.get(settings.layout)) if heatmaps else []
+        return cls(
+            settings.model, settings.stream, [*skeleton.joints], [[*limb] for limb in skeleton.limbs], [sorted(names) for names in channels]
+        )
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Origin | None":
+        """The origin that a file of ``pretraining`` names; None for a file of another library. Raises DataError where it is damaged."""
+        stored = checkpoints.origin(path)
+        if stored is None:
+            return None
+        kinds = {"model": str, "stream": str, "joints": list, "limbs": list, "channels": list}
+        if {name: type(value) for name, value in stored.items()} != kinds:
+            raise DataError(f"{path}: expected an origin of {', '.join(kinds)}, found {', '.join(map(str, stored)):.100}")
+        return cls(**stored)
+
+
 def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path) -> tuple[str, ...]:
     """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
 
     Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of ST-GCN) are only taken where
     the joints and the stream are the same, and those of the head only where the classes are the same. The stem of PoseC3D has a channel
     for each joint or limb: from a run of the same stream on other joints, the channels of the joints or limbs that both have are taken.
-    A checkpoint of another library does not name its joints and classes, so their numbers are compared.
+    So they are from a file of ``pretraining``, which has no head. A checkpoint of another library does not name its joints and classes, so
+    their numbers are compared.
 
     Args:
         run: the folder of the run that starts; ``start_from`` may name a run beside it.
@@ -59,30 +93,29 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
         DataError: as ``checkpoints.fitting`` does.
     """
     path, folder = start_file(settings, run)
-    head = _depending(settings, len(classes), embedding_size, on="classes")
+    head = depending(settings, len(classes), embedding_size, on="classes")
     differing = head if settings.trained == "head" else set()
-    channels: list[list[frozenset[str]]] = []
+    ours = Origin.of(settings)
     if folder:
         about = runs.result(folder)
-        before = runs.stored_settings(folder, about["settings"])
-        if before.model != settings.model:
-            raise ValueError(f"{folder}: its model is {before.model!r}; start a run of model {settings.model!r} from one of the same model")
-        skeletons = [(one.skeleton.joints, one.skeleton.limbs, one.stream) for one in (before, settings)]
-        if skeletons[0] != skeletons[1]:
-            differing |= _depending(settings, len(classes), embedding_size, on="joints")
-            if before.stream == settings.stream and settings.of_model.input == "heatmaps":
-                channels = [streams.channel_names(one.stream, layouts.get(one.layout)) for one in (before, settings)]
+        theirs = Origin.of(runs.stored_settings(folder, about["settings"]))
         if about["data"]["classes"] != list(classes):
             differing |= head
+    else:
+        theirs = Origin.of_file(path) or ours
+    if theirs.model != ours.model:
+        place = folder or path
+        raise ValueError(f"{place}: its model is {theirs.model!r:.100}; start a run of model {ours.model!r} from one of the same model")
+    if theirs != ours:
+        differing |= depending(settings, len(classes), embedding_size, on="joints")
     weights = checkpoints.fitting(path, network, differing)
-    if channels:
-        theirs, ours = channels
+    if theirs != ours and theirs.stream == ours.stream:
         kept, own = checkpoints.read(path), network.state_dict()
         for name in differing & kept.keys():
-            if (kept[name].shape[1:2], own[name].shape[1:2]) == ((len(theirs),), (len(ours),)):
-                for i, channel in enumerate(ours):
-                    if channel in theirs:
-                        own[name][:, i] = kept[name][:, theirs.index(channel)]
+            if (kept[name].shape[1:2], own[name].shape[1:2]) == ((len(theirs.channels),), (len(ours.channels),)):
+                for i, channel in enumerate(ours.channels):
+                    if channel in theirs.channels:
+                        own[name][:, i] = kept[name][:, theirs.channels.index(channel)]
     network.load_state_dict(weights, strict=False)
     return tuple(name for name in network.state_dict() if name not in weights)
 
@@ -98,7 +131,7 @@ def start_file(settings: Settings, run: Path) -> tuple[Path, Path | None]:
     return folder / "best.ckpt" if folder else given, folder
 
 
-def _depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
+def depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
     """The names of the tensors whose shapes change with the joints, or with the classes."""
     layout = layouts.get(settings.layout)
     count = len(layout.joints) + len(layout.limbs) + 2

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .. import runs, writing
+from .. import checkpoints, runs, writing
 from ..clips import Clips, load, outputs_folder, terminal
 from ..settings import PRESETS, Settings
 from . import loop
 from .__main__ import add_settings
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, seeded
+from .networks import Origin, autocast, build, depending, seeded
 
 HIDDEN_SHARE = 0.3
 """Probability with which a joint is hidden, in all frames of a clip."""
@@ -93,9 +93,10 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
                 total += loss.item() * len(rows)
             errors.append(100 * (total / len(inputs)) ** 0.5)
             print(f"epoch {epoch + 1:3d}: hidden joints are found to {errors[-1]:.1f} % of the person's box", flush=True)
-    trunk = {name: tensor.cpu() for name, tensor in network.state_dict().items() if not name.startswith("emb_fc")}
+    heads = depending(settings, len(clips.classes), numbers, on="classes")  # neither was trained to tell classes
+    trunk = {name: tensor.cpu() for name, tensor in network.state_dict().items() if name not in heads and not name.startswith("emb_fc")}
     with writing.file(path) as unfinished:
-        torch.save({"state_dict": trunk}, unfinished)
+        torch.save({"state_dict": trunk, checkpoints.ORIGIN: Origin.of(settings)._asdict()}, unfinished)
     return errors
 
 
