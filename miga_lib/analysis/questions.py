@@ -304,6 +304,8 @@ def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
     # Each model has its own published learning rate and width, among others, so two models may differ in them.
     free = {*question.better, *(OF_MODEL if "model" in question.better else ())}
     shared = [name for name in (*MATCHED_SETTINGS, ADJUSTED) if name not in free]
+    if "stream" not in free | question.given.keys():
+        table = table[~table["stream"].isin(FUSED)]
     sides = [table[_having(table, {ADJUSTED: False, **question.given, **side})] for side in (question.better, question.worse)]
     pairs = sides[0].merge(sides[1], on=shared, suffixes=("_better", "_worse"))
     return pairs.rename(columns={"predictions_better": "better", "predictions_worse": "worse"})[["seed", "better", "worse"]]
@@ -313,7 +315,8 @@ def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:
     """Which runs have these settings: resolved, or as they were requested, such as 0 for the value of the preset."""
 
     def has(run: Mapping[str, Any], name: str, value: Any) -> bool:
-        return _of_seed(value, run["seed"]) in (run[name], getattr(run.get("requested"), name, None))
+        by_preset = value in (0, "auto") and getattr(run.get("requested"), name, None) == value
+        return by_preset or bool(run[name] == _of_seed(value, run["seed"]))
 
     runs_of_table = table.to_dict("records")
     return np.array([all(has(run, name, value) for name, value in wanted.items()) for run in runs_of_table], dtype=bool)
