@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--denoise", default="", help="filters of detector errors, such as swaps+outliers+gaps")
     parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
     given = parser.parse_args()
     place = clips.outputs_folder(given.outputs) / "data"
@@ -132,7 +133,7 @@ def main() -> None:
         for stream in streams:
             results = []
             for seed in given.seeds:
-                settings = Settings(model, stream, str(skeleton), preset=given.preset, seed=seed)
+                settings = Settings(model, stream, str(skeleton), preset=given.preset, seed=seed, denoise=given.denoise)
                 run = runs.folder(runs.name(settings, source), given.outputs)
                 results.append(training.fit(data, settings, run, progress=lambda row: None))
                 kept.setdefault((model, stream), []).append(predictions.load(run / "test.npz"))
@@ -149,7 +150,9 @@ def main() -> None:
     chosen = best[1]
     joined: dict[str, list[Predictions]] = {"linear": [], "network": []}
     for fold in range(data.table["subject"].nunique()):
-        settings = Settings(chosen.model, chosen.stream, str(skeleton), preset=given.preset, protocol=LEAVE_ONE_OUT, fold=fold)
+        settings = Settings(
+            chosen.model, chosen.stream, str(skeleton), preset=given.preset, denoise=given.denoise, protocol=LEAVE_ONE_OUT, fold=fold
+        )
         part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
         run = runs.folder(runs.name(settings, source), given.outputs)
         training.fit(part, settings, run, progress=lambda row: None)

@@ -95,7 +95,7 @@ def _sides(layout: Layout) -> list[tuple[list[int], list[int]]]:
     return pairs
 
 
-def _swapped(sides: Float[Tensor, "N T 2 J 3"], unit: Float[Tensor, " N"]) -> Bool[Tensor, "N T"]:
+def _swapped(sides: Float[Tensor, "N T 2 joints 3"], unit: Float[Tensor, " N"]) -> Bool[Tensor, "N T"]:
     """Whether each frame is swapped. Distances count for joints that are on both sides, now and at most ``MAX_GAP`` + 1 frames before."""
     # Axes from here on: (x and y,) state before, state now, side, joint, clip. The clips are last, which makes the arithmetic faster.
     frames = sides.permute(1, 4, 2, 3, 0).contiguous()
@@ -374,7 +374,7 @@ def _last_seen(present: Tensor) -> Tensor:
     return time.where(present, -1).cummax(1).values
 
 
-def _window(values: Float[Tensor, "*B T V"]) -> list[Float[Tensor, "*B T V"]]:
+def _window(values: Float[Tensor, "*shape T V"]) -> list[Float[Tensor, "*shape T V"]]:
     """The two frames before each frame, the frame, and the two frames after it; zeros outside the clip."""
     padded = torch.nn.functional.pad(values, (0, 0, 2, 2))
     return [padded[..., o : o + values.shape[-2], :] for o in range(5)]

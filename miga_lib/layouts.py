@@ -465,7 +465,7 @@ def selection(source: Layout, target: Layout) -> np.ndarray:
     return np.array([index[joint] for joint in target.joints])
 
 
-def to_openpose137(keypoints: Float[np.ndarray, "*B V 3"], joints: Sequence[str] = WHOLEBODY_133) -> Float[np.ndarray, "*B 137 3"]:
+def to_openpose137(keypoints: Float[np.ndarray, "*shape V 3"], joints: Sequence[str] = WHOLEBODY_133) -> Float[np.ndarray, "*shape 137 3"]:
     """The joints of OpenPose from those of COCO-WholeBody, or of another detector that gives them the same names.
 
     Neck and mid hip, where they are not among ``joints``, are the means of the shoulders and of the hips, with the smaller of the two

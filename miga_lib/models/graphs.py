@@ -72,7 +72,7 @@ class TimeConvolution(nn.Conv2d):
         return functional.conv2d(x, kernel, self.bias, stride, self.padding[::-1], self.dilation[::-1])
 
 
-def side_by_side(branches: Iterable[nn.Module], x: Float[Tensor, "B C H T"]) -> Float[Tensor, "B C_out H T_out"]:
+def side_by_side(branches: Iterable[nn.Module], x: Float[Tensor, "images C rows T"]) -> Float[Tensor, "images C_out rows T_out"]:
     """The channels of all branches. Each begins with a 1×1 convolution of the same input, and these are computed as one.
 
     Args:
@@ -94,7 +94,7 @@ class Dropout(nn.Dropout):
     A value is dropped where a random 16-bit number is small, and one draw gives four of them.
     """
 
-    def forward(self, x: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or self.p == 0 or x.device.type != "cpu":
             return super().forward(x)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[: x.numel()]

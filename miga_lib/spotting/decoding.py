@@ -31,7 +31,7 @@ def merge(posteriors: Float[np.ndarray, "T K1"], threshold: float, shortest: int
 
 
 def semi_markov(
-    posteriors: Float[np.ndarray, "T K1"], durations: Float[np.ndarray, "K1 D"], weight: float, threshold: float = 0.0
+    posteriors: Float[np.ndarray, "T K1"], durations: Float[np.ndarray, "K1 lengths"], weight: float, threshold: float = 0.0
 ) -> pd.DataFrame:
     """The gestures among ``best_segments``.
 
@@ -44,13 +44,14 @@ def semi_markov(
 
 
 def best_segments(
-    posteriors: Float[np.ndarray, "T K1"], durations: Float[np.ndarray, "K1 D"], weight: float
-) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, "2 S"]]:
-    """The most probable division of all frames into segments of at most D frames: their labels, and first and last frames.
+    posteriors: Float[np.ndarray, "T K1"], durations: Float[np.ndarray, "K1 lengths"], weight: float
+) -> tuple[Int[np.ndarray, " segments"], Int[np.ndarray, "2 segments"]]:
+    """The most probable division of all frames into segments: their labels, and first and last frames.
 
-    It maximises the sum over segments of the log posteriors of their label in their frames, plus ``weight`` times the log probability
-    of their duration. The maximum is exact, by dynamic programming over the last frame of a segment. This is a semi-Markov model
-    whose labels do not depend on each other (Sarawagi and Cohen, Semi-Markov Conditional Random Fields for Information Extraction,
+    A segment has at most as many frames as ``durations`` has lengths. The division maximises the sum over segments of the log posteriors
+    of their label in their frames, plus ``weight`` times the log probability of their duration. The maximum is exact, by dynamic
+    programming over the last frame of a segment. This is a semi-Markov model whose labels do not depend on each other (Sarawagi and
+    Cohen, Semi-Markov Conditional Random Fields for Information Extraction,
     NeurIPS 2004, section 3).
 
     Args:
@@ -79,8 +80,8 @@ def best_segments(
     return label[frames[end] - 1, end].astype(int), np.stack([end - frames[end], end - 1])
 
 
-def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Float[np.ndarray, "K1 D"]:
-    """Log probability of each duration from 1 to D = ``longest`` frames, for each class, *no gesture* last.
+def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Float[np.ndarray, "K1 lengths"]:
+    """Log probability of each duration from 1 to ``longest`` frames, for each class, *no gesture* last.
 
     Logarithms of durations are taken as normal (lengths of iMiGUE's clips are about log-normal). Mean and variance of a class are
     those of its segments and ``PSEUDO_LENGTHS`` more with the mean and the variance of all gestures.

@@ -19,8 +19,8 @@ MATCHES = ("one-to-one", "official")
 KINDS = ("correct", "duplicate", "wrong class", "wrong bounds", "invented")
 
 
-def overlap(truth: pd.DataFrame, predicted: pd.DataFrame, inclusive: bool = True) -> Float[np.ndarray, "G S"]:
-    """IoU of each of G true with each of S predicted segments of one video; 0 or less where they are apart.
+def overlap(truth: pd.DataFrame, predicted: pd.DataFrame, inclusive: bool = True) -> Float[np.ndarray, "true predicted"]:
+    """IoU of each true with each predicted segment of one video; 0 or less where they are apart.
 
     Intersection is the smaller end minus the larger beginning, union the larger end minus the smaller beginning.
 
@@ -94,7 +94,7 @@ def _f1(values: np.ndarray) -> float:
     return 2 * hits / max(predictions + truths, 1)
 
 
-def by_confidence(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = OVERLAP) -> Bool[np.ndarray, " S"]:
+def by_confidence(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = OVERLAP) -> Bool[np.ndarray, " predicted"]:
     """Whether each prediction is a hit where the more probable ones choose first.
 
     Each takes the true segment of its class with the largest IoU among those that none took before, if that IoU is > ``least``.
@@ -151,7 +151,7 @@ def f1_difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame
 
 
 def kinds(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = OVERLAP) -> tuple[np.ndarray, np.ndarray]:
-    """What each prediction is, one of ``KINDS``, and whether each true segment is found, (G,) bool.
+    """What each prediction is, one of ``KINDS``, and whether each true segment is found: bool.
 
     ``correct`` is a hit of the one-to-one matching. Of the others, ``duplicate`` has IoU > ``least`` with a true segment of its class
     that another prediction hits, ``wrong class`` with one of another class; ``wrong bounds`` overlaps one of its class by less;

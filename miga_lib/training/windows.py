@@ -25,7 +25,7 @@ SIDE_RATIO, CENTRE_SHARE = 1.1, 0.05
 """The sides of rounded boxes are powers of the first; their centres are multiples of the second times the side."""
 
 
-def places(frames: int, lengths: Sequence[int] = LENGTHS, stride: int = STRIDE) -> Int[np.ndarray, "W 2"]:
+def places(frames: int, lengths: Sequence[int] = LENGTHS, stride: int = STRIDE) -> Int[np.ndarray, "windows 2"]:
     """First and last frame of each window of a recording: one of each length every ``stride`` frames, and one that ends with it.
 
     A length above that of the recording has no window. If all are, the whole recording is one window.
@@ -42,8 +42,8 @@ def places(frames: int, lengths: Sequence[int] = LENGTHS, stride: int = STRIDE) 
 
 
 def predict(
-    model: nn.Module, keypoints: Float[np.ndarray, "T V 3"], windows: Int[np.ndarray, "W 2"], settings: Settings, classes: int
-) -> Float[np.ndarray, "W {classes}"]:
+    model: nn.Module, keypoints: Float[np.ndarray, "T V 3"], windows: Int[np.ndarray, "windows 2"], settings: Settings, classes: int
+) -> Float[np.ndarray, "windows {classes}"]:
     """Class probabilities of each window, averaged over its test views, float64; 0 in all classes for a window without any joint.
 
     Windows are computed as test clips are, see ``Inputs.views``, except that the box around the person is rounded: neighbouring
@@ -70,7 +70,7 @@ def predict(
     return probabilities.numpy()
 
 
-def _predict(network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tensor, settings: Settings) -> Float[Tensor, "W K"]:
+def _predict(network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tensor, settings: Settings) -> Float[Tensor, "windows K"]:
     """The probabilities of some windows that have joints."""
     model, stream, side, views, draws = settings.of_model, settings.stream, settings.test_size, 1, None
     if settings.temporal == "segments":
@@ -105,7 +105,9 @@ def rounded(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
     return torch.cat([centre - side / 2, centre + side / 2], dim=1).to(boxes.dtype)
 
 
-def of_frames(frames: int, windows: Int[np.ndarray, "W 2"], probabilities: Float[np.ndarray, "W K"]) -> Float[np.ndarray, "{frames} K"]:
+def of_frames(
+    frames: int, windows: Int[np.ndarray, "windows 2"], probabilities: Float[np.ndarray, "windows K"]
+) -> Float[np.ndarray, "{frames} K"]:
     """The mean of the probabilities of those windows that cover a frame and have a joint; 0 in all classes where none does."""
     found = probabilities.any(1)
     (first, last), values = windows[found].T, np.pad(probabilities[found], ((0, 0), (0, 1)), constant_values=1)
