@@ -1,13 +1,17 @@
-"""Make the pictures and the film of the viewer in `docs/images`: `python tests/browser/make_screenshots.py`.
+"""Make the pictures and the film of the viewer in `docs/images`, and further pictures in `outputs/figures` that are only looked at:
+`python tests/browser/make_screenshots.py`.
 
-Needs Chromium, playwright, and for the film the ensemble that `make demo` leaves. The clips are synthetic. The predictions in the pictures
-are those of a linear model of the joints' positions, fitted on the training split.
+Needs Chromium, playwright, and for the film and for what a network used the runs that `make demo` leaves. The clips are synthetic. The
+predictions in the pictures are those of linear models of the joints' positions, fitted on the training split.
 """
 
 import io
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lab
 from PIL import Image
@@ -16,7 +20,10 @@ from miga_lib import clips, ensemble, plots, runs, viewer
 from miga_lib.analysis import failures
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-LOAD = """from miga_lib import clips, viewer
+LOOKED_AT = clips.outputs_folder() / "figures"
+LOAD = """from miga_lib import clips, notebook, plots, runs, training, viewer
+from miga_lib.analysis import saliency
+from miga_lib.settings import Settings
 shown = clips.load("synthetic", "openpose137")"""
 FIT = """import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -24,29 +31,61 @@ from miga_lib.predictions import Predictions
 places = viewer.poses(shown)[0].flatten(1).numpy()
 train, val = (np.flatnonzero(shown.table["split"] == split) for split in ("train", "val"))
 labels = shown.table["label"].to_numpy()
-model = LogisticRegression(C=0.01, max_iter=300).fit(places[train], labels[train])
-probabilities = np.zeros((len(val), len(shown.classes)))
-probabilities[:, model.classes_] = model.predict_proba(places[val])
-predictions = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))"""
-SHOW = """viewer.SkeletonViewer(shown, {{"linear model": predictions}}, clip=int(val[{place}]), beside="{beside}")"""
+predicted = {}
+for name, strength in (("linear model", 0.01), ("smoother model", 0.0001)):
+    model = LogisticRegression(C=strength, max_iter=300).fit(places[train], labels[train])
+    probabilities = np.zeros((len(val), len(shown.classes)))
+    probabilities[:, model.classes_] = model.predict_proba(places[val])
+    predicted[name] = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))
+one = {"linear model": predicted["linear model"]}"""
+USED = ", layout=Settings().skeleton, saliency=saliency.of_run(runs.newest(1), shown)"
+TRAIN = """plots.style()
+settings = Settings(preset="smoke", epochs=3000, device="cpu")
+training.fit(clips.load("synthetic-smoke", outputs=OUTPUTS), settings, runs.folder("shown", OUTPUTS), progress=notebook.Progress())"""
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
-def picture(name: str, theme: str, place: int, beside: str, frame: int, looks: dict[str, str]) -> None:
-    """Run a notebook that shows the viewer, set its controls, and write its picture at 1.5 times the resolution of the screen."""
-    with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address, lab.browser(height=1400, scale=1.5) as browser:
+def show(place: int = 11, beside: str = "nothing", predictions: str = "one", more: str = "") -> str:
+    """The code of a cell with a viewer."""
+    return f"viewer.SkeletonViewer(shown, {predictions}, clip=int(val[{place}]), beside='{beside}'{more})"
+
+
+@contextmanager
+def notebook(*cells: str, theme: str = "Light", width: int = 1000) -> Iterator[tuple[Any, str]]:
+    """A page of a JupyterLab of a theme, at 1.5 times the resolution of the screen, and the address; ``viewer.ipynb`` has these cells."""
+    with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address:
         settings = Path(folder) / ".jupyter" / "settings" / THEMES
-        settings.write_text(json.dumps({"theme": theme}))
-        lab.write_notebook(Path(folder) / "viewer.ipynb", LOAD, FIT, SHOW.format(place=place, beside=beside))
-        page = browser.new_page()
+        settings.write_text(json.dumps({"theme": f"JupyterLab {theme}"}))
+        lab.write_notebook(Path(folder) / "viewer.ipynb", f"OUTPUTS = {folder!r}", LOAD, *cells)
+        with lab.browser(width=width, height=2600, scale=1.5) as browser:
+            yield browser.new_page(), address
+
+
+def picture(path: Path, cell: str, frame: int, looks: dict[str, str], keys: str = "t", theme: str = "Light", width: int = 1000) -> None:
+    """Run a notebook that shows the viewer, set its controls, press keys, and write its picture."""
+    with notebook(FIT, cell, theme=theme, width=width) as (page, address):
         shown = lab.run_notebook(page, address, "viewer.ipynb").first
         for label, choice in looks.items():
             shown.get_by_label(label).select_option(label=choice)
-        shown.get_by_label("trails").click()
+        page.wait_for_timeout(500)
+        shown.focus()
+        for key in keys:
+            page.keyboard.press(key)
+        page.wait_for_timeout(5000 if "x" in keys else 500)
         shown.get_by_label("Frame", exact=True).fill(str(frame))
         page.wait_for_timeout(500)
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        shown.screenshot(path=IMAGES / name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown.screenshot(path=path)
+
+
+def progress(path: Path) -> None:
+    """The picture of a cell that trains: the bar, the live curves and the lines of the first epochs."""
+    with notebook(TRAIN) as (page, address):
+        lab.open_notebook(page, address, "viewer.ipynb")
+        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_selector(".jp-OutputArea-output img", timeout=120_000)
+        page.wait_for_timeout(1000)
+        page.locator(".jp-CodeCell").last.screenshot(path=path)
 
 
 CURSOR = """const dot = Object.assign(document.createElement('div'), {id: 'cursor'});
@@ -125,5 +164,12 @@ def film(name: str) -> None:
 
 if __name__ == "__main__":
     film("viewer.webp")
-    picture("viewer.png", "JupyterLab Light", 11, "align", 18, {"Split": "val", "Heatmap": "limbs"})
-    picture("viewer-dark.png", "JupyterLab Dark", 8, "nearest", 8, {"Split": "val", "Layout": "imigue41 (41)", "Score": "colour"})
+    dark = {"Split": "val", "Layout": "imigue41 (41)", "Score": "colour"}
+    picture(IMAGES / "viewer.png", show(beside="align"), 18, {"Split": "val", "Heatmap": "limbs"})
+    picture(IMAGES / "viewer-dark.png", show(8, "nearest"), 8, dark, theme="Dark")
+    picture(LOOKED_AT / "viewer-two-runs.png", show(predictions="predicted"), 18, {})
+    picture(LOOKED_AT / "viewer-used.png", show(more=USED), 18, {}, keys="x")
+    picture(LOOKED_AT / "viewer-used-dark.png", show(more=USED), 18, {}, keys="x", theme="Dark")
+    picture(LOOKED_AT / "viewer-denoised.png", show(beside="denoised"), 18, {"Layout": "imigue41 (41)"}, keys="")
+    picture(LOOKED_AT / "viewer-narrow.png", show(beside="align"), 18, {"Heatmap": "joints"}, width=620)
+    progress(LOOKED_AT / "progress.png")
