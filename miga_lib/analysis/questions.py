@@ -122,28 +122,15 @@ def grid(
         "semantic_weight": [SEMANTIC_WEIGHT * wanted for wanted in semantic],
         "strategy": strategies,
     }
-    free = [name for name in MATCHED_SETTINGS if name not in {*factors, *GIVEN}]
-    for name, values in options.items():
-        if not isinstance(values, list | tuple):
-            raise ValueError(f"options[{name!r}] must be a list of values, the base first, got {values!r:.100}")
-        together = any(isinstance(value, dict) for value in values)
-        for value in values:
-            if not together:
-                check_choice("a name in options", name, free, " (or a name of your own, if all its values are dicts of settings)")
-            elif name in MATCHED_SETTINGS or not isinstance(value, dict):
-                raise ValueError(f"options[{name!r}] must have dicts only, and a name that is no setting; got {value!r:.100}")
-            for setting, one in (value if together else {name: value}).items():
-                check_choice(f"a name in options[{name!r}]", setting, [known for known in free if known != "stream" or not together])
-                check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
+    _check(options, [name for name in MATCHED_SETTINGS if name not in {*factors, *GIVEN}])
     factors |= {name: values for name, values in options.items() if name != "stream"}
     lists = {"models": models, "layouts": layouts, "temporals": temporals, "semantic": semantic, "strategies": strategies, "seeds": seeds}
     if empty := [name for name, values in {**lists, **options}.items() if not len(values)]:
         raise ValueError(f"{empty[0]} must have at least one value to compare, got none")
     of_base = options.get("stream", ["joint", "limb"])
     for model in models:
-        check_choice(
-            "stream", of_base[0], MODELS[model].streams, f" for model {model!r}: the first of options['stream'] is that of all runs"
-        )
+        about = f" for model {model!r}: the first of options['stream'] is that of all runs"
+        check_choice("stream", of_base[0], MODELS[model].streams, about)
     for stream in options.get("stream", ()):
         check_choice("a value of options['stream']", stream, {one: 0 for model in models for one in MODELS[model].streams})
     wanted = []
@@ -162,6 +149,26 @@ def grid(
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
+
+
+def _check(options: Mapping[str, Sequence[Any]], free: Sequence[str]) -> None:
+    """Check the names and the types of the ``options`` of ``grid``. Raises ValueError.
+
+    Args:
+        free: the settings that may be options.
+    """
+    for name, values in options.items():
+        if not isinstance(values, list | tuple):
+            raise ValueError(f"options[{name!r}] must be a list of values, the base first, got {values!r:.100}")
+        together = any(isinstance(value, dict) for value in values)
+        for value in values:
+            if not together:
+                check_choice("a name in options", name, free, " (or a name of your own, if all its values are dicts of settings)")
+            elif name in MATCHED_SETTINGS or not isinstance(value, dict):
+                raise ValueError(f"options[{name!r}] must have dicts only, and a name that is no setting; got {value!r:.100}")
+            for setting, one in (value if together else {name: value}).items():
+                check_choice(f"a name in options[{name!r}]", setting, [known for known in free if known != "stream" or not together])
+                check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
 
 
 def _of_seed(value: Any, seed: int) -> Any:
