@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -352,19 +352,22 @@ def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[s
     p = metrics.mcnemar(fused["better"], fused["worse"])
     result = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
     result |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
-    macro_f1 = {}
-    for side, of_side in sides.items():
+
+    @cache  # the intervals below have the same resamples
+    def macro_f1(side: str, rows: bytes) -> float:
+        return _macro_f1(labels, [member.predicted for member in sides[side]], np.frombuffer(rows, dtype=np.intp))
+
+    scores: dict[str, Callable[[np.ndarray], float]] = {
+        "better": lambda rows: macro_f1("better", rows.tobytes()),
+        "worse": lambda rows: macro_f1("worse", rows.tobytes()),
+        "difference": lambda rows: macro_f1("better", rows.tobytes()) - macro_f1("worse", rows.tobytes()),
+    }
+    for side in sides:
         result[f"top1_{side}"], result[f"seeds_{side}"] = correct[side].mean(), correct[side].mean(1).tolist()
         result[f"top1_interval_{side}"] = metrics.interval(partial(_top1, correct[side]), of_clips)
-        macro_f1[side] = partial(_macro_f1, labels, [member.predicted for member in of_side])
-        result[f"macro_f1_{side}"] = macro_f1[side](np.arange(len(labels)))
-        result[f"macro_f1_interval_{side}"] = metrics.interval(macro_f1[side], of_clips, resamples=200)
-
-    def difference(rows: np.ndarray) -> float:
-        return macro_f1["better"](rows) - macro_f1["worse"](rows)
-
-    result["macro_f1_difference"] = difference(np.arange(len(labels)))
-    result["macro_f1_low"], result["macro_f1_high"] = metrics.interval(difference, of_clips, resamples=200)
+        result[f"macro_f1_interval_{side}"] = metrics.interval(scores[side], of_clips, resamples=200)
+    result |= {f"macro_f1_{name}": score(np.arange(len(labels))) for name, score in scores.items()}
+    result["macro_f1_low"], result["macro_f1_high"] = metrics.interval(scores["difference"], of_clips, resamples=200)
     return result
 
 
