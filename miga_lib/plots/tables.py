@@ -48,7 +48,7 @@ STYLE = """
 #KEY th[aria-sort=descending]::after {content: " ▼"}
 #KEY td {text-align: left; max-width: 30em}
 #KEY td.short {white-space: nowrap}
-#KEY td.number {text-align: right; font-variant-numeric: tabular-nums}
+#KEY td.number {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
 """
 
 SCRIPT = """
