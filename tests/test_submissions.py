@@ -76,3 +76,18 @@ def test_an_archive_that_does_not_read_back_is_not_left_behind(tmp_path, monkeyp
     with pytest.raises(RuntimeError, match="must have the 3 rows that were written, read back 1"):
         submissions.write(THREE, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"id,class", b"PK\x03\x04" + 50 * b"\0"])
+def test_a_file_that_is_no_archive_is_refused_by_its_path(tmp_path, content):
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.zip: not a submission archive \(.*\); give a Submission\.zip or prediction\.zip"):
+        submissions.read(tmp_path / "x.zip")
+
+
+def test_a_long_row_is_refused_in_a_short_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("Submission.csv", "1_0," + 5000 * "a")
+    with pytest.raises(ValueError, match="rows must be <id>,<class index>") as refused:
+        submissions.read(tmp_path / "x.zip")
+    assert len(str(refused.value)) < 400 + len(str(tmp_path))

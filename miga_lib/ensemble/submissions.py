@@ -53,28 +53,34 @@ def read(path: str | Path) -> dict[str, int]:
     """Class index of each clip by its id, from a submission archive of either form, in its order.
 
     Raises:
-        ValueError: it has neither form, its table is too large, a row is not ``<id>,<class index>``, or an id is there twice.
+        ValueError: it is no archive or has neither form, its table is too large, a row is not ``<id>,<class index>``, or an id is twice.
     """
-    with zipfile.ZipFile(path) as file:
-        names = file.namelist()
-        if names not in [[table] for table, _ in FORMS.values()]:
-            raise ValueError(
-                f"{path}: a submission must contain one table, Submission.csv or prediction.csv, found {', '.join(names) or 'nothing'}"
-            )
-        if (claimed := file.getinfo(names[0]).file_size) > limits.LARGEST_LABELS:
-            raise ValueError(
-                f"{path}: {names[0]} has {claimed:,} bytes, at most {limits.LARGEST_LABELS:,} are read; give a row for each clip"
-            )
-        rows = [tuple(row) for row in csv.reader(io.StringIO(file.read(names[0]).decode("utf-8")))]
+    try:
+        with zipfile.ZipFile(path) as file:
+            names, claimed = file.namelist(), sum(one.file_size for one in file.infolist())
+            known = names in [[table] for table, _ in FORMS.values()]
+            text = file.read(names[0]).decode() if known and claimed <= limits.LARGEST_LABELS else ""
+        rows = [tuple(row) for row in csv.reader(io.StringIO(text))]
+    except OSError:
+        raise
+    except (*limits.UNZIPPING, csv.Error) as error:
+        raise ValueError(f"{path}: not a submission archive ({error!s:.100}); give a Submission.zip or prediction.zip") from None
+    if not known:
+        found = f"{', '.join(names) or 'nothing':.100}"
+        raise ValueError(f"{path}: a submission must contain one table, Submission.csv or prediction.csv, found {found}")
+    if claimed > limits.LARGEST_LABELS:
+        raise ValueError(f"{path}: {names[0]} has {claimed:,} bytes, at most {limits.LARGEST_LABELS:,} are read; give a row for each clip")
     if names == ["prediction.csv"] and rows[:1] != [HEADER]:
-        raise ValueError(f"{path}: prediction.csv must begin with {','.join(HEADER)}, found {','.join(rows[0]) if rows else 'nothing'}")
+        raise ValueError(
+            f"{path}: prediction.csv must begin with {','.join(HEADER)}, found {','.join(rows[0]) if rows else 'nothing':.100}"
+        )
     rows = rows[1:] if names == ["prediction.csv"] else rows
     if (wrong := next((row for row in rows if len(row) != 2 or not row[1].isdecimal()), None)) is not None:
-        raise ValueError(f"{path}: rows must be <id>,<class index>, found {','.join(wrong)!r}")
-    found = {id: int(target) for id, target in rows}
-    if len(found) != len(rows):
-        raise ValueError(f"{path}: ids must be unique, found {len(rows) - len(found)} again")
-    return found
+        raise ValueError(f"{path}: rows must be <id>,<class index>, found {','.join(wrong)!r:.100}")
+    targets = {id: int(target) for id, target in rows}
+    if len(targets) != len(rows):
+        raise ValueError(f"{path}: ids must be unique, found {len(rows) - len(targets)} again")
+    return targets
 
 
 def _video_and_number(id: str) -> tuple[str, int]:
