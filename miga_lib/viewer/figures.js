@@ -177,9 +177,8 @@ function drawHeat(brush, { figure, frame, scale, left, top }, kind, colours) {
   const toPixels = (value, i) => (i % 3 === 2 ? value : ((value - (i % 3 ? box.y : box.x)) * size) / box.side);
   const pixels = points.subarray(3 * frame * V, 3 * (frame + 1) * V).map(toPixels);
   const image = new ImageData(size, size);
-  heatmap(pixels, kind === "limbs" ? layout.limbs : null, size, sigma).forEach((value, i) => {
-    [image.data[4 * i], image.data[4 * i + 1], image.data[4 * i + 2], image.data[4 * i + 3]] = [...rgb, 255 * value];
-  });
+  const [words, colour] = [new Uint32Array(image.data.buffer), (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]]; // a pixel each: alpha, blue, green, red
+  heatmap(pixels, kind === "limbs" ? layout.limbs : null, size, sigma).forEach((value, i) => (words[i] = (Math.round(255 * value) << 24) | colour));
   figure.sheet ??= make("canvas", { width: size, height: size });
   figure.sheet.getContext("2d").putImageData(image, 0, 0);
   brush.imageSmoothingEnabled = false;

@@ -532,18 +532,17 @@ function listen(stage, { focus, zoomBy, pan, reset }) {
 
 // ---- The strip under the panes
 
-function drawStrip(strip, { T, motion, missing }, kept, t, loop, colours) {
-  const [brush, width, height] = [fitted(strip), strip.clientWidth, strip.clientHeight];
-  const [step, top, low] = [width / T, 10, height - 6];
-  const most = motion.reduce((most, value) => Math.max(most, value), 1e-3);
-  const columns = (values, draw) => values.forEach((value, i) => value > 0 && draw(i * step, Math.max(step - (step > 3), 0.5), value));
-  brush.fillStyle = colours.missing;
-  columns(missing, (x, wide, value) => brush.fillRect(x, 0, wide, top * value));
+function drawStrip(strip, figure, kept, t, loop, colours) {
+  const [brush, width, height, T] = [fitted(strip), strip.clientWidth, strip.clientHeight, figure.T];
+  const step = width / T;
+  // What does not change from frame to frame is kept as a picture: it has hundreds of columns.
+  const of = [figure, kept, colours, strip.width, strip.height];
+  if (!of.every((one, i) => one === strip.of?.[i])) {
+    [strip.of, strip.sheet] = [of, make("canvas", { width: strip.width, height: strip.height })];
+    drawColumns(strip.sheet.getContext("2d"), figure, kept, width, height, strip.width / width, colours);
+  }
+  brush.drawImage(strip.sheet, 0, 0, width, height);
   brush.fillStyle = colours.text;
-  brush.globalAlpha = 0.45;
-  columns(motion, (x, wide, value) => brush.fillRect(x, low - 1 - ((low - 1 - top) * value) / most, wide, ((low - 1 - top) * value) / most));
-  brush.globalAlpha = 1;
-  if (kept) columns(Array.from(kept, (k) => k + 1), (x, wide) => brush.fillRect(x, low, wide, 5));
   if (loop) {
     brush.globalAlpha = 0.25;
     brush.fillRect(0, 0, loop[0] * step, height);
@@ -553,6 +552,21 @@ function drawStrip(strip, { T, motion, missing }, kept, t, loop, colours) {
   brush.fillRect((t + 0.5) * step - 1, 0, 2, height);
   const said = `Frame ${t + 1} of ${T}; ${loop ? `loop from ${loop[0] + 1} to ${loop[1] + 1}` : "no loop"}`;
   strip.setAttribute("aria-label", kept ? `${said}; ${kept.filter((k) => k >= 0).length} frames kept` : said);
+}
+
+// The joints missing, the motion and the frames kept, a column for each frame.
+function drawColumns(brush, { T, motion, missing }, kept, width, height, ratio, colours) {
+  const [step, top, low] = [width / T, 10, height - 6];
+  brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const most = motion.reduce((most, value) => Math.max(most, value), 1e-3);
+  const columns = (values, draw) => values.forEach((value, i) => value > 0 && draw(i * step, Math.max(step - (step > 3), 0.5), value));
+  brush.fillStyle = colours.missing;
+  columns(missing, (x, wide, value) => brush.fillRect(x, 0, wide, top * value));
+  brush.fillStyle = colours.text;
+  brush.globalAlpha = 0.45;
+  columns(motion, (x, wide, value) => brush.fillRect(x, low - 1 - ((low - 1 - top) * value) / most, wide, ((low - 1 - top) * value) / most));
+  brush.globalAlpha = 1;
+  if (kept) columns(Array.from(kept, (k) => k + 1), (x, wide) => brush.fillRect(x, low, wide, 5));
 }
 
 // A click goes to a frame, a drag sets the loop, a double click removes it.
