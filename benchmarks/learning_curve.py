@@ -4,9 +4,9 @@
         --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
 
 Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. All
-runs of a table have the same number of optimiser steps. Prints a row for each share: the mean test top-1 over the seeds for the linear
-classifier and for each model and start, and the gain over the first of them with its bootstrap interval over the test clips' subjects or
-videos. A start is for the first model.
+runs of a table have the same number of optimiser steps, except with ``--min-steps 0``: then each has those of the preset. Prints a row for
+each share: the mean test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the
+gain over the first of them with its bootstrap interval over the test clips' subjects or videos. A start is for the first model.
 """
 
 import argparse
@@ -56,16 +56,16 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--min-steps", type=int, default=0, help="default: those of all training clips")
+    parser.add_argument("--min-steps", type=int, help="default: those of all training clips; 0: the preset's")
     parser.add_argument("--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base")
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
-    base = Settings(given.models[0], given.stream, given.layout, preset=given.preset, min_steps=given.min_steps)
+    base = Settings(given.models[0], given.stream, given.layout, preset=given.preset)
     data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
-    base = replace(base, min_steps=max(steps, given.min_steps))
+    base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
     starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}
     compared = {name: replace(base, start_from=start) for name, start in starts.items()}
     compared |= {model: replace(base, model=model) for model in given.models[1:]}
@@ -73,17 +73,20 @@ def main() -> None:
     rows, points = [], []
     for share in given.shares:
         parts = {seed: part(data, share, seed) for seed in given.seeds}
+        validation: dict[str, list[float]] = {name: [] for name in names}
         found = {"linear": [baselines.linear(of_seed)["test"] for of_seed in parts.values()]}
         for name, chosen in compared.items():
             for seed, of_seed in parts.items():
                 settings = replace(chosen, seed=seed)
                 run = runs.folder(runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs)
-                training.fit(of_seed, settings, run, progress=lambda row: None)
+                result = training.fit(of_seed, settings, run, progress=lambda row: None)
+                validation[name].append(result["scores"]["val"]["top1"])
                 found.setdefault(name, []).append(predictions.load(run / "test.npz"))
         count = len(parts[given.seeds[0]].split("train"))
         row = {"training clips": str(count)} | {
             name: f"{100 * np.mean([metrics.scores(one)['top1'] for one in of_runs]):.1f} %" for name, of_runs in found.items()
         }
+        row |= {f"validation: {name}": f"{100 * np.mean(scores):.1f} %" for name, scores in validation.items()}
         row |= {f"gain: {name}": gain(found[name], found[names[0]], groups) for name in names[1:]}
         rows.append(row)
         print(row, flush=True)
