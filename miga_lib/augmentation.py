@@ -1,7 +1,8 @@
 """Crop to the person, random resized crop, flip, and ``AUGMENTATIONS``, on whole batches of keypoints.
 
 A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Crop and flip change the coordinates of the joints, before heatmaps are
-drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no random numbers: the caller passes numbers in [0, 1).
+drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no random numbers: the caller, ``training.inputs``,
+passes numbers in [0, 1).
 """
 
 import math

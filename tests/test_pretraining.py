@@ -8,7 +8,7 @@ import torch
 from miga_lib import layouts, training
 from miga_lib.readers import DataError
 from miga_lib.settings import Settings
-from miga_lib.training import networks, pretraining
+from miga_lib.training import pretraining, starting_weights
 from miga_lib.training.inputs import Inputs
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
@@ -46,7 +46,7 @@ def test_it_learns_gives_the_same_bits_again_and_its_weights_start_a_run(smoke, 
     weights = torch.load(tmp_path / "a.pt", weights_only=True)["state_dict"]
     started = replace(settings, start_from=str(tmp_path / "a.pt")).resolve()
     network = training.build(started, 32, 0)
-    anew = set(networks.start_weights(network, started, smoke.classes, 0, tmp_path / "new"))
+    anew = set(starting_weights.start_weights(network, started, smoke.classes, 0, tmp_path / "new"))
     assert anew - {"A"} in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
     assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items() if name not in anew)
 
@@ -58,12 +58,12 @@ def test_weights_of_the_same_joints_in_another_order_are_taken_by_name(smoke, tm
     turned = layouts.make("turned", usual.joints[::-1], [(40 - a, 40 - b) for a, b in usual.limbs], 40 - usual.center)
     started = replace(SMOKE, layout=str(layouts.save(turned, tmp_path / "turned.json")), start_from=str(tmp_path / "a.pt")).resolve()
     network = training.build(started, 32, 0)
-    assert "backbone.conv1.conv.weight" in networks.start_weights(network, started, smoke.classes, 0, tmp_path / "new")
+    assert "backbone.conv1.conv.weight" in starting_weights.start_weights(network, started, smoke.classes, 0, tmp_path / "new")
     assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], kept.flip(1))
     limbs = replace(SMOKE, stream="limb_motion", start_from=str(tmp_path / "a.pt")).resolve()
     network = training.build(limbs, 32, 0)
     initial = network.state_dict()["backbone.conv1.conv.weight"].clone()
-    networks.start_weights(network, limbs, smoke.classes, 0, tmp_path / "new")
+    starting_weights.start_weights(network, limbs, smoke.classes, 0, tmp_path / "new")
     assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], initial), "channels of another stream mean something else"
 
 
@@ -72,11 +72,11 @@ def test_weights_of_another_model_and_a_damaged_origin_are_refused(smoke, tmp_pa
     pretraining.pretrain(smoke, replace(SMOKE, epochs=1), path)
     other = replace(SMOKE, model="stgcn", start_from=str(path)).resolve()
     with pytest.raises(ValueError, match="a.pt: its model is 'posec3d'; start a run of model 'stgcn' from one of the same model"):
-        networks.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, tmp_path / "new")
+        starting_weights.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, tmp_path / "new")
     torch.save(torch.load(path, weights_only=True) | {"origin": {"model": "posec3d", "colour": "red"}}, path)
     same = replace(SMOKE, start_from=str(path)).resolve()
     with pytest.raises(DataError, match="a.pt: expected an origin of model, stream, joints, limbs, channels, found model, colour"):
-        networks.start_weights(training.build(same, 32, 0), same, smoke.classes, 0, tmp_path / "new")
+        starting_weights.start_weights(training.build(same, 32, 0), same, smoke.classes, 0, tmp_path / "new")
 
 
 def test_the_command_prints_what_start_from_takes(tmp_path, smoke_outputs, capsys, monkeypatch):

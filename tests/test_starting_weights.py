@@ -16,7 +16,7 @@ from miga_lib.models import MODELS
 from miga_lib.readers import DataError
 from miga_lib.settings import Settings
 from miga_lib.splits import LEAVE_ONE_OUT
-from miga_lib.training import checkpoint, loop, networks
+from miga_lib.training import checkpoint, loop, starting_weights
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def finished(smoke_outputs, tmp_path_factory):
 def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, finished, tmp_path, model, capsys):
     settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model)).resolve()
     network = training.build(settings, len(smoke.classes), 0)
-    assert [name for name in networks.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
+    assert [name for name in starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
     kept = weights(finished / "runs" / model)
     assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
 
@@ -87,11 +87,11 @@ def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke
     settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
     beside = finished / "runs" / "new"
     network = training.build(settings, len(smoke.classes), 0)
-    joints = set(networks.start_weights(network, settings, smoke.classes, 0, beside))
+    joints = set(starting_weights.start_weights(network, settings, smoke.classes, 0, beside))
     assert anew <= joints
     assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) or ".conv" in name for name in joints - anew)
     same = replace(settings, layout="imigue41")
-    classes = set(networks.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
+    classes = set(starting_weights.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
     assert classes in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
 
 
@@ -103,7 +103,7 @@ def test_the_stem_keeps_the_channels_of_joints_and_limbs_that_both_layouts_have(
     network = training.build(settings, len(smoke.classes), 0)
     name = "backbone.conv1.conv.weight"
     initial = network.state_dict()[name].clone()
-    assert name in networks.start_weights(network, settings, smoke.classes, 0, run.parent / "new")
+    assert name in starting_weights.start_weights(network, settings, smoke.classes, 0, run.parent / "new")
     found, kept = network.state_dict()[name], weights(run)[name]
     old, new = layouts.get("imigue41"), layouts.get("light_hand35")
     common = 0
@@ -121,7 +121,7 @@ def test_the_layout_of_the_same_number_of_joints_is_still_another_one(smoke, fin
     settings = replace(SMOKE, model="stgcn", layout="imigue22").resolve()
     run = fit(smoke_in("imigue22", smoke), finished, "stgcn22", model="stgcn", layout="imigue22")
     other = replace(settings, layout="imigue22_official", start_from=str(run))
-    anew = networks.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
+    anew = starting_weights.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
     assert {"data_bn.weight", "edge_importance.0"} <= set(anew)
 
 
@@ -135,13 +135,13 @@ def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
     checkpoints.save_pyskl(model, tmp_path / "theirs.pth")
     settings = replace(SMOKE, start_from=str(tmp_path / "theirs.pth")).resolve()
     network = training.build(settings, len(smoke.classes), 0)
-    assert networks.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") == ()
+    assert starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") == ()
 
 
 def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished, tmp_path):
     torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
     settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
-    assert networks.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
+    assert starting_weights.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished
 def test_what_cannot_be_started_from_is_refused(smoke, finished, start_from, message):
     settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs")).resolve()
     with pytest.raises((ValueError, DataError), match=message):
-        networks.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
+        starting_weights.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
 
 
 def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, finished, tmp_path, monkeypatch, capsys):

@@ -40,7 +40,7 @@ class State:
     best: float = -1.0
     """The best validation top-1 so far."""
     anew: tuple[str, ...] = ()
-    """Names of the weights that ``start_from`` did not give; see ``networks.start_weights``."""
+    """Names of the weights that ``start_from`` did not give; see ``starting_weights.start_weights``."""
     saved: float = field(default_factory=time.monotonic)
     """When the last checkpoint was written, in seconds of ``time.monotonic``."""
 

@@ -28,7 +28,8 @@ from . import checkpoint, distributed, processes
 from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, predict, seeded, start_file, start_weights
+from .networks import autocast, build, predict, seeded
+from .starting_weights import start_file, start_weights
 
 MAX_GRADIENT_NORM = 40.0
 """Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""

@@ -18,7 +18,8 @@ from ..settings import PRESETS, Settings
 from . import loop
 from .__main__ import add_settings
 from .inputs import Inputs, seed_of, uniform
-from .networks import Origin, autocast, build, depending, seeded
+from .networks import autocast, build, seeded
+from .starting_weights import Origin, depending
 
 HIDDEN_SHARE = 0.3
 """Probability with which a joint is hidden, in all frames of a clip."""
