@@ -20,7 +20,6 @@ from torch.utils.benchmark import Timer
 
 from miga_lib.models import posec3d
 from miga_lib.settings import Settings
-from miga_lib.streams import channel_names
 from miga_lib.training import networks
 
 BYTES = 2
@@ -85,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings(stream=given.stream, preset="paper", batch_size=given.batch_size, device="cpu", precision="bf16").resolve()
     network = networks.build(settings, CLASSES, EMBEDDING_SIZE).train().to("meta")  # shapes only
-    channels = len(channel_names(settings.stream, settings.skeleton))
+    channels = settings.of_model.in_channels(settings.stream, settings.skeleton)
     heatmaps = torch.empty(settings.batch_size, channels, settings.frames, settings.size, settings.size, device="meta")
     table = traffic(network, heatmaps)
     table["ms of arithmetic"], table["ms of memory"] = table["FLOP"] / given.peak / 1e9, table["bytes"] / given.bandwidth / 1e9

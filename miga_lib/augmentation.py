@@ -148,8 +148,9 @@ def drop_regions(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 
     for row, region in zip(members, layout.regions.values(), strict=True):
         row[list(region)] = 1
     dropped = (uniform < DROP_PROBABILITY).to(members.dtype) @ members > 0
+    present = (keypoints[..., 2] > 0).any(1)
     # Of a clip that would lose everything, everything is kept.
-    dropped &= ~dropped.all(1, keepdim=True)
+    dropped &= (present & ~dropped).any(1, keepdim=True)
     return keypoints * ~dropped[:, None, :, None]
 
 

@@ -114,9 +114,10 @@ class Settings:
     weight_average: float = 0.0
     """Decay of the exponential moving average of the weights, a value for each step; validation and test use the average. 0: none."""
     patience: int = 0
-    """Training stops after so many epochs without a better validation top-1; 0: never."""
+    """Training stops after so many epochs without a better validation top-1, and not before ``min_steps``; 0: never."""
     keep: str = "auto"
-    """The epoch whose network is kept and evaluated: the ``best`` on validation, or the ``last``; ``auto``: as the preset of the model."""
+    """The epoch whose network is kept and evaluated: the ``best`` on validation, or the ``last``; ``auto``: as the preset of the model,
+    and with ``patience`` the best."""
     augment: str = ""
     """Names of ``augmentation.AUGMENTATIONS``, and ``shorten``, joined by ``+``, such as ``rotate+drop_joints``."""
     mixing: float = 0.0
@@ -161,8 +162,11 @@ class Settings:
             if getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)!r}")
         for setting, names in (("augment", ["shorten", *augmentation.AUGMENTATIONS]), ("denoise", [*denoising.FILTERS])):
-            for name in filter(None, getattr(self, setting).split("+")):
+            given = getattr(self, setting).split("+") if getattr(self, setting) else []
+            for name in given:
                 check_choice(f"a name in {setting}", name, names)
+            if twice := next((name for name in given if given.count(name) > 1), ""):
+                raise ValueError(f"{setting} has {twice} twice, and each is applied once; give each name once")
         if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", self.device):
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
             raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
@@ -200,7 +204,9 @@ class Settings:
             if name not in known:
                 raise ValueError(f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it")
             check_type(f"the run's {name}", value, known[name])
-        before = {"keep": "best"}
+        before: dict[str, Any] = {"keep": "best"}
+        if stored.get("preset") == "quick":  # its size then; `smoke` and `paper` still have theirs
+            before |= {"frames": 12, "size": 20}
         return cls(**{**before, **stored, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
@@ -212,7 +218,7 @@ class Settings:
         if self.epochs:
             filled["min_steps"] = self.min_steps
         if self.keep == "auto":
-            filled["keep"] = MODELS[self.model].sizes[name].keep
+            filled["keep"] = "best" if self.patience else MODELS[self.model].sizes[name].keep
         return replace(self, preset=name, device=device, precision=precision, **filled)
 
     def differing(self) -> dict[str, Any]:

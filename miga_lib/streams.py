@@ -2,8 +2,11 @@
 
 Heatmap streams, ``(keypoints, layout, size)`` → (N, C, T, H, W), take keypoints in heatmap pixels. Graph streams,
 ``(keypoints, layout)`` → (N, 3, T, V, 1), take keypoints in any unit. A new stream is a function here and an entry in the ``streams``
-of its model's row in ``models.MODELS``.
+of its model's row in ``models.MODELS``; that of a heatmap stream is a ``Maps``.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -12,10 +15,36 @@ from torch import Tensor
 from . import heatmaps
 from .layouts import Layout
 
-FRAMEWISE = ("joint", "limb")
-"""The heatmap streams whose map of a frame depends on that frame alone, so that it can be drawn once for all views that have it."""
 SIGMA_PX = 0.6
 """Standard deviation of a Gaussian in heatmap pixels, as in PoseC3D's configurations."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A heatmap stream as models know it: a function, and what its channels are.
+
+    Raises:
+        ValueError: ``shows`` is another word.
+    """
+
+    draw: Callable[..., Tensor]
+    """``(keypoints, layout, size)`` → (N, C, T, H, W)."""
+    shows: str
+    """What each channel shows: ``joints`` or ``limbs`` of the layout, in its order."""
+    framewise: bool = False
+    """Whether the map of a frame depends on that frame alone, so that it can be drawn once for all views that have it."""
+
+    def __post_init__(self) -> None:
+        if self.shows not in ("joints", "limbs"):
+            raise ValueError(f"shows of a heatmap stream must be joints or limbs, got {self.shows!r}")
+
+    def __call__(self, keypoints: Tensor, layout: Layout, size: tuple[int, int]) -> Tensor:
+        return self.draw(keypoints, layout, size)
+
+    def channel_names(self, layout: Layout) -> list[frozenset[str]]:
+        """The joint, or the two joints of the limb, that each channel shows."""
+        groups = layout.limbs if self.shows == "limbs" else [(v,) for v in range(len(layout.joints))]
+        return [frozenset(layout.joints[v] for v in group) for group in groups]
 
 
 def joint_heatmaps(
@@ -117,12 +146,6 @@ def _speeds(places: Float[Tensor, "N V T 2"], scores: Float[Tensor, "N V T"], si
     both = (scores[:, :, :-1] > 0) & (scores[:, :, 1:] > 0)
     moved = (places[:, :, 1:] - places[:, :, :-1]).norm(dim=-1).where(both, 0) / sigma
     return torch.cat([moved.clamp(max=1), torch.zeros_like(scores[:, :, :1])], dim=2)
-
-
-def channel_names(stream: str, layout: Layout) -> list[frozenset[str]]:
-    """The joint, or the two joints of the limb, that each channel of a heatmap stream shows."""
-    groups = layout.limbs if stream.startswith("limb") else [(v,) for v in range(len(layout.joints))]
-    return [frozenset(layout.joints[v] for v in group) for group in groups]
 
 
 def _channels_first(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:

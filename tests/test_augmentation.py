@@ -204,6 +204,11 @@ def test_dropped_joints_regions_and_frames():
     names = list(LAYOUT.regions)
     numbers = torch.full((3, len(names)), 0.5)
     numbers[2, 0] = 0.0
+    only_first = torch.zeros_like(keypoints)
+    region = list(next(iter(LAYOUT.regions.values())))
+    only_first[:, :, region] = keypoints[:, :, region]
+    kept = augmentation.drop_regions(only_first, torch.full((3, len(names)), 0.5).index_fill(1, torch.tensor([0]), 0.0), LAYOUT)
+    assert torch.equal(kept, only_first), "the clip has no other joints"
     dropped = augmentation.drop_regions(keypoints, numbers, LAYOUT)
     assert present(dropped)[2].any(0).logical_not().nonzero().flatten().tolist() == sorted(LAYOUT.regions[names[0]])
     assert torch.equal(dropped[:2], keypoints[:2])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from miga_lib import alignment, augmentation, denoising, layouts, streams, training
+from miga_lib import alignment, augmentation, denoising, layouts, training
+from miga_lib.models import MODELS
 from miga_lib.settings import PRESETS, Settings
 from miga_lib.training.inputs import Inputs, uniform
 
@@ -33,10 +34,11 @@ def test_augmentation_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
     assert not torch.equal(inputs.training(torch.tensor([2]), epoch=4), together[1:2])
 
 
-def test_views_that_share_frames_give_the_same_as_separate_views(smoke):
+@pytest.mark.parametrize("stream", MODELS["posec3d"].streams)
+def test_views_that_share_frames_give_the_same_as_separate_views(smoke, stream):
     """As in PySkl, view after view: draw its frames, crop to the person in all views of the clip, flip, predict."""
-    clips = smoke.split("test").where([0, 3])
-    model, layout, size = network(SEGMENTS), layouts.get("imigue41"), PRESET.test_size
+    clips, settings = smoke.split("test").where([0, 3]), replace(SEGMENTS, stream=stream)
+    model, layout, size = network(settings), layouts.get("imigue41"), PRESET.test_size
     expected = []
     for i in range(2):
         keypoints, of_clip = torch.from_numpy(np.array(clips[i])), []
@@ -46,15 +48,15 @@ def test_views_that_share_frames_give_the_same_as_separate_views(smoke):
             for mirrored in (False, True):
                 pixels = augmentation.to_pixels(view[None], box, (size, size))
                 pixels = augmentation.flip(pixels, layout, torch.tensor([mirrored]), width=size)
-                maps = streams.joint_heatmaps(pixels, layout, (size, size))
+                maps = settings.of_model.tensor(stream, pixels, layout, size)
                 of_clip.append(model(maps)[0].softmax(1))
         expected.append(torch.cat(of_clip).mean(0))
     with torch.no_grad():
-        found = training.predict(model, clips, SEGMENTS).probabilities
+        found = training.predict(model, clips, settings).probabilities
     np.testing.assert_allclose(found, torch.stack(expected).detach().numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [SEGMENTS, replace(SEGMENTS, model="stgcn")])
+@pytest.mark.parametrize("settings", [SEGMENTS, replace(SEGMENTS, stream="limb_motion"), replace(SEGMENTS, model="stgcn")])
 def test_the_prediction_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
     clips, model = smoke.split("test"), network(settings)
     together = training.predict(model, clips, settings).probabilities

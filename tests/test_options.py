@@ -83,6 +83,29 @@ def test_epochs_that_are_set_switch_off_the_presets_least_steps(monkeypatch):
     assert SMOKE.resolve().resolve() == SMOKE.resolve(), "also with the least steps of the preset"
 
 
+def test_patience_waits_for_the_least_number_of_steps_and_keeps_the_best_epoch(smoke, tmp_path):
+    settings = replace(SMOKE, learning_rate=1e-9, patience=1, min_steps=13, preset="quick", frames=8, width=4)
+    result = training.fit(smoke, settings, tmp_path, progress=quiet)
+    steps = len(training.batches(torch.zeros(result["train_clips"], dtype=torch.long), settings.resolve(), 0))
+    assert len(pd.read_csv(tmp_path / "metrics.csv")) == -(-13 // steps), "no epoch is better than the first"
+    assert result["best_epoch"] == 1
+    assert replace(settings, patience=0).resolve().keep == "last"
+
+
+def test_patience_counts_the_epochs_before_a_stop(smoke, tmp_path):
+    settings = replace(SMOKE, epochs=9, patience=2, learning_rate=1e-9)
+    training.fit(smoke, settings, tmp_path / "straight", progress=quiet)
+
+    def stop(row):
+        if "val_top1" in row and row["epoch"] == 2:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        training.fit(smoke, settings, tmp_path / "stopped", progress=stop)
+    training.fit(smoke, settings, tmp_path / "stopped", progress=quiet)
+    assert [len(pd.read_csv(tmp_path / run / "metrics.csv")) for run in ("straight", "stopped")] == [3, 3]
+
+
 def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):
     accuracies = iter([0.2, 0.5, 0.5, 0.4, 0.9])
     real = metrics.scores
@@ -118,6 +141,29 @@ def test_warm_up_multiplies_the_cosine():
     assert rates == pytest.approx([0, 0.5 * plain[1], *plain[2:]])
 
 
+@pytest.mark.parametrize("sampling", ["classes", "square_root"])
+def test_other_seeds_draw_other_clips_and_the_same_seed_the_same(sampling):
+    classes = torch.tensor([0] * 40 + [1] * 10)
+    one, again, other = (
+        torch.cat(training.batches(classes, replace(SMOKE, sampling=sampling, seed=seed).resolve(), 3)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one.sort()[0], other.sort()[0])
+
+
+def test_a_clip_that_is_drawn_twice_is_augmented_in_two_ways(smoke, tmp_path, monkeypatch):
+    settings, made = replace(SMOKE, sampling="classes", epochs=1), []
+    task, state = start(smoke, settings, tmp_path)
+    drawn = torch.cat(training.batches(task.inputs.labels, task.settings, 0))
+    assert len(drawn.unique()) < len(drawn) - 2
+    real = task.inputs.training
+    monkeypatch.setattr(task.inputs, "training", lambda *of: made.append(real(*of)) or made[-1])
+    loop._train_epoch(task, state)
+    inputs = torch.cat(made)
+    assert len(inputs) == len(drawn)
+    assert len(inputs.unique(dim=0)) == len(inputs)
+
+
 @pytest.mark.parametrize(("sampling", "shares"), [("clips", (0.8, 0.2)), ("square_root", (2 / 3, 1 / 3)), ("classes", (0.5, 0.5))])
 def test_how_often_each_class_is_drawn(sampling, shares):
     # 16 clips of one class and 4 of another, whose square roots are 4 and 2.
@@ -127,6 +173,35 @@ def test_how_often_each_class_is_drawn(sampling, shares):
     assert len(drawn) == 200 * 20
     assert (classes[drawn].bincount() / len(drawn)).tolist() == pytest.approx(shares, abs=0.03)
     assert len(drawn.unique()) == 20, "all clips of a class are drawn"
+
+
+def test_the_loss_of_a_step_has_the_adjustment_and_the_smoothing(smoke, tmp_path):
+    settings = replace(SMOKE, logit_adjustment=1.5, label_smoothing=0.2)
+    task, _ = start(smoke, settings, tmp_path)
+    rows = torch.arange(12)
+    task.network.eval()
+    logits = (
+        task.network(task.inputs.training(rows, 0))[0].double()
+        + 1.5 * (task.inputs.labels.bincount(minlength=32).clamp(min=1) / len(task.inputs)).log()
+    )
+    target = torch.nn.functional.one_hot(task.inputs.labels[rows], 32) * 0.8 + 0.2 / 32
+    expected = -(target * logits.log_softmax(1)).sum(1).mean().item()
+    assert loop.forward(task, rows, 0, task.network)["loss"].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_average_has_the_statistics_of_batch_norm():
+    model = torch.nn.BatchNorm1d(2)
+    average = loop._average(model, replace(SMOKE, weight_average=0.75))
+    average.update_parameters(model)
+    model.running_mean += torch.tensor([4.0, 8.0])
+    average.update_parameters(model)
+    assert average.module.running_mean.tolist() == [1.0, 2.0]
+
+
+def test_the_learning_rate_of_a_run_warms_up(smoke, tmp_path):
+    training.fit(smoke, replace(SMOKE, epochs=4, warmup=0.5), tmp_path, progress=quiet)
+    rates = pd.read_csv(tmp_path / "metrics.csv")["learning_rate"]
+    assert rates[0] < rates[1]
 
 
 def test_logit_adjustment_adds_the_shares_of_the_training_clips(smoke, tmp_path):
@@ -194,6 +269,8 @@ def test_processes_share_the_gradients_of_a_new_head_only(smoke, tmp_path, monke
     [
         ({"augment": "rotate+spin"}, "a name in augment must be one of shorten, rotate, .*, got 'spin'"),
         ({"denoise": "gaps+blur"}, "a name in denoise must be one of swaps, outliers, gaps, median, .*, got 'blur'"),
+        ({"augment": "rotate+rotate"}, "augment has rotate twice, and each is applied once; give each name once"),
+        ({"augment": "rotate+"}, "a name in augment must be one of shorten, rotate, .*, got ''"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be below 1, got 1.0"),
         ({"weight_average": 1.5}, r"weight_average must be below 1, got 1.5"),
         ({"sampling": "random"}, "sampling must be one of clips, square_root, classes, got 'random'"),
@@ -209,6 +286,10 @@ def test_a_run_of_an_earlier_version_kept_the_best_epoch():
     stored = asdict(replace(SMOKE, preset="quick").resolve())
     assert stored.pop("keep") == "last"
     assert Settings.of_run(stored).keep == "best"
+    for name in ("frames", "size"):
+        del stored[name]
+    assert (Settings.of_run(stored).frames, Settings.of_run(stored).size) == (12, 20), "the input of `quick` when runs did not store it"
+    assert Settings.of_run(stored | {"preset": "smoke"}).frames == 8
 
 
 def test_the_last_epoch_can_be_kept(smoke, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from test_survey import STICK, clips_of, still
 
 from miga_lib import alignment, clips, layouts, plots, viewer
 from miga_lib.analysis import survey
+from miga_lib.models import MODELS
 from miga_lib.plots import answers, data, evaluation, inputs, motion, spotting
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
@@ -349,13 +350,16 @@ def test_maps_are_blended_in_the_colours_of_their_sides():
     maps = np.zeros((17, 2, 2), dtype=np.float32)
     maps[layout.joints.index("left_wrist"), 0, 0] = 1
     maps[layout.joints.index("right_wrist"), 1, 1] = 0.5
-    picture = inputs.blended(maps, layout, "joint")
+    picture = inputs.blended(maps, [{joint} for joint in layout.joints])
     assert picture[0, 0] == pytest.approx(to_rgb(plots.SIDES["left"]))
     assert picture[1, 1] == pytest.approx(1 - (1 - np.array(to_rgb(plots.SIDES["right"]))) / 2)
     assert picture[0, 1].tolist() == [1, 1, 1], "white where all maps are 0"
+    limbs = inputs.blended(np.eye(4)[:, None, :], [{"neck", "left_wrist"}, {"left_eye", "left_ear"}, {"left_hip", "right_hip"}, {"nose"}])
+    for pixel, side in zip(limbs[0], ("left", "left", "middle", "middle"), strict=True):
+        assert pixel == pytest.approx(to_rgb(plots.SIDES[side]))
 
 
-@pytest.mark.parametrize("stream", ["joint", "limb"])
+@pytest.mark.parametrize("stream", [*MODELS["posec3d"].streams])
 def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
     settings = Settings(stream=stream, preset="smoke", device="cpu", precision="fp32").resolve()
     drawn, again, other = (

@@ -67,6 +67,19 @@ def test_weights_of_the_same_joints_in_another_order_are_taken_by_name(smoke, tm
     assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], initial), "channels of another stream mean something else"
 
 
+def test_a_stem_of_another_kernel_is_initialised_anew_also_for_other_joints(smoke, tmp_path):
+    path, name = tmp_path / "a.pt", "backbone.conv1.conv.weight"
+    pretraining.pretrain(smoke, replace(SMOKE, epochs=1), path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"][name] = torch.nn.functional.pad(content["state_dict"][name], (2, 2, 2, 2))
+    torch.save(content, path)
+    settings = replace(SMOKE, layout="imigue22", start_from=str(path)).resolve()
+    network = training.build(settings, 32, 0)
+    initial = network.state_dict()[name].clone()
+    assert name in starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new")
+    assert torch.equal(network.state_dict()[name], initial)
+
+
 def test_weights_of_another_model_and_a_damaged_origin_are_refused(smoke, tmp_path):
     path = tmp_path / "a.pt"
     pretraining.pretrain(smoke, replace(SMOKE, epochs=1), path)

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,6 +192,26 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     made = runs.safe_name(name)
     assert runs.folder(made, tmp_path).parent == tmp_path / "runs"
     assert runs.safe_name(made) == made
+
+
+def test_every_setting_that_changes_the_result_changes_the_name(tmp_path):
+    base = Settings(preset="smoke", device="cpu", precision="fp32", model="stgcn", start_from="one", protocol="cross-subject")
+    others = {
+        "stream": "bone",
+        "layout": "imigue22",
+        "temporal": "crop_pad",
+        "strategy": "uniform",
+        "trained": "head",
+        "sampling": "classes",
+    }
+    others |= {"keep": "last", "augment": "rotate", "denoise": "median", "preset": "quick", "model": "ctrgcn", "persons": 2, "folds": 5}
+    for field in fields(Settings):
+        if field.name in ("device", "precision", "fold"):  # where and how fast; the fold is named with its folds
+            continue
+        value = others.get(field.name, {int: 3, float: 0.25, str: "other"}[field.type])
+        assert runs.name(replace(base, **{field.name: value})) != runs.name(base), field.name
+    folds = replace(base, folds=5)
+    assert runs.name(replace(folds, fold=1)) != runs.name(folds)
 
 
 def test_a_name_made_safe_is_short_enough_for_a_disk():

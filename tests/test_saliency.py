@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from miga_lib import clips, layouts, training
+from miga_lib import clips, layouts, streams, training
 from miga_lib.analysis import saliency
+from miga_lib.models import MODELS
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
 from miga_lib.training.inputs import Inputs
@@ -171,3 +172,22 @@ def test_an_ensemble_has_no_network(tmp_path):
 def test_what_cannot_be_computed_is_refused(changes, method, message):
     with pytest.raises(ValueError, match=message):
         saliency.importance(OnlyTheWrist(), together([made(150)], [1]), replace(SETTINGS, **changes), 0, method, label=0)
+
+
+def test_a_stream_of_another_name_is_explained_by_what_its_channels_show(monkeypatch):
+    monkeypatch.setitem(MODELS["posec3d"].streams, "edges", streams.Maps(streams.limb_heatmaps, shows="limbs"))
+    settings, data = replace(SETTINGS, stream="limb"), together([made(150)], [1])
+    network = training.build(settings, 2, 0)
+    for method in saliency.METHODS:
+        usual, renamed = (saliency.importance(network, data, replace(settings, stream=name), 0, method) for name in ("limb", "edges"))
+        assert np.array_equal(usual, renamed)
+        assert usual.any()
+
+
+def test_a_network_without_a_last_stage_in_space_has_no_grad_cam():
+    class Flat(nn.Module):
+        def forward(self, maps):
+            return maps.sum((2, 3, 4))[:, :2], maps[:, :0, 0, 0, 0]
+
+    with pytest.raises(ValueError, match="model 'posec3d' has no maps in space; use method 'gradient' or 'occlusion'"):
+        saliency.importance(Flat(), together([made(150)], [1]), SETTINGS, 0, "grad_cam")

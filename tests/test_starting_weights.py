@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_notebooks import FOLDER
 
-from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, training
+from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, streams, training
 from miga_lib.models import MODELS
 from miga_lib.readers import DataError
 from miga_lib.settings import Settings
@@ -142,6 +142,17 @@ def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished
     torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
     settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
     assert starting_weights.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
+
+
+def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypatch):
+    monkeypatch.setitem(MODELS["posec3d"].streams, "edges", streams.Maps(streams.limb_heatmaps, shows="limbs"))
+    usual, renamed, graph = (
+        starting_weights.Origin.of(replace(SMOKE, layout="coco17", **changes).resolve())
+        for changes in ({"stream": "limb"}, {"stream": "edges"}, {"model": "stgcn"})
+    )
+    assert ["left_elbow", "left_wrist"] in usual.channels
+    assert renamed.channels == usual.channels
+    assert not graph.channels
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def stick(*frames: list[tuple[float, float, float]]) -> torch.Tensor:
 @pytest.mark.parametrize(("stream", "number"), [("joint", 22), ("limb", len(LAYOUT.limbs))])
 def test_heatmaps_equal_those_of_each_frame_with_channels_before_time(stream, number, dtype):
     keypoints = clips(dtype=dtype) * torch.tensor([0.1, 0.1, 1], dtype=dtype)
-    maps = HEATMAPS[stream](keypoints, LAYOUT, (24, 40), sigma=1)
+    maps = HEATMAPS[stream].draw(keypoints, LAYOUT, (24, 40), sigma=1)
     assert maps.shape == (2, number, 4, 24, 40)
     assert maps.is_contiguous()
     assert maps.dtype == dtype
@@ -149,3 +151,13 @@ def test_motion_heatmaps_worked_by_hand():
     torch.testing.assert_close(turning[0, 0], limbs[0, 0] * torch.tensor([0.5, 1.0, 0.0])[:, None, None], atol=1e-6, rtol=0)
     assert limbs[0, 0, 1].max() > 0.3
     assert (turning[0, 1] == 0).all()
+
+
+def test_a_heatmap_stream_says_what_its_channels_show():
+    for stream in MODELS["posec3d"].streams.values():
+        assert len(stream.channel_names(LAYOUT)) == stream(torch.zeros(1, 2, len(LAYOUT.joints), 3), LAYOUT, (4, 4)).shape[1]
+    with pytest.raises(ValueError, match="shows of a heatmap stream must be joints or limbs, got 'bones'"):
+        streams.Maps(streams.joint_heatmaps, shows="bones")
+    row = MODELS["posec3d"]
+    with pytest.raises(ValueError, match=r"stream 'joint' of a model that takes heatmaps must be a streams\.Maps, got <function"):
+        replace(row, streams={"joint": streams.joint_heatmaps})

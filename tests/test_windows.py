@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miga_lib import alignment, augmentation, clips, training
+from miga_lib import alignment, augmentation, clips, streams, training
+from miga_lib.models import MODELS, Model
 from miga_lib.settings import Settings
 from miga_lib.training import windows
 
@@ -27,6 +28,31 @@ def made(**changes):
             elif name.endswith(("bn.weight", "bn2.weight")):
                 weights.fill_(1)  # blocks begin as the identity
     return model, settings
+
+
+class MeanOfMaps(torch.nn.Module):
+    """A network of heatmaps that does not know of shared frames: the mean of each map, weighted by its time → classes."""
+
+    def __init__(self, channels, classes, embedding_size):
+        super().__init__()
+        self.embedding_size = embedding_size
+        self.fc_cls = torch.nn.Linear(channels, classes)
+
+    def forward(self, maps):
+        of_times = maps.mean((3, 4)) * torch.arange(maps.shape[2])
+        return self.fc_cls(of_times.mean(2)), maps.new_zeros(len(maps), self.embedding_size)
+
+
+@pytest.fixture(autouse=True)
+def another_model(monkeypatch):
+    """A row of a model of heatmaps, with a stream of its own, as a user would add it."""
+    row = Model(
+        input="heatmaps",
+        streams={"edges": streams.Maps(streams.limb_heatmaps, shows="limbs")},
+        sizes=MODELS["posec3d"].sizes,
+        build=lambda layout, channels, classes, *, embedding_size, **_: MeanOfMaps(channels, classes, embedding_size),
+    )
+    monkeypatch.setitem(MODELS, "mean_of_maps", row)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +100,10 @@ def test_impossible_windows_are_refused(frames, lengths, stride):
         {"stream": "joint_motion"},
         {"temporal": "crop_pad", "frames": 30},
         {"model": "stgcn"},
+        {"stream": "limb_motion", "temporal": "segments"},
         {"model": "stgcnpp", "stream": "bone_motion", "temporal": "segments"},
+        {"model": "mean_of_maps", "stream": "edges"},
+        {"model": "mean_of_maps", "stream": "edges", "temporal": "segments"},
         {"denoise": "median"},
     ],
     ids=str,

@@ -31,6 +31,7 @@ SEMANTIC_WEIGHT = 20.0
 """Weight of the semantic loss where it is used, as in the paper."""
 FUSED = (
     "joint+limb", "joint+limb+joint+limb", "joint+limb+joint_motion+limb_motion", "joint+joint", "joint+joint_motion", "joint+bone",
+    "joint+bone+joint_motion+bone_motion",
 )  # fmt: skip
 """The ``stream`` of runs that are fused with equal weights. Where a stream is named twice, its second run has the next seed."""
 MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
@@ -72,6 +73,7 @@ QUESTIONS = (
     Question("joint and limb together beat joint alone", {"stream": "joint+limb"}, {"stream": "joint"}, {"model": "posec3d"}),
     Question("joint and limb together beat limb alone", {"stream": "joint+limb"}, {"stream": "limb"}, {"model": "posec3d"}),
     Question("joint and bone together beat joint alone", {"stream": "joint+bone"}, {"stream": "joint"}),
+    Question("four graph streams beat joint and bone", {"stream": "joint+bone+joint_motion+bone_motion"}, {"stream": "joint+bone"}),
     Question("motion beside joints adds more than a second seed", {"stream": "joint+joint_motion"}, {"stream": "joint+joint"}),
     Question("four streams beat joint and limb", {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb"}),
     Question(
@@ -79,7 +81,8 @@ QUESTIONS = (
         {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb+joint+limb"}, names=("four streams", "two seeds"),
     ),
     Question(
-        "adjusting probabilities for rare classes helps", {ADJUSTED: True}, {ADJUSTED: False}, names=("adjusted", "as predicted")
+        "adjusting probabilities for rare classes helps", {ADJUSTED: True}, {ADJUSTED: False},
+        given={"sampling": "clips", "logit_adjustment": 0.0, "trained": "all"}, names=("adjusted", "as predicted"),
     ),
     Question("spatial partitions beat distance partitions", {"strategy": "spatial"}, {"strategy": "distance"}, {"model": "stgcn"}),
     Question("spatial partitions beat uniform ones", {"strategy": "spatial"}, {"strategy": "uniform"}, {"model": "stgcn"}),
@@ -110,8 +113,8 @@ def grid(
         options: lists of values of any other settings, by name, such as ``{"augment": ["", "rotate"]}``. ``stream`` lists the streams of
             the base, the first of them that of all other runs; without it they are joint and limb. Several settings that belong together
             have a name of your own, and dicts as values, the base ``{}``:
-            ``{"cRT": [{}, {"start_from": "posec3d-joint-imigue41-align-quick-{seed}", "trained": "head", "sampling": "classes"}]}``.
-            ``{seed}`` stands for the seed of the run.
+            ``{"cRT": [{}, {"start_from": "{model}-joint-imigue41-align-quick-{seed}", "trained": "head", "sampling": "classes"}]}``.
+            ``{model}`` and ``{seed}`` stand for those of the run.
 
     Raises:
         ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
@@ -144,7 +147,7 @@ def grid(
         for name, value in chosen.items():
             given |= value if isinstance(value, dict) else {name: value}
         if "start_from" in given:
-            given["start_from"] = _of_seed(given["start_from"], seed)
+            given["start_from"] = _of_run(given["start_from"], model, seed)
         wanted += [Settings(model, of, **given) for of in (of_base if full or not changed else of_base[:1]) if of in MODELS[model].streams]
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
@@ -171,9 +174,9 @@ def _check(options: Mapping[str, Sequence[Any]], free: Sequence[str]) -> None:
                 check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
 
 
-def _of_seed(value: Any, seed: int) -> Any:
-    """A value of an option, with the seed in place of ``{seed}``."""
-    return value.replace("{seed}", str(seed)) if isinstance(value, str) else value
+def _of_run(value: Any, model: str, seed: int) -> Any:
+    """A value of an option, with the model and the seed of the run in place of ``{model}`` and ``{seed}``."""
+    return value.replace("{model}", model).replace("{seed}", str(seed)) if isinstance(value, str) else value
 
 
 def train(
@@ -323,7 +326,7 @@ def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:
 
     def has(run: Mapping[str, Any], name: str, value: Any) -> bool:
         by_preset = value in (0, "auto") and getattr(run.get("requested"), name, None) == value
-        return by_preset or bool(run[name] == _of_seed(value, run["seed"]))
+        return by_preset or bool(run[name] == _of_run(value, run["model"], run["seed"]))
 
     runs_of_table = table.to_dict("records")
     return np.array([all(has(run, name, value) for name, value in wanted.items()) for run in runs_of_table], dtype=bool)

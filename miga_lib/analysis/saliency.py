@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .. import alignment, augmentation, denoising, layouts, predictions, streams, training
+from .. import alignment, augmentation, denoising, layouts, predictions, training
 from ..clips import Clips
 from ..settings import PRESETS, Settings, check_choice
 
@@ -94,7 +94,8 @@ def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V
 
     Source: the occlusion of Zeiler and Fergus, ECCV 2014, with joints in the place of squares of pixels.
     """
-    limbs = settings.stream.startswith("limb") and settings.persons == 1
+    names = settings.of_model.channel_names(settings.stream, settings.skeleton)
+    limbs = any(len(joints) > 1 for joints in names) and settings.persons == 1
     whole = _tensor(settings, pixels) if limbs else pixels
     frames, count = pixels.shape[1], whole.shape[1] if limbs else pixels.shape[2]
     part = torch.arange(frames, device=pixels.device) * PARTS // frames  # of each frame
@@ -138,12 +139,15 @@ def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
     Raises:
         ValueError: a network without maps in space.
     """
-    if settings.of_model.input != "heatmaps":
-        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'")
+    try:
+        if settings.of_model.input != "heatmaps":
+            raise AttributeError
+        backbone, classifier = model.get_submodule("backbone"), model.get_parameter("fc_cls.weight")
+    except AttributeError:
+        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'") from None
     side = settings.test_size
     with torch.no_grad():
-        maps = model.get_submodule("backbone")(_tensor(settings, pixels))
-        for_class = torch.einsum("c,ncthw->nthw", model.get_parameter("fc_cls.weight")[label], maps).relu()
+        for_class = torch.einsum("c,ncthw->nthw", classifier[label], backbone(_tensor(settings, pixels))).relu()
         size = (pixels.shape[1], side, side)
         fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
     x, y = pixels[0, ..., :2].round().long().clamp(0, side - 1).unbind(-1)
@@ -169,7 +173,7 @@ def _logits(model: nn.Module, settings: Settings, pixels: Float[Tensor, "N T V 3
 
 def _shares(settings: Settings, pixels: Tensor) -> Float[Tensor, "C V"]:
     """The part of the value of each channel of heatmaps that is of each joint."""
-    names = streams.channel_names(settings.stream, settings.skeleton)
+    names = settings.of_model.channel_names(settings.stream, settings.skeleton)
     shares = [[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names]
     return torch.tensor(shares, device=pixels.device)
 

@@ -38,19 +38,22 @@ class Model:
     """One row of ``MODELS``.
 
     Raises:
-        ValueError: an ``input`` that is not one of ``INPUTS``.
+        ValueError: an ``input`` that is not one of ``INPUTS``, or a stream of heatmaps that is not a ``streams.Maps``.
     """
 
     input: str
     """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``: streams give (N, C, T, V, M),
     and the network depends on ``strategy`` and on the limbs of the layout."""
     streams: Mapping[str, Callable[..., Tensor]]
-    """Functions of ``streams``, by the name that users give them."""
+    """Functions of ``streams``, by the name that users give them; those of heatmaps as ``streams.Maps``."""
     sizes: Mapping[str, Size]
     """A size for each preset, by the preset's name."""
     build: Callable[..., nn.Module]
     """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, strategy, **arguments)``: a network that gives class
     logits (N, K) and label embeddings (N, E)."""
+    shares_frames: bool = False
+    """Whether the network can also be called as ``network(maps, places)``: maps of single frames, (1, C, frames, H, W), and the indices of
+    the T frames of each of its clips among them, (N, T)."""
     for_prediction: Callable[[Any], nn.Module] = lambda network: network
     """Returns a network that gives the same predictions faster."""
     compiles: bool = False
@@ -59,6 +62,9 @@ class Model:
     def __post_init__(self) -> None:
         if self.input not in INPUTS:
             raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
+        for name, stream in self.streams.items():
+            if self.input == "heatmaps" and not isinstance(stream, streams.Maps):
+                raise ValueError(f"stream {name!r} of a model that takes heatmaps must be a streams.Maps, got {stream!r:.100}")
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
         """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that side.
@@ -72,6 +78,16 @@ class Model:
         if layout.one:
             maps = maps.unflatten(1, (layout.persons, -1)).amax(1)
         return maps.contiguous(memory_format=torch.channels_last_3d)
+
+    def channel_names(self, stream: str, layout: Layout) -> list[frozenset[str]]:
+        """The joint, or the two joints of the limb, that each channel of a heatmap stream shows; none of a graph stream."""
+        of = self.streams[stream]
+        return of.channel_names(layout) if isinstance(of, streams.Maps) else []
+
+    def draws_frames_once(self, stream: str) -> bool:
+        """Whether a frame that several views have can be drawn, and computed, once for all of them."""
+        of = self.streams[stream]
+        return self.shares_frames and isinstance(of, streams.Maps) and of.framewise
 
     def in_channels(self, stream: str, layout: Layout) -> int:
         """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
@@ -107,10 +123,10 @@ MODELS = {
     "posec3d": Model(
         input="heatmaps",
         streams={
-            "joint": streams.joint_heatmaps,
-            "limb": streams.limb_heatmaps,
-            "joint_motion": streams.joint_motion_heatmaps,
-            "limb_motion": streams.limb_motion_heatmaps,
+            "joint": streams.Maps(streams.joint_heatmaps, shows="joints", framewise=True),
+            "limb": streams.Maps(streams.limb_heatmaps, shows="limbs", framewise=True),
+            "joint_motion": streams.Maps(streams.joint_motion_heatmaps, shows="joints"),
+            "limb_motion": streams.Maps(streams.limb_motion_heatmaps, shows="limbs"),
         },
         sizes={
             "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
@@ -118,6 +134,7 @@ MODELS = {
             "paper": Size(width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}),
         },
         build=posec3d.build,
+        shares_frames=True,
         for_prediction=folded,
         compiles=True,
     ),

@@ -1,17 +1,19 @@
 """The input of a network: heatmaps of joints and limbs, the clip aligned to one length, augmented samples."""
 
+from collections.abc import Collection, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from .. import alignment, augmentation, streams
+from .. import alignment, augmentation, layouts, streams
 from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS, Settings
 from ..training.inputs import Inputs
-from .skeletons import fit, limb_lines, sides, skeleton
+from .skeletons import SIDES, fit, limb_lines, skeleton
 
 PAPER = PRESETS["paper"]
 
@@ -107,18 +109,22 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
     The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can be recognised.
     """
     inputs = Inputs(clips.where([row]), settings)
+    channels = settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
     axes = plt.subplots(2, (count + 1) // 2, figsize=(8.3, 5.2), squeeze=False)[1]
     for epoch, ax in enumerate(axes.flat):
         maps = inputs.training(torch.tensor([0]), epoch)[0]
-        ax.imshow(blended(maps[:, maps.shape[1] // 2].cpu().numpy(), clips.layout, settings.stream))
+        ax.imshow(blended(maps[:, maps.shape[1] // 2].cpu().numpy(), channels))
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"epoch {epoch + 1}", fontsize=9)
     return axes
 
 
-def blended(maps: np.ndarray, layout: Layout, stream: str) -> np.ndarray:
-    """Maps of all joints, (V, H, W), or limbs, (L, H, W), as one picture (H, W, 3) on white, each in the colour of its side."""
-    colours = sides(layout)
-    ends = range(len(layout.joints)) if stream == "joint" else [b for _, b in layout.limbs]
-    ink = 1 - np.array([to_rgb(colours[v]) for v in ends])
-    return 1 - np.clip(np.einsum("vhw,vc->hwc", maps, ink), 0, 1)
+def blended(maps: np.ndarray, channels: Sequence[Collection[str]]) -> np.ndarray:
+    """Maps of joints or limbs, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side.
+
+    Args:
+        channels: the joint, or the two joints of the limb, of each map. A limb with one joint on a side is of this side.
+    """
+    sides = [{joint.partition("_")[0] for joint in joints} & {"left", "right"} for joints in channels]
+    ink = 1 - np.array([to_rgb(SIDES[side.pop() if len(side) == 1 else "middle"]) for side in sides])
+    return 1 - np.clip(np.einsum("khw,kc->hwc", maps, ink), 0, 1)

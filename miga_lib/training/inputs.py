@@ -1,7 +1,7 @@
 """The input of a network: clips on the device, cropped, flipped and drawn there, for training or for test.
 
 All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip. So the augmentation of a clip depends only on the seed,
-the epoch and the clip.
+the epoch and the clip; where a clip can come twice in an epoch, on its position in the epoch in place of the clip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,15 +34,20 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def training(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n ..."]:
-        """Augmented inputs of some clips; the same clip in the same epoch always gives the same input."""
-        return self.tensor(self.pixels(rows, epoch), self.settings.size)
+    def training(self, rows: Int[Tensor, " n"], epoch: int, positions: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n ..."]:
+        """Augmented inputs of some clips; the same clip in the same epoch, at the same position, always gives the same input.
 
-    def pixels(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n T V 3"]:
+        Args:
+            positions: which of the N rows of random numbers each takes; the one of the clip where it is None.
+        """
+        return self.tensor(self.pixels(rows, epoch, positions), self.settings.size)
+
+    def pixels(self, rows: Int[Tensor, " n"], epoch: int, positions: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n T V 3"]:
         """The augmented keypoints from which ``training`` makes the inputs, in the pixels of the heatmaps."""
+        positions = rows if positions is None else positions
         columns = 5 + alignment.draws(self.settings.temporal, self.settings.frames)
-        draws = uniform(len(self), columns, self.settings.seed, epoch)[rows].to(self.settings.device)
-        keypoints = self._resample(rows, draws[:, 5:], epoch)
+        draws = uniform(len(self), columns, self.settings.seed, epoch)[positions].to(self.settings.device)
+        keypoints = self._resample(rows, draws[:, 5:], epoch, positions)
         boxes = augmentation.crop_box(keypoints)
         if self.model.input == "heatmaps":
             boxes = augmentation.random_resized_crop(boxes, draws[:, :4])
@@ -67,7 +72,7 @@ class Inputs:
             pixels, frames = self._segments(rows, self.settings.test_size)
         else:
             pixels = test_pixels(self._resample(rows, None), self.settings)
-        if frames is not None and self.model.input == "graph":
+        if frames is not None and not self.model.draws_frames_once(self.settings.stream):
             pixels, frames = pixels[0, frames], None
         for keypoints in unchanged_and_mirrored(pixels, self.settings):
             view = self.tensor(keypoints, self.settings.test_size)
@@ -92,15 +97,15 @@ class Inputs:
             count += len(own)
         return torch.cat(pixels, dim=1), torch.cat(views)
 
-    def _resample(self, rows: Tensor, draws: Tensor | None, epoch: int | None = None) -> Tensor:
-        """Clips of T frames; with an epoch, with the augmentations of the settings."""
+    def _resample(self, rows: Tensor, draws: Tensor | None, epoch: int | None = None, positions: Tensor | None = None) -> Tensor:
+        """Clips of T frames; with an epoch and positions, with the augmentations of the settings."""
         settings, starts, frames = self.settings, self.starts[rows], self.frames[rows]
         names = () if epoch is None else settings.augmentations
         steps = [augmentation.AUGMENTATIONS[name] for name in names if name != "shorten"]
         counts = [2, *(count(settings.frames, self.layout) for _, count in steps)]
         numbers: Sequence[Tensor] = ()
         if names:
-            numbers = uniform(len(self), sum(counts), settings.seed, epoch, 2)[rows].to(starts.device).split(counts, dim=1)
+            numbers = uniform(len(self), sum(counts), settings.seed, epoch, 2)[positions].to(starts.device).split(counts, dim=1)
         if "shorten" in names:
             first, frames = augmentation.shorten(frames, numbers[0])
             starts = starts + first

@@ -75,6 +75,8 @@ class Task:
     adjustment: Float[Tensor, " K"]
     """What cross-entropy adds to the logits, see ``losses.cross_entropy``."""
     epochs: int
+    least_epochs: int
+    """Epochs that ``min_steps`` needs, before which ``patience`` does not end the run."""
     network: nn.Module
     """The model; wrapped where several processes train it."""
     compiled: Callable[..., tuple[Tensor, Tensor]]
@@ -167,6 +169,7 @@ def _train_epoch(task: Task, state: State) -> None:
     """The remaining steps of an epoch: forward, backward, settle the previous step, update, save where that is due."""
     settings, world = task.settings, task.world
     order = batches(task.inputs.labels, settings, state.epoch)
+    positions = order if settings.sampling == "clips" else list(torch.arange(len(task.inputs)).split([len(rows) for rows in order]))
     task.network.train(settings.trained == "all")
     pending: Pending | None = None
     while state.step < len(order):
@@ -175,8 +178,8 @@ def _train_epoch(task: Task, state: State) -> None:
             group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
         torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
 
-        rows = world.share(batch)
-        parts = forward(task, rows, state.epoch, task.compiled if len(batch) == settings.batch_size else task.network)
+        rows, places = world.share(batch), world.share(positions[state.step])
+        parts = forward(task, rows, state.epoch, task.compiled if len(batch) == settings.batch_size else task.network, places)
         state.optimizer.zero_grad()
         # Processes average their gradients; with this factor the average is the gradient of the mean over the whole batch.
         (parts["loss"] * (len(rows) * world.size / len(batch))).backward()
@@ -202,9 +205,19 @@ def _train_epoch(task: Task, state: State) -> None:
             raise KeyboardInterrupt(f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; run the same again to resume")
 
 
-def forward(task: Task, rows: Int[Tensor, " n"], epoch: int, network: Callable[..., tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it."""
-    settings, inputs, classes = task.settings, task.inputs.training(rows, epoch), task.inputs.labels[rows]
+def forward(
+    task: Task,
+    rows: Int[Tensor, " n"],
+    epoch: int,
+    network: Callable[..., tuple[Tensor, Tensor]],
+    positions: Int[Tensor, " n"] | None = None,
+) -> dict[str, Tensor]:
+    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it.
+
+    Args:
+        positions: see ``Inputs.training``.
+    """
+    settings, inputs, classes = task.settings, task.inputs.training(rows, epoch, positions), task.inputs.labels[rows]
     share = torch.distributions.Beta(settings.mixing, settings.mixing).sample().item() if settings.mixing else 1.0
     with autocast(settings):
         logits, embedding = network(share * inputs + (1 - share) * inputs.roll(1, 0) if settings.mixing else inputs)
@@ -267,6 +280,7 @@ def start(
         class_embeddings=class_embeddings,
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
         epochs=epochs(settings, len(steps)),
+        least_epochs=math.ceil(settings.min_steps / len(steps)),
         network=network,
         compiled=compiled,
         progress=progress if world.rank == 0 else _report_nothing,
@@ -281,9 +295,9 @@ def start(
 
 
 def _ended(task: Task, state: State) -> bool:
-    """Whether no further epoch is trained: all are done, or ``patience`` is used up."""
+    """Whether no further epoch is trained: all are done; or ``patience`` is used up, after ``min_steps``."""
     patience = task.settings.patience
-    return state.epoch >= task.epochs or bool(patience and state.epochs_without_gain >= patience)
+    return state.epoch >= task.epochs or bool(patience and state.epoch >= task.least_epochs and state.epochs_without_gain >= patience)
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .. import checkpoints, layouts, runs, streams
+from .. import checkpoints, layouts, runs
 from ..readers import DataError
 from ..settings import Settings
 from .networks import untrained
@@ -26,8 +26,7 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, settings: Settings) -> "Origin":
         """The origin of weights that are trained with these settings."""
-        skeleton, heatmaps = settings.skeleton, settings.of_model.input == "heatmaps"
-        channels = streams.channel_names(settings.stream, layouts.get(settings.layout)) if heatmaps else []
+        skeleton, channels = settings.skeleton, settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
         return cls(
             settings.model, settings.stream, [*skeleton.joints], [[*limb] for limb in skeleton.limbs], [sorted(names) for names in channels]
         )
@@ -83,7 +82,8 @@ def start_weights(network: nn.Module, settings: Settings, classes: Sequence[str]
     if theirs != ours and theirs.stream == ours.stream:
         kept, own = checkpoints.read(path), network.state_dict()
         for name in differing & kept.keys():
-            if (kept[name].shape[1:2], own[name].shape[1:2]) == ((len(theirs.channels),), (len(ours.channels),)):
+            by_channel = (kept[name].shape[1:2], own[name].shape[1:2]) == ((len(theirs.channels),), (len(ours.channels),))
+            if by_channel and kept[name][:, :1].shape == own[name][:, :1].shape:  # not where another width or kernel was trained
                 for i, channel in enumerate(ours.channels):
                     if channel in theirs.channels:
                         own[name][:, i] = kept[name][:, theirs.channels.index(channel)]
@@ -103,11 +103,16 @@ def start_file(settings: Settings, run: Path) -> tuple[Path, Path | None]:
 
 
 def depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
-    """The names of the tensors whose shapes change with the joints, or with the classes."""
+    """The names of the tensors whose shapes change with the ``joints``, the number of ``classes``, or the size of the ``embedding``."""
     layout = layouts.get(settings.layout)
     count = len(layout.joints) + len(layout.limbs) + 2
     other = layouts.make("another", [f"joint {v}" for v in range(count)], [(v, v + 1) for v in range(count - 1)], 0)
-    changed = (other, classes) if on == "joints" else (layout, classes + 1)
+    sizes = (layout, classes, embedding_size)
+    changed = {
+        "joints": (other, classes, embedding_size),
+        "classes": (layout, classes + 1, embedding_size),
+        "embedding": (layout, classes, embedding_size + 1),
+    }
     with torch.device("meta"):
-        shapes = [untrained(settings, *sizes, embedding_size).state_dict() for sizes in ((layout, classes), changed)]
+        shapes = [untrained(settings, *of).state_dict() for of in (sizes, changed[on])]
     return {name for name, tensor in shapes[0].items() if tensor.shape != shapes[1][name].shape}

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from .. import alignment, augmentation, denoising
 from ..settings import PRESETS, Settings
-from ..streams import FRAMEWISE
 from . import processes
 from .inputs import uniform
 from .networks import autocast
@@ -87,7 +86,7 @@ def _predict(network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tens
     sums = []
     for mirrored in (False, True):
         flipped = augmentation.flip(pixels, settings.skeleton, torch.tensor([mirrored], device=pixels.device), width=side)
-        if model.input == "heatmaps" and stream in FRAMEWISE:
+        if model.draws_frames_once(stream):
             logits = [network(model.tensor(stream, flipped, settings.skeleton, side), places)[0]]
         else:
             parts = places.split(PRESETS[settings.preset].test_batch_size)
