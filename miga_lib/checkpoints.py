@@ -45,7 +45,7 @@ def load_pyskl(
         in_channels: C of a PoseC3D, the number of joints or limbs. Where it differs from the file, the first convolution is
             initialised randomly, with a warning.
         layout: the skeleton of an ST-GCN++ or CTR-GCN; the file does not name its joints, so their order is not checked. Where their
-            number differs from the file, the graphs are those of the layout, and the batch norm of the input is initialised anew,
+            number differs from the file, the graphs are those of the layout, and the batch norm of the input is newly initialised,
             with a warning.
 
     Raises:
@@ -111,7 +111,7 @@ def load_stgcn(path: str | Path, layout: str | layouts.Layout = "openpose18", nu
     """The ST-GCN of a checkpoint of its authors, with any blocks and partitions, in evaluation mode.
 
     The network uses the graph in the file. Where the layout has another number of joints than the file, it uses the layout's graph, and
-    the weights that depend on joints (batch norm of the input, edge importance) are initialised anew, with a warning.
+    the weights that depend on joints (batch norm of the input, edge importance) are newly initialised, with a warning.
 
     Args:
         path: a checkpoint: a state dict (with or without ``module.``), or a dict that contains one.
@@ -291,7 +291,7 @@ def _fill(path: str | Path, model: Network, weights: Weights) -> Network:
     own = model.state_dict()
     anew = [name for name, tensor in weights.items() if tensor.shape != own[name].shape]
     if anew:
-        warnings.warn(f"{Path(path).name}: not loaded from the file, initialised anew: {', '.join(anew)}", stacklevel=4)
+        warnings.warn(f"{Path(path).name}: not loaded from the file, newly initialised: {', '.join(anew)}", stacklevel=4)
     model.load_state_dict({name: tensor for name, tensor in weights.items() if name not in anew}, strict=False)
     return model.eval()
 

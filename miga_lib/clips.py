@@ -405,7 +405,7 @@ def _reader(place: Path) -> Reader:
 
 
 def hold_out(clips: Clips, fold: int = 0, folds: int = splits.HELD_OUT, seed: int = 0) -> Clips:
-    """The same clips with training and validation divided anew, see ``splits.hold_out``."""
+    """The same clips with training and validation divided again, see ``splits.hold_out``."""
     return replace(clips, table=splits.hold_out(clips.table, fold, folds, seed))
 
 

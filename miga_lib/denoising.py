@@ -193,8 +193,8 @@ def one_euro(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tenso
     """The mean of two one-euro filters, forwards and backwards in time, so that their delays cancel.
 
     A one-euro filter is exponential smoothing whose cutoff frequency rises with the speed. Here the cutoff is multiplied by the score.
-    After a gap it starts anew. A joint at rest is unchanged. One with constant speed is moved by up to 0.0016 / score of the person's size,
-    at its ends. Of 10 px of an oscillation of 3 Hz, at 25 frames per second, up to 1.4 px are lost at score 0.8.
+    After a gap it starts again. A joint at rest is unchanged. One with constant speed is moved by up to 0.0016 / score of the person's
+    size, at its ends. Of 10 px of an oscillation of 3 Hz, at 25 frames per second, up to 1.4 px are lost at score 0.8.
 
     Source: Casiez et al., 1€ Filter, CHI 2012. Its filter works forwards only and knows no score.
     """

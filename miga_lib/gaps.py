@@ -46,7 +46,7 @@ def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd
     return pd.DataFrame(parts, columns=["video", "first", "last"])
 
 
-def between(gestures: Int[np.ndarray, "G 2"], frames: int) -> Int[np.ndarray, "2 gaps"]:
+def between(gestures: Int[np.ndarray, "gestures 2"], frames: int) -> Int[np.ndarray, "2 gaps"]:
     """First and last frame of each gap in a video of so many frames whose gestures have these first and last frames."""
     free = np.ones(frames + 2, bool)
     free[[0, -1]] = False

@@ -251,8 +251,8 @@ def _joined(text: str, report: Report) -> str:
 def write(found: Recognised, out: Path) -> list[Path]:
     """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their paths.
 
-    The npz file loads without pickle. Of clips it is a file of ``predictions``. Of recordings it has ``recordings`` (R,), ``frames``
-    (R,), ``fps`` (R,), ``classes`` (K,), and ``probabilities``, (sum of frames, K) float32, one recording after the other.
+    The npz file loads without pickle. Of clips it is a file of ``predictions``. Of recordings it has ``recordings``, ``frames``
+    and ``fps`` of each recording, ``classes`` (K,), and ``probabilities``, (sum of frames, K) float32, one recording after the other.
 
     Raises:
         OSError: a file cannot be written.

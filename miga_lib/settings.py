@@ -193,8 +193,8 @@ class Settings:
 
     @classmethod
     def of_run(cls, stored: Mapping[str, Any], device: str = "cpu") -> "Settings":
-        """The resolved settings that a run stored, on another device. A setting that is newer than the run has the value that does what was
-        done before there was this setting.
+        """The resolved settings that a run stored, on another device. A setting that is newer than the run has the value
+        that does what earlier versions did.
 
         Raises:
             ValueError: a setting that this version does not know, or what ``Settings`` refuses.

@@ -98,9 +98,9 @@ def test_graph_networks_of_pyskl_give_equal_outputs(tmp_path, network, more):
 def test_graph_networks_of_pyskl_in_another_layout_begin_with_its_graph(tmp_path, network, graph):
     state, _ = graph_weights(network)
     torch.save(state, tmp_path / "j.pth")
-    with pytest.warns(UserWarning, match=rf"initialised anew: .*{graph}.*cls.weight, fc_cls.bias$") as warned:
+    with pytest.warns(UserWarning, match=rf"newly initialised: .*{graph}.*cls.weight, fc_cls.bias$") as warned:
         loaded = checkpoints.load_pyskl(tmp_path / "j.pth", num_classes=3, layout="imigue22")
-    anew = str(warned[0].message).partition("anew: ")[2].split(", ")
+    anew = str(warned[0].message).partition("newly initialised: ")[2].split(", ")
     assert all(name.endswith(".A") or name.startswith(("backbone.data_bn", "fc_cls")) for name in anew)
     assert loaded(torch.rand(1, 3, 8, 22, 1))[0].shape == (1, 3)
     own, graph = loaded.state_dict(), torch.from_numpy(layouts.partitions(layouts.get("imigue22")))
@@ -156,25 +156,25 @@ def test_the_number_of_partitions_gives_the_strategy(tmp_path, strategy):
 def test_another_number_of_classes_initialises_the_head_anew_with_a_warning(tmp_path):
     state, model = pyskl_weights()
     torch.save(state, tmp_path / "best.pth")
-    with pytest.warns(UserWarning, match=r"best\.pth: not loaded from the file, initialised anew: fc_cls\.weight, fc_cls\.bias$"):
+    with pytest.warns(UserWarning, match=r"best\.pth: not loaded from the file, newly initialised: fc_cls\.weight, fc_cls\.bias$"):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", num_classes=3)
     torch.testing.assert_close(loaded.features(heatmaps()), model.features(heatmaps()), rtol=0, atol=0)
     assert loaded(heatmaps())[0].shape == (2, 3)
     torch.save(stgcn_weights()[0], tmp_path / "st_gcn.pt")
-    with pytest.warns(UserWarning, match="initialised anew: fcn.weight, fcn.bias"):
+    with pytest.warns(UserWarning, match="newly initialised: fcn.weight, fcn.bias"):
         assert checkpoints.load_stgcn(tmp_path / "st_gcn.pt", num_classes=3).fcn.out_channels == 3
 
 
 def test_another_number_of_joints_initialises_the_stem_anew_with_a_warning(tmp_path):
     state, _ = pyskl_weights()
     torch.save(state, tmp_path / "best.pth")
-    with pytest.warns(UserWarning, match=r"initialised anew: backbone\.conv1\.conv\.weight$"):
+    with pytest.warns(UserWarning, match=r"newly initialised: backbone\.conv1\.conv\.weight$"):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", in_channels=9)
     assert loaded(heatmaps(9))[0].shape == (2, 7)
     assert torch.equal(loaded.backbone.layer1[0].conv1.conv.weight, state["backbone.layer1.0.conv1.conv.weight"])
     state, _ = stgcn_weights()
     torch.save(state, tmp_path / "st_gcn.pt")
-    with pytest.warns(UserWarning, match=r"initialised anew: A, data_bn\.weight.*edge_importance\.2$"):
+    with pytest.warns(UserWarning, match=r"newly initialised: A, data_bn\.weight.*edge_importance\.2$"):
         loaded = checkpoints.load_stgcn(tmp_path / "st_gcn.pt", "imigue22")
     assert loaded(torch.rand(1, 3, 8, 22, 1))[0].shape == (1, 7)
     assert torch.equal(loaded.A, STGCN(layouts.get("imigue22"), 2).A)

@@ -258,7 +258,7 @@ def test_what_a_finished_run_lost_is_predicted_again_or_refused(smoke, finished)
     for lost in ("best.ckpt", "last.ckpt", "settings.json"):
         content = (finished / lost).read_bytes()
         (finished / lost).unlink()
-        with pytest.raises(ValueError, match=rf"{lost}; restore it, or train anew with `resume=False`"):
+        with pytest.raises(ValueError, match=rf"{lost}; restore it, or train again with `resume=False`"):
             training.fit(smoke, ONE_EPOCH, finished)
         (finished / lost).write_bytes(content)
 
@@ -311,7 +311,7 @@ def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content)
     (finished / "settings.json").write_bytes(content)
     before = (finished / "last.ckpt").read_bytes()
     with pytest.raises(
-        ValueError, match=r"settings\.json: .*restore it, choose another `run` name, or train the run anew with `resume=False`"
+        ValueError, match=r"settings\.json: .*restore it, choose another `run` name, or train the run again with `resume=False`"
     ):
         training.fit(smoke, ONE_EPOCH, finished)
     assert (finished / "last.ckpt").read_bytes() == before
@@ -330,7 +330,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out(smoke, finished, content
         torch.save({"state_dict": {}}, finished / "last.ckpt")
     else:
         (finished / "last.ckpt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"last\.ckpt: .*; train the run anew with `resume=False`"):
+    with pytest.raises(ValueError, match=r"last\.ckpt: .*; train the run again with `resume=False`"):
         training.fit(smoke, ONE_EPOCH, finished)
 
 

@@ -178,7 +178,7 @@ def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, fini
     for run in (whole, stopped):
         run.mkdir()
     training.fit(data, settings, whole, progress=quiet)
-    assert "Initialised anew, at least in part: fc_cls.weight, fc_cls.bias." in capsys.readouterr().out
+    assert "Newly initialised, at least in part: fc_cls.weight, fc_cls.bias." in capsys.readouterr().out
     kept, found = weights(finished / "runs" / "posec3d"), checkpoint.read(whole / "last.ckpt")["model"]
     torch.testing.assert_close(found["backbone.conv1.conv.weight"], kept["backbone.conv1.conv.weight"], rtol=0, atol=1e-7)
     assert not torch.allclose(found["fc_cls.weight"], kept["fc_cls.weight"], atol=1e-2)

@@ -178,11 +178,11 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(smoke, tm
     clip = torch.nn.utils.clip_grad_norm_
     norms = []
 
-    def steep(parameters, most):
+    def with_large_norm(parameters, most):
         norms.append(clip(parameters, most))
         return norms[-1] if len(norms) < 3 else torch.tensor(float("inf"))
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", steep)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", with_large_norm)
     message = r"the loss is \d.* in epoch 2, step 1, clips 0\d+_\d+, .* and 8 more, with gradient norm inf"
     with pytest.raises(FloatingPointError, match=message):
         training.fit(smoke, SMOKE, tmp_path, progress=quiet)

@@ -1,7 +1,7 @@
 """The 133 joints of COCO-WholeBody as MMPose and rtmlib write them, a file for each video, mapped to the 137 of OpenPose.
 
 MMPose: ``<video>.json`` of its inferencer (in a folder ``predictions``) or ``results_<video>.json`` of its demo script. rtmlib: a pickle
-``<video>.pkl`` of a dict of two lists with an entry for each frame, ``keypoints``, arrays (P, 133, 2), and ``scores``, (P, 133).
+``<video>.pkl`` of a dict of two lists with an entry for each frame, ``keypoints``, arrays (M, 133, 2), and ``scores``, (M, 133).
 Beside the files, or beside their folder: ``segments.csv`` as for OpenPose, and ``reader.json`` with ``score_threshold``.
 
 The scores of these models are no probabilities; values far above 1 are usual. A joint with a score below the threshold is missing (default:

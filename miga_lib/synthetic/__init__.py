@@ -146,7 +146,7 @@ def recordings(source: str | Path, layout: Layout, report: Report, progress: Pro
 def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[Float[np.ndarray, "T V 2"]]:
     """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints without the detector's faults.
 
-    The videos of these clips are generated anew, see ``record``, whose ``Video`` has both.
+    The videos of these clips are generated again, see ``record``, whose ``Video`` has both.
 
     Args:
         ids: of clips as ``clips.load(size)`` gives them.

@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing or damaged, or it has the format of a later version of this library.
     """
-    way_out = "train the run anew with `resume=False`"
+    way_out = "train the run again with `resume=False`"
     try:
         limits.unpacked(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)

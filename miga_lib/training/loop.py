@@ -133,7 +133,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
 
     Args:
         clips: with a train and a val split; ``left_out`` says which training clips are not used.
-        resume: continue the run in the folder, or return its result where it is finished; if False, train anew and replace it.
+        resume: continue the run in the folder, or return its result where it is finished; if False, train again and replace it.
         progress: called with epoch, epochs, step, steps and loss after each step, and at the end of each epoch also with its row of
             ``metrics.csv``. Where a run is resumed, first with the rows of its earlier epochs and with its position, with ``resumed``.
 
@@ -146,7 +146,7 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
             or clips.
         RuntimeError: another process trains in the folder.
         FloatingPointError: the loss or the gradient is not finite; the message names epoch, step and clips.
-        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays. A finished run is returned all the same.
+        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays. A finished run is still returned.
     """
     settings, world = settings.resolve(), distributed.join(settings.device)
     settings = replace(_with_embeddings(settings, clips, world), device=world.device(settings.device))
@@ -262,7 +262,7 @@ def start(
     if settings.start_from and not kept:
         anew = start_weights(model, settings, clips.classes, class_embeddings.shape[1], run)
         if world.rank == 0:
-            print(f"Started from {settings.start_from}. Initialised anew, at least in part: {', '.join(anew) or 'nothing'}.", flush=True)
+            print(f"Started from {settings.start_from}. Newly initialised, at least in part: {', '.join(anew) or 'nothing'}.", flush=True)
     if settings.trained == "head":  # before the network is wrapped: processes average the gradients of what is trained only
         for name, weights in model.named_parameters():
             weights.requires_grad_(name in anew)
@@ -401,7 +401,7 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
     kept_files = [name for name in runs.FILES if (run / name).exists()]
     if resume and kept_files:
         if not path.exists():
-            raise ValueError(f"{run}: has {kept_files[0]} and no {path.name}; restore it, or train anew with `resume=False`")
+            raise ValueError(f"{run}: has {kept_files[0]} and no {path.name}; restore it, or train again with `resume=False`")
         kept = runs.read_json(path, "settings", "data")
         stored = runs.stored_settings(run, kept["settings"])
         before, may_change = asdict(stored), ("device", "precision")  # between the parts of a run that was interrupted
@@ -421,7 +421,7 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
             return None
         result = runs.result(run)
         if lost := [name for name in ("last.ckpt", "best.ckpt") if not (run / name).exists()]:
-            raise ValueError(f"{run}: the finished run lost {lost[0]}; restore it, or train anew with `resume=False`")
+            raise ValueError(f"{run}: the finished run lost {lost[0]}; restore it, or train again with `resume=False`")
         # Lost predictions are made again from the checkpoints, from which nothing has to be trained.
         return result if all((run / name).exists() for name in ("metrics.csv", *(f"{split}.npz" for split in result["scores"]))) else None
     given = [name for name in FILES_OF_SETTINGS if getattr(settings, name) and (name != "embeddings" or settings.semantic_weight)]

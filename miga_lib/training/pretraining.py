@@ -54,7 +54,7 @@ def error(predicted: Float[Tensor, "n numbers"], pixels: Float[Tensor, "n T V 3"
 def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
     """Train a network to find hidden joints in the training clips, also of unknown class, and write its last weights to ``path``.
 
-    An interrupted pre-training starts anew: it takes no longer than one run.
+    An interrupted pre-training starts again: it takes no longer than one run.
 
     Args:
         settings: model, stream, layout, augmentation and schedule. The weights of loss terms are not used.
