@@ -24,7 +24,8 @@ from miga_lib.training.distributed import World
 pytestmark = pytest.mark.slow
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
-UNEVEN = replace(SMOKE, batch_size=5)
+OPTIONS = {"augment": "rotate+drop_joints", "sampling": "square_root", "label_smoothing": 0.1, "logit_adjustment": 0.5, "warmup": 0.2}
+UNEVEN = replace(SMOKE, batch_size=5, weight_average=0.5, **OPTIONS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,10 +47,11 @@ def pair(tmp_path_factory):
 def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     outputs, _, result = pair
     alone = training.fit(smoke, UNEVEN, tmp_path, progress=lambda row: None)
-    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (outputs / "runs" / "pair", tmp_path))
-    assert ours.keys() == theirs.keys()
-    for name in ours:  # sums are in another order
-        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-4)
+    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True) for run in (outputs / "runs" / "pair", tmp_path))
+    for kept in ("model", "average"):
+        assert ours[kept].keys() == theirs[kept].keys()
+        for name in ours[kept]:  # sums are in another order
+            torch.testing.assert_close(ours[kept][name], theirs[kept][name], rtol=1e-3, atol=1e-4)
     losses, others = (pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path))
     assert losses.to_numpy() == pytest.approx(others.to_numpy(), rel=1e-4)
     assert losses[0] == pytest.approx(others[0], rel=1e-6)

@@ -142,6 +142,15 @@ def test_links_name_the_clips_of_a_cell_a_class_and_a_bin():
     assert f"<script>5 predicted as <script>5: {plots.links.counted(int(matrix[5, 5]))}" in [link["title"] for link in links]
 
 
+def test_recall_is_drawn_at_the_training_clips_of_the_class():
+    by_class, table = metrics.per_class(PREDICTIONS), by_clip(PREDICTIONS)
+    table["training"] = table["class"].map({name: 2 * number for number, name in enumerate(labels.CLASSES)})
+    (points,) = plots.hard_clips(table, by_class)[2].lines
+    expected = {(max(2 * labels.CLASSES.index(name), 0.5), round(100 * recall, 6)) for name, recall in by_class["recall"].dropna().items()}
+    assert {(x, round(y, 6)) for x, y in zip(*points.get_data(), strict=True)} == expected
+    assert len(points.get_xdata()) == 30, "two classes have no clips"
+
+
 def test_the_other_figures_can_be_read():
     by_class, table = metrics.per_class(PREDICTIONS), by_clip(PREDICTIONS)
     check_legible(plots.hard_clips(table, by_class)[0].figure)
