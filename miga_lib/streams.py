@@ -142,9 +142,8 @@ def bone_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Fl
 
 
 def _speeds(places: Float[Tensor, "N V T 2"], scores: Float[Tensor, "N V T"], sigma: float) -> Float[Tensor, "N V T"]:
-    """How far each joint moves until the next frame, in units of ``sigma`` and at most 1; 0 where it is missing in one of them."""
-    both = (scores[:, :, :-1] > 0) & (scores[:, :, 1:] > 0)
-    moved = (places[:, :, 1:] - places[:, :, :-1]).norm(dim=-1).where(both, 0) / sigma
+    """How far each joint moves until the next frame, in units of ``sigma`` and at most 1; 0 where it is missing there."""
+    moved = (places[:, :, 1:] - places[:, :, :-1]).norm(dim=-1).where(scores[:, :, 1:] > 0, 0) / sigma
     return torch.cat([moved.clamp(max=1), torch.zeros_like(scores[:, :, :1])], dim=2)
 
 
