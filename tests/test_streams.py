@@ -139,17 +139,17 @@ def test_errors_name_what_is_wrong():
 def test_motion_heatmaps_worked_by_hand(sigma, speed):
     """A joint that moves by 0.3 px has half the height at σ = 0.6; one that stays, or is missing in the next frame, is not drawn."""
     layout = layouts.make("three", ["a", "b", "c"], [(0, 1), (1, 2)], 0)
-    keypoints = torch.zeros(1, 3, 3, 3)
-    keypoints[0, :, 0] = torch.tensor([[4.0, 4.0, 0.8], [4.3, 4.0, 0.5], [9.0, 4.0, 0.5]])
-    keypoints[0, :, 1] = torch.tensor([[8.0, 8.0, 0.4], [8.0, 8.0, 0.4], [8.0, 8.0, 0.4]])
-    keypoints[0, :, 2] = torch.tensor([[2.0, 8.0, 1.0], [0.0, 0.0, 0.0], [4.0, 8.0, 1.0]])
+    keypoints = torch.zeros(1, 4, 3, 3)
+    keypoints[0, :, 0] = torch.tensor([[4.0, 4.0, 0.8], [4.3, 4.0, 0.5], [9.0, 4.0, 0.5], [9.0, 4.3, 0.5]])
+    keypoints[0, :, 1] = torch.tensor([[8.0, 8.0, 0.4]] * 4)
+    keypoints[0, :, 2] = torch.tensor([[2.0, 8.0, 1.0], [0.0, 0.0, 0.0], [4.0, 8.0, 1.0], [4.0, 8.0, 1.0]])
     joints, moving = (stream(keypoints, layout, (12, 12), sigma) for stream in (streams.joint_heatmaps, streams.joint_motion_heatmaps))
-    torch.testing.assert_close(moving[0, 0], joints[0, 0] * torch.tensor([speed, 1.0, 0.0])[:, None, None], atol=1e-6, rtol=0)
+    torch.testing.assert_close(moving[0, 0], joints[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0)
     assert joints[0, 0, 1].max() > 0.3
     assert (moving[0, 1:] == 0).all()
     limbs, turning = (stream(keypoints, layout, (12, 12), sigma) for stream in (streams.limb_heatmaps, streams.limb_motion_heatmaps))
     # The limb from the moving to the resting joint turns; the other has no end that moves.
-    torch.testing.assert_close(turning[0, 0], limbs[0, 0] * torch.tensor([speed, 1.0, 0.0])[:, None, None], atol=1e-6, rtol=0)
+    torch.testing.assert_close(turning[0, 0], limbs[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0)
     assert limbs[0, 0, 1].max() > 0.3
     assert (turning[0, 1] == 0).all()
 
