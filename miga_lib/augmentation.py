@@ -139,7 +139,7 @@ def shear(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], la
 
 def drop_joints(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N V"], layout: Layout) -> Float[Tensor, "N T V 3"]:
     """Each joint of a clip is missing in all frames, with a probability of 0.1."""
-    return keypoints * (uniform >= DROP_PROBABILITY)[:, None, :, None]
+    return _without(keypoints, uniform < DROP_PROBABILITY)
 
 
 def drop_regions(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N regions"], layout: Layout) -> Float[Tensor, "N T V 3"]:
@@ -147,11 +147,7 @@ def drop_regions(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 
     members = torch.zeros(len(layout.regions), len(layout.joints), device=keypoints.device)
     for row, region in zip(members, layout.regions.values(), strict=True):
         row[list(region)] = 1
-    dropped = (uniform < DROP_PROBABILITY).to(members.dtype) @ members > 0
-    present = (keypoints[..., 2] > 0).any(1)
-    # Of a clip that would lose everything, everything is kept.
-    dropped &= (present & ~dropped).any(1, keepdim=True)
-    return keypoints * ~dropped[:, None, :, None]
+    return _without(keypoints, (uniform < DROP_PROBABILITY).to(members.dtype) @ members > 0)
 
 
 def drop_frames(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N T"], layout: Layout) -> Float[Tensor, "N T V 3"]:
@@ -191,6 +187,12 @@ AUGMENTATIONS: dict[str, tuple[Callable[[Tensor, Tensor, Layout], Tensor], Calla
 }
 """Further augmentations of training clips of T frames, in the order in which they are applied, and the number of random numbers that
 each takes for a clip. ``shorten``, which comes before the frames are resampled, is the only one that is not here."""
+
+
+def _without(keypoints: Float[Tensor, "N T V 3"], dropped: Bool[Tensor, "N V"]) -> Float[Tensor, "N T V 3"]:
+    """The clips without some joints; of a clip that would lose all joints that it has, everything is kept."""
+    present = (keypoints[..., 2] > 0).any(1)
+    return keypoints * ~(dropped & (present & ~dropped).any(1, keepdim=True))[:, None, :, None]
 
 
 def _transform(keypoints: Float[Tensor, "N T V 3"], matrices: Float[Tensor, "N 2 2"]) -> Float[Tensor, "N T V 3"]:

@@ -207,7 +207,9 @@ class Settings:
         before: dict[str, Any] = {"keep": "best"}
         if stored.get("preset") == "quick":  # its size then; `smoke` and `paper` still have theirs
             before |= {"frames": 12, "size": 20}
-        return cls(**{**before, **stored, "device": device, "precision": "auto"}).resolve()
+        # Earlier versions took a name that was given twice as one.
+        lists = {name: "+".join(dict.fromkeys(filter(None, stored[name].split("+")))) for name in ("augment", "denoise") if name in stored}
+        return cls(**{**before, **stored, **lists, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
         """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
@@ -218,7 +220,7 @@ class Settings:
         if self.epochs:
             filled["min_steps"] = self.min_steps
         if self.keep == "auto":
-            filled["keep"] = "best" if self.patience else MODELS[self.model].sizes[name].keep
+            filled["keep"] = self._defaults(name)["keep"]
         return replace(self, preset=name, device=device, precision=precision, **filled)
 
     def differing(self) -> dict[str, Any]:
@@ -230,7 +232,8 @@ class Settings:
         """The values that 0 stands for in a preset, by setting."""
         size = MODELS[self.model].sizes[preset]
         common = {name: getattr(PRESETS[preset], name) for name in IN_PRESET}
-        return common | {name: getattr(size, name) for name in OF_MODEL}
+        of_patience = {"keep": "best"} if self.patience else {}
+        return common | {name: getattr(size, name) for name in OF_MODEL} | of_patience
 
     @property
     def skeleton(self) -> Layout:

@@ -106,6 +106,20 @@ def test_patience_counts_the_epochs_before_a_stop(smoke, tmp_path):
     assert [len(pd.read_csv(tmp_path / run / "metrics.csv")) for run in ("straight", "stopped")] == [3, 3]
 
 
+def test_lost_predictions_of_a_run_with_patience_are_made_again_without_training(smoke, tmp_path):
+    settings = replace(SMOKE, epochs=9, patience=1, learning_rate=1e-9)
+    training.fit(smoke, settings, tmp_path, progress=quiet)
+    about = checkpoint.read(tmp_path / "last.ckpt")
+    assert about["position"]["epoch"] == 2
+    # An earlier version may have stopped where this one would go on.
+    about["position"]["rows"] = tuple(row | {"val_top1": float(row["epoch"])} for row in about["position"]["rows"])
+    torch.save(about, tmp_path / "last.ckpt")
+    kept = predictions.load(tmp_path / "test.npz")
+    (tmp_path / "test.npz").unlink()
+    training.fit(smoke, settings, tmp_path, progress=lambda row: pytest.fail("it trained"))
+    assert np.array_equal(predictions.load(tmp_path / "test.npz").probabilities, kept.probabilities)
+
+
 def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):
     accuracies = iter([0.2, 0.5, 0.5, 0.4, 0.9])
     real = metrics.scores
@@ -290,6 +304,7 @@ def test_a_run_of_an_earlier_version_kept_the_best_epoch():
         del stored[name]
     assert (Settings.of_run(stored).frames, Settings.of_run(stored).size) == (12, 20), "the input of `quick` when runs did not store it"
     assert Settings.of_run(stored | {"preset": "smoke"}).frames == 8
+    assert Settings.of_run(stored | {"augment": "rotate+rotate+", "denoise": ""}).augment == "rotate"
 
 
 def test_the_last_epoch_can_be_kept(smoke, tmp_path, monkeypatch):

@@ -209,15 +209,26 @@ def test_the_streams_of_the_base_can_be_given():
     assert questions.of_options({"stream": ["joint", "limb"]}) == [], "streams are compared by QUESTIONS"
 
 
+def test_patience_can_be_a_question_although_it_keeps_another_epoch():
+    options = {"stream": ["joint"], "patience": [0, 5]}
+    wanted = questions.grid(["posec3d"], ["imigue41"], ["align"], [True], ["spatial"], [0], "quick", options=options)
+    resolved = [settings.resolve() for settings in wanted]
+    assert [settings.keep for settings in resolved] == ["last", "best"]
+    rows = [run(made(0.5, 0), preset="quick", patience=settings.patience) for settings in resolved]
+    assert len(questions.pair(questions.of_options(options)[0], pd.DataFrame(rows))) == 1
+    curves = questions.trade_offs(pd.DataFrame(rows), options, np.ones(len(CLASSES)))
+    assert list(curves) == ["base", "patience 5"]
+
+
 def test_several_settings_together_can_be_a_question():
-    options = {"cRT": [{}, {"start_from": "{model}-{seed}", "trained": "head", "sampling": "classes"}]}
+    options = {"cRT": [{}, {"start_from": "{model}-{stream}-{seed}", "trained": "head", "sampling": "classes"}]}
     wanted = grid(options=options, seeds=[3, 4])
     heads = {(settings.start_from, settings.sampling) for settings in wanted if settings.trained == "head"}
-    assert heads == {(f"{model}-{seed}", "classes") for model in ("posec3d", "stgcn") for seed in (3, 4)}
+    assert heads == {(f"{model}-joint-{seed}", "classes") for model in ("posec3d", "stgcn") for seed in (3, 4)}
     (asked,) = questions.of_options(options)
     assert (asked.claim, asked.sides) == ("cRT is better than without", ("cRT", "without"))
     rows = [run(made(0.5, seed), seed=seed) for seed in (3, 4)]
-    rows += [run(made(0.5, seed), seed=seed, start_from=f"posec3d-{seed}", trained="head", sampling="classes") for seed in (3, 4, 5)]
+    rows += [run(made(0.5, seed), seed=seed, start_from=f"posec3d-joint-{seed}", trained="head", sampling="classes") for seed in (3, 4, 5)]
     assert questions.pair(asked, pd.DataFrame(rows))["seed"].tolist() == [3, 4]
 
 

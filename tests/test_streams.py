@@ -159,6 +159,8 @@ def test_a_heatmap_stream_says_what_its_channels_show():
         assert len(stream.channel_names(LAYOUT)) == stream(torch.zeros(1, 2, len(LAYOUT.joints), 3), LAYOUT, (4, 4)).shape[1]
     with pytest.raises(ValueError, match="shows of a heatmap stream must be joints or limbs, got 'bones'"):
         streams.Maps(streams.joint_heatmaps, shows="bones")
-    row = MODELS["posec3d"]
+    row = replace(MODELS["posec3d"], streams={"joint": streams.Maps(streams.joint_heatmaps, shows="limbs")})
+    with pytest.raises(ValueError, match="stream 'joint' draws 22 maps and its `shows` says 21; correct its row"):
+        row.in_channels("joint", LAYOUT)
     with pytest.raises(ValueError, match=r"stream 'joint' of a model that takes heatmaps must be a streams\.Maps, got <function"):
         replace(row, streams={"joint": streams.joint_heatmaps})

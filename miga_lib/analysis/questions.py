@@ -113,8 +113,8 @@ def grid(
         options: lists of values of any other settings, by name, such as ``{"augment": ["", "rotate"]}``. ``stream`` lists the streams of
             the base, the first of them that of all other runs; without it they are joint and limb. Several settings that belong together
             have a name of your own, and dicts as values, the base ``{}``:
-            ``{"cRT": [{}, {"start_from": "{model}-joint-imigue41-align-quick-{seed}", "trained": "head", "sampling": "classes"}]}``.
-            ``{model}`` and ``{seed}`` stand for those of the run.
+            ``{"cRT": [{}, {"start_from": "{model}-{stream}-imigue41-align-quick-{seed}", "trained": "head", "sampling": "classes"}]}``.
+            ``{model}``, ``{stream}`` and ``{seed}`` stand for those of the run.
 
     Raises:
         ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
@@ -146,9 +146,10 @@ def grid(
         given: dict[str, Any] = {"preset": preset, "epochs": epochs, "seed": seed, "protocol": protocol}
         for name, value in chosen.items():
             given |= value if isinstance(value, dict) else {name: value}
-        if "start_from" in given:
-            given["start_from"] = _of_run(given["start_from"], model, seed)
-        wanted += [Settings(model, of, **given) for of in (of_base if full or not changed else of_base[:1]) if of in MODELS[model].streams]
+        for stream in of_base if full or not changed else of_base[:1]:
+            if stream in MODELS[model].streams:
+                run = {"model": model, "stream": stream, "seed": seed}
+                wanted.append(Settings(**{**run, **given, "start_from": _of_run(given.get("start_from", ""), run)}))
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
@@ -174,9 +175,11 @@ def _check(options: Mapping[str, Sequence[Any]], free: Sequence[str]) -> None:
                 check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
 
 
-def _of_run(value: Any, model: str, seed: int) -> Any:
-    """A value of an option, with the model and the seed of the run in place of ``{model}`` and ``{seed}``."""
-    return value.replace("{model}", model).replace("{seed}", str(seed)) if isinstance(value, str) else value
+def _of_run(value: Any, run: Mapping[str, Any]) -> Any:
+    """A value of an option, with those of the run in place of ``{model}``, ``{stream}`` and ``{seed}``."""
+    for name in ("model", "stream", "seed") if isinstance(value, str) else ():
+        value = value.replace(f"{{{name}}}", str(run[name]))
+    return value
 
 
 def train(
@@ -288,7 +291,7 @@ def trade_offs(table: pd.DataFrame, options: Mapping[str, Sequence[Any]], counts
     sides: dict[str, Mapping[str, Any]] = {"base": {}}
     sides |= {question.claim.partition(" is better than ")[0]: question.better for question in of_options(options)}
     for name, side in sides.items():
-        same = [key for key in MATCHED_SETTINGS if key not in {"seed", *side}]
+        same = [key for key in MATCHED_SETTINGS if key not in {"seed", *side, *_following(side)}]
         of_side = table[(table[same] == base[same]).all(axis=1) & _having(table, side)]
         if len(of_side):
             of_seeds = pd.concat(metrics.by_adjustment(one, counts) for one in of_side["predictions"])
@@ -312,7 +315,7 @@ def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
     """Pairs of runs that differ as the question asks and in no other setting: columns better, worse (predictions) and seed."""
 
     # Each model has its own published learning rate and width, among others, so two models may differ in them.
-    free = {*question.better, *(OF_MODEL if "model" in question.better else ())}
+    free = {*question.better, *(OF_MODEL if "model" in question.better else ()), *_following(question.better)}
     shared = [name for name in (*MATCHED_SETTINGS, ADJUSTED) if name not in free]
     if "stream" not in free | question.given.keys():
         table = table[~table["stream"].isin(FUSED)]
@@ -321,12 +324,17 @@ def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
     return pairs.rename(columns={"predictions_better": "better", "predictions_worse": "worse"})[["seed", "better", "worse"]]
 
 
+def _following(side: Collection[str]) -> set[str]:
+    """The settings whose ``auto`` depends on those of a side."""
+    return {"keep"} if "patience" in side else set()
+
+
 def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:
     """Which runs have these settings: resolved, or as they were requested, such as 0 for the value of the preset."""
 
     def has(run: Mapping[str, Any], name: str, value: Any) -> bool:
         by_preset = value in (0, "auto") and getattr(run.get("requested"), name, None) == value
-        return by_preset or bool(run[name] == _of_run(value, run["model"], run["seed"]))
+        return by_preset or bool(run[name] == _of_run(value, run))
 
     runs_of_table = table.to_dict("records")
     return np.array([all(has(run, name, value) for name, value in wanted.items()) for run in runs_of_table], dtype=bool)

@@ -139,15 +139,12 @@ def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
     Raises:
         ValueError: a network without maps in space.
     """
-    try:
-        if settings.of_model.input != "heatmaps":
-            raise AttributeError
-        backbone, classifier = model.get_submodule("backbone"), model.get_parameter("fc_cls.weight")
-    except AttributeError:
-        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'") from None
+    backbone, classifier = getattr(model, "backbone", None), getattr(model, "fc_cls", None)
+    if settings.of_model.input != "heatmaps" or backbone is None or classifier is None:
+        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'")
     side = settings.test_size
     with torch.no_grad():
-        for_class = torch.einsum("c,ncthw->nthw", classifier[label], backbone(_tensor(settings, pixels))).relu()
+        for_class = torch.einsum("c,ncthw->nthw", classifier.weight[label], backbone(_tensor(settings, pixels))).relu()
         size = (pixels.shape[1], side, side)
         fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
     x, y = pixels[0, ..., :2].round().long().clamp(0, side - 1).unbind(-1)

@@ -93,8 +93,17 @@ class Model:
         """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
 
         Found by calling the stream once on zeros.
+
+        Raises:
+            ValueError: a heatmap stream draws another number of maps than it ``shows``.
         """
-        return self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
+        found = self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
+        names = self.channel_names(stream, layout.one or layout)
+        if names and len(names) != found:
+            raise ValueError(
+                f"stream {stream!r} draws {found} maps and its `shows` says {len(names)}; correct its row in the streams of the model"
+            )
+        return found
 
 
 GRAPH_STREAMS = {

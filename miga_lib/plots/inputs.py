@@ -13,7 +13,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS, Settings
 from ..training.inputs import Inputs
-from .skeletons import SIDES, fit, limb_lines, skeleton
+from .skeletons import fit, limb_lines, side_colour, skeleton
 
 PAPER = PRESETS["paper"]
 
@@ -123,8 +123,7 @@ def blended(maps: np.ndarray, channels: Sequence[Collection[str]]) -> np.ndarray
     """Maps of joints or limbs, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side.
 
     Args:
-        channels: the joint, or the two joints of the limb, of each map. A limb with one joint on a side is of this side.
+        channels: the joint, or the two joints of the limb, of each map.
     """
-    sides = [{joint.partition("_")[0] for joint in joints} & {"left", "right"} for joints in channels]
-    ink = 1 - np.array([to_rgb(SIDES[side.pop() if len(side) == 1 else "middle"]) for side in sides])
+    ink = 1 - np.array([to_rgb(side_colour(joints)) for joints in channels])
     return 1 - np.clip(np.einsum("khw,kc->hwc", maps, ink), 0, 1)

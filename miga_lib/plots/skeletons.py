@@ -1,7 +1,7 @@
 """Skeletons: one frame, in one layout or in several with names of joints; and some frames of a clip."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,18 +19,25 @@ LABELLED_PARTS = {"body": (), "head": ("head", "jaw", "brows", "lips"), "right h
 """The rows of a figure with names of joints, and the regions in each close-up. The left hand has none: it is the mirrored right one."""
 
 
+def side_colour(joints: Collection[str]) -> str:
+    """The colour of a joint, or of a limb by its two joints: of the side of the subject's body, the middle for both sides or none."""
+    side = {joint.partition("_")[0] for joint in joints} & {"left", "right"}
+    return SIDES[side.pop() if len(side) == 1 else "middle"]
+
+
 def sides(layout: Layout) -> list[str]:
-    """The colour of each joint, by its side of the subject's body."""
-    named = (joint.partition("_")[0] for joint in layout.joints)
-    return [SIDES.get(side, SIDES["middle"]) for side in named]
+    """The colour of each joint."""
+    return [side_colour([joint]) for joint in layout.joints]
 
 
 def limb_lines(keypoints: np.ndarray, layout: Layout, colour: str = "", width: float = 1.2) -> LineCollection:
     """The limbs of one frame, (V, 3), whose two joints were found, in one colour or the colours of their sides."""
-    colours, present = sides(layout), keypoints[:, 2] > 0
+    present = keypoints[:, 2] > 0
     limbs = [limb for limb in layout.limbs if present[list(limb)].all()]
     lines = [keypoints[list(limb), :2] for limb in limbs]
-    return LineCollection(lines, colors=[colour or colours[b] for _, b in limbs], linewidths=width, zorder=1)
+    return LineCollection(
+        lines, colors=[colour or side_colour([layout.joints[v] for v in limb]) for limb in limbs], linewidths=width, zorder=1
+    )
 
 
 def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, names: bool = False) -> Axes:

@@ -1,7 +1,7 @@
 """The training loop: ``fit`` trains one stream of one model by its settings, and writes a run folder.
 
-All random numbers depend on (seed, epoch, clip) or (seed, epoch, step) only. So a run that was stopped and resumed gives the same bits
-as one that was not stopped, and checkpoints need no random state.
+All random numbers depend on (seed, epoch, clip), (seed, epoch, position in the epoch) or (seed, epoch, step) only. So a run that was
+stopped and resumed gives the same bits as one that was not stopped, and checkpoints need no random state.
 """
 
 import math
@@ -77,6 +77,8 @@ class Task:
     epochs: int
     least_epochs: int
     """Epochs that ``min_steps`` needs, before which ``patience`` does not end the run."""
+    trained: bool
+    """Whether the run has its result, and lost only predictions."""
     network: nn.Module
     """The model; wrapped where several processes train it."""
     compiled: Callable[..., tuple[Tensor, Tensor]]
@@ -281,6 +283,7 @@ def start(
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
         epochs=epochs(settings, len(steps)),
         least_epochs=math.ceil(settings.min_steps / len(steps)),
+        trained=world.from_first(os.path.exists, run / runs.RESULT),
         network=network,
         compiled=compiled,
         progress=progress if world.rank == 0 else _report_nothing,
@@ -297,7 +300,8 @@ def start(
 def _ended(task: Task, state: State) -> bool:
     """Whether no further epoch is trained: all are done; or ``patience`` is used up, after ``min_steps``."""
     patience = task.settings.patience
-    return state.epoch >= task.epochs or bool(patience and state.epoch >= task.least_epochs and state.epochs_without_gain >= patience)
+    used_up = bool(patience) and state.epoch >= task.least_epochs and state.epochs_without_gain >= patience
+    return task.trained or state.epoch >= task.epochs or used_up
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:
