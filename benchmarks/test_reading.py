@@ -3,6 +3,7 @@
 The empty ``--jaxtyping-packages=`` leaves out the type checks that the tests make at every call.
 """
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -74,8 +75,8 @@ def test_a_workbook_against_openpyxl(benchmark, tmp_path):
     miga.write_video(tmp_path, "train", "0001", keypoints(500), [(0, 0, 1)], openpose="xlsx")
     path = tmp_path / miga.SPLIT_FOLDERS["train"] / "0001" / "0001_openpose.xlsx"
     began = time.perf_counter()
-    sheet = openpyxl.load_workbook(path, read_only=True).active
-    expected = np.array(list(sheet.iter_rows(values_only=True)), dtype=np.float32)
+    with contextlib.closing(openpyxl.load_workbook(path, read_only=True)) as workbook:
+        expected = np.array(list(workbook.active.iter_rows(values_only=True)), dtype=np.float32)
     theirs = time.perf_counter() - began
     frames, _ = benchmark.pedantic(miga.read_frames, (path, layouts.get("openpose137")), rounds=3)
     assert np.array_equal(frames.reshape(500, -1), expected)

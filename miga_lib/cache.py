@@ -216,4 +216,7 @@ def read(folder: Path, layout: Layout, every_byte: bool = False) -> Cached:
 
 
 def _parsed(table: bytes, columns: dict[str, type]) -> pd.DataFrame:
-    return pd.read_csv(io.BytesIO(table), dtype=columns, keep_default_na=False)
+    # pandas 2 does not read back every float that was written; Python does.
+    shares = [name for name, kind in columns.items() if kind is float]
+    read = pd.read_csv(io.BytesIO(table), dtype={**columns, **dict.fromkeys(shares, str)}, keep_default_na=False)
+    return read.assign(**{name: read[name].map(float).astype(float) for name in shares if name in read})

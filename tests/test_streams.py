@@ -164,3 +164,9 @@ def test_a_heatmap_stream_says_what_its_channels_show():
         row.in_channels("joint", LAYOUT)
     with pytest.raises(ValueError, match=r"stream 'joint' of a model that takes heatmaps must be a streams\.Maps, got <function"):
         replace(row, streams={"joint": streams.joint_heatmaps})
+
+
+def test_a_centre_that_is_found_once_is_the_origin():
+    keypoints = stick([(0.0, 0.0, 0.5), (2.0, 4.0, 0.5), (6.0, 0.0, 0.5)], [(1.0, 0.0, 0.5), (0.0, 0.0, 0.0), (5.0, 0.0, 0.5)])
+    x, y, _ = GRAPHS["joint"](keypoints, STICK)[0, ..., 0]
+    assert (x[0, 1].item(), y[0, 1].item()) == (0, 0)

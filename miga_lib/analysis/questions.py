@@ -239,7 +239,7 @@ def with_predictions(table: pd.DataFrame, counts: np.ndarray, split: str = "test
     """
     splits = {split, "val"}
     rows = table.assign(**{name: [predictions.load(folder / f"{name}.npz") for folder in table["folder"]] for name in splits})
-    rows = pd.concat([rows, _fused(rows, splits)], ignore_index=True).assign(**{ADJUSTED: False})
+    rows = pd.concat([rows, *_fused(rows, splits)], ignore_index=True).assign(**{ADJUSTED: False})
     if split != "val":
         strengths = [metrics.choose_adjustment(metrics.by_adjustment(one, counts)) for one in rows["val"]]
         adjusted = [predictions.adjusted(one, counts, strength) for one, strength in zip(rows[split], strengths, strict=True)]
@@ -247,8 +247,11 @@ def with_predictions(table: pd.DataFrame, counts: np.ndarray, split: str = "test
     return rows.rename(columns={split: "predictions"})
 
 
-def _fused(table: pd.DataFrame, splits: Collection[str]) -> pd.DataFrame:
-    """A row for each combination of ``FUSED`` and each seed whose runs are all there; predictions are in columns named as the splits."""
+def _fused(table: pd.DataFrame, splits: Collection[str]) -> list[pd.DataFrame]:
+    """A table with a row for each combination of ``FUSED`` and each seed whose runs are all there, or none.
+
+    Predictions are in columns named as the splits.
+    """
     rows = []
     for _, alike in table.groupby([name for name in MATCHED_SETTINGS if name not in ("stream", "seed")], sort=False):
         seeds, by_run = list(alike["seed"].unique()), {(run["stream"], run["seed"]): run for run in alike.to_dict("records")}
@@ -260,7 +263,7 @@ def _fused(table: pd.DataFrame, splits: Collection[str]) -> pd.DataFrame:
                 members = [by_run[run] for run in wanted]
                 fused = {name: ensemble.fuse([member[name] for member in members]) for name in splits}
                 rows.append({**members[0], "stream": streams, "folder": None, "requested": None, **fused})
-    return pd.DataFrame(rows, columns=table.columns)
+    return [pd.DataFrame(rows, columns=table.columns)] if rows else []
 
 
 def of_options(options: Mapping[str, Sequence[Any]]) -> list[Question]:
