@@ -60,7 +60,7 @@ def measured(code):
 
 
 def test_a_training_step_of_the_paper_network(benchmark):
-    # A third of the preset's batch, since a step of 24 clips in fp32 needs more than 23 GB.
+    # A third of the preset's batch, since a step of 24 clips in fp32 needs more than 22 GB.
     code = "before = memory(); learn('paper', 2, batch_size=8); print(json.dumps([before, peak()]))"
     before, peak = benchmark.pedantic(measured, (code,))
     assert peak > before
