@@ -56,14 +56,13 @@ BASE ?= origin/main
 MODULES ?= $(shell git diff --name-only --diff-filter=d $(BASE) -- 'miga_lib/*.py')
 TESTS ?= $(wildcard $(sort $(foreach module,$(MODULES),tests/test_$(notdir $(module)) tests/test_$(notdir $(patsubst %/,%,$(dir $(module)))).py)))
 MUTANTS := $(VENV)/mutants
-# As in `also_copy` of pyproject.toml.
 READ_BY_TESTS := benchmarks docs notebooks workflow README.md CONTRIBUTING.md Makefile .pre-commit-config.yaml
 toml = [$(foreach path,$(1),\"$(path)\",)]
 
 mutants: install $(VENV)/mutmut-3.8.1
 	$(if $(TESTS),,$(error no tests for MODULES = $(MODULES); name some in TESTS))
 	rm -rf $(MUTANTS) && mkdir $(MUTANTS) && cd $(MUTANTS) && ln -s $(addprefix ../../,miga_lib tests $(READ_BY_TESTS)) .
-	awk '{ print } /^\[tool.mutmut\]/ { print "only_mutate = $(call toml,$(MODULES))\npytest_add_cli_args_test_selection = $(call toml,$(TESTS))" }' \
+	awk '{ print } /^\[tool.mutmut\]/ { print "only_mutate = $(call toml,$(MODULES))\npytest_add_cli_args_test_selection = $(call toml,$(TESTS))\nalso_copy = $(call toml,$(READ_BY_TESTS))" }' \
 		pyproject.toml > $(MUTANTS)/pyproject.toml
 	# Imported once, with the type checker, and shared by all mutants.
 	printf '%s\n' 'from jaxtyping import install_import_hook' 'import sys' 'sys.path.append("tests")' \

@@ -3,8 +3,8 @@
     python benchmarks/learning_curve.py outputs/data/reach_to_grasp.pkl --layout outputs/data/reach50.json \\
         --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
 
-Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. All
-runs of a table have the same number of optimiser steps, except with ``--min-steps 0``: then each has those of the preset. Prints a row for
+Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. By
+default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for
 each share: the mean test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the
 gain over the first of them with its bootstrap interval over the test clips' subjects or videos. A start is for the first model.
 """
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--min-steps", type=int, help="at least those of all training clips, the default; 0: the preset's")
+    parser.add_argument("--min-steps", type=int, help="as in the settings; default: the steps of all training clips")
     parser.add_argument("--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base")
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
@@ -65,7 +65,7 @@ def main() -> None:
     data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
-    base = replace(base, min_steps=0 if given.min_steps == 0 else max(steps, given.min_steps or 0))
+    base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
     starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}
     compared = {name: replace(base, start_from=start) for name, start in starts.items()}
     compared |= {model: replace(base, model=model) for model in given.models[1:]}

@@ -162,22 +162,22 @@ def test_of_epochs_with_equal_accuracy_the_first_is_the_best():
     assert [row["val_top1"] for row in state.rows] == accuracies
 
 
-class GivenGradient(torch.nn.Module):
+class Scaled(torch.nn.Module):
     """The same logits for all clips: the weights, which start at 0, times a constant."""
 
-    def __init__(self, classes, gradient_norm):
+    def __init__(self, classes, scale):
         super().__init__()
-        self.weights, self.gradient_norm = torch.nn.Parameter(torch.zeros(classes)), gradient_norm
+        self.weights, self.scale = torch.nn.Parameter(torch.zeros(classes)), scale
 
     def forward(self, poses):
-        return self.gradient_norm * self.weights.expand(len(poses), -1), poses.new_zeros(len(poses), 0)
+        return self.scale * self.weights.expand(len(poses), -1), poses.new_zeros(len(poses), 0)
 
 
-def fit_with_norm(smoke, run, monkeypatch, gradient_norm, **settings):
+def fit_scaled(smoke, run, monkeypatch, scale, **settings):
     """The weights after training on clips of a single class, which is returned too, in steps of all clips with learning rate 0.1."""
 
     def build(layout, in_channels, classes, **arguments):
-        return GivenGradient(classes, gradient_norm)
+        return Scaled(classes, scale)
 
     sizes = {"smoke": models.Size(width=1, learning_rate=0.1)}
     monkeypatch.setitem(models.MODELS, "given_gradient", models.Model("graph", {"joint": streams.joint_graph}, sizes, build))
@@ -187,24 +187,24 @@ def fit_with_norm(smoke, run, monkeypatch, gradient_norm, **settings):
     return torch.load(run / "last.ckpt", weights_only=True)["model"]["weights"], label
 
 
-@pytest.mark.parametrize(("gradient_norm", "norm"), [(30.0, 30 * (31 / 32) ** 0.5), (1000.0, 40.0)])
-def test_a_gradient_with_norm_above_40_is_scaled_down_to_40(smoke, tmp_path, monkeypatch, gradient_norm, norm):
-    """Of 32 equal logits, the gradient is gradient_norm · (1/32 − 1 for the class of the clips), whose norm is gradient_norm · √(31/32).
+@pytest.mark.parametrize(("scale", "norm"), [(30.0, 30 * (31 / 32) ** 0.5), (1000.0, 40.0)])
+def test_a_gradient_with_norm_above_40_is_scaled_down_to_40(smoke, tmp_path, monkeypatch, scale, norm):
+    """Of 32 equal logits, the gradient is scale · (1/32 − 1 for the class of the clips), whose norm is scale · √(31/32).
 
     The first step is −0.1 times it: without momentum yet, and without weight decay, since the weights are 0.
     """
-    weights, label = fit_with_norm(smoke, tmp_path, monkeypatch, gradient_norm, epochs=1)
+    weights, label = fit_scaled(smoke, tmp_path, monkeypatch, scale, epochs=1)
     direction = torch.nn.functional.one_hot(torch.tensor(label), 32) - 1 / 32
     torch.testing.assert_close(weights, 0.1 * norm * direction / direction.norm())
 
 
 def test_best_ckpt_is_the_first_of_epochs_with_equal_accuracy(smoke, tmp_path, monkeypatch):
     """From the first step on, all clips are predicted as the one class that there is to learn."""
-    last, _ = fit_with_norm(smoke, tmp_path, monkeypatch, 1.0, epochs=3)
+    last, _ = fit_scaled(smoke, tmp_path, monkeypatch, 1.0, epochs=3)
     assert len(set(pd.read_csv(tmp_path / "metrics.csv")["val_top1"])) == 1
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert runs.result(tmp_path)["best_epoch"] == best["position"]["epoch"] == 1
-    first, _ = fit_with_norm(smoke, tmp_path / "one step", monkeypatch, 1.0, epochs=1)
+    first, _ = fit_scaled(smoke, tmp_path / "one step", monkeypatch, 1.0, epochs=1)
     assert torch.equal(best["model"]["weights"], first)
     assert not torch.equal(last, first)
 

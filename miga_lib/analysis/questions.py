@@ -316,9 +316,7 @@ def answer_all(table: pd.DataFrame, groups: pd.Series, options: Mapping[str, Seq
 
 def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
     """Pairs of runs that differ as the question asks and in no other setting: columns better, worse (predictions) and seed."""
-
-    # Each model has its own published learning rate and width, among others, so two models may differ in them.
-    free = {*question.better, *(OF_MODEL if "model" in question.better else ()), *_following(question.better)}
+    free = {*question.better, *_following(question.better)}
     shared = [name for name in (*MATCHED_SETTINGS, ADJUSTED) if name not in free]
     if "stream" not in free | question.given.keys():
         table = table[~table["stream"].isin(FUSED)]
@@ -328,8 +326,9 @@ def pair(question: Question, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _following(side: Collection[str]) -> set[str]:
-    """The settings whose ``auto`` depends on those of a side."""
-    return {"keep"} if "patience" in side else set()
+    """The settings whose default depends on those of a side, and which may therefore differ between the sides."""
+    # Each model has its own published learning rate and width, among others.
+    return {*(OF_MODEL if "model" in side else ()), *(("keep",) if "patience" in side else ())}
 
 
 def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:

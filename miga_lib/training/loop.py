@@ -77,7 +77,7 @@ class Task:
     epochs: int
     least_epochs: int
     """Epochs that ``min_steps`` needs, before which ``patience`` does not end the run."""
-    trained: bool
+    finished: bool
     """Whether the run has its result, and lost only predictions."""
     network: nn.Module
     """The model; wrapped where several processes train it."""
@@ -180,8 +180,8 @@ def _train_epoch(task: Task, state: State) -> None:
             group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
         torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
 
-        rows, places = world.share(batch), world.share(positions[state.step])
-        parts = forward(task, rows, state.epoch, task.compiled if len(batch) == settings.batch_size else task.network, places)
+        rows, network = world.share(batch), task.compiled if len(batch) == settings.batch_size else task.network
+        parts = forward(task, rows, state.epoch, network, world.share(positions[state.step]))
         state.optimizer.zero_grad()
         # Processes average their gradients; with this factor the average is the gradient of the mean over the whole batch.
         (parts["loss"] * (len(rows) * world.size / len(batch))).backward()
@@ -283,7 +283,7 @@ def start(
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
         epochs=epochs(settings, len(steps)),
         least_epochs=math.ceil(settings.min_steps / len(steps)),
-        trained=world.from_first(os.path.exists, run / runs.RESULT),
+        finished=world.from_first(os.path.exists, run / runs.RESULT),
         network=network,
         compiled=compiled,
         progress=progress if world.rank == 0 else _report_nothing,
@@ -301,7 +301,7 @@ def _ended(task: Task, state: State) -> bool:
     """Whether no further epoch is trained: all are done; or ``patience`` is used up, after ``min_steps``."""
     patience = task.settings.patience
     used_up = bool(patience) and state.epoch >= task.least_epochs and state.epochs_without_gain >= patience
-    return task.trained or state.epoch >= task.epochs or used_up
+    return task.finished or state.epoch >= task.epochs or used_up
 
 
 def _optimizer(model: nn.Module, settings: Settings, anew: Collection[str]) -> torch.optim.Optimizer:

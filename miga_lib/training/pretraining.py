@@ -95,9 +95,7 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
             errors.append(100 * (total / len(inputs)) ** 0.5)
             print(f"epoch {epoch + 1:3d}: hidden joints are found to {errors[-1]:.1f} % of the person's box", flush=True)
     # Neither head was trained to tell classes.
-    heads = depending(settings, len(clips.classes), numbers, on="classes") | depending(
-        settings, len(clips.classes), numbers, on="embedding"
-    )
+    heads = {name for head in ("classes", "embedding") for name in depending(settings, len(clips.classes), numbers, on=head)}
     trunk = {name: tensor.cpu() for name, tensor in network.state_dict().items() if name not in heads}
     with writing.file(path) as unfinished:
         torch.save({"state_dict": trunk, checkpoints.ORIGIN: Origin.of(settings)._asdict()}, unfinished)
