@@ -16,7 +16,7 @@ import pandas as pd
 
 from . import splits, synthetic, writing
 from .layouts import Layout
-from .readers import READERS, UNUSED, Clip, DataError, Recording, Report, folders, limits, miga, pyskl, release, shown
+from .readers import READERS, UNUSED, BesideReader, Clip, DataError, Recording, Report, limits, shown
 
 VERSION = 2
 """Version of the cache's files; raise it when their form changes. A cache of another version is not opened and not removed: the source is
@@ -61,18 +61,17 @@ def folder(place: Path, layout: Layout, outputs: Path, whole: bool = False) -> P
 
 
 def _listing(place: Path) -> Iterator[tuple[str, object]]:
-    """Each folder of a source with the names, sizes and times of change of its files. Links are followed, to each folder once.
+    """Each folder of a source with the names, sizes and times of change of its files, and the files that readers read beside it.
 
-    Two readers also read files beside their source: the names of the classes of a pickle, and the label table of the full release.
+    Links are followed, to each folder once.
 
     Raises:
         DataError: a folder cannot be listed.
     """
+    yield "", _states("", [str(path) for reader in READERS.values() if isinstance(reader, BesideReader) for path in reader.beside(place)])
     if not place.is_dir():
-        yield str(place.parent), _states(str(place.parent), [place.name, pyskl.LABEL_MAP])
+        yield str(place.parent), _states(str(place.parent), [place.name])
         return
-    if place.name == release.SKELETONS:
-        yield "", _states("", [str(path) for path in folders.below(place.parent, miga.SUBJECTS_FILE)])
     seen = set()
     for folder, inner, files in os.walk(place, onerror=_refuse, followlinks=True):
         about = os.stat(folder)

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 import zlib
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +67,19 @@ def test_a_new_version_of_a_reader_reads_again(source, tmp_path, monkeypatch):
     monkeypatch.setattr(miga, "read", lambda *_: iter(()))
     with pytest.raises(DataError, match="source: has no clips; `python -m miga_lib.clips check` shows"):
         clips.load(source, outputs=tmp_path)
+
+
+def test_a_changed_file_that_a_reader_reads_beside_the_source_is_a_change(source, tmp_path, monkeypatch):
+    names = tmp_path / "names.txt"
+    toy = SimpleNamespace(__name__="toy", VERSION=1, CACHED_LAYOUT="", recognises=any, read=iter, beside=lambda source: [names])
+    monkeypatch.setitem(cache.READERS, "toy", toy)
+    found = []
+    for content in (None, "sit\n", "sit\nstand\n"):
+        if content:
+            names.write_text(content)
+        found += [cache.folder(source, layouts.get("imigue22"), tmp_path) for _ in range(2)]
+    assert len(set(found)) == 3
+    assert found[::2] == found[1::2]
 
 
 def test_a_changed_file_in_a_linked_folder_is_read_again(source, tmp_path):

@@ -9,6 +9,7 @@ from . import miga, miga23, openpose, pyskl, release, smg, wholebody
 from .contract import (
     UNKNOWN,
     UNUSED,
+    BesideReader,
     Clip,
     DataError,
     Progress,
@@ -25,6 +26,7 @@ __all__ = [
     "READERS",
     "UNKNOWN",
     "UNUSED",
+    "BesideReader",
     "Clip",
     "DataError",
     "Progress",

@@ -116,7 +116,7 @@ class Reader(Protocol):
     def read(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
         """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError.
 
-        A change of a file that is not in the source is not noticed by the cache, unless ``cache`` knows it.
+        Only files in the source are read, unless the module is a ``BesideReader``, too: a change of another file would not be noticed.
         """
 
 
@@ -126,6 +126,14 @@ class RecordingReader(Reader, Protocol):
 
     def recordings(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
         """The videos in the order of the source, selected to the joints of ``layout``. Raises DataError."""
+
+
+@runtime_checkable
+class BesideReader(Reader, Protocol):
+    """A reader that also reads files beside the source. Where one of them changes, the source is read again."""
+
+    def beside(self, source: Path) -> list[Path]:
+        """The files beside a source of any format that this reader would read; they need not exist."""
 
 
 def in_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

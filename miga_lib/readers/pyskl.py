@@ -175,22 +175,27 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
     raise DataError(f"{path}: has {count} joints and layout {wanted.name!r} has {len(wanted.joints)}; {choose}")
 
 
+def beside(source: Path) -> list[Path]:
+    """The file with the names of the classes."""
+    return [source.with_name(LABEL_MAP)] if source.is_file() else []
+
+
 def _classes(path: Path, count: int, stored: Layout, report: Report) -> tuple[str, ...]:
     """Names of at least ``count`` classes: from the file beside the pickle, else those of iMiGUE for its joints, else numbers."""
-    beside = path.with_name(LABEL_MAP)
-    if beside.is_file():
-        limits.size(beside, 2**20)
+    names_file = path.with_name(LABEL_MAP)
+    if names_file.is_file():
+        limits.size(names_file, 2**20)
         try:
-            lines = [line.strip().split("\t") for line in beside.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+            lines = [line.strip().split("\t") for line in names_file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{beside}: not text in UTF-8 ({error}); save it again in this encoding") from None
+            raise DataError(f"{names_file}: not text in UTF-8 ({error}); save it again in this encoding") from None
         names = [line[0].strip() for line in lines]
         if len(cells := {len(line) for line in lines}) > 1 or max(cells) > 2:
-            raise DataError(f"{beside}: each line must have the name of a class, and in all lines or in none a tab and its region")
+            raise DataError(f"{names_file}: each line must have the name of a class, and in all lines or in none a tab and its region")
         report.class_regions = tuple(line[1].strip() for line in lines) if max(cells) == 2 else ()
         if "" in names:
-            raise DataError(f"{beside}: line {names.index('') + 1} is blank; each line must name a class: complete or delete it")
-        _check_names(beside, names)
+            raise DataError(f"{names_file}: line {names.index('') + 1} is blank; each line must name a class: complete or delete it")
+        _check_names(names_file, names)
         return tuple(names)
     if stored.name.startswith("imigue") and count <= len(labels.CLASSES):
         report.note("no names of classes: labels taken as those of iMiGUE", path.name)

@@ -85,6 +85,11 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             yield recording(video, segments, keypoints, report, split=split, subject=str(subject), size=size)
 
 
+def beside(source: Path) -> list[Path]:
+    """The label table, where the source is only the folder of the skeletons."""
+    return folders.below(source.parent, miga.SUBJECTS_FILE) if source.name == SKELETONS else []
+
+
 def _table(source: Path, skeletons: Path) -> Path:
     paths = folders.below(source, miga.SUBJECTS_FILE) or folders.below(skeletons.parent, miga.SUBJECTS_FILE)
     if len(paths) != 1:
