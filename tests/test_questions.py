@@ -249,12 +249,15 @@ def test_several_settings_together_can_be_a_question():
         ({"seed": [1, 2]}, "a name in options must be one of"),
         ({"augment": "rotate"}, r"options\['augment'\] must be a list of values, the base first, got 'rotate'"),
         ({"mixing": []}, "mixing must have at least one value to compare, got none"),
+        ({"keep": ["auto", "last"]}, "keep 'auto' and 'last' are the same run for model 'posec3d'; leave out one of them, or the model"),
+        ({"frames": [0, 8]}, "frames 0 and 8 are the same run for model 'posec3d'; leave out one of them, or the model"),
+        ({"mixing": [0.2, 0.1, 0.2]}, "the lists give the same run twice; name each value once"),
         ({"mixing": [0.0, "0.2"]}, r"a value of options\['mixing'\] must be float, got '0.2' \(str\)"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        grid(options=options)
+        grid(options=options, preset="quick")
 
 
 def test_an_empty_list_is_refused():

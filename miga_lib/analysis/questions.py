@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .. import clips as clip_sets
 from .. import ensemble, metrics, predictions, runs, training
 from ..models import MODELS
+from ..readers import shown
 from ..settings import OF_MODEL, Settings, check_choice, check_type
 from ..training.inputs import Inputs
 
@@ -117,7 +118,8 @@ def grid(
             ``{model}``, ``{stream}`` and ``{seed}`` stand for those of the run.
 
     Raises:
-        ValueError: an empty list, a value that ``Settings`` refuses, or a single run, with which nothing can be compared.
+        ValueError: an empty list, a value that ``Settings`` refuses, two values that give the same run, or a single run, with which
+            nothing can be compared.
     """
     factors: dict[str, Sequence[Any]] = {
         "layout": layouts,
@@ -150,6 +152,7 @@ def grid(
             if stream in MODELS[model].streams:
                 run = {"model": model, "stream": stream, "seed": seed}
                 wanted.append(Settings(**{**run, **given, "start_from": _of_run(given.get("start_from", ""), run)}))
+    _check_different(wanted)
     if len(wanted) == 1:
         raise ValueError("these lists give a single run, and a comparison needs two; give one of them a second value")
     return wanted
@@ -173,6 +176,20 @@ def _check(options: Mapping[str, Sequence[Any]], free: Sequence[str]) -> None:
             for setting, one in (value if together else {name: value}).items():
                 check_choice(f"a name in options[{name!r}]", setting, [known for known in free if known != "stream" or not together])
                 check_type(f"a value of options[{name!r}]", one, type(getattr(Settings, setting)))
+
+
+def _check_different(wanted: Sequence[Settings]) -> None:
+    """Raise ValueError where two of the settings are the same run, such as with a value and with the 0 that stands for it."""
+    resolved: dict[Settings, Settings] = {}
+    for settings in wanted:
+        first = resolved.setdefault(settings.resolve(), settings)
+        if first is settings:
+            continue
+        for name, value in asdict(settings).items():
+            if value != (other := getattr(first, name)):
+                of_model = f"are the same run for model {settings.model!r}"
+                raise ValueError(f"{name} {shown(other)} and {shown(value)} {of_model}; leave out one of them, or the model")
+        raise ValueError("the lists give the same run twice; name each value once")
 
 
 def _of_run(value: Any, run: Mapping[str, Any]) -> Any:
