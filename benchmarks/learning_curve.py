@@ -4,9 +4,10 @@
         --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
 
 Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. By
-default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for
-each share: the mean test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the
-gain over the first of them with its bootstrap interval over the test clips' subjects or videos. A start is for the first model.
+default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for each share: the mean
+test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the gain over the first
+of them with its bootstrap interval over the test clips' subjects or videos, or over clips where these are fewer than ten. A start is for
+the first model.
 """
 
 import argparse
@@ -64,6 +65,8 @@ def main() -> None:
     base = Settings(given.models[0], given.stream, given.layout, preset=given.preset)
     data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
+    if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
+        groups[:] = groups.index
     steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
     starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}

@@ -1,6 +1,7 @@
 """How good a set of predictions is. Everything here takes predictions, never models, so a fused result is scored like a single one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from .predictions import Predictions, adjusted
 
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of all intervals."""
+FEWEST_GROUPS = 10
+"""Groups that an ``interval`` should have."""
 CALIBRATION_BINS = 15
 """Bins of the confidence, as many as Guo et al. take."""
 STRENGTHS = tuple(step / 10 for step in range(16))
@@ -146,8 +149,8 @@ def interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic of clips, resampled by whole groups (subjects or videos).
 
-    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer than about ten groups
-    this one is too narrow as well. With one group it is NaN.
+    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer than
+    ``FEWEST_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
 
     Args:
         statistic: takes the rows of the resampled clips. A row can occur more than once.
@@ -172,6 +175,17 @@ def interval(
         rng=np.random.default_rng(seed),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def groups_in_words(groups: Collection[Any]) -> str:
+    """The number of groups as text, such as 35 subjects or videos, with a caution where ``interval`` over so few is too narrow.
+
+    Args:
+        groups: the group of each clip.
+    """
+    count = len(set(groups))
+    what = f"{count} {'subject or video' if count == 1 else 'subjects or videos'}"
+    return what + (f" (fewer than {FEWEST_GROUPS}: intervals over so few are too narrow)" if 1 < count < FEWEST_GROUPS else "")
 
 
 def percent(share: float, decimals: int = 1) -> str:

@@ -129,6 +129,19 @@ def test_only_the_same_clips_in_one_order_are_compared():
         metrics.difference(FIRST, SECOND.of(SECOND.ids[::-1].tolist()), GROUPS)
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "1 subject or video"),
+        (2, "2 subjects or videos (fewer than 10: intervals over so few are too narrow)"),
+        (9, "9 subjects or videos (fewer than 10: intervals over so few are too narrow)"),
+        (10, "10 subjects or videos"),
+    ],
+)
+def test_groups_in_words(count, words):
+    assert metrics.groups_in_words(pd.Series([f"subject {k % count}" for k in range(20)])) == words
+
+
 def test_an_interval_in_words():
     assert metrics.in_words(0.1, 0.256) == "95 % interval 10.0 to 25.6 %"
     assert metrics.in_words(float("nan"), float("nan")) == "no interval, since all clips are of one subject or video"
