@@ -9,7 +9,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -24,7 +23,7 @@ from torch.nn import functional
 
 from miga_lib import clips, layouts, plots, training
 from miga_lib.readers import miga
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import Settings
 from miga_lib.training import processes
 from miga_lib.training.inputs import Inputs
 
@@ -56,10 +55,9 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
 @processes.kept_memory()  # as training.fit does
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
     """Seconds for drawing a batch and for a step of the `quick` network, with another number of frames than the preset's."""
-    PRESETS["scaling"] = replace(PRESETS["quick"], frames=frames)
     some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
-        settings = Settings(model, preset="scaling", layout=layout, device="cpu").resolve()
+        settings = Settings(model, preset="quick", frames=frames, layout=layout, device="cpu").resolve()
         inputs, network = Inputs(some, settings), training.build(settings, 32, 384).train()
         given = inputs.training(rows, 0)
 
