@@ -66,7 +66,7 @@ def main() -> None:
     data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
-        groups[:] = groups.index
+        groups[:] = groups.index  # an interval over so few people would be too narrow
     steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
     starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}

@@ -180,10 +180,10 @@ def fit_scaled(smoke, run, monkeypatch, scale, **settings):
         return Scaled(classes, scale)
 
     sizes = {"smoke": models.Size(width=1, learning_rate=0.1)}
-    monkeypatch.setitem(models.MODELS, "given_gradient", models.Model("graph", {"joint": streams.joint_graph}, sizes, build))
+    monkeypatch.setitem(models.MODELS, "scaled", models.Model("graph", {"joint": streams.joint_graph}, sizes, build))
     label = smoke.split("train").table["label"].mode()[0]
     some = smoke.where((smoke.table["split"] == "val") | (smoke.table["label"] == label))
-    training.fit(some, replace(SMOKE, model="given_gradient", batch_size=100, semantic_weight=0.0, **settings), run, progress=quiet)
+    training.fit(some, replace(SMOKE, model="scaled", batch_size=100, semantic_weight=0.0, **settings), run, progress=quiet)
     return torch.load(run / "last.ckpt", weights_only=True)["model"]["weights"], label
 
 
