@@ -151,9 +151,13 @@ def fit(clips: Clips, settings: Settings, run: Path, resume: bool = True, progre
         OSError: a file cannot be written, as on a full disk; the last good checkpoint stays. A finished run is still returned.
     """
     settings, world = settings.resolve(), distributed.join(settings.device)
-    settings = replace(_with_embeddings(settings, clips, world), device=world.device(settings.device))
+    if lacking := _lacking_embedding(settings, clips):
+        settings = replace(settings, semantic_weight=0.0)
+    settings = replace(settings, device=world.device(settings.device))
     if finished := world.from_first(_finished, run, settings, clips, resume):
         return finished
+    if lacking and world.rank == 0:
+        print(f"The semantic loss is switched off: {lacking}.", flush=True)
     lock = runs.lock(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
@@ -321,16 +325,14 @@ def _average(model: nn.Module, settings: Settings) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
 
 
-def _with_embeddings(settings: Settings, clips: Clips, world: World) -> Settings:
-    """The settings; without the semantic loss where the table of the package lacks a class, which is printed."""
+def _lacking_embedding(settings: Settings, clips: Clips) -> str:
+    """Which class has no embedding in the table of the package, where the semantic loss needs it; else an empty string."""
     if settings.semantic_weight and not settings.embeddings:
         try:
             labels.embeddings(clips.classes)
         except ValueError as error:
-            if world.rank == 0:
-                print(f"The semantic loss is switched off: {error}.", flush=True)
-            return replace(settings, semantic_weight=0.0)
-    return settings
+            return str(error)
+    return ""
 
 
 def _validate(task: Task, state: State, clips: Clips) -> None:
