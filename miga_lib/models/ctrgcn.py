@@ -144,7 +144,9 @@ class RefinedGraphConvolutions(nn.Module):
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T"]:
         means = x.mean(3, keepdim=True)
         kernels, biases, refinements = zip(*(conv(means, self.alpha) for conv in self.convs), strict=True)
-        graphs = torch.stack(refinements, 3) + self.A.permute(2, 0, 1)
+        graphs = torch.stack(refinements, 3)
+        # In one precision and memory order: with autocast, the sum would be in fp32, and it is the largest tensor of the layer.
+        graphs = graphs + self.A.permute(2, 0, 1).contiguous().type_as(graphs)
         # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
         columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
         values = torch.baddbmm(
