@@ -1,7 +1,7 @@
 """Accuracy against the number of training clips: of several models, from random weights and from given ones.
 
     python benchmarks/learning_curve.py outputs/data/reach_to_grasp.pkl --layout outputs/data/reach50.json \\
-        --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/learning-curve.png
+        --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/accuracy-by-clips.png
 
 Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. By
 default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for each share: the mean
