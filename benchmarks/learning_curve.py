@@ -6,8 +6,8 @@
 Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. By
 default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for each share: the mean
 test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the gain over the first
-of them with its bootstrap interval over the test clips' subjects or videos, or over clips where these are fewer than ten. A start is for
-the first model.
+of them with its bootstrap interval over seeds and the test clips' subjects or videos, or clips where these are fewer than ten. A start is
+for the first model.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import reach_to_grasp
 import seaborn as sns
 
 from miga_lib import clips, metrics, plots, predictions, runs, training
+from miga_lib.analysis import questions
 from miga_lib.clips import Clips
 from miga_lib.predictions import Predictions
 from miga_lib.settings import Settings
@@ -39,12 +40,12 @@ def part(data: Clips, share: float, seed: int) -> Clips:
 
 
 def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series) -> str:
-    """The difference in top-1, averaged over pairs of runs, and its interval."""
-    differences = np.mean(
-        [(a.predicted == a.labels).astype(float) - (b.predicted == b.labels) for a, b in zip(better, worse, strict=True)], axis=0
-    )
-    low, high = metrics.interval(lambda rows: differences[rows].mean(), groups[better[0].ids].to_numpy())
-    return f"{100 * differences.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    """The difference in top-1, averaged over pairs of runs of one seed, and its interval over groups and seeds."""
+    correct = [np.stack([one.predicted == one.labels for one in of_runs]).astype(float) for of_runs in (better, worse)]
+    differences = correct[0] - correct[1]
+    of_clips, of_runs = groups[better[0].ids].to_numpy(), np.arange(len(better))
+    low, high = metrics.interval(lambda rows, chosen: differences[np.ix_(chosen, rows)].mean(), of_clips, of_runs)
+    return questions.with_interval(differences.mean(), low, high)
 
 
 def main() -> None:

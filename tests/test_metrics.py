@@ -62,6 +62,37 @@ def test_interval_of_one_group_is_unknown():
     assert np.isnan(metrics.interval(lambda rows: 0.5, np.zeros(5))).all()
 
 
+def test_the_interval_over_seeds_contains_what_another_training_gives():
+    """One of two runs is always right, the other never: without seeds nothing can change, with them the mean is 0, 1/2 or 1."""
+    right = np.repeat([[0.0], [1.0]], 30, axis=1)
+    runs = np.arange(2)
+    assert metrics.interval(lambda rows: right[:, rows].mean(), np.arange(30)) == (0.5, 0.5)
+    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=runs) == (0, 1)
+
+
+def test_a_single_seed_is_not_resampled():
+    right = np.arange(30)[None] % 3 > 0
+    without = metrics.interval(lambda rows: right[0, rows].mean(), np.arange(30))
+    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=np.array([4])) == without
+    two_runs = np.repeat(right, 2, axis=0)
+    assert metrics.interval(lambda rows, chosen: two_runs[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=np.zeros(2)) == without
+
+
+def test_intervals_over_seeds_rarely_miss_an_equal_training():
+    """Two equal trainings of 3 seeds, whose accuracy changes with the seed: clips alone miss the difference 0 too often."""
+    rng = np.random.default_rng(0)
+    missed = {"clips": 0, "clips and seeds": 0}
+    for _ in range(100):
+        runs = [rng.random((3, 150)) < 0.8 + 0.04 * rng.normal(size=(3, 1)) for _ in range(2)]
+        gap = runs[0].astype(float) - runs[1]
+        clips = metrics.interval(lambda rows, gap=gap: gap[:, rows].mean(), np.arange(150), resamples=100)
+        both = metrics.interval(lambda rows, chosen, gap=gap: gap[np.ix_(chosen, rows)].mean(), np.arange(150), np.arange(3), resamples=100)
+        missed["clips"] += not clips[0] <= 0 <= clips[1]
+        missed["clips and seeds"] += not both[0] <= 0 <= both[1]
+    assert missed["clips"] > 15
+    assert missed["clips and seeds"] <= 8
+
+
 def test_mcnemar_by_hand():
     """8 clips only the first predicts correctly, 1 only the second: two-sided p = 2·(C(9,0) + C(9,1)) / 2⁹ = 20/512."""
     first = np.array([True] * 8 + [False] + [True] * 5)

@@ -42,7 +42,7 @@ def table(with_loss, without, seeds=3):
 def test_each_verdict_can_come_out(with_loss, without, verdict):
     answer = questions.answer(SEMANTIC, table(with_loss, without), GROUPS)
     assert answer["verdict"] == verdict
-    assert answer["pairs"] == 3
+    assert (answer["pairs"], answer["seeds"]) == (3, 3)
     assert answer["low"] <= answer["difference"] <= answer["high"]
     assert answer["difference"] == pytest.approx(answer["top1_better"] - answer["top1_worse"])
     assert f"On made clips, the claim that the semantic loss helps is {verdict}: top-1" in questions.sentence(answer, "made clips")
@@ -59,6 +59,18 @@ def test_a_difference_without_an_interval_has_none_in_its_sentence():
     assert questions.with_interval(0.03, 0.012, 0.049) == "+3.0 [+1.2, +4.9]"
     one_group = pd.Series("subject", index=GROUPS.index)
     assert "nan" not in questions.sentence(questions.answer(SEMANTIC, table(0.6, 0.6, 1), one_group), "clips")
+
+
+def test_intervals_contain_the_difference_between_seeds():
+    """One seed is right everywhere, the other nowhere, on both sides: as a mean of two runs nothing changes, with other seeds all may."""
+    labels = made(1.0, 0)
+    rows = [run(labels if seed else made(0.0, 0), seed=seed, semantic_weight=20.0 * side) for seed in (0, 1) for side in (0, 1)]
+    answer = questions.answer(SEMANTIC, pd.DataFrame(rows), GROUPS)
+    assert (answer["difference"], answer["low"], answer["high"]) == (0, 0, 0), "the same seeds are drawn for both sides"
+    for score in ("top1", "macro_f1"):
+        assert answer[f"{score}_interval_better"] == answer[f"{score}_interval_worse"] == (0, 1)
+    assert "2 pairs of runs with 2 seeds" in questions.sentence(answer, "clips")
+    assert "1 pair of runs with 1 seed;" in questions.sentence(questions.answer(SEMANTIC, table(0.6, 0.6, 1), GROUPS), "clips")
 
 
 def test_equal_sides_have_no_difference():
@@ -162,6 +174,16 @@ def test_the_difference_in_macro_f1_is_worked_by_hand():
     assert answer["macro_f1_difference"] == pytest.approx(1 - (4 / 5 + 2 / 3) / 2)
     assert answer["macro_f1_low"] <= answer["macro_f1_difference"] <= answer["macro_f1_high"]
     assert "; macro-F1 +26.7 [" in questions.sentence(answer, "four clips")
+
+
+def test_a_further_model_or_layout_is_compared_with_the_first():
+    rows = [run(made(0.8, 0), model="stgcn"), run(made(0.5, 1), model="ctrgcn"), run(made(0.5, 2), model="stgcnpp", temporal="crop_pad")]
+    rows += [run(made(0.5, 3), model=model, layout="imigue22") for model in ("stgcn", "ctrgcn")]
+    answers = questions.answer_all(pd.DataFrame(rows), GROUPS).set_index("claim")
+    known, asked = "the 19 facial joints hurt ST-GCN", ["ctrgcn is better than stgcn", "layout imigue22 is better than imigue41 for ctrgcn"]
+    assert list(answers.index) == [known, *asked], "of the runs of stgcnpp none has a pair"
+    assert answers.loc[asked[0], "pairs"] == 2
+    assert answers.loc[asked[0], "difference"] < 0
 
 
 def grid(**lists):

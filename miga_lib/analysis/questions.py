@@ -297,6 +297,26 @@ def of_options(options: Mapping[str, Sequence[Any]]) -> list[Question]:
     return asked
 
 
+def of_values(table: pd.DataFrame) -> list[Question]:
+    """The questions of further models, layouts, ways of alignment and strategies that ``QUESTIONS`` lacks: is each better than the first?
+
+    Args:
+        table: of ``train``; its first run has the base.
+    """
+    asked, models = [], table["model"].unique()
+    for setting in ("model", "layout", "temporal", "strategy"):
+        values = table[setting].unique()
+        for value in values[1:]:
+            base, sides = values[0], ({setting: value}, {setting: values[0]})
+            known = [question for question in QUESTIONS if all(side in (question.better, question.worse) for side in sides)]
+            if setting == "model" and not known:
+                asked.append(Question(f"{value} is better than {base}", *sides))
+            for model in models if setting != "model" else ():
+                if not any(question.given.get("model", model) == model for question in known):
+                    asked.append(Question(f"{setting} {value} is better than {base} for {model}", *sides, {"model": model}))
+    return asked
+
+
 def trade_offs(table: pd.DataFrame, options: Mapping[str, Sequence[Any]], counts: np.ndarray) -> dict[str, pd.DataFrame]:
     """Scores by the strength of an adjustment for rare classes (``metrics.by_adjustment``) of the base and of each option.
 
@@ -320,12 +340,13 @@ def trade_offs(table: pd.DataFrame, options: Mapping[str, Sequence[Any]], counts
 
 
 def answer_all(table: pd.DataFrame, groups: pd.Series, options: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> pd.DataFrame:
-    """The answers to all of ``QUESTIONS`` and ``of_options`` that these runs can answer, a row each; see ``answer``.
+    """The answers to all of ``QUESTIONS``, ``of_values`` and ``of_options`` that these runs can answer, a row each; see ``answer``.
 
     Raises:
         ValueError: there are none.
     """
-    answers = [found for question in (*QUESTIONS, *of_options(options)) if (found := answer(question, table, groups))]
+    asked = (*QUESTIONS, *of_values(table), *of_options(options))
+    answers = [found for question in asked if (found := answer(question, table, groups))]
     if not answers:
         raise ValueError("no two of these runs differ as one of the questions asks; give other values (`questions.QUESTIONS` lists them)")
     return pd.DataFrame(answers)
@@ -362,8 +383,9 @@ def _having(table: pd.DataFrame, wanted: Mapping[str, Any]) -> np.ndarray:
 def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[str, Any] | None:
     """The answer to a question, or None where no two runs differ as it asks.
 
-    Accuracy is averaged over all pairs. Its difference is bootstrapped over groups of clips, which are the same for all pairs. The
-    paired test is McNemar's on the fused predictions of each side. For the verdict see ``verdict``.
+    Accuracy is averaged over all pairs. All intervals are bootstrapped over groups of clips and over seeds, see ``metrics.interval``;
+    with one seed they say nothing about another training. The paired test is McNemar's on the fused predictions of each side. For the
+    verdict see ``verdict``.
 
     Args:
         table: of ``with_predictions``.
@@ -374,44 +396,45 @@ def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[s
         return None
     members = [metrics.labelled(member) for member in ensemble.join([*pairs["better"], *pairs["worse"]])]
     sides = {"better": members[: len(pairs)], "worse": members[len(pairs) :]}
-    labels, of_clips = members[0].labels, groups[members[0].ids].to_numpy()
-    correct = {side: np.stack([member.predicted == labels for member in of_side]) for side, of_side in sides.items()}
+    labels = members[0].labels
+    interval = partial(metrics.interval, groups=groups[members[0].ids].to_numpy(), seeds=pairs["seed"].to_numpy())
+    correct = {side: np.stack([member.predicted == labels for member in of_side]).astype(float) for side, of_side in sides.items()}
     fused = {side: ensemble.fuse(of_side).predicted == labels for side, of_side in sides.items()}
-    gap = correct["better"].mean(0) - correct["worse"].mean(0)
-    low, high = metrics.interval(lambda rows: gap[rows].mean(), of_clips)
+    gap = correct["better"] - correct["worse"]
+    low, high = interval(partial(_mean, gap))
     p = metrics.mcnemar(fused["better"], fused["worse"])
-    result = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1], "pairs": len(pairs)}
+    result: dict[str, Any] = {"claim": question.claim, "better": question.sides[0], "worse": question.sides[1]}
+    result |= {"pairs": len(pairs), "seeds": pairs["seed"].nunique()}
     result |= {"difference": gap.mean(), "low": low, "high": high, "p": p, "verdict": verdict(low, high, p)}
 
     @cache  # the intervals below have the same resamples
-    def macro_f1(side: str, rows: bytes) -> float:
-        return _macro_f1(labels, [member.predicted for member in sides[side]], np.frombuffer(rows, dtype=np.intp))
+    def macro_f1(side: str, chosen: int, rows: bytes) -> float:
+        return _macro_f1(labels, sides[side][chosen].predicted, np.frombuffer(rows, dtype=np.intp))
 
-    scores: dict[str, Callable[[np.ndarray], float]] = {
-        "better": lambda rows: macro_f1("better", rows.tobytes()),
-        "worse": lambda rows: macro_f1("worse", rows.tobytes()),
-        "difference": lambda rows: macro_f1("better", rows.tobytes()) - macro_f1("worse", rows.tobytes()),
-    }
+    def mean_macro_f1(side: str, rows: np.ndarray, chosen: np.ndarray) -> float:
+        return float(np.mean([macro_f1(side, one, rows.tobytes()) for one in chosen.tolist()]))
+
+    scores: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {side: partial(mean_macro_f1, side) for side in sides}
+    scores["difference"] = lambda rows, chosen: scores["better"](rows, chosen) - scores["worse"](rows, chosen)
     for side in sides:
         result[f"top1_{side}"], result[f"seeds_{side}"] = correct[side].mean(), correct[side].mean(1).tolist()
-        result[f"top1_interval_{side}"] = metrics.interval(partial(_top1, correct[side]), of_clips)
-        result[f"macro_f1_interval_{side}"] = metrics.interval(scores[side], of_clips, resamples=200)
-    result |= {f"macro_f1_{name}": score(np.arange(len(labels))) for name, score in scores.items()}
-    result["macro_f1_low"], result["macro_f1_high"] = metrics.interval(scores["difference"], of_clips, resamples=200)
+        result[f"top1_interval_{side}"] = interval(partial(_mean, correct[side]))
+        result[f"macro_f1_interval_{side}"] = interval(scores[side], resamples=200)
+    result |= {f"macro_f1_{name}": score(np.arange(len(labels)), np.arange(len(pairs))) for name, score in scores.items()}
+    result["macro_f1_low"], result["macro_f1_high"] = interval(scores["difference"], resamples=200)
     return result
 
 
-def _top1(correct: np.ndarray, rows: np.ndarray) -> float:
-    """The accuracy on these rows, averaged over several runs: (runs, N) bool, whether each predicts each clip correctly."""
-    return float(correct[:, rows].mean())
+def _mean(values: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> float:
+    """The mean over these clips (``rows``) and runs (``chosen``) of (runs, N) values."""
+    return float(values[np.ix_(chosen, rows)].mean())
 
 
-def _macro_f1(labels: np.ndarray, predicted: Sequence[np.ndarray], rows: np.ndarray) -> float:
-    """The mean F1 over the classes that these rows have, averaged over several runs' predicted classes, (N,) each."""
+def _macro_f1(labels: np.ndarray, predicted: np.ndarray, rows: np.ndarray) -> float:
+    """The mean F1 over the classes that these rows have."""
     from sklearn.metrics import f1_score
 
-    present, every = np.unique(labels[rows]), (one[rows] for one in predicted)
-    return float(np.mean([f1_score(labels[rows], one, labels=present, average="macro", zero_division=0) for one in every]))
+    return float(f1_score(labels[rows], predicted[rows], labels=np.unique(labels[rows]), average="macro", zero_division=0))
 
 
 def verdict(low: float, high: float, p: float) -> str:
@@ -429,14 +452,14 @@ def sentence(answer: Mapping[str, Any], where: str) -> str:
     Args:
         where: the clips that it was measured on, such as ``"500 synthetic test clips"``.
     """
-    pairs = f"{answer['pairs']} pair{'s' if answer['pairs'] > 1 else ''} of runs"
+    pairs, seeds = (f"{answer[name]} {name if answer[name] > 1 else name[:-1]}" for name in ("pairs", "seeds"))
     better, worse = (f"{metrics.percent(answer[f'top1_{side}'])} ({answer[side]})" for side in ("better", "worse"))
     difference, macro_f1 = (
         with_interval(*(answer[f"{score}{value}"] for value in ("difference", "low", "high"))) for score in ("", "macro_f1_")
     )
     return (
         f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {better} against {worse}, a difference of "
-        f"{difference} points, McNemar p = {answer['p']:.2g}, {pairs}; macro-F1 {macro_f1} points."
+        f"{difference} points, McNemar p = {answer['p']:.2g}, {pairs} of runs with {seeds}; macro-F1 {macro_f1} points."
     )
 
 

@@ -25,7 +25,7 @@ def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(answers)), answers["claim"])
     ax.invert_yaxis()
-    ax.set(xlabel="difference in top-1 (percentage points), 95 % interval over groups of clips", title="Do these runs support the claim?")
+    ax.set(xlabel="difference in top-1 (percentage points), 95 % interval", title="Do these runs support the claim?")
     return ax
 
 
@@ -52,7 +52,7 @@ def both_sides(answers: pd.DataFrame) -> np.ndarray:
 
 def answer_table(answers: pd.DataFrame) -> Styler:
     """The answers as a table: scores of both sides, differences with their intervals, test, verdict."""
-    shown = pd.DataFrame({"claim": answers["claim"], "pairs of runs": answers["pairs"]})
+    shown = pd.DataFrame({"claim": answers["claim"], "pairs of runs": answers["pairs"], "seeds": answers["seeds"]})
     for score, label, names in (("top1", "top-1", DIFFERENCE), ("macro_f1", "macro-F1", [f"macro_f1_{name}" for name in DIFFERENCE])):
         sides = 100 * answers[[f"{score}_better", f"{score}_worse"]].to_numpy(float)
         shown[f"{label} (%): first, second side"] = [f"{better:.1f}, {worse:.1f}" for better, worse in sides]
