@@ -51,6 +51,19 @@ def test_each_stream_overfits_four_clips(smoke, tmp_path, monkeypatch, model, st
     assert result["scores"]["val"]["top1"] == 1
 
 
+def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(smoke, finished, tmp_path, monkeypatch, capsys):
+    def refuse(inputs):
+        raise RuntimeError("no compiler\nwith a long explanation")
+
+    monkeypatch.setattr(loop, "_worth_compiling", lambda settings: True)
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: refuse)
+    training.fit(smoke, SMOKE, tmp_path, progress=quiet)
+    said = "This machine cannot compile the network, so training is slower than it could be (RuntimeError: no compiler)\n"
+    assert capsys.readouterr().out.count(said) == 1
+    weights, as_it_is = (checkpoint.read(run / "last.ckpt")["model"] for run in (tmp_path, finished[0]))
+    assert all(torch.equal(value, as_it_is[name]) for name, value in weights.items())
+
+
 def test_a_run_writes_all_documented_files(finished):
     run, result = finished
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}

@@ -28,7 +28,7 @@ from . import checkpoint, distributed, processes
 from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, predict, seeded
+from .networks import autocast, build, compiled, predict, seeded
 from .starting_weights import start_file, start_weights
 
 MAX_GRADIENT_NORM = 40.0
@@ -273,7 +273,6 @@ def start(
         for name, weights in model.named_parameters():
             weights.requires_grad_(name in anew)
     network = world.wrap(model, settings.device)
-    compiled = torch.compile(network, dynamic=False) if _worth_compiling(settings) else network
     state = State(model, _optimizer(model, settings, anew), _average(model, settings), anew=anew)
     if kept:
         state.restore(kept)
@@ -289,7 +288,7 @@ def start(
         least_epochs=math.ceil(settings.min_steps / len(steps)),
         finished=world.from_first(os.path.exists, run / runs.RESULT),
         network=network,
-        compiled=compiled,
+        compiled=compiled(network) if _worth_compiling(settings) else network,
         progress=progress if world.rank == 0 else _report_nothing,
         interrupted=interrupted,
     )

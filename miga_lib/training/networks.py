@@ -3,12 +3,12 @@
 Where a run starts from other weights than random ones: ``starting_weights``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import layouts, predictions, runs
 from ..clips import Clips
@@ -42,6 +42,29 @@ def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: 
         strategy=settings.strategy,
         **model.sizes[settings.preset].arguments,
     )
+
+
+def compiled(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The network, compiled at its first batch. Where that fails, as without a compiler or Triton, a line says so and it stays as it is."""
+    fast, chosen = torch.compile(network, dynamic=False), None
+
+    def run(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal chosen
+        if chosen is None:
+            try:
+                output = fast(inputs)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                print(f"This machine cannot compile the network, so training is slower than it could be ({reason})", flush=True)
+                chosen = network
+            else:
+                chosen = fast
+                return output
+        return chosen(inputs)
+
+    return run
 
 
 @contextmanager
