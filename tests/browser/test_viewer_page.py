@@ -93,6 +93,7 @@ def box(shown):
 
 def pointed(shown, page, x, y):
     """What the first pane says of the place x, y, in pixels of its canvas."""
+    settle(shown)  # the pane knows the places of what it has drawn
     corner = box(shown)
     page.mouse.move(corner["x"] + 1 + x, corner["y"] + 1 + y)
     settle(shown)
