@@ -13,8 +13,11 @@ RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt pyproject.toml
+# Made before anything is installed, since the environment of Snakemake lies in it, too.
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
@@ -75,7 +78,7 @@ $(VENV)/mutmut-%:
 	touch $@
 
 # Snakemake has an environment of its own.
-$(VENV)/sweep/installed: workflow/requirements.txt
+$(VENV)/sweep/installed: workflow/requirements.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/sweep
 	$(VENV)/sweep/bin/python -m pip install --quiet --disable-pip-version-check -r workflow/requirements.txt
 	touch $@

@@ -147,7 +147,7 @@ def choose_adjustment(table: pd.DataFrame) -> float:
 def interval(
     statistic: Callable[..., float],
     groups: np.ndarray,
-    seeds: np.ndarray | None = None,
+    run_seeds: np.ndarray | None = None,
     level: float = CONFIDENCE_LEVEL,
     resamples: int = 1000,
     seed: int = 0,
@@ -157,19 +157,20 @@ def interval(
     Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer than
     ``FEWEST_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
 
-    With ``seeds``, the interval is for the training and not only for the runs at hand: groups and seeds are resampled at the same time,
-    each by itself (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007). This counts chance that is of one run and one
-    clip three times, so the interval is rather too wide than too narrow. A single seed is not resampled.
+    With ``run_seeds``, the interval is for the training and not only for the runs at hand: groups and seeds are resampled together, each
+    by itself (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007). This counts chance that is of one run and one clip
+    three times, so the interval is rather too wide than too narrow. A single seed is not resampled.
 
     Args:
-        statistic: takes the rows of the resampled clips, and with ``seeds`` the rows of the resampled runs as well. A row can occur more
-            than once.
+        statistic: takes the rows of the resampled clips, and with ``run_seeds`` the rows of the resampled runs as well. A row can
+            occur more than once.
         groups: (N,) the group of each clip.
-        seeds: (R,) the seed of each run.
+        run_seeds: (R,) the seed of each run.
+        seed: of the random numbers of the bootstrap.
     """
     from scipy.stats import bootstrap
 
-    axes = [[np.flatnonzero(of_axis == one) for one in np.unique(of_axis)] for of_axis in (groups, seeds) if of_axis is not None]
+    axes = [[np.flatnonzero(of_axis == one) for one in np.unique(of_axis)] for of_axis in (groups, run_seeds) if of_axis is not None]
     if len(axes[0]) < 2:
         return float("nan"), float("nan")
     resampled = axes[:1] + [members for members in axes[1:] if len(members) > 1]

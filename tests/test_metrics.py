@@ -67,15 +67,15 @@ def test_the_interval_over_seeds_contains_what_another_training_gives():
     right = np.repeat([[0.0], [1.0]], 30, axis=1)
     runs = np.arange(2)
     assert metrics.interval(lambda rows: right[:, rows].mean(), np.arange(30)) == (0.5, 0.5)
-    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=runs) == (0, 1)
+    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=runs) == (0, 1)
 
 
 def test_a_single_seed_is_not_resampled():
     right = np.arange(30)[None] % 3 > 0
     without = metrics.interval(lambda rows: right[0, rows].mean(), np.arange(30))
-    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=np.array([4])) == without
+    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.array([4])) == without
     two_runs = np.repeat(right, 2, axis=0)
-    assert metrics.interval(lambda rows, chosen: two_runs[np.ix_(chosen, rows)].mean(), np.arange(30), seeds=np.zeros(2)) == without
+    assert metrics.interval(lambda rows, chosen: two_runs[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.zeros(2)) == without
 
 
 def test_intervals_over_seeds_rarely_miss_an_equal_training():

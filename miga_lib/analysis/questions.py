@@ -309,11 +309,11 @@ def of_values(table: pd.DataFrame) -> list[Question]:
         for value in values[1:]:
             base, sides = values[0], ({setting: value}, {setting: values[0]})
             known = [question for question in QUESTIONS if all(side in (question.better, question.worse) for side in sides)]
-            if setting == "model" and not known:
-                asked.append(Question(f"{value} is better than {base}", *sides))
-            for model in models if setting != "model" else ():
-                if not any(question.given.get("model", model) == model for question in known):
-                    asked.append(Question(f"{setting} {value} is better than {base} for {model}", *sides, {"model": model}))
+            if setting == "model":
+                asked += [] if known else [Question(f"{value} is better than {base}", *sides)]
+                continue
+            lacking = [model for model in models if not any(question.given.get("model", model) == model for question in known)]
+            asked += [Question(f"{setting} {value} is better than {base} for {model}", *sides, {"model": model}) for model in lacking]
     return asked
 
 
@@ -397,7 +397,7 @@ def answer(question: Question, table: pd.DataFrame, groups: pd.Series) -> dict[s
     members = [metrics.labelled(member) for member in ensemble.join([*pairs["better"], *pairs["worse"]])]
     sides = {"better": members[: len(pairs)], "worse": members[len(pairs) :]}
     labels = members[0].labels
-    interval = partial(metrics.interval, groups=groups[members[0].ids].to_numpy(), seeds=pairs["seed"].to_numpy())
+    interval = partial(metrics.interval, groups=groups[members[0].ids].to_numpy(), run_seeds=pairs["seed"].to_numpy())
     correct = {side: np.stack([member.predicted == labels for member in of_side]).astype(float) for side, of_side in sides.items()}
     fused = {side: ensemble.fuse(of_side).predicted == labels for side, of_side in sides.items()}
     gap = correct["better"] - correct["worse"]
