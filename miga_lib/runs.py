@@ -244,7 +244,8 @@ def _row(run: Path) -> dict[str, Any]:
     ensemble = run.parent.name == "ensembles"
     row: dict[str, Any] = {"state": "unfinished" if not finished else "ensemble" if ensemble else "finished", "epochs_done": 0}
     try:
-        if not ensemble:
+        # A run that was killed while its clips were read has no settings yet.
+        if not ensemble and any(not path.name.startswith(".") for path in run.iterdir()):
             about = read_json(run / SETTINGS, "settings", "data")
             row |= about["settings"] | {name: about["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
         if (run / "metrics.csv").exists():
@@ -415,7 +416,10 @@ def main(arguments: list[str] | None = None) -> None:
     every = table(given.outputs)
     shown = every[[c for c in columns if c in every]]
     shares = shown.filter(regex="^(val|test)_").map(metrics.percent, na_action="ignore")
-    print(shown.assign(**shares).to_string(index=False, float_format="{:.1f}".format, na_rep="–"))
+    state, _, reason = (shown["state"].str.partition(": ")[part] for part in range(3))
+    print(shown.assign(**shares, state=state).to_string(index=False, float_format="{:.1f}".format, na_rep="–"))
+    for run, why in zip(shown["run"][reason != ""], reason[reason != ""], strict=True):
+        print(f"{run} is broken: {why}")
     if given.tensorboard:
         print(f"tensorboard --logdir {to_tensorboard(given.outputs)}")
 

@@ -133,6 +133,20 @@ def test_a_stream_that_is_named_twice_is_fused_with_that_of_the_next_seed(tmp_pa
     assert "joint+joint" not in questions.with_predictions(pd.DataFrame(rows[:1]), COUNTS)["stream"].tolist()
 
 
+def test_a_run_of_another_model_is_fused_with_joint_and_limb(tmp_path):
+    rows = [run(made(0.5, 1)), run(made(0.5, 2), stream="limb"), run(made(0.5, 3), seed=1), run(made(0.5, 4), stream="limb", seed=1)]
+    bone = {"model": "stgcnpp", "stream": "bone"}
+    rows += [run(made(0.5, 5), **bone), run(made(0.5, 6), **bone, learning_rate=0.7), run(made(0.5, 7), **bone, layout="imigue22", seed=1)]
+    full = questions.with_predictions(stored(tmp_path, rows), COUNTS, "val").set_index(["stream", "seed"])
+    found = full.loc["joint+limb+stgcnpp bone"]
+    assert found.index.tolist() == [0], "none with another layout, and one with the learning rate of the base"
+    assert np.allclose(found["predictions"][0].probabilities, sum(made(0.5, seed).probabilities for seed in (1, 2, 5)) / 3)
+    assert full.loc["joint+limb+joint"].index.tolist() == [0, 1], "the control: a second seed of joints"
+    asked = [question for question in QUESTIONS if question.claim.startswith("stgcnpp bone beside joint and limb")]
+    assert [questions.pair(question, full.reset_index())["seed"].tolist() for question in asked] == [[0], [0]]
+    assert [len(questions.answer(question, full.reset_index(), GROUPS)["seeds_worse"]) for question in asked] == [1, 1]
+
+
 def test_adjusted_rows_have_the_strength_that_validation_chooses(tmp_path):
     rows = [run(made(0.5, 0)), run(made(0.6, 1), augment="rotate")]
     table = stored(tmp_path, rows)

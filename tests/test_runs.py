@@ -46,15 +46,16 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     (leave(tmp_path, "robbed", smoke, at=2) / "test.npz").unlink()
     (leave(tmp_path, "odd", smoke) / "settings.json").write_text('{"settings": [1], "data": {}}')
     (leave(tmp_path, "torn", smoke) / "result.json").write_text("{")
-    runs.folder("empty", tmp_path)
+    (leave(tmp_path, "aimless", smoke) / "settings.json").unlink()
+    (runs.folder("begun", tmp_path) / ".lock").touch()
     (tmp_path / "runs" / ".hidden").mkdir()
     table = runs.table(tmp_path).set_index("run")
     states = table["state"].to_dict()
-    assert set(states) == {"whole", "half", "robbed", "odd", "torn", "empty"}
+    assert set(states) == {"whole", "half", "robbed", "odd", "torn", "aimless", "begun"}
     assert states["whole"] == "finished"
-    assert states["half"] == "unfinished"
+    assert states["half"] == states["begun"] == "unfinished"
     assert states["robbed"] == "broken: test.npz is missing"
-    assert "settings.json: cannot be read" in states["empty"]
+    assert "settings.json: cannot be read" in states["aimless"]
     assert states["torn"].startswith("broken: ValueError")
     assert states["odd"].startswith("broken: ")
     assert table.loc["half", "epochs_done"] == 2
@@ -180,6 +181,12 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
     leave(tmp_path, "whole", smoke)
     runs.main(["--outputs", str(tmp_path)])
     assert "whole finished" in capsys.readouterr().out
+    (leave(tmp_path, "robbed", smoke) / "test.npz").unlink()
+    runs.main(["--outputs", str(tmp_path)])
+    *table, reason = capsys.readouterr().out.splitlines()
+    assert reason == "robbed is broken: test.npz is missing"
+    assert any("robbed   broken" in line for line in table)
+    assert len({len(line) for line in table}) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,14 @@ SIGNIFICANCE_LEVEL = 0.05
 """Significance level of McNemar's test."""
 SEMANTIC_WEIGHT = 20.0
 """Weight of the semantic loss where it is used, as in the paper."""
+BESIDE = tuple(f"{name} {stream}" for name, model in MODELS.items() if model.input == "graph" for stream in ("joint", "bone"))
+"""Model and stream of each graph network that is fused with joint and limb heatmaps."""
 FUSED = (
-    "joint+limb", "joint+limb+joint+limb", "joint+limb+joint_motion+limb_motion", "joint+joint", "joint+joint_motion", "joint+bone",
-    "joint+bone+joint_motion+bone_motion",
+    "joint+limb", "joint+limb+joint", "joint+limb+joint+limb", "joint+limb+joint_motion+limb_motion", "joint+joint", "joint+joint_motion",
+    "joint+bone", "joint+bone+joint_motion+bone_motion", *(f"joint+limb+{one}" for one in BESIDE),
 )  # fmt: skip
-"""The ``stream`` of runs that are fused with equal weights. Where a stream is named twice, its second run has the next seed."""
+"""The ``stream`` of runs that are fused with equal weights. Where a stream is named twice, its second run has the next seed. A stream
+after the name of a model is that of a run of that model."""
 MATCHED_SETTINGS = tuple(field.name for field in fields(Settings) if field.name not in ("device", "precision"))
 """The settings that must be the same in both runs of a pair, except for those that the question is about."""
 ADJUSTED = "adjusted"
@@ -80,6 +83,14 @@ QUESTIONS = (
     Question(
         "four streams beat joint and limb of two seeds",
         {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb+joint+limb"}, names=("four streams", "two seeds"),
+    ),
+    *(Question(f"{one} beside joint and limb helps", {"stream": f"joint+limb+{one}"}, {"stream": "joint+limb"}) for one in BESIDE),
+    *(
+        Question(
+            f"{one} beside joint and limb adds more than a second seed of joints",
+            {"stream": f"joint+limb+{one}"}, {"stream": "joint+limb+joint"},
+        )
+        for one in BESIDE
     ),
     Question(
         "adjusting probabilities for rare classes helps", {ADJUSTED: True}, {ADJUSTED: False},
@@ -267,19 +278,24 @@ def with_predictions(table: pd.DataFrame, counts: np.ndarray, split: str = "test
 def _fused(table: pd.DataFrame, splits: Collection[str]) -> list[pd.DataFrame]:
     """A table with a row for each combination of ``FUSED`` and each seed whose runs are all there, or none.
 
-    Predictions are in columns named as the splits.
+    A row has the settings of its first run. Predictions are in columns named as the splits.
     """
     rows = []
-    for _, alike in table.groupby([name for name in MATCHED_SETTINGS if name not in ("stream", "seed")], sort=False):
-        seeds, by_run = list(alike["seed"].unique()), {(run["stream"], run["seed"]): run for run in alike.to_dict("records")}
-        for streams, first in itertools.product(FUSED, range(len(seeds))):
-            names = streams.split("+")
-            later = [names[:i].count(name) for i, name in enumerate(names)]
-            wanted = [(name, seeds[(first + k) % len(seeds)]) for name, k in zip(names, later, strict=True)]
-            if len(set(wanted)) == len(wanted) and all(run in by_run for run in wanted):
-                members = [by_run[run] for run in wanted]
-                fused = {name: ensemble.fuse([member[name] for member in members]) for name in splits}
-                rows.append({**members[0], "stream": streams, "folder": None, "requested": None, **fused})
+    of_model = ["model", *OF_MODEL]
+    for _, alike in table.groupby([name for name in MATCHED_SETTINGS if name not in ("stream", "seed", *of_model)], sort=False):
+        # Where a model was trained with several values of what is its own, the first of them, the base, is beside other models.
+        beside = {(f"{run['model']} {run['stream']}", run["seed"]): run for run in reversed(alike.to_dict("records"))}
+        for _, own in alike.groupby(of_model, sort=False):
+            seeds = list(own["seed"].unique())
+            by_run = beside | {(run["stream"], run["seed"]): run for run in own.to_dict("records")}
+            for streams, first in itertools.product(FUSED, range(len(seeds))):
+                names = streams.split("+")
+                later = [names[:i].count(name) for i, name in enumerate(names)]
+                wanted = [(name, seeds[(first + k) % len(seeds)]) for name, k in zip(names, later, strict=True)]
+                if len(set(wanted)) == len(wanted) and all(run in by_run for run in wanted):
+                    members = [by_run[run] for run in wanted]
+                    fused = {name: ensemble.fuse([member[name] for member in members]) for name in splits}
+                    rows.append({**members[0], "stream": streams, "folder": None, "requested": None, **fused})
     return [pd.DataFrame(rows, columns=table.columns)] if rows else []
 
 
