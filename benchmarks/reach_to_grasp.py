@@ -1,11 +1,12 @@
-"""Both models on real OpenPose skeletons that anyone can get: which of three cubes a person reaches for.
+"""The models on real OpenPose skeletons that anyone can get: which of three cubes a person reaches for.
 
     git clone https://github.com/nsoul97/object_size_prediction
     python benchmarks/reach_to_grasp.py object_size_prediction
 
 715 reaches of 8 seated people, 50 joints of the upper body and both hands, 60 frames a second. P1–P5 are the training split, P6 the
-validation split, P7 and P8 the test split; the classes are the sizes of the cube. All settings are the defaults. The model and stream
-that are best on validation are also trained leaving out one subject at a time. Prints the table of README.md.
+validation split, P7 and P8 the test split; the classes are the sizes of the cube. All settings are the defaults. Joint and limb heatmaps
+are also fused with the stream of ST-GCN++ that is better on validation; these three are trained leaving out one subject at a time, too.
+Prints the tables of README.md.
 
 Source: Dagioglou, Soulounias, Giannakopoulos, Object Size Prediction from Hand Movement Using a Single RGB Sensor, HCII 2022. MIT
 licence of the data.
@@ -14,6 +15,7 @@ licence of the data.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import baselines
 import numpy as np
@@ -31,7 +33,8 @@ SPLITS = {"P6": "val", "P7": "test", "P8": "test"}
 WIDTH, HEIGHT = 320, 240
 JOINTS = [*layouts.BODY_25[1:9], *(f"{side}_{part}" for side in ("left", "right") for part in layouts.HAND_21)]
 """The joints of the files, in their order, by the names of OpenPose's layouts."""
-STREAMS = {"posec3d": ("joint", "limb"), "stgcn": ("joint", "bone")}
+STREAMS = {"posec3d": ("joint", "limb"), "stgcn": ("joint", "bone"), "stgcnpp": ("joint", "bone")}
+NAMES = {"posec3d": "PoseC3D", "stgcn": "ST-GCN", "stgcnpp": "ST-GCN++"}
 
 
 def layout() -> layouts.Layout:
@@ -84,10 +87,12 @@ def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
 
 
 def row(what: str, predicted: Sequence[Predictions], groups: pd.Series, seconds: float = 0) -> dict[str, str]:
-    """A row of the table: accuracy averaged over the sets of predictions, with its bootstrap interval over groups of clips."""
+    """A row of the table: accuracy averaged over the predictions of each seed, with its interval over groups of clips and seeds."""
     predicted = ensemble.join(predicted)
-    correct = np.mean([one.predicted == one.labels for one in predicted], axis=0)
-    low, high = metrics.interval(lambda rows: correct[rows].mean(), groups[predicted[0].ids].to_numpy())
+    correct = np.array([one.predicted == one.labels for one in predicted], dtype=float)
+    low, high = metrics.interval(
+        lambda rows, chosen: float(correct[np.ix_(chosen, rows)].mean()), groups[predicted[0].ids].to_numpy(), np.arange(len(predicted))
+    )
     scores = [metrics.scores(one) for one in predicted]
     return {
         "what": what,
@@ -125,41 +130,44 @@ def main() -> None:
     print(data.summary().to_string())
     each_clip = pd.Series(data.table["id"].to_numpy(), index=data.table["id"])
     each_subject = data.groups().set_axis(data.table["id"])
-    rows = [row("always the most frequent class", [baselines.majority(data)], each_clip)]
-    rows.append(row("linear on aligned coordinates", [baselines.linear(data)["test"]], each_clip))
-    kept: dict[tuple[str, str], list[Predictions]] = {}
-    best = (-1.0, Settings())
+    rows = [row("always the most frequent class of training", [baselines.majority(data)], each_clip)]
+    rows.append(row("linear classifier on aligned coordinates", [baselines.linear(data)["test"]], each_clip))
+
+    def trained(model: str, stream: str, **more: Any) -> tuple[dict[str, Any], Predictions]:
+        """The result of a run and its test predictions."""
+        settings = Settings(model, stream, str(skeleton), preset=given.preset, denoise=given.denoise, **more)
+        run = runs.folder(runs.name(settings, source), given.outputs)
+        part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
+        return training.fit(part, settings, run, progress=lambda row: None), predictions.load(run / "test.npz")
+
+    of_seeds: dict[tuple[str, str], list[Predictions]] = {}
+    validation: dict[tuple[str, str], float] = {}
     for model, streams in STREAMS.items():
         for stream in streams:
-            results = []
-            for seed in given.seeds:
-                settings = Settings(model, stream, str(skeleton), preset=given.preset, seed=seed, denoise=given.denoise)
-                run = runs.folder(runs.name(settings, source), given.outputs)
-                results.append(training.fit(data, settings, run, progress=lambda row: None))
-                kept.setdefault((model, stream), []).append(predictions.load(run / "test.npz"))
-            validation = float(np.mean([result["scores"]["val"]["top1"] for result in results]))
-            best = max(best, (validation, settings), key=lambda pair: pair[0])
+            results, tested = zip(*(trained(model, stream, seed=seed) for seed in given.seeds), strict=True)
+            of_seeds[model, stream] = list(tested)
+            validation[model, stream] = float(np.mean([result["scores"]["val"]["top1"] for result in results]))
             seconds = float(np.mean([result["seconds"] for result in results]))
-            rows.append(row(f"{model} {stream}", kept[model, stream], each_clip, seconds))
-            print(rows[-1], f"validation {validation:.3f}", flush=True)
-        fused = [ensemble.fuse(pair) for pair in zip(*(kept[model, stream] for stream in streams), strict=True)]
-        rows.append(row(f"{model} {' + '.join(streams)}", fused, each_clip))
+            rows.append(row(f"{NAMES[model]} {stream}", tested, each_clip, seconds))
+            print(rows[-1], f"validation {validation[model, stream]:.3f}", flush=True)
+        pairs = zip(*(of_seeds[model, stream] for stream in streams), strict=True)
+        rows.append(row(f"{NAMES[model]} {' + '.join(streams)}, 1:1", [ensemble.fuse(pair) for pair in pairs], each_clip))
+    beside = max((("stgcnpp", stream) for stream in STREAMS["stgcnpp"]), key=lambda one: validation[one])
+    three = [("posec3d", "joint"), ("posec3d", "limb"), beside]
+    together = f"PoseC3D joint + limb + ST-GCN++ {beside[1]}, 1:1:1"
+    fused = [ensemble.fuse(members) for members in zip(*(of_seeds[one] for one in three), strict=True)]
+    rows.append(row(together, fused, each_clip))
     show(rows)
     if given.without_folds:
         return
-    chosen = best[1]
-    joined: dict[str, list[Predictions]] = {"linear": [], "network": []}
-    for fold in range(data.table["subject"].nunique()):
-        settings = Settings(
-            chosen.model, chosen.stream, str(skeleton), preset=given.preset, denoise=given.denoise, protocol=LEAVE_ONE_OUT, fold=fold
-        )
-        part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
-        run = runs.folder(runs.name(settings, source), given.outputs)
-        training.fit(part, settings, run, progress=lambda row: None)
-        joined["network"].append(predictions.load(run / "test.npz"))
-        joined["linear"].append(baselines.linear(part)["test"])
-    names = {"linear": "linear on aligned coordinates", "network": f"{chosen.model} {chosen.stream}"}
-    show([row(f"{names[name]}, leaving out one subject", [predictions.concatenate(parts)], each_subject) for name, parts in joined.items()])
+    folds = [{"protocol": LEAVE_ONE_OUT, "fold": fold} for fold in range(data.table["subject"].nunique())]
+    of_folds = {one: [trained(*one, **fold)[1] for fold in folds] for one in three}
+    parts = [clips.load(source, str(skeleton), given.outputs, **fold) for fold in folds]
+    left_out = {"linear classifier on aligned coordinates": [baselines.linear(part)["test"] for part in parts]}
+    left_out |= {f"{NAMES[model]} {stream}": of_folds[model, stream] for model, stream in three}
+    left_out["PoseC3D joint + limb, 1:1"] = [ensemble.fuse(pair) for pair in zip(*(of_folds[one] for one in three[:2]), strict=True)]
+    left_out[together] = [ensemble.fuse(members) for members in zip(*of_folds.values(), strict=True)]
+    show([row(what, [predictions.concatenate(tested)], each_subject) for what, tested in left_out.items()])
 
 
 if __name__ == "__main__":
