@@ -1,10 +1,11 @@
 """Each verdict is given where it is due, pairs differ in one setting only, and the grid has the settings asked for."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import metrics, predictions, runs
+from miga_lib import metrics, plots, predictions, runs
 from miga_lib.analysis import questions
 from miga_lib.analysis.questions import QUESTIONS, Question
 from miga_lib.predictions import Predictions
@@ -142,7 +143,7 @@ def test_a_run_of_another_model_is_fused_with_joint_and_limb(tmp_path):
     assert found.index.tolist() == [0], "none with another layout, and one with the learning rate of the base"
     assert np.allclose(found["predictions"][0].probabilities, sum(made(0.5, seed).probabilities for seed in (1, 2, 5)) / 3)
     assert full.loc["joint+limb+joint"].index.tolist() == [0, 1], "the control: a second seed of joints"
-    asked = [question for question in QUESTIONS if question.claim.startswith("stgcnpp bone beside joint and limb")]
+    asked = [question for question in QUESTIONS if question.claim.startswith("stgcnpp bone adds")]
     assert [questions.pair(question, full.reset_index())["seed"].tolist() for question in asked] == [[0], [0]]
     assert [len(questions.answer(question, full.reset_index(), GROUPS)["seeds_worse"]) for question in asked] == [1, 1]
 
@@ -335,3 +336,18 @@ def test_a_single_run_is_refused_before_it_is_trained():
 def test_runs_that_no_question_compares_are_refused():
     with pytest.raises(ValueError, match="no two of these runs differ as one of the questions asks"):
         questions.answer_all(pd.DataFrame(columns=[*questions.MATCHED_SETTINGS, "adjusted", "predictions"]), pd.Series(dtype=str))
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_have_room_for_the_longest_claims():
+    answered = questions.answer(SEMANTIC, table(0.8, 0.5), GROUPS)
+    longest = max(QUESTIONS, key=lambda question: len(question.claim))
+    answers = pd.DataFrame([answered | {"claim": longest.claim, "better": "drop_joints+drop_regions+rotate"}] * 4)
+    plots.style()
+    for ax in (plots.differences(answers), *plots.both_sides(answers)):
+        figure = ax.figure
+        figure.canvas.draw()
+        assert ax.get_window_extent().width > 0.15 * figure.bbox.width
+        assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in ax.texts)
+        assert all(figure.bbox.x0 <= text.get_window_extent().x0 for text in ax.get_yticklabels())
+    plt.close("all")

@@ -77,20 +77,26 @@ QUESTIONS = (
     Question("joint and limb together beat joint alone", {"stream": "joint+limb"}, {"stream": "joint"}, {"model": "posec3d"}),
     Question("joint and limb together beat limb alone", {"stream": "joint+limb"}, {"stream": "limb"}, {"model": "posec3d"}),
     Question("joint and bone together beat joint alone", {"stream": "joint+bone"}, {"stream": "joint"}),
-    Question("four graph streams beat joint and bone", {"stream": "joint+bone+joint_motion+bone_motion"}, {"stream": "joint+bone"}),
+    Question(
+        "four graph streams beat joint and bone",
+        {"stream": "joint+bone+joint_motion+bone_motion"}, {"stream": "joint+bone"}, names=("four streams", "joint+bone"),
+    ),
     Question("motion beside joints adds more than a second seed", {"stream": "joint+joint_motion"}, {"stream": "joint+joint"}),
-    Question("four streams beat joint and limb", {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb"}),
+    Question(
+        "four streams beat joint and limb",
+        {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb"}, names=("four streams", "joint+limb"),
+    ),
     Question(
         "four streams beat joint and limb of two seeds",
         {"stream": "joint+limb+joint_motion+limb_motion"}, {"stream": "joint+limb+joint+limb"}, names=("four streams", "two seeds"),
     ),
-    *(Question(f"{one} beside joint and limb helps", {"stream": f"joint+limb+{one}"}, {"stream": "joint+limb"}) for one in BESIDE),
     *(
-        Question(
-            f"{one} beside joint and limb adds more than a second seed of joints",
-            {"stream": f"joint+limb+{one}"}, {"stream": "joint+limb+joint"},
-        )
+        Question(claim, {"stream": f"joint+limb+{one}"}, {"stream": other}, names=(f"with {one}", name))
         for one in BESIDE
+        for claim, other, name in (
+            (f"{one} adds to joint and limb", "joint+limb", "without"),
+            (f"{one} adds more to joint and limb than a second seed", "joint+limb+joint", "second seed"),
+        )
     ),
     Question(
         "adjusting probabilities for rare classes helps", {ADJUSTED: True}, {ADJUSTED: False},

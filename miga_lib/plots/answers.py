@@ -1,5 +1,7 @@
 """The results of a comparison of runs: differences with their intervals, and the scores of both sides."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ from .tables import styled
 
 VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
 """Distinct with any colour vision; none is a colour of left or right."""
+LONGEST_NAME = 24
+"""Letters of a side's name in a figure; the sentences of the answers have the whole name."""
 DIFFERENCE = ["difference", "low", "high"]
 
 
@@ -23,7 +27,7 @@ def differences(answers: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(100 * answer.difference, place, "o", color=colour)
         ax.annotate(answer.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9)
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_yticks(range(len(answers)), answers["claim"])
+    _write_claims(ax, answers)
     ax.invert_yaxis()
     ax.set(xlabel="difference in top-1 (percentage points), 95 % interval", title="Do these runs support the claim?")
     return ax
@@ -39,15 +43,21 @@ def both_sides(answers: pd.DataFrame) -> np.ndarray:
                 value = answer[f"{score}_{side}"]
                 ax.plot([100 * low, 100 * high], [place + shift] * 2, color=colour, linewidth=2)
                 ax.plot(100 * value, place + shift, "o", color=colour)
-                ax.annotate(answer[side], (100 * high, place + shift), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+                name = answer[side] if len(answer[side]) <= LONGEST_NAME else f"{answer[side][: LONGEST_NAME - 1]}…"
+                ax.annotate(name, (100 * high, place + shift), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
                 if score == "top1":
                     runs = 100 * np.array(answer["seeds_" + side])
                     ax.scatter(runs, [place + shift] * len(runs), marker="|", s=60, color="black", zorder=3)
         ax.set_xlabel(label)
         ax.margins(x=0.25)
-    axes[0].set_yticks(range(len(answers)), answers["claim"])
+    _write_claims(axes[0], answers)
     axes[0].invert_yaxis()
     return axes
+
+
+def _write_claims(ax: Axes, answers: pd.DataFrame) -> None:
+    """Write the claims beside their rows, in lines that leave more than half of the figure to the axes."""
+    ax.set_yticks(range(len(answers)), [fill(claim, 32) for claim in answers["claim"]])
 
 
 def answer_table(answers: pd.DataFrame) -> Styler:
