@@ -414,12 +414,15 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     columns = ["run", "state", "epochs_done", "val_top1", "test_top1", "test_mean_class", "test_macro_f1", "test_majority", "seconds"]
     every = table(given.outputs)
+    if every.empty:
+        print(f"no runs in {outputs_folder(given.outputs) / 'runs'}; `python -m miga_lib.training` trains one")
+        return
     shown = every[[c for c in columns if c in every]]
     shares = shown.filter(regex="^(val|test)_").map(metrics.percent, na_action="ignore")
-    state, _, reason = (shown["state"].str.partition(": ")[part] for part in range(3))
-    print(shown.assign(**shares, state=state).to_string(index=False, float_format="{:.1f}".format, na_rep="–"))
-    for run, why in zip(shown["run"][reason != ""], reason[reason != ""], strict=True):
-        print(f"{run} is broken: {why}")
+    in_a_word = shown["state"].map(lambda state: state.partition(": ")[0])
+    print(shown.assign(**shares, state=in_a_word).to_string(index=False, float_format="{:.1f}".format, na_rep="–"))
+    for run, state in shown.loc[shown["state"] != in_a_word, ["run", "state"]].to_numpy():
+        print(f"{run} is {state}")
     if given.tensorboard:
         print(f"tensorboard --logdir {to_tensorboard(given.outputs)}")
 

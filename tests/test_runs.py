@@ -178,6 +178,8 @@ def test_for_tensorboard_only_the_event_files_of_runs_are_replaced(tmp_path, smo
 
 
 def test_the_command_prints_the_table(tmp_path, smoke, capsys):
+    runs.main(["--outputs", str(tmp_path)])
+    assert capsys.readouterr().out == f"no runs in {tmp_path / 'runs'}; `python -m miga_lib.training` trains one\n"
     leave(tmp_path, "whole", smoke)
     runs.main(["--outputs", str(tmp_path)])
     assert "whole finished" in capsys.readouterr().out
