@@ -67,6 +67,31 @@ def test_the_table_has_a_row_for_each_result_and_a_column_for_each_varied_settin
     assert (both["stream"], both["seconds"], both["test_top1"]) == ("joint+limb", 20, 0.7)
 
 
+def test_an_ensemble_of_two_models_names_both_and_no_setting_that_follows_from_them(summary, tmp_path):
+    settings = {"one": ("posec3d", "joint", 0.1), "other": ("stgcnpp", "joint", 0.05)}
+    paths = [
+        write(
+            tmp_path,
+            "runs",
+            name,
+            {
+                "settings": dict(zip(("model", "stream", "learning_rate"), of_run, strict=True)),
+                "seconds": 1,
+                "scores": {"val": {"top1": 0.5}},
+            },
+        )
+        for name, of_run in settings.items()
+    ]
+    paths.append(write(tmp_path, "ensembles", "both", {"runs": list(settings), "members": {}, "scores": {"val": {"top1": 0.5}}}))
+    table = summary.table(paths)
+    assert table[["name", "model", "stream"]].to_numpy().tolist() == [
+        ["one", "posec3d", "joint"],
+        ["other", "stgcnpp", "joint"],
+        ["both", "posec3d", "joint+stgcnpp joint"],
+    ]
+    assert "learning_rate" not in table
+
+
 def test_the_figure_has_a_dot_for_each_run_and_a_line_for_each_mean(summary, results):
     ax = summary.draw(summary.table(results), "test", "made-up")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["limb", "joint", "joint+limb"]
@@ -122,6 +147,16 @@ def test_every_point_of_the_grid_is_trained_and_fused(profile, tmp_path):
     assert "gpu=1" in said
     assert "runs/sweep-joint-align-0/result.json" in said
     assert "ensembles/sweep-align-0-ensemble/result.json" in said
+
+
+@NEEDS_SNAKEMAKE
+def test_a_stream_of_another_model_is_fused_with_the_others(tmp_path):
+    config = yaml.safe_load((WORKFLOW / "config.yaml").read_text())
+    config["grid"] = {"stream": ["joint", "limb", "stgcnpp bone"], "seed": [0, 1]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    said = rehearsal("local", tmp_path, tmp_path / "mine.yaml")
+    assert planned(said) == {"train": 6, "ensemble": 2, "confusion": 2, "table": 1, "all": 1, "total": 12}
+    assert "runs/sweep-stgcnpp_bone-1/result.json" in said
 
 
 @NEEDS_SNAKEMAKE

@@ -11,23 +11,31 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from miga_lib import plots, runs, writing
+from miga_lib.settings import OF_MODEL
 
 SCORES = ["top1", "top5", "mean_class", "macro_f1", "majority"]
 ABOUT = ("name", "seconds")
 
 
 def settings_of(result: Path) -> dict:
-    """The settings of a run. For an ensemble: those of its first member, with the streams of all members and the sum of their seconds."""
+    """The settings of a run. For an ensemble: those of its first member, with the streams of all members and the sum of their seconds.
+
+    The stream of a member of another model has the model's name before it.
+    """
     about = runs.read_json(result)
     if "settings" in about:
         return about["settings"] | {"seconds": about["seconds"]}
     members = [settings_of(result.parents[2] / "runs" / name / result.name) for name in about.get("runs", about["members"])]
-    streams, seconds = "+".join(dict.fromkeys(member["stream"] for member in members)), sum(member["seconds"] for member in members)
-    return members[0] | {"stream": streams, "seconds": seconds}
+    model, seconds = members[0]["model"], sum(member["seconds"] for member in members)
+    streams = dict.fromkeys(member["stream"] if member["model"] == model else f"{member['model']} {member['stream']}" for member in members)
+    return members[0] | {"stream": "+".join(streams), "seconds": seconds}
 
 
 def table(results: list[Path]) -> pd.DataFrame:
-    """A row for each result, the best on validation first: the settings that differ, and the scores as ``<split>_<score>``."""
+    """A row for each result, the best on validation first: the settings that differ, and the scores as ``<split>_<score>``.
+
+    Settings that follow from the model, such as its learning rate, are left out.
+    """
     rows = []
     for path in results:
         scores = {
@@ -35,6 +43,8 @@ def table(results: list[Path]) -> pd.DataFrame:
         }
         rows.append({"name": path.parent.name, **settings_of(path), **scores})
     frame = pd.DataFrame(rows)
+    of_model = [name for name in OF_MODEL if name in frame and frame.groupby("model")[name].nunique().max() < 2]
+    frame = frame.drop(columns=of_model)
     same = [name for name in frame if (frame[name] == frame[name].iloc[0]).all() and not name.startswith(("val_", "test_", *ABOUT))]
     return frame.drop(columns=same).sort_values("val_top1", ascending=False, ignore_index=True, kind="stable")
 
