@@ -60,7 +60,7 @@ def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
     ax.vlines(means, [y - 0.3 for y in range(len(means))], [y + 0.3 for y in range(len(means))], color="0.3")
     ax.axvline(100 * frame[f"{split}_majority"].iloc[0], color="0.6", linestyle="--", label="always the most frequent class")
     ax.set_yticks(range(len(means)), means.index)
-    ax.set(xlabel=f"top-1 on the {split} clips of {data} (%); a dot is a run, a line their mean", ylabel=", ".join(varied))
+    ax.set(xlabel=f"top-1 on the {split} clips of {data} (%)\na dot is a run, a line their mean", ylabel=", ".join(varied))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     return ax
 
