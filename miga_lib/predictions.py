@@ -1,16 +1,12 @@
 """The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their order."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor, nn
 
 from . import writing
-from .clips import Clips
 from .readers import DataError, limits
 from .settings import check_choice
 
@@ -163,24 +159,3 @@ def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") ->
     lacking = f"The classes of the {len(labels[wanted])} {wanted} clips are unknown" if wanted in labels else f"There are no {wanted} clips"
     unknown = f"{lacking}, so the validation clips are used."
     return usable[0], "" if usable[0] == wanted else unknown
-
-
-@torch.inference_mode()
-def predict(
-    model: nn.Module, clips: Clips, views: Callable[[Int[Tensor, " n"]], Iterable[tuple[Tensor, ...]]], batch_size: int
-) -> Predictions:
-    """Probabilities of each clip, averaged over its test-time views.
-
-    Args:
-        model: returns logits and embeddings. It is left in evaluation mode.
-        views: takes the rows of some clips and yields the arguments of one call of the model after another. Each call takes the same
-            number of views of every clip, clip after clip.
-        batch_size: clips that the model takes at a time.
-    """
-    model.eval()
-    averages = []
-    for rows in torch.arange(len(clips)).split(batch_size):
-        probabilities = [model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1)) for view in views(rows)]
-        averages.append(torch.cat(probabilities, dim=1).mean(1).double().cpu())
-    table = clips.table
-    return Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), torch.cat(averages).numpy(), np.array(clips.classes))

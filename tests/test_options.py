@@ -200,7 +200,8 @@ def test_the_loss_of_a_step_has_the_adjustment_and_the_smoothing(smoke, tmp_path
     )
     target = torch.nn.functional.one_hot(task.inputs.labels[rows], 32) * 0.8 + 0.2 / 32
     expected = -(target * logits.log_softmax(1)).sum(1).mean().item()
-    assert loop.forward(task, rows, 0, task.network)["loss"].item() == pytest.approx(expected, rel=1e-3)
+    parts = loop.forward(task, task.inputs.training(rows, 0), task.inputs.labels[rows], task.network)
+    assert parts["loss"].item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_average_has_the_statistics_of_batch_norm():
@@ -234,8 +235,8 @@ def test_mixing_averages_the_losses_of_two_clips(smoke, tmp_path, monkeypatch):
         given.append(inputs)
         return torch.log_softmax(torch.eye(3, 32), 1), torch.zeros(3, 0)
 
-    parts = loop.forward(task, rows, 0, network)
     plain = task.inputs.training(rows, 0)
+    parts = loop.forward(task, plain, task.inputs.labels[rows], network)
     torch.testing.assert_close(given[0], 0.25 * plain + 0.75 * plain[[2, 0, 1]])
     cost = -torch.log_softmax(torch.eye(3, 32), 1)
     own, other = (cost[range(3), task.inputs.labels[rows[order]]].mean() for order in ([0, 1, 2], [2, 0, 1]))

@@ -9,7 +9,7 @@ import torch
 
 from miga_lib import clips, models, predictions, runs, streams, training
 from miga_lib.settings import PRESETS, Settings
-from miga_lib.training import checkpoint, loop
+from miga_lib.training import checkpoint, gpu, loop
 from miga_lib.training.__main__ import main
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,7 @@ def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(smoke, finished, 
     def refuse(inputs):
         raise RuntimeError("no compiler\nwith a long explanation")
 
-    monkeypatch.setattr(loop, "_worth_compiling", lambda settings: True)
+    monkeypatch.setattr(gpu, "worth_compiling", lambda settings: True)
     monkeypatch.setattr(torch, "compile", lambda network, dynamic: refuse)
     training.fit(smoke, SMOKE, tmp_path, progress=quiet)
     said = "This machine cannot compile the network, so training is slower than it could be (RuntimeError: no compiler)\n"

@@ -8,7 +8,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,11 +24,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from .. import checkpoints, denoising, labels, layouts, losses, metrics, runs
 from ..clips import Clips
 from ..settings import PRESETS, Settings
-from . import checkpoint, distributed, processes
+from . import checkpoint, distributed, gpu, processes
 from .checkpoint import State
 from .distributed import World
 from .inputs import Inputs, seed_of, uniform
-from .networks import autocast, build, compiled, predict, seeded
+from .networks import autocast, build, predict, seeded
 from .starting_weights import start_file, start_weights
 
 MAX_GRADIENT_NORM = 40.0
@@ -92,8 +92,8 @@ class Task:
 class Pending:
     """A step that has started but whose loss has not been read yet, since reading it waits for the GPU."""
 
-    values: Float[Tensor, " values"]
-    """The sum of the loss, and of each of its terms, over the clips of this process; and the gradient norm."""
+    values: Callable[[], Float[Tensor, " values"]]
+    """Returns the sum of the loss, and of each of its terms, over the clips of this process, and the gradient norm."""
     ids: np.ndarray
     """Ids of the clips of the whole batch."""
     steps: int
@@ -111,7 +111,7 @@ class Pending:
         Raises:
             FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any of them saves the update.
         """
-        summed = task.world.sum(torch.cat([self.values.cpu().double(), torch.tensor([stop, save]).double()])).tolist()
+        summed = task.world.sum(torch.cat([self.values().double(), torch.tensor([stop, save]).double()])).tolist()
         *losses_of_step, gradient_norm, any_stop, any_save = summed
         loss = losses_of_step[0] / len(self.ids)
         if not np.isfinite(summed).all():
@@ -175,20 +175,19 @@ def _train_epoch(task: Task, state: State) -> None:
     """The remaining steps of an epoch: forward, backward, settle the previous step, update, save where that is due."""
     settings, world = task.settings, task.world
     order = batches(task.inputs.labels, settings, state.epoch)
-    positions = order if settings.sampling == "clips" else list(torch.arange(len(task.inputs)).split([len(rows) for rows in order]))
     task.network.train(settings.trained == "all")
     pending: Pending | None = None
-    while state.step < len(order):
-        began, batch = time.monotonic(), order[state.step]
+    began = time.monotonic()
+    for inputs, classes in gpu.ahead(_batches(task, order, state.epoch, state.step), gpu.side_stream(settings.device)):
+        batch = order[state.step]
         for group in state.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
         torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
 
-        rows, network = world.share(batch), task.compiled if len(batch) == settings.batch_size else task.network
-        parts = forward(task, rows, state.epoch, network, world.share(positions[state.step]))
+        parts = forward(task, inputs, classes, task.compiled if len(batch) == settings.batch_size else task.network)
         state.optimizer.zero_grad()
         # Processes average their gradients; with this factor the average is the gradient of the mean over the whole batch.
-        (parts["loss"] * (len(rows) * world.size / len(batch))).backward()
+        (parts["loss"] * (len(classes) * world.size / len(batch))).backward()
         gradient_norm = nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
 
         # `settle` brings these requests to all processes one step later, so that all of them save and stop after the same step.
@@ -198,8 +197,8 @@ def _train_epoch(task: Task, state: State) -> None:
         state.optimizer.step()
         if state.average:
             state.average.update_parameters(state.model)
-        values = torch.stack([*(value.detach() * len(rows) for value in parts.values()), gradient_norm])
-        pending = Pending(values, task.inputs.ids[batch], len(order))
+        values = torch.stack([*(value.detach() * len(classes) for value in parts.values()), gradient_norm])
+        pending = Pending(gpu.read_later(values), task.inputs.ids[batch], len(order))
         state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
 
         if stop or save or state.step == len(order):
@@ -209,21 +208,22 @@ def _train_epoch(task: Task, state: State) -> None:
             state.save(task.run / "last.ckpt")
         if stop:
             raise KeyboardInterrupt(f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; run the same again to resume")
+        began = time.monotonic()
+
+
+def _batches(task: Task, order: Sequence[Int[Tensor, " _"]], epoch: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Input and classes of this process's share of the batches of an epoch, from a step on."""
+    positions = order if task.settings.sampling == "clips" else torch.arange(len(task.inputs)).split([len(rows) for rows in order])
+    for rows, places in zip(order[step:], positions[step:], strict=True):
+        share = task.world.share(rows)
+        yield task.inputs.training(share, epoch, task.world.share(places)), task.inputs.labels[share]
 
 
 def forward(
-    task: Task,
-    rows: Int[Tensor, " n"],
-    epoch: int,
-    network: Callable[..., tuple[Tensor, Tensor]],
-    positions: Int[Tensor, " n"] | None = None,
+    task: Task, inputs: Float[Tensor, "n ..."], classes: Int[Tensor, " n"], network: Callable[..., tuple[Tensor, Tensor]]
 ) -> dict[str, Tensor]:
-    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it.
-
-    Args:
-        positions: see ``Inputs.training``.
-    """
-    settings, inputs, classes = task.settings, task.inputs.training(rows, epoch, positions), task.inputs.labels[rows]
+    """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it."""
+    settings = task.settings
     share = torch.distributions.Beta(settings.mixing, settings.mixing).sample().item() if settings.mixing else 1.0
     with autocast(settings):
         logits, embedding = network(share * inputs + (1 - share) * inputs.roll(1, 0) if settings.mixing else inputs)
@@ -288,7 +288,7 @@ def start(
         least_epochs=math.ceil(settings.min_steps / len(steps)),
         finished=world.from_first(os.path.exists, run / runs.RESULT),
         network=network,
-        compiled=compiled(network) if _worth_compiling(settings) else network,
+        compiled=gpu.compiled(network) if gpu.worth_compiling(settings) else network,
         progress=progress if world.rank == 0 else _report_nothing,
         interrupted=interrupted,
     )
@@ -500,11 +500,6 @@ def _learnable(clips: Clips) -> Clips:
 def _class_embeddings(clips: Clips, settings: Settings) -> Float[Tensor, "K E"]:
     table = labels.embeddings(clips.classes, settings.embeddings) if settings.semantic_weight else np.zeros((len(clips.classes), 0))
     return torch.from_numpy(table).to(settings.device, torch.float32)
-
-
-def _worth_compiling(settings: Settings) -> bool:
-    """Compiling takes up to a minute and makes a GPU 1.9 times as fast, so it saves time in runs of many minutes on a GPU."""
-    return settings.device.startswith("cuda") and settings.preset == "paper" and settings.of_model.compiles
 
 
 def _read_if_there(path: Path) -> dict[str, Any] | None:

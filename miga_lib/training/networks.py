@@ -3,19 +3,21 @@
 Where a run starts from other weights than random ones: ``starting_weights``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
-from .. import layouts, predictions, runs
+from .. import layouts, runs
 from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
 from ..settings import PRESETS, Settings
-from . import processes
+from . import gpu, processes
 from .checkpoint import read
 from .distributed import World
 from .inputs import Inputs
@@ -44,29 +46,6 @@ def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: 
     )
 
 
-def compiled(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """The network, compiled at its first batch. Where that fails, as without a compiler or Triton, a line says so and it stays as it is."""
-    fast, chosen = torch.compile(network, dynamic=False), None
-
-    def run(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        nonlocal chosen
-        if chosen is None:
-            try:
-                output = fast(inputs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                print(f"This machine cannot compile the network, so training is slower than it could be ({reason})", flush=True)
-                chosen = network
-            else:
-                chosen = fast
-                return output
-        return chosen(inputs)
-
-    return run
-
-
 @contextmanager
 def seeded(device: str, seed: int) -> Iterator[None]:
     """A block whose random numbers, on the CPU and on the device, depend on the seed only. The caller's generators are not changed."""
@@ -85,7 +64,12 @@ def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
 
 
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
-    """Predictions of clips by a model, from their test views. Settings are resolved. Each process predicts its share of the clips."""
+    """Probabilities of each clip by a model, averaged over the clip's test views. Each process predicts its share of the clips.
+
+    Args:
+        model: is left in evaluation mode.
+        settings: resolved.
+    """
     memory = nullcontext() if world else processes.kept_memory()  # `fit`, which passes its world, is already within it
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
@@ -93,10 +77,24 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
     model = settings.of_model.for_prediction(model.eval())
     if len(share):
         inputs = Inputs(share, settings)
-        at_once = max(1, PRESETS[settings.preset].test_batch_size // inputs.temporal_views)
         with autocast(settings), memory:
-            predicted = predictions.predict(model, share, inputs.views, at_once)
+            probabilities = _probabilities(model, inputs).numpy()
+        ids, classes = share.table["id"].to_numpy(str), share.table["label"].to_numpy()
+        predicted = Predictions(ids, classes, probabilities, np.array(clips.classes))
     return world.gather(predicted, clips.table["id"].to_numpy(str))
+
+
+@torch.inference_mode()
+def _probabilities(model: nn.Module, inputs: Inputs) -> Float64[Tensor, "N K"]:
+    """The mean of each clip's probabilities over its test views."""
+    averages, side = [], gpu.side_stream(inputs.settings.device)
+    for rows in torch.arange(len(inputs)).split(max(1, PRESETS[inputs.settings.preset].test_batch_size // inputs.temporal_views)):
+        # Each call of the model takes the same number of views of every clip, clip after clip.
+        views = [model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1)) for view in gpu.ahead(inputs.views(rows), side)]
+        averages.append(gpu.read_later(torch.cat(views, dim=1).mean(1).double()))
+        if len(averages) > 1:
+            averages[-2]()  # waits for the clips before: inputs of many batches would fill the memory of a GPU
+    return torch.cat([read() for read in averages])
 
 
 def autocast(settings: Settings) -> torch.autocast:
