@@ -7,7 +7,8 @@ for the statistics, reads it again and writes the result; backward reads map and
 gradient. ReLU is part of a pass of the batch norm. A residual sum reads its second input once in each direction. Everything else
 (heatmaps, pooling, heads, optimiser) is left out.
 
-``--measure`` also times each convolution on this machine. The defaults are of one NVIDIA H200: 989 TFLOP/s in bf16 without sparsity and
+``--measure`` also times each convolution on this machine; the stem a second time with its channels filled up to a multiple of 8, which
+tensor cores take without padding. The defaults are of one NVIDIA H200: 989 TFLOP/s in bf16 without sparsity and
 4.8 TB/s, by its data sheet.
 """
 
@@ -58,20 +59,27 @@ def traffic(network: nn.Module, heatmaps: torch.Tensor) -> pd.DataFrame:
 
 
 def measured(network: nn.Module, heatmaps: torch.Tensor, device: str) -> pd.DataFrame:
-    """The time of each different convolution on this machine, forward and backward, in bf16 and channels-last memory."""
-    rows, seen = [], set()
+    """The time of each different convolution on this machine, forward and backward, in bf16 and channels-last memory.
+
+    Backward is with the gradient of the input, except in the stem.
+    """
+    rows, seen, options = [], set(), {"device": device, "dtype": torch.bfloat16}
     for name, layer, given, out in convolutions(network, heatmaps):
         if (key := (layer.weight.shape, given, layer.stride)) in seen:
             continue
         seen.add(key)
-        options = {"device": device, "dtype": torch.bfloat16}
-        x = torch.randn(given, **options).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
-        own = posec3d.FlatConvolution(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False)
-        own.to(**options, memory_format=torch.channels_last_3d)
-        gradient = torch.randn(out, **options).contiguous(memory_format=torch.channels_last_3d)
-        seconds = Timer("own(x).backward(gradient)", globals={"own": own, "x": x, "gradient": gradient}).blocked_autorange().median
-        rows.append((name.removeprefix("backbone."), 3 * 2 * out.numel() * layer.weight[0].numel() / 1e12 / seconds, 1e3 * seconds))
-    return pd.DataFrame(rows, columns=["layer", "TFLOP/s", "ms"])
+        filled = -(-layer.in_channels // 8) * 8
+        for channels in dict.fromkeys([layer.in_channels, filled]):
+            stem = name.startswith("backbone.conv1")
+            x = torch.randn(given[0], channels, *given[2:], **options).contiguous(memory_format=torch.channels_last_3d)
+            own = posec3d.FlatConvolution(channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False)
+            own.to(**options, memory_format=torch.channels_last_3d)
+            gradient = torch.randn(out, **options).contiguous(memory_format=torch.channels_last_3d)
+            names = {"own": own, "x": x.requires_grad_(not stem), "gradient": gradient}
+            seconds = Timer("own(x).backward(gradient)", globals=names).blocked_autorange().median
+            arithmetic = (2 if stem else 3) * 2 * out.numel() * layer.weight[0].numel()
+            rows.append((name.removeprefix("backbone."), channels, arithmetic / 1e12 / seconds, 1e3 * seconds))
+    return pd.DataFrame(rows, columns=["layer", "input channels", "TFLOP/s", "ms"])
 
 
 def main() -> None:

@@ -105,6 +105,15 @@ def test_one_gpu_for_all_is_refused():
         World(1, 2).device("cuda:1")
 
 
+@pytest.mark.parametrize(("gpus", "device", "backend"), [(1, "cuda:0", "gloo"), (2, "cuda:1", "cpu:gloo,cuda:nccl")])
+def test_each_process_has_its_own_gpu_where_there_are_enough(monkeypatch, gpus, device, backend):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert (World(1, 2).device("cuda"), distributed._backend("cuda")) == (device, backend)
+    assert (World(1, 2).device("cpu"), distributed._backend("cpu")) == ("cpu", "gloo")
+
+
 @given(count=st.integers(0, 50), size=st.integers(1, 9))
 def test_every_clip_is_in_exactly_one_share(count, size):
     shares = [World(rank, size).share(torch.arange(count)) for rank in range(size)]

@@ -36,7 +36,7 @@ class World:
     size: int = 1
 
     def device(self, requested: str) -> str:
-        """The device of this process; with several processes, each has its own GPU.
+        """The device of this process. With several processes each has its own GPU; more processes than GPUs share them.
 
         Raises:
             ValueError: one certain GPU is requested for several processes.
@@ -45,7 +45,7 @@ class World:
             return requested
         if requested != "cuda":
             raise ValueError(f"device must be auto, cpu or cuda where {self.size} processes train together, got {requested!r}")
-        return f"cuda:{os.environ['LOCAL_RANK']}"
+        return f"cuda:{_gpu()}"
 
     def share(self, rows: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
         """The rows of a batch, or of clips to predict, that this process computes. Each row is in the share of exactly one process."""
@@ -114,12 +114,23 @@ def join(device: str) -> World:
         return World()
     if not distributed.is_initialized():
         if device.startswith("cuda"):
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # Small messages go through the CPU on any machine, so that tests without a GPU also cover machines with GPUs.
-        backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+            torch.cuda.set_device(_gpu())
         store, rank, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
-        distributed.init_process_group(backend, store=_fresh(store), rank=rank, world_size=size, timeout=TIMEOUT)
+        distributed.init_process_group(_backend(device), store=_fresh(store), rank=rank, world_size=size, timeout=TIMEOUT)
     return World(distributed.get_rank(), distributed.get_world_size())
+
+
+def _gpu() -> int:
+    return int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+
+
+def _backend(device: str) -> str:
+    """How the processes send tensors. NCCL takes one process for each GPU, so processes that share a GPU use gloo.
+
+    Small messages go through the CPU on any machine, so that tests without a GPU also cover machines with GPUs.
+    """
+    own = device.startswith("cuda") and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count()
+    return "cpu:gloo,cuda:nccl" if own else "gloo"
 
 
 def _fresh(store: distributed.Store) -> distributed.Store:
