@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--denoise", default="", help="filters of detector errors, such as swaps+outliers+gaps")
+    parser.add_argument("--fold-seeds", nargs="+", type=int, default=[0], help="seeds of the runs that leave out one subject")
     parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
     given = parser.parse_args()
     place = clips.outputs_folder(given.outputs) / "data"
@@ -161,13 +162,16 @@ def main() -> None:
     if given.without_folds:
         return
     folds = [{"protocol": LEAVE_ONE_OUT, "fold": fold} for fold in range(data.table["subject"].nunique())]
-    of_folds = {one: [trained(*one, **fold)[1] for fold in folds] for one in three}
     parts = [clips.load(source, str(skeleton), given.outputs, **fold) for fold in folds]
-    left_out = {"linear classifier on aligned coordinates": [baselines.linear(part)["test"] for part in parts]}
+    left_out = {"linear classifier on aligned coordinates": [predictions.concatenate([baselines.linear(part)["test"] for part in parts])]}
+    of_folds = {
+        one: [predictions.concatenate([trained(*one, **fold, seed=seed)[1] for fold in folds]) for seed in given.fold_seeds]
+        for one in three
+    }
     left_out |= {f"{NAMES[model]} {stream}": of_folds[model, stream] for model, stream in three}
     left_out["PoseC3D joint + limb, 1:1"] = [ensemble.fuse(pair) for pair in zip(*(of_folds[one] for one in three[:2]), strict=True)]
     left_out[together] = [ensemble.fuse(members) for members in zip(*of_folds.values(), strict=True)]
-    show([row(what, [predictions.concatenate(tested)], each_subject) for what, tested in left_out.items()])
+    show([row(what, predicted, each_subject) for what, predicted in left_out.items()])
 
 
 if __name__ == "__main__":
