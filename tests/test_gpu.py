@@ -64,6 +64,7 @@ def own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: current[-1])
+    monkeypatch.setattr(gpu, "SIDE_STREAMS", {})
     return current[0]
 
 
@@ -84,6 +85,7 @@ def test_a_step_waits_for_its_batch_and_no_batch_waits_for_a_step(own):
     own.before.add("upload")
     side = unwrap(gpu.side_stream)("cuda:0")  # without the check of types, which the stand-ins do not have
     assert side.before == {"upload"}
+    assert unwrap(gpu.side_stream)("cuda:0") is side, "memory that one stream has freed is not used by another"
     seen = []
     for inputs, classes in unwrap(gpu.ahead)(((Values(f"inputs {n}"), Values(f"classes {n}")) for n in range(3)), side):
         assert {inputs.of, classes.of} <= own.before

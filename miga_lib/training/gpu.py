@@ -8,13 +8,17 @@ from torch import Tensor
 from ..settings import Settings
 
 Network = Callable[..., tuple[Tensor, Tensor]]
+SIDE_STREAMS: dict[str, torch.cuda.Stream] = {}
+"""The side stream of each device. PyTorch keeps the memory that a stream has freed for that stream, so more of them would need more."""
 
 
 def side_stream(device: str) -> torch.cuda.Stream | None:
     """A stream for ``ahead``, whose work begins after all work that was started before this call; None on a CPU."""
     if not device.startswith("cuda"):
         return None
-    side = torch.cuda.Stream(device, priority=-1)  # its many small kernels go before the few large ones of the network
+    if device not in SIDE_STREAMS:
+        SIDE_STREAMS[device] = torch.cuda.Stream(device, priority=-1)  # many small kernels, before the few large ones of the network
+    side = SIDE_STREAMS[device]
     side.wait_stream(torch.cuda.current_stream(device))
     return side
 
