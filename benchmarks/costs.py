@@ -65,22 +65,27 @@ def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, f
     return data, rows
 
 
+def started(data: clips.Clips, settings: Settings, folder: Path, count: int) -> tuple[loop.Task, loop.State]:
+    """A training whose epochs have ``count`` clips: the training clips of the data, some of them several times."""
+    train, val = (np.flatnonzero(data.table["split"] == split) for split in ("train", "val"))
+    part = data.where(np.concatenate([np.resize(train, count), val]))
+    part = replace(part, table=part.table.assign(id=[f"clip {number}" for number in range(len(part))]))
+    return loop.start(part, settings, folder, World(), lambda row: None, lambda: False)
+
+
+def epoch(task: loop.Task, state: loop.State) -> None:
+    """The steps of an epoch, without validation."""
+    state.step = 0
+    loop._train_epoch(task, state)
+
+
 def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
     """The costs of drawing, training and predicting a clip. Training is that of the loop, with ``repeats`` steps in an epoch."""
     train, batch = data.split("train"), settings.batch_size
     few = train.where(np.arange(min(64, len(train))))
-    of_train, of_val = (np.flatnonzero(data.table["split"] == split) for split in ("train", "val"))
-    part = data.where(np.concatenate([np.resize(of_train, repeats * batch), of_val]))
-    part = replace(part, table=part.table.assign(id=[f"clip {number}" for number in range(len(part))]))
     with tempfile.TemporaryDirectory() as folder:
-        task, state = loop.start(part, settings, Path(folder), World(), lambda row: None, lambda: False)
-        steps = len(loop.batches(task.inputs.labels, settings, 0))
-
-        def epoch() -> None:
-            state.step = 0
-            loop._train_epoch(task, state)
-
-        of_training = seconds(epoch, 2) / steps / batch
+        task, state = started(data, settings, Path(folder), repeats * batch)
+        of_training = seconds(lambda: epoch(task, state), 2) / repeats / batch
         of_drawing = seconds(lambda: task.inputs.training(torch.arange(batch), 0), repeats) / batch
         of_prediction = seconds(lambda: training.predict(state.model, few, settings), max(2, repeats // 4)) / len(few)
         path = Path(folder) / "last.ckpt"

@@ -1,0 +1,74 @@
+"""Training of the `paper` network on a GPU: ``pytest benchmarks/test_training_on_gpu.py --benchmark-only -s``. Skipped where there is none.
+
+An epoch is that of the training loop: augmentation, heatmaps, step. Plain is the step alone, of the same network with PyTorch's own 3-D
+convolutions, in fp32, contiguous memory and without compilation.
+"""
+
+import numpy as np
+import pytest
+import torch
+from costs import FULL_CLIPS, epoch, started
+from test_network import plain, seconds, step
+
+from miga_lib import clips
+from miga_lib.settings import Settings
+from miga_lib.training import gpu, loop
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+DEVICE, PRESET, STEPS = "cuda", "paper", 60
+
+
+def settled(function, *arguments):
+    """Call a function, and wait until the GPU has finished its work."""
+    result = function(*arguments)
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    return result
+
+
+@pytest.mark.parametrize("stream", ["joint", "limb"])
+def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
+    settings = Settings(stream=stream, preset=PRESET, device=DEVICE).resolve()
+    fp32 = Settings(stream=stream, preset=PRESET, device=DEVICE, precision="fp32").resolve()
+    task, state = started(clips.load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
+    benchmark.pedantic(settled, (epoch, task, state), rounds=5, warmup_rounds=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(gpu, "side_stream", lambda device: None)
+        one_stream = count / seconds(settled, epoch, task, state, rounds=3)
+    rows = torch.arange(settings.batch_size)
+    maps, labels = task.inputs.training(rows, 0), task.inputs.labels[rows]
+    drawing = seconds(settled, task.inputs.training, rows, 0, rounds=20)
+    theirs = plain(state.model).train()
+    step(theirs, fp32, maps.contiguous(), labels)
+    of_plain = len(rows) / seconds(settled, step, theirs, fp32, maps.contiguous(), labels, rounds=5)
+    ours = count / benchmark.stats.stats.median
+    print(
+        f"\n{stream}: {ours:.0f} clips/s, an epoch of {FULL_CLIPS:,} clips {FULL_CLIPS / ours:.1f} s; input on the network's stream "
+        f"{one_stream:.0f} clips/s; an input alone {1e3 * drawing:.1f} ms; plain fp32 step {of_plain:.0f} clips/s"
+    )
+
+
+def test_two_hundred_steps_agree(benchmark, tmp_path):
+    """Not a timing: the losses of our network and of the plain one in fp32, on the same batches and without dropout."""
+    curves = {}
+    for name, precision in {"ours": "auto", "plain": "fp32"}.items():
+        settings = Settings(preset=PRESET, device=DEVICE, precision=precision, semantic_weight=0.0, dropout=1e-9).resolve()
+        task, state = started(clips.load("synthetic"), settings, tmp_path / name, 200 * settings.batch_size)
+        module, network = state.model.train(), task.compiled
+        if name == "plain":
+            module = network = plain(module)
+        optimizer, losses = loop._optimizer(module, settings, ()), []
+        for rows in loop.batches(task.inputs.labels, settings, 0):
+            loss = loop.forward(task, task.inputs.training(rows, 0), task.inputs.labels[rows], network)["loss"]
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), loop.MAX_GRADIENT_NORM)
+            optimizer.step()
+            losses.append(loss.item())
+        curves[name] = np.convolve(losses, np.ones(20) / 20, "valid")
+    gap = np.abs(curves["ours"] / curves["plain"] - 1).max()
+    print(
+        f"\n200 steps, mean loss of the last 20: {curves['plain'][-1]:.3f} plain, {curves['ours'][-1]:.3f} ours; largest gap {100 * gap:.2f} %"
+    )
+    assert gap < 0.02
+    benchmark.pedantic(lambda: None)
