@@ -178,7 +178,7 @@ def _train_epoch(task: Task, state: State) -> None:
     task.network.train(settings.trained == "all")
     pending: Pending | None = None
     began = time.monotonic()
-    for inputs, classes in gpu.ahead(_batches(task, order, state.epoch, state.step), gpu.side_stream(settings.device)):
+    for inputs, classes in gpu.ahead(_inputs_and_classes(task, order, state.epoch, state.step), gpu.side_stream(settings.device)):
         batch = order[state.step]
         for group in state.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
@@ -211,7 +211,7 @@ def _train_epoch(task: Task, state: State) -> None:
         began = time.monotonic()
 
 
-def _batches(task: Task, order: Sequence[Int[Tensor, " _"]], epoch: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _inputs_and_classes(task: Task, order: Sequence[Int[Tensor, " _"]], epoch: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Input and classes of this process's share of the batches of an epoch, from a step on."""
     positions = order if task.settings.sampling == "clips" else torch.arange(len(task.inputs)).split([len(rows) for rows in order])
     for rows, places in zip(order[step:], positions[step:], strict=True):
