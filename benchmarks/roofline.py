@@ -7,8 +7,8 @@ for the statistics, reads it again and writes the result; backward reads map and
 gradient. ReLU is part of a pass of the batch norm. A residual sum reads its second input once in each direction. Everything else
 (heatmaps, pooling, heads, optimiser) is left out.
 
-``--measure`` also times each convolution on this machine; the stem a second time with its channels filled up to a multiple of 8, which
-tensor cores take without padding. The defaults are of one NVIDIA H200: 989 TFLOP/s in bf16 without sparsity and
+``--measure`` also times each convolution on this machine; the stem a second time with its channels filled up to a multiple of 8, as
+NVIDIA recommends for tensor cores. The defaults are of one NVIDIA H200: 989 TFLOP/s in bf16 without sparsity and
 4.8 TB/s, by its data sheet.
 """
 
@@ -16,6 +16,7 @@ import argparse
 
 import pandas as pd
 import torch
+from costs import FULL_CLIPS
 from torch import nn
 from torch.utils.benchmark import Timer
 
@@ -25,8 +26,6 @@ from miga_lib.training import networks
 
 BYTES = 2
 """Of a value in bf16."""
-CLIPS = 13_936
-"""Training clips of the full data set."""
 CLASSES, EMBEDDING_SIZE = 32, 384
 KINDS = {(1, 1): "1×1", (3, 1): "3 in time", (1, 3): "3×3", (1, 7): "7×7"}
 """Kernels by their extent in time and in space."""
@@ -102,9 +101,8 @@ def main() -> None:
     print(totals.assign(TFLOP=totals["FLOP"] / 1e12, GB=totals["bytes"] / 1e9).drop(columns=["FLOP", "bytes"]).round(2).to_string())
     at_least = totals.loc["all", "ms at least"] / 1e3
     rate = settings.batch_size / at_least
-    print(
-        f"\na step of {settings.batch_size} clips takes {1e3 * at_least:.1f} ms or more: {rate:.0f} clips/s, an epoch {CLIPS / rate:.1f} s"
-    )
+    clips = f"{rate:.0f} clips/s, an epoch {FULL_CLIPS / rate:.1f} s"
+    print(f"\na step of {settings.batch_size} clips takes {1e3 * at_least:.1f} ms or more: {clips}")
     print(table.nlargest(12, "ms at least").drop(columns=["FLOP", "bytes"]).round(3).to_string(index=False))
     if given.measure:
         device = "cuda" if torch.cuda.is_available() else "cpu"

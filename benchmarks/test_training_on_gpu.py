@@ -4,11 +4,13 @@ An epoch is that of the training loop: augmentation, heatmaps, step. Plain is th
 convolutions, in fp32, contiguous memory and without compilation.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from costs import FULL_CLIPS, epoch, started
-from test_network import plain, seconds, step
+from costs import FULL_CLIPS, epoch, seconds, started
+from test_network import plain, step
 
 from miga_lib import clips
 from miga_lib.settings import Settings
@@ -18,29 +20,21 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 DEVICE, PRESET, STEPS = "cuda", "paper", 60
 
 
-def settled(function, *arguments):
-    """Call a function, and wait until the GPU has finished its work."""
-    result = function(*arguments)
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-    return result
-
-
 @pytest.mark.parametrize("stream", ["joint", "limb"])
 def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
     settings = Settings(stream=stream, preset=PRESET, device=DEVICE).resolve()
-    fp32 = Settings(stream=stream, preset=PRESET, device=DEVICE, precision="fp32").resolve()
+    fp32 = replace(settings, precision="fp32")
     task, state = started(clips.load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
-    benchmark.pedantic(settled, (epoch, task, state), rounds=5, warmup_rounds=2)
+    benchmark.pedantic(epoch, (task, state), rounds=5, warmup_rounds=2)  # it ends with the loss of the last step, so it waits for it
     with monkeypatch.context() as patched:
         patched.setattr(gpu, "side_stream", lambda device: None)
-        one_stream = count / seconds(settled, epoch, task, state, rounds=3)
+        one_stream = count / seconds(lambda: epoch(task, state), 3)
     rows = torch.arange(settings.batch_size)
     maps, labels = task.inputs.training(rows, 0), task.inputs.labels[rows]
-    drawing = seconds(settled, task.inputs.training, rows, 0, rounds=20)
+    drawing = seconds(lambda: task.inputs.training(rows, 0), 20)
     theirs = plain(state.model).train()
-    step(theirs, fp32, maps.contiguous(), labels)
-    of_plain = len(rows) / seconds(settled, step, theirs, fp32, maps.contiguous(), labels, rounds=5)
+    contiguous = maps.contiguous()
+    of_plain = len(rows) / seconds(lambda: step(theirs, fp32, contiguous, labels), 5)
     ours = count / benchmark.stats.stats.median
     print(
         f"\n{stream}: {ours:.0f} clips/s, an epoch of {FULL_CLIPS:,} clips {FULL_CLIPS / ours:.1f} s; input on the network's stream "

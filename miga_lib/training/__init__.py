@@ -1,4 +1,5 @@
-"""Training: the input of a network (``inputs``), the loop (``loop``), several processes (``distributed``), checkpoints (``checkpoint``).
+"""Training: the input of a network (``inputs``), the loop (``loop``), several processes (``distributed``), checkpoints (``checkpoint``),
+what keeps a GPU busy (``gpu``).
 
 ``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on several devices.
 """

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..settings import Settings
 
 Network = Callable[..., tuple[Tensor, Tensor]]
+"""Inputs → class logits and label embeddings: a module, or what stands for it."""
 SIDE_STREAMS: dict[str, torch.cuda.Stream] = {}
 """The side stream of each device. PyTorch keeps the memory that a stream has freed for that stream, so more of them would need more."""
 

@@ -27,6 +27,7 @@ from ..settings import PRESETS, Settings
 from . import checkpoint, distributed, gpu, processes
 from .checkpoint import State
 from .distributed import World
+from .gpu import Network
 from .inputs import Inputs, seed_of, uniform
 from .networks import autocast, build, predict, seeded
 from .starting_weights import start_file, start_weights
@@ -81,7 +82,7 @@ class Task:
     """Whether the run has its result, and lost only predictions."""
     network: nn.Module
     """The model; wrapped where several processes train it."""
-    compiled: Callable[..., tuple[Tensor, Tensor]]
+    compiled: Network
     """The network for full batches; compiled where that saves time."""
     progress: Progress
     interrupted: Callable[[], bool]
@@ -219,9 +220,7 @@ def _inputs_and_classes(task: Task, order: Sequence[Int[Tensor, " _"]], epoch: i
         yield task.inputs.training(share, epoch, task.world.share(places)), task.inputs.labels[share]
 
 
-def forward(
-    task: Task, inputs: Float[Tensor, "n ..."], classes: Int[Tensor, " n"], network: Callable[..., tuple[Tensor, Tensor]]
-) -> dict[str, Tensor]:
+def forward(task: Task, inputs: Float[Tensor, "n ..."], classes: Int[Tensor, " n"], network: Network) -> dict[str, Tensor]:
     """The loss of some training clips, and its terms. With ``mixing``, each clip is averaged with the one before it."""
     settings = task.settings
     share = torch.distributions.Beta(settings.mixing, settings.mixing).sample().item() if settings.mixing else 1.0
