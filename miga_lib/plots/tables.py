@@ -104,6 +104,9 @@ def styled(table: pd.DataFrame) -> Styler:
     levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
     heads = ((i, level) for level, names in enumerate(levels) for i, name in enumerate(names) if not _long_word(name))
     unbroken = [{"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"} for i, level in heads]
+    for level in range(table.index.nlevels):
+        if not table.index.get_level_values(level).map(_long_word).any():
+            unbroken.append({"selector": f"th.row_heading.level{level}", "props": "overflow-wrap: normal"})
     for i, kind in enumerate(table.dtypes):
         if pd.api.types.is_numeric_dtype(kind):
             unbroken.append({"selector": f"td.col{i}", "props": "white-space: nowrap"})
