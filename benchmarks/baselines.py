@@ -2,8 +2,9 @@
 
     python benchmarks/baselines.py --seeds 0 1 2
 
-The linear classifier gets the same preparation as the network: clips are aligned and coordinates are cropped to the person. Its
-regularisation is chosen on the validation split. Seeds are those of the network; the other two are not random.
+The linear classifier gets the same preparation as the network: clips are aligned and coordinates are cropped
+to the person. Its regularisation is chosen on the validation split. Seeds are those of the network; the other
+two are not random.
 """
 
 import argparse
@@ -38,7 +39,9 @@ def linear(data_set: Clips) -> dict[str, Predictions]:
     inputs, labels = features(train), train.table["label"].to_numpy()
     candidates = []
     for inverse_penalty in INVERSE_PENALTIES:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=500)).fit(inputs, labels)
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=500)).fit(
+            inputs, labels
+        )
         candidates.append({split: _predict(model, data_set.split(split)) for split in ("val", "test")})
     return max(candidates, key=lambda predicted: metrics.scores(predicted["val"])["top1"])
 
@@ -46,7 +49,9 @@ def linear(data_set: Clips) -> dict[str, Predictions]:
 def _predict(model, some: Clips) -> Predictions:
     probabilities = np.zeros((len(some), len(some.classes)))
     probabilities[:, model.classes_] = model.predict_proba(features(some))
-    return Predictions(some.table["id"].to_numpy(str), some.table["label"].to_numpy(), probabilities, np.array(some.classes))
+    return Predictions(
+        some.table["id"].to_numpy(str), some.table["label"].to_numpy(), probabilities, np.array(some.classes)
+    )
 
 
 def majority(data_set: Clips) -> Predictions:
@@ -54,11 +59,15 @@ def majority(data_set: Clips) -> Predictions:
     test = data_set.split("test")
     predicted = data_set.split("train").table["label"].mode()[0]
     probabilities = np.eye(len(test.classes))[np.full(len(test), predicted)]
-    return Predictions(test.table["id"].to_numpy(str), test.table["label"].to_numpy(), probabilities, np.array(test.classes))
+    return Predictions(
+        test.table["id"].to_numpy(str), test.table["label"].to_numpy(), probabilities, np.array(test.classes)
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="synthetic")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--streams", nargs="+", default=["joint"])
@@ -71,6 +80,12 @@ if __name__ == "__main__":
         for seed in chosen.seeds:
             settings = training.Settings(stream=stream, preset=chosen.preset, seed=seed)
             result = training.fit(data_set, settings, runs.folder(runs.name(settings, chosen.data)))
-            rows.append({"what": f"PoseC3D {stream}, seed {seed}", **result["scores"]["test"], "seconds": result["seconds"]})
+            rows.append(
+                {
+                    "what": f"PoseC3D {stream}, seed {seed}",
+                    **result["scores"]["test"],
+                    "seconds": result["seconds"],
+                }
+            )
     table = pd.DataFrame(rows)[["what", "top1", "top5", "mean_class", "macro_f1", "seconds"]]
     print(table.to_string(index=False, float_format="{:.3f}".format, na_rep="–"))

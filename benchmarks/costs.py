@@ -66,7 +66,8 @@ def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, f
 
 
 def started(data: clips.Clips, settings: Settings, folder: Path, count: int) -> tuple[loop.Task, loop.State]:
-    """A training whose epochs have ``count`` clips: the training clips of the data, some of them several times."""
+    """A training whose epochs have ``count`` clips: the training clips of the data, some of them several
+    times."""
     train, val = (np.flatnonzero(data.table["split"] == split) for split in ("train", "val"))
     part = data.where(np.concatenate([np.resize(train, count), val]))
     part = replace(part, table=part.table.assign(id=[f"clip {number}" for number in range(len(part))]))
@@ -80,14 +81,17 @@ def epoch(task: loop.Task, state: loop.State) -> None:
 
 
 def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
-    """The costs of drawing, training and predicting a clip. Training is that of the loop, with ``repeats`` steps in an epoch."""
+    """The costs of drawing, training and predicting a clip. Training is that of the loop, with ``repeats``
+    steps in an epoch."""
     train, batch = data.split("train"), settings.batch_size
     few = train.where(np.arange(min(64, len(train))))
     with tempfile.TemporaryDirectory() as folder:
         task, state = started(data, settings, Path(folder), repeats * batch)
         of_training = seconds(lambda: epoch(task, state), 2) / repeats / batch
         of_drawing = seconds(lambda: task.inputs.training(torch.arange(batch), 0), repeats) / batch
-        of_prediction = seconds(lambda: training.predict(state.model, few, settings), max(2, repeats // 4)) / len(few)
+        of_prediction = seconds(
+            lambda: training.predict(state.model, few, settings), max(2, repeats // 4)
+        ) / len(few)
         path = Path(folder) / "last.ckpt"
         of_saving = seconds(lambda: state.save(path), 5)
         checkpoint = path.stat().st_size
@@ -103,12 +107,15 @@ def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
 
 
 def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
-    """The costs of the table, the random numbers and the predictions of ``count`` clips, without those of keypoints."""
+    """The costs of the table, the random numbers and the predictions of ``count`` clips, without those of
+    keypoints."""
     table = pd.concat([data.table] * -(-count // len(data)), ignore_index=True).head(count)
     table = table.assign(id=[f"{row:010d}" for row in range(count)])
     many = replace(data, table=table)
     probabilities = np.random.default_rng(0).dirichlet(np.ones(len(data.classes)), count)
-    predicted = predictions.Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(data.classes))
+    predicted = predictions.Predictions(
+        table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(data.classes)
+    )
     with tempfile.TemporaryDirectory() as folder:
         path, npz = Path(folder) / "clips.csv", Path(folder) / "test.npz"
         table.to_csv(path, index=False)
@@ -120,7 +127,11 @@ def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
             ("table in memory", table.memory_usage(deep=True).sum() / count, "bytes a clip"),
             ("reading the table", 1e6 * of_table / count, "us a clip"),
             ("its fingerprint", 1e6 * seconds(lambda: runs.fingerprint(many), 3) / count, "us a clip"),
-            ("random numbers of an epoch", 1e6 * seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3) / count, "us a clip"),
+            (
+                "random numbers of an epoch",
+                1e6 * seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3) / count,
+                "us a clip",
+            ),
             ("predictions on disk", npz.stat().st_size / count, "bytes a clip"),
             ("writing them", 1e6 * of_saving / count, "us a clip"),
         ]
@@ -128,8 +139,12 @@ def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="read this folder into a new cache; by default the cached synthetic clips")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="read this folder into a new cache; by default the cached synthetic clips"
+    )
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--stream", default="joint")
@@ -139,11 +154,25 @@ def main() -> None:
     settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
     with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
         data, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
-        rows += learning(data, settings, given.repeats) + (bookkeeping(data, given.table) if given.table else [])
-    hardware = torch.cuda.get_device_name() if settings.device.startswith("cuda") else platform.processor() or platform.machine()
-    print(f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}")
-    print(f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}")
-    print(pd.DataFrame(rows, columns=["what", "cost", "unit"]).to_string(index=False, float_format="{:.3g}".format))
+        rows += learning(data, settings, given.repeats) + (
+            bookkeeping(data, given.table) if given.table else []
+        )
+    hardware = (
+        torch.cuda.get_device_name()
+        if settings.device.startswith("cuda")
+        else platform.processor() or platform.machine()
+    )
+    print(
+        f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}"
+    )
+    print(
+        f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}"
+    )
+    print(
+        pd.DataFrame(rows, columns=["what", "cost", "unit"]).to_string(
+            index=False, float_format="{:.3g}".format
+        )
+    )
 
 
 if __name__ == "__main__":

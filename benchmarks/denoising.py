@@ -1,9 +1,11 @@
-"""Filters of detector errors, measured on synthetic clips against the true places of the joints: the tables of docs/results.md.
+"""Filters of detector errors, measured on synthetic clips against the true places of the joints: the tables
+of docs/results.md.
 
     python benchmarks/denoising.py --data synthetic --split test --figure docs/images/denoising.png
     python benchmarks/denoising.py --speed
 
-``--speed`` measures instead how long each filter takes for as many clips as synthetic-full has, of random keypoints.
+``--speed`` measures instead how long each filter takes for as many clips as synthetic-full has, of random
+keypoints.
 """
 
 import argparse
@@ -50,8 +52,14 @@ def tables(data: str, split: str, chains: Sequence[str], figure: str = "") -> No
             "median": hands.groupby(["region", "moving"])["error"].median(),
         }
         others = of_joints[of_joints["joint"] != "detected"].groupby("joint")["error"].agg(["size", "mean"])
-        kept[chain] = {f"{joint}, {what}": value for joint, row in others.iterrows() for what, value in row.items()}
-        moving = raw.table["label"].isin([raw.classes.index(name) for name in noise.OSCILLATING if name in raw.classes]).to_numpy()
+        kept[chain] = {
+            f"{joint}, {what}": value for joint, row in others.iterrows() for what, value in row.items()
+        }
+        moving = (
+            raw.table["label"]
+            .isin([raw.classes.index(name) for name in noise.OSCILLATING if name in raw.classes])
+            .to_numpy()
+        )
         rows = np.repeat(moving, raw.table["frames"])
         spectra[chain] = noise.spectrum(filtered.where(moving), clean[rows])
     if figure:
@@ -62,16 +70,22 @@ def tables(data: str, split: str, chains: Sequence[str], figure: str = "") -> No
     for what, form in (("mean", ".2f"), ("over 15 px", ".2f"), ("by score", ".2f"), ("median", ".2f")):
         print(f"{what}\n\n{markdown(pd.DataFrame({name: of[what] for name, of in found.items()}).T, form)}\n")
     print(f"filled and removed: number, mean error\n\n{markdown(pd.DataFrame(kept).T, '.1f')}\n")
-    print(f"true motion of {', '.join(f'{band} {value:.2f} px' for band, value in next(iter(spectra.values()))['motion'].items())}\n")
+    print(
+        f"true motion of {', '.join(f'{band} {value:.2f} px' for band, value in next(iter(spectra.values()))['motion'].items())}\n"
+    )
     for what, form in (("kept", ".0%"), ("error", ".2f")):
-        print(f"{what} by frequency\n\n{markdown(pd.DataFrame({name: of[what] for name, of in spectra.items()}).T, form)}\n")
+        print(
+            f"{what} by frequency\n\n{markdown(pd.DataFrame({name: of[what] for name, of in spectra.items()}).T, form)}\n"
+        )
 
 
 def speed(chains: Sequence[str]) -> None:
     """Print the seconds that each filter takes."""
     rng, layout = np.random.default_rng(0), layouts.get("imigue41")
     frames = np.clip(40 * np.exp(rng.normal(0, 0.65, CLIPS)), 2, 400).astype(int)
-    keypoints = rng.random((frames.sum(), len(layout.joints), 3), dtype=np.float32) * np.float32([600, 600, 1])
+    keypoints = rng.random((frames.sum(), len(layout.joints), 3), dtype=np.float32) * np.float32(
+        [600, 600, 1]
+    )
     keypoints[rng.random(keypoints.shape[:2]) < 0.15] = 0
     print(f"{CLIPS:,} clips, {len(keypoints):,} frames, {torch.get_num_threads()} threads of PyTorch")
     for chain in chains:
@@ -82,7 +96,9 @@ def speed(chains: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="synthetic", help="a synthetic set")
     parser.add_argument("--split", default="test")
     parser.add_argument("--filters", nargs="+", default=CHAINS, help="values of `denoise`")

@@ -1,10 +1,12 @@
 """Ten thousand changed files for each reader and each kind of change, in bounded time and memory.
 
-``habits`` changes valid files as people and their programs do, and compares the clips with those of the original: the same clips, a
-refusal, or a new line in the report. ``bytes`` mutates bytes and values: clips that keep their promises, or a refusal.
+``habits`` changes valid files as people and their programs do, and compares the clips with those of the
+original: the same clips, a refusal, or a new line in the report. ``bytes`` mutates bytes and values: clips
+that keep their promises, or a refusal.
 
-``python benchmarks/fuzz_readers.py [--count 10000] [--seed 0] [--kind habits] [reader …]`` prints the number of each outcome, the slowest
-case and the memory. It stops at the first fault and prints the changes that cause it. The tests run a few hundred cases.
+``python benchmarks/fuzz_readers.py [--count 10000] [--seed 0] [--kind habits] [reader …]`` prints the number
+of each outcome, the slowest case and the memory. It stops at the first fault and prints the changes that
+cause it. The tests run a few hundred cases.
 """
 
 import argparse
@@ -41,7 +43,11 @@ def run(name: str, kind: str, count: int, number: int) -> str:
 
         @seed(number)
         @settings(
-            max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+            max_examples=count,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
         )
         @given(changes_of)
         def each(changes):

@@ -1,13 +1,15 @@
 """Accuracy against the number of training clips: of several models, from random weights and from given ones.
 
     python benchmarks/learning_curve.py outputs/data/reach_to_grasp.pkl --layout outputs/data/reach50.json \\
-        --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure outputs/accuracy-by-clips.png
+        --models posec3d stgcn --start-from "" outputs/runs/posec3d-joint-openpose137-align-quick-0 --figure
+        outputs/accuracy-by-clips.png
 
-Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger one with the same seed. By
-default all runs of a table have the same number of optimiser steps, those of all training clips. Prints a row for each share: the mean
-test top-1 over the seeds for the linear classifier and for each model and start, their mean validation top-1, and the gain over the first
-of them with its bootstrap interval over seeds and the test clips' subjects or videos, or clips where these are fewer than ten. A start is
-for the first model.
+Each share of the training clips is drawn at random within every class; a smaller share is a part of a larger
+one with the same seed. By default all runs of a table have the same number of optimiser steps, those of all
+training clips. Prints a row for each share: the mean test top-1 over the seeds for the linear classifier and
+for each model and start, their mean validation top-1, and the gain over the first of them with its bootstrap
+interval over seeds and the test clips' subjects or videos, or clips where these are fewer than ten. A start
+is for the first model.
 """
 
 import argparse
@@ -30,27 +32,38 @@ from miga_lib.settings import Settings
 
 
 def part(data: Clips, share: float, seed: int) -> Clips:
-    """The clips with a share of the training clips, at least two of each class; the other splits stay as they are."""
+    """The clips with a share of the training clips, at least two of each class; the other splits stay as they
+    are."""
     table, rng = data.table, np.random.default_rng(seed)
     order = pd.Series(rng.random(len(table)), index=table.index)
     train = table["split"] == "train"
     rank = order[train].groupby(table.loc[train, "label"]).rank()
-    wanted = np.maximum(2, np.ceil(share * table.loc[train, "label"].map(table.loc[train, "label"].value_counts())))
+    wanted = np.maximum(
+        2, np.ceil(share * table.loc[train, "label"].map(table.loc[train, "label"].value_counts()))
+    )
     return data.where(~train.to_numpy() | (rank <= wanted).reindex(table.index, fill_value=False).to_numpy())
 
 
 def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series) -> str:
-    """The difference in top-1, averaged over pairs of runs of one seed, and its interval over groups and seeds."""
-    correct = [np.stack([one.predicted == one.labels for one in of_runs]).astype(float) for of_runs in (better, worse)]
+    """The difference in top-1, averaged over pairs of runs of one seed, and its interval over groups and
+    seeds."""
+    correct = [
+        np.stack([one.predicted == one.labels for one in of_runs]).astype(float)
+        for of_runs in (better, worse)
+    ]
     differences = correct[0] - correct[1]
     of_clips, of_runs = groups[better[0].ids].to_numpy(), np.arange(len(better))
-    low, high = metrics.interval(lambda rows, chosen: differences[np.ix_(chosen, rows)].mean(), of_clips, of_runs)
+    low, high = metrics.interval(
+        lambda rows, chosen: differences[np.ix_(chosen, rows)].mean(), of_clips, of_runs
+    )
     return questions.with_interval(differences.mean(), low, high)
 
 
 def main() -> None:
     """Train, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data")
     parser.add_argument("--layout", default="imigue41")
     parser.add_argument("--models", nargs="+", default=["posec3d"])
@@ -58,8 +71,12 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--min-steps", type=int, help="as in the settings; default: the steps of all training clips")
-    parser.add_argument("--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base")
+    parser.add_argument(
+        "--min-steps", type=int, help="as in the settings; default: the steps of all training clips"
+    )
+    parser.add_argument(
+        "--start-from", nargs="+", default=[""], help="runs or files of weights; the first is the base"
+    )
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
@@ -68,9 +85,13 @@ def main() -> None:
     groups = data.groups().set_axis(data.table["id"])
     if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
         groups[:] = groups.index  # an interval over so few people would be too narrow
-    steps = base.resolve().epochs * math.ceil((data.table["split"] == "train").sum() / base.resolve().batch_size)
+    steps = base.resolve().epochs * math.ceil(
+        (data.table["split"] == "train").sum() / base.resolve().batch_size
+    )
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
-    starts = {f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from}
+    starts = {
+        f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from
+    }
     compared = {name: replace(base, start_from=start) for name, start in starts.items()}
     compared |= {model: replace(base, model=model) for model in given.models[1:]}
     names = list(compared)
@@ -82,28 +103,47 @@ def main() -> None:
         for name, chosen in compared.items():
             for seed, of_seed in parts.items():
                 settings = replace(chosen, seed=seed)
-                run = runs.folder(runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs)
+                run = runs.folder(
+                    runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs
+                )
                 result = training.fit(of_seed, settings, run, progress=lambda row: None)
                 validation[name].append(result["scores"]["val"]["top1"])
                 found.setdefault(name, []).append(predictions.load(run / "test.npz"))
         count = len(parts[given.seeds[0]].split("train"))
         row = {"training clips": str(count)} | {
-            name: f"{100 * np.mean([metrics.scores(one)['top1'] for one in of_runs]):.1f} %" for name, of_runs in found.items()
+            name: f"{100 * np.mean([metrics.scores(one)['top1'] for one in of_runs]):.1f} %"
+            for name, of_runs in found.items()
         }
-        row |= {f"validation: {name}": f"{100 * np.mean(scores):.1f} %" for name, scores in validation.items()}
+        row |= {
+            f"validation: {name}": f"{100 * np.mean(scores):.1f} %" for name, scores in validation.items()
+        }
         row |= {f"gain: {name}": gain(found[name], found[names[0]], groups) for name in names[1:]}
         rows.append(row)
         print(row, flush=True)
         points += [
-            {"clips": count, "what": name, "top1": 100 * metrics.scores(one)["top1"]} for name, ones in found.items() for one in ones
+            {"clips": count, "what": name, "top1": 100 * metrics.scores(one)["top1"]}
+            for name, ones in found.items()
+            for one in ones
         ]
     reach_to_grasp.show(rows)
     if given.figure:
         plots.style()
         ax = plt.subplots(figsize=(7, 4))[1]
-        sns.lineplot(pd.DataFrame(points), x="clips", y="top1", hue="what", style="what", markers=True, errorbar=("pi", 100), ax=ax)
+        sns.lineplot(
+            pd.DataFrame(points),
+            x="clips",
+            y="top1",
+            hue="what",
+            style="what",
+            markers=True,
+            errorbar=("pi", 100),
+            ax=ax,
+        )
         ax.set(
-            xscale="log", xlabel="training clips", ylabel="test top-1 (%)", title=f"bands: lowest to highest of {len(given.seeds)} seeds"
+            xscale="log",
+            xlabel="training clips",
+            ylabel="test top-1 (%)",
+            title=f"bands: lowest to highest of {len(given.seeds)} seeds",
         )
         counts = [int(row["training clips"]) for row in rows]
         ax.set_xticks(counts, counts)

@@ -3,13 +3,13 @@
     git clone https://github.com/nsoul97/object_size_prediction
     python benchmarks/reach_to_grasp.py object_size_prediction
 
-715 reaches of 8 seated people, 50 joints of the upper body and both hands, 60 frames a second. P1–P5 are the training split, P6 the
-validation split, P7 and P8 the test split; the classes are the sizes of the cube. All settings are the defaults. Joint and limb heatmaps
-are also fused with the stream of ST-GCN++ that is better on validation; these three are trained leaving out one subject at a time, too.
-Prints the tables of README.md.
+715 reaches of 8 seated people, 50 joints of the upper body and both hands, 60 frames a second. P1–P5 are the
+training split, P6 the validation split, P7 and P8 the test split; the classes are the sizes of the cube. All
+settings are the defaults. Joint and limb heatmaps are also fused with the stream of ST-GCN++ that is better
+on validation; these three are trained leaving out one subject at a time, too. Prints the tables of README.md.
 
-Source: Dagioglou, Soulounias, Giannakopoulos, Object Size Prediction from Hand Movement Using a Single RGB Sensor, HCII 2022. MIT
-licence of the data.
+Source: Dagioglou, Soulounias, Giannakopoulos, Object Size Prediction from Hand Movement Using a Single RGB
+Sensor, HCII 2022. MIT licence of the data.
 """
 
 import argparse
@@ -31,7 +31,10 @@ from miga_lib.splits import LEAVE_ONE_OUT
 CLASSES = {"S": "small", "M": "medium", "L": "large"}
 SPLITS = {"P6": "val", "P7": "test", "P8": "test"}
 WIDTH, HEIGHT = 320, 240
-JOINTS = [*layouts.BODY_25[1:9], *(f"{side}_{part}" for side in ("left", "right") for part in layouts.HAND_21)]
+JOINTS = [
+    *layouts.BODY_25[1:9],
+    *(f"{side}_{part}" for side in ("left", "right") for part in layouts.HAND_21),
+]
 """The joints of the files, in their order, by the names of OpenPose's layouts."""
 STREAMS = {"posec3d": ("joint", "limb"), "stgcn": ("joint", "bone"), "stgcnpp": ("joint", "bone")}
 NAMES = {"posec3d": "PoseC3D", "stgcn": "ST-GCN", "stgcnpp": "ST-GCN++"}
@@ -43,32 +46,47 @@ def layout() -> layouts.Layout:
     kept = {joint: v for v, joint in enumerate(JOINTS)}
     names = [(whole.joints[a], whole.joints[b]) for a, b in whole.limbs]
     limbs = [(kept[a], kept[b]) for a, b in names if a in kept and b in kept]
-    regions = {name: [kept[whole.joints[v]] for v in members if whole.joints[v] in kept] for name, members in whole.regions.items()}
-    return layouts.make("reach50", JOINTS, limbs, "neck", regions={name: members for name, members in regions.items() if members})
+    regions = {
+        name: [kept[whole.joints[v]] for v in members if whole.joints[v] in kept]
+        for name, members in whole.regions.items()
+    }
+    return layouts.make(
+        "reach50",
+        JOINTS,
+        limbs,
+        "neck",
+        regions={name: members for name, members in regions.items() if members},
+    )
 
 
 def read_movement(path: Path, onset: float, end: float) -> np.ndarray:
     """Keypoints (T, 50, 3) of a reach: the frames with onset ≤ time ≤ end, in seconds.
 
-    A last row whose time does not grow is dropped: in most files it repeats the row before, in one it is damaged.
+    A last row whose time does not grow is dropped: in most files it repeats the row before, in one it is
+    damaged.
 
     Raises:
         ValueError: another number of columns, or a time within the file that does not grow.
     """
     table = pd.read_csv(path).apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if table.shape[1] != 1 + 3 * len(JOINTS):
-        raise ValueError(f"{path}: expected a time and {3 * len(JOINTS)} numbers in each row, found {table.shape[1]} columns")
+        raise ValueError(
+            f"{path}: expected a time and {3 * len(JOINTS)} numbers in each row, found {table.shape[1]} columns"
+        )
     if len(table) > 1 and not table[-1, 0] > table[-2, 0]:
         table = table[:-1]
     times = table[:, 0]
     if not (np.diff(times) > 0).all():
-        raise ValueError(f"{path}: the time must grow from row to row, in row {int((~(np.diff(times) > 0)).argmax()) + 1} it does not")
+        raise ValueError(
+            f"{path}: the time must grow from row to row, in row {int((~(np.diff(times) > 0)).argmax()) + 1} it does not"
+        )
     first, last = np.searchsorted(times, onset, "left"), np.searchsorted(times, end, "right")
     return table[first:last, 1:].reshape(-1, len(JOINTS), 3).astype(np.float32)
 
 
 def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
-    """The reaches in a folder with ``RtG_onset_end.csv`` and ``data``, in the order of their names; with ``names`` only these."""
+    """The reaches in a folder with ``RtG_onset_end.csv`` and ``data``, in the order of their names; with
+    ``names`` only these."""
     bounds = pd.read_csv(dataset / "RtG_onset_end.csv").sort_values("Movement")
     rows, frames, start = [], [], 0
     for movement, onset, end in bounds.itertuples(index=False):
@@ -77,9 +95,22 @@ def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
             continue
         subject, size, _ = id.split("_")
         keypoints = read_movement(dataset / "data" / subject / movement, onset, end)
-        row = {"id": id, "label": list(CLASSES).index(size), "split": SPLITS.get(subject, "train"), "video": id, "subject": subject}
+        row = {
+            "id": id,
+            "label": list(CLASSES).index(size),
+            "split": SPLITS.get(subject, "train"),
+            "video": id,
+            "subject": subject,
+        }
         rows.append(
-            row | {"frames": len(keypoints), "width": WIDTH, "height": HEIGHT, "missing": (keypoints[..., 2] == 0).mean(), "start": start}
+            row
+            | {
+                "frames": len(keypoints),
+                "width": WIDTH,
+                "height": HEIGHT,
+                "missing": (keypoints[..., 2] == 0).mean(),
+                "start": start,
+            }
         )
         frames.append(keypoints)
         start += len(keypoints)
@@ -87,11 +118,14 @@ def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
 
 
 def row(what: str, predicted: Sequence[Predictions], groups: pd.Series, seconds: float = 0) -> dict[str, str]:
-    """A row of the table: accuracy averaged over the predictions of each seed, with its interval over groups of clips and seeds."""
+    """A row of the table: accuracy averaged over the predictions of each seed, with its interval over groups
+    of clips and seeds."""
     predicted = ensemble.join(predicted)
     correct = np.array([one.predicted == one.labels for one in predicted], dtype=float)
     low, high = metrics.interval(
-        lambda rows, chosen: float(correct[np.ix_(chosen, rows)].mean()), groups[predicted[0].ids].to_numpy(), np.arange(len(predicted))
+        lambda rows, chosen: float(correct[np.ix_(chosen, rows)].mean()),
+        groups[predicted[0].ids].to_numpy(),
+        np.arange(len(predicted)),
     )
     scores = [metrics.scores(one) for one in predicted]
     return {
@@ -112,13 +146,21 @@ def show(rows: list[dict[str, str]]) -> None:
 
 def main() -> None:
     """Convert, train, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clone", type=Path, help="folder of the cloned repository")
-    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument(
+        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
+    )
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--denoise", default="", help="filters of detector errors, such as swaps+outliers+gaps")
-    parser.add_argument("--fold-seeds", nargs="+", type=int, default=[0], help="seeds of the runs that leave out one subject")
+    parser.add_argument(
+        "--denoise", default="", help="filters of detector errors, such as swaps+outliers+gaps"
+    )
+    parser.add_argument(
+        "--fold-seeds", nargs="+", type=int, default=[0], help="seeds of the runs that leave out one subject"
+    )
     parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
     given = parser.parse_args()
     place = clips.outputs_folder(given.outputs) / "data"
@@ -139,7 +181,9 @@ def main() -> None:
         settings = Settings(model, stream, str(skeleton), preset=given.preset, denoise=given.denoise, **more)
         run = runs.folder(runs.name(settings, source), given.outputs)
         part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
-        return training.fit(part, settings, run, progress=lambda row: None), predictions.load(run / "test.npz")
+        return training.fit(part, settings, run, progress=lambda row: None), predictions.load(
+            run / "test.npz"
+        )
 
     of_seeds: dict[tuple[str, str], list[Predictions]] = {}
     validation: dict[tuple[str, str], float] = {}
@@ -147,12 +191,20 @@ def main() -> None:
         for stream in streams:
             results, tested = zip(*(trained(model, stream, seed=seed) for seed in given.seeds), strict=True)
             of_seeds[model, stream] = list(tested)
-            validation[model, stream] = float(np.mean([result["scores"]["val"]["top1"] for result in results]))
+            validation[model, stream] = float(
+                np.mean([result["scores"]["val"]["top1"] for result in results])
+            )
             seconds = float(np.mean([result["seconds"] for result in results]))
             rows.append(row(f"{NAMES[model]} {stream}", tested, each_clip, seconds))
             print(rows[-1], f"validation {validation[model, stream]:.3f}", flush=True)
         pairs = zip(*(of_seeds[model, stream] for stream in streams), strict=True)
-        rows.append(row(f"{NAMES[model]} {' + '.join(streams)}, 1:1", [ensemble.fuse(pair) for pair in pairs], each_clip))
+        rows.append(
+            row(
+                f"{NAMES[model]} {' + '.join(streams)}, 1:1",
+                [ensemble.fuse(pair) for pair in pairs],
+                each_clip,
+            )
+        )
     beside = max((("stgcnpp", stream) for stream in STREAMS["stgcnpp"]), key=lambda one: validation[one])
     three = [("posec3d", "joint"), ("posec3d", "limb"), beside]
     together = f"PoseC3D joint + limb + ST-GCN++ {beside[1]}, 1:1:1"
@@ -163,13 +215,22 @@ def main() -> None:
         return
     folds = [{"protocol": LEAVE_ONE_OUT, "fold": fold} for fold in range(data.table["subject"].nunique())]
     parts = [clips.load(source, str(skeleton), given.outputs, **fold) for fold in folds]
-    left_out = {"linear classifier on aligned coordinates": [predictions.concatenate([baselines.linear(part)["test"] for part in parts])]}
+    left_out = {
+        "linear classifier on aligned coordinates": [
+            predictions.concatenate([baselines.linear(part)["test"] for part in parts])
+        ]
+    }
     of_folds = {
-        one: [predictions.concatenate([trained(*one, **fold, seed=seed)[1] for fold in folds]) for seed in given.fold_seeds]
+        one: [
+            predictions.concatenate([trained(*one, **fold, seed=seed)[1] for fold in folds])
+            for seed in given.fold_seeds
+        ]
         for one in three
     }
     left_out |= {f"{NAMES[model]} {stream}": of_folds[model, stream] for model, stream in three}
-    left_out["PoseC3D joint + limb, 1:1"] = [ensemble.fuse(pair) for pair in zip(*(of_folds[one] for one in three[:2]), strict=True)]
+    left_out["PoseC3D joint + limb, 1:1"] = [
+        ensemble.fuse(pair) for pair in zip(*(of_folds[one] for one in three[:2]), strict=True)
+    ]
     left_out[together] = [ensemble.fuse(members) for members in zip(*of_folds.values(), strict=True)]
     show([row(what, predicted, each_subject) for what, predicted in left_out.items()])
 

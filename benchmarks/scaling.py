@@ -1,7 +1,8 @@
-"""Time against clips, frames, joints and batch size, as a table and a figure: ``python benchmarks/scaling.py --figure scaling.png``.
+"""Time against clips, frames, joints and batch size, as a table and a figure: ``python benchmarks/scaling.py
+--figure scaling.png``.
 
-Times are medians. Both axes are logarithmic, so that linear growth is a line of slope 1. The printed slope is fitted to the upper half
-of the sizes, where the constant cost of a call does not matter.
+Times are medians. Both axes are logarithmic, so that linear growth is a line of slope 1. The printed slope is
+fitted to the upper half of the sizes, where the constant cost of a call does not matter.
 """
 
 import argparse
@@ -45,16 +46,30 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
     """Clips of random keypoints that move little from frame to frame."""
     random = np.random.default_rng(0)
     joints = len(layouts.get(layout).joints)
-    places = random.uniform(300, 600, (count, 1, joints, 2)) + random.normal(0, 2, (count, frames, joints, 2)).cumsum(1)
-    keypoints = np.concatenate([places, np.ones((count, frames, joints, 1))], axis=-1).astype(np.float32).reshape(-1, joints, 3)
-    table = pd.DataFrame({"id": [f"{i}" for i in range(count)], "label": np.arange(count) % 32, "split": "train", "frames": frames})
+    places = random.uniform(300, 600, (count, 1, joints, 2)) + random.normal(
+        0, 2, (count, frames, joints, 2)
+    ).cumsum(1)
+    keypoints = (
+        np.concatenate([places, np.ones((count, frames, joints, 1))], axis=-1)
+        .astype(np.float32)
+        .reshape(-1, joints, 3)
+    )
+    table = pd.DataFrame(
+        {
+            "id": [f"{i}" for i in range(count)],
+            "label": np.arange(count) % 32,
+            "split": "train",
+            "frames": frames,
+        }
+    )
     table = table.assign(start=np.arange(count) * frames, missing=0.0)
     return clips.Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
 
 
 @processes.kept_memory()  # as training.fit does
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
-    """Seconds for drawing a batch and for a step of the `quick` network, with another number of frames than the preset's."""
+    """Seconds for drawing a batch and for a step of the `quick` network, with another number of frames than
+    the preset's."""
     some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
         settings = Settings(model, preset="quick", frames=frames, layout=layout, device="cpu").resolve()
@@ -76,7 +91,9 @@ def collecting(count: int) -> dict[str, float]:
     """Seconds for reading ``count`` clips from MiGA folders, opening their cache and predicting them."""
     with tempfile.TemporaryDirectory() as folder:
         source, outputs = Path(folder) / "source", Path(folder) / "outputs"
-        moving = np.random.default_rng(0).uniform(300, 600, (1, 137, 3)) + np.random.default_rng(1).normal(0, 2, (2000, 137, 3)).cumsum(0)
+        moving = np.random.default_rng(0).uniform(300, 600, (1, 137, 3)) + np.random.default_rng(1).normal(
+            0, 2, (2000, 137, 3)
+        ).cumsum(0)
         for video in range(1, count // 50 + 1):
             segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
             miga.write_video(source, "train", f"{video:04d}", moving.astype(np.float32), segments)
@@ -97,7 +114,9 @@ def collecting(count: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print a table, draw a figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--figure", type=Path, default="outputs/scaling.png")
     path = parser.parse_args().figure
     collecting(250)  # starts the processes that read
@@ -107,7 +126,12 @@ def main() -> None:
         "joints V": [(len(layouts.get(name).joints), learning(layout=name)) for name in LAYOUTS],
         "clips a batch N": [(batch, learning(batch=batch)) for batch in (4, 8, 16, 32, 64)],
     }
-    rows = [(against, size, what, took) for against, found in sizes.items() for size, costs in found for what, took in costs.items()]
+    rows = [
+        (against, size, what, took)
+        for against, found in sizes.items()
+        for size, costs in found
+        for what, took in costs.items()
+    ]
     table = pd.DataFrame(rows, columns=["against", "size", "what", "seconds"])
     plots.style()
     figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)

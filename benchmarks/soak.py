@@ -3,8 +3,8 @@
     make soak
     python benchmarks/soak.py --only kills disk --kills 5
 
-Prints a row for each fault, with what was observed in the last column. Every run is compared with one without a fault: weights, epochs
-and predictions must be equal, bit for bit.
+Prints a row for each fault, with what was observed in the last column. Every run is compared with one without
+a fault: weights, epochs and predictions must be equal, bit for bit.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, predictions, writing
+from miga_lib import atomic, clips, predictions
 from miga_lib.training import __main__ as command_line
 from miga_lib.training import loop
 
@@ -42,7 +42,13 @@ SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv/sweep/bin'}{os.paths
 
 def command(outputs: Path, run: str, options: tuple[str, ...], processes: int = 1) -> list[str]:
     """The command that trains, with very frequent checkpoints."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--max-restarts=3"]
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        "--max-restarts=3",
+    ]
     main = [str(Path(__file__).resolve()), "train", f"--outputs={outputs}", f"--run={run}", *options]
     return [sys.executable, *([*torchrun, "--"] if processes > 1 else []), *main]
 
@@ -94,7 +100,9 @@ def same(run: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(rows, others, check_exact=True)
     for split in ("val", "test"):
         ours, theirs = (predictions.load(folder / f"{split}.npz") for folder in (run, other))
-        assert np.array_equal(ours.probabilities, theirs.probabilities), f"{run}: predictions of {split} differ"
+        assert np.array_equal(ours.probabilities, theirs.probabilities), (
+            f"{run}: predictions of {split} differ"
+        )
 
 
 @cache
@@ -157,7 +165,12 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         assert reply["status"] == "error", "the interrupt did not stop it"
         assert reply["ename"] == "KeyboardInterrupt", reply
         stopped = position(outputs / "runs" / "interrupted")
-        assert client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"]["status"] == "ok"
+        assert (
+            client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"][
+                "status"
+            ]
+            == "ok"
+        )
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -166,10 +179,13 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
 
 
 def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """A second run with the same name; then the first is killed with kill -9, its lock must be free, and it resumes."""
+    """A second run with the same name; then the first is killed with kill -9, its lock must be free, and it
+    resumes."""
     reference, *_ = untouched(outputs, options)
     first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
-    wait_for((run / "best.ckpt").exists, first)  # after the first epoch, so that there is a best one to resume with
+    wait_for(
+        (run / "best.ckpt").exists, first
+    )  # after the first epoch, so that there is a best one to resume with
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
     second = start(outputs, "twice", options)
     printed = second.communicate()[0]
@@ -192,7 +208,9 @@ def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     os.kill(int((run / ".rank1.pid").read_text()), signal.SIGKILL)
     printed = job.communicate()[0]
     assert job.returncode == 0, printed
-    assert (run / ".rank1.starts").read_text() == "2", f"started {(run / '.rank1.starts').read_text()} times\n{printed}"
+    assert (run / ".rank1.starts").read_text() == "2", (
+        f"started {(run / '.rank1.starts').read_text()} times\n{printed}"
+    )
     same(run, reference)
     return f"torchrun restarted both; they resumed from {killed_at} or later, with the same bits as two processes without a fault"
 
@@ -207,11 +225,14 @@ def fill(folder: Path) -> Path:
 
 
 def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
-    """The disk becomes full during a run; then space is freed and the run is started again. The disk is a tmpfs, mounted by root."""
+    """The disk becomes full during a run; then space is freed and the run is started again. The disk is a
+    tmpfs, mounted by root."""
     reference, *_ = untouched(outputs, options)
     disk = outputs / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True, text=True
+    )
     if mounted.returncode:
         return f"SKIPPED: {mounted.stderr.strip()}"
     try:
@@ -221,7 +242,7 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         printed = job.communicate()[0]
         assert job.returncode == 1, printed
         assert "cannot be written (No space left on device)" in printed, printed
-        last, left = position(run), [path.name for path in run.glob(f"{writing.UNFINISHED}*")]
+        last, left = position(run), [path.name for path in run.glob(f"{atomic.UNFINISHED}*")]
         assert not left, left
         ballast.unlink()
         finish(disk, "full", options)
@@ -232,9 +253,15 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
 
 
 def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100_000) -> str:
-    """As ``full_disk``, without root: no file may grow beyond a limit of ``limit`` bytes, which is less than a checkpoint."""
+    """As ``full_disk``, without root: no file may grow beyond a limit of ``limit`` bytes, which is less than
+    a checkpoint."""
     untouched(outputs, options)
-    job = start(outputs, "quota", options, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    job = start(
+        outputs,
+        "quota",
+        options,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
     printed = job.communicate()[0]
     assert job.returncode == 1, printed
     assert "cannot be written (File too large)" in printed, printed
@@ -246,15 +273,31 @@ def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100
 
 
 def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> str:
-    """A sweep: a job is killed, a second driver is started, the driver is killed; then the same command is run again."""
+    """A sweep: a job is killed, a second driver is started, the driver is killed; then the same command is
+    run again."""
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
     given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
-    config = {"name": "soak", "data": given.pop("data"), "outputs": str(outputs), "bin": str(Path(sys.executable).parent)}
+    config = {
+        "name": "soak",
+        "data": given.pop("data"),
+        "outputs": str(outputs),
+        "bin": str(Path(sys.executable).parent),
+    }
     config |= {"gpus": 0, "threads": 1, "fixed": given, "grid": {"seed": list(range(seeds))}}
     (outputs / "soak.yaml").write_text(json.dumps(config))
     profile, snakefile = ROOT / "workflow" / "profiles" / "local", ROOT / "workflow" / "Snakefile"
-    drive = [SNAKEMAKE, "-s", str(snakefile), "--profile", str(profile), "--configfile", str(outputs / "soak.yaml"), "--cores", "1"]
+    drive = [
+        SNAKEMAKE,
+        "-s",
+        str(snakefile),
+        "--profile",
+        str(profile),
+        "--configfile",
+        str(outputs / "soak.yaml"),
+        "--cores",
+        "1",
+    ]
     begin = {"cwd": outputs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with (outputs / "driver.log").open("w") as log:  # a pipe that is not read would block it
         driver = subprocess.Popen(drive, **begin | {"stdout": log})
@@ -273,7 +316,9 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
     driver.wait()
     done = subprocess.run(drive, **begin)
     assert done.returncode == 0, done.stdout
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished run was trained again"
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), (
+        "a finished run was trained again"
+    )
     for seed in range(seeds):
         same(outputs / "runs" / f"soak-{seed}", untouched(outputs, (*options, f"--seed={seed}"))[0])
     assert (outputs / "sweeps" / "soak" / "table.csv").exists()
@@ -289,7 +334,9 @@ def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
 
     def begun() -> bool:
         runs = [outputs / "runs" / f"soak-{seed}" for seed in range(seeds)]
-        found[:] = [run for run in runs if (run / "last.ckpt").exists() and not (run / "result.json").exists()]
+        found[:] = [
+            run for run in runs if (run / "last.ckpt").exists() and not (run / "result.json").exists()
+        ]
         return bool(found)
 
     wait_for(begun, driver)
@@ -298,8 +345,14 @@ def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
 
 def kill_papermill(run: str) -> None:
     """kill -9 of the papermill that trains a run; its kernel ends some seconds later."""
-    listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    pids = [int(line.split()[0]) for line in listing.splitlines() if "bin/papermill" in line and f"-p run {run}" in line]
+    listing = subprocess.run(
+        ["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    pids = [
+        int(line.split()[0])
+        for line in listing.splitlines()
+        if "bin/papermill" in line and f"-p run {run}" in line
+    ]
     pids = [pid for pid in pids if "bash" not in Path(f"/proc/{pid}/comm").read_text()]
     assert len(pids) == 1, listing
     os.kill(pids[0], signal.SIGKILL)
@@ -317,7 +370,8 @@ TRIALS = {
 
 
 def train(arguments: list[str]) -> None:
-    """``soak.py train``: ``python -m miga_lib.training`` with more checkpoints; under torchrun it also records process ids and starts."""
+    """``soak.py train``: ``python -m miga_lib.training`` with more checkpoints; under torchrun it also
+    records process ids and starts."""
     loop.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     given = parameters(arguments)
     if rank := os.environ.get("RANK"):
@@ -330,11 +384,15 @@ def train(arguments: list[str]) -> None:
 
 def main() -> None:
     """Run the trials and print their table; exit status 1 where one failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", default=list(TRIALS), choices=TRIALS)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the random times")
-    parser.add_argument("--folder", help="an empty folder to work in, which is kept; by default a temporary one")
+    parser.add_argument(
+        "--folder", help="an empty folder to work in, which is kept; by default a temporary one"
+    )
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = []
@@ -347,7 +405,17 @@ def main() -> None:
                 seen = trial(Path(folder).resolve(), **extra)
             except Exception as error:
                 seen = f"FAILED: {error!r}"
-            rows.append((what, "skipped" if seen.startswith("SKIPPED") else "failed" if seen.startswith("FAILED") else "passed", seen))
+            rows.append(
+                (
+                    what,
+                    "skipped"
+                    if seen.startswith("SKIPPED")
+                    else "failed"
+                    if seen.startswith("FAILED")
+                    else "passed",
+                    seen,
+                )
+            )
             print(f"{what}: {seen} [{time.monotonic() - began:.0f} s]", flush=True)
     print("\n| fault | verdict | observed |\n| --- | --- | --- |")
     print("\n".join(f"| {what} | {verdict} | {seen} |" for what, verdict, seen in rows))

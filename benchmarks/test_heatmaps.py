@@ -1,8 +1,10 @@
-"""Heatmaps of a batch against a plain loop over frames and joints: ``pytest benchmarks/test_heatmaps.py --benchmark-only -s``.
+"""Heatmaps of a batch against a plain loop over frames and joints: ``pytest benchmarks/test_heatmaps.py
+--benchmark-only -s``.
 
-Sixteen clips of 48 frames, 41 joints and 43 limbs, 56×56 pixels, on one core. The loop fills each Gaussian's window with numpy, by the
-definitions. Each comparison is made for a person that fills the map, and for joints spread evenly over the map, whose long limbs are
-the worst case. Both sides must agree to 1e-6; the ratio of their times is printed.
+Sixteen clips of 48 frames, 41 joints and 43 limbs, 56×56 pixels, on one core. The loop fills each Gaussian's
+window with numpy, by the definitions. Each comparison is made for a person that fills the map, and for joints
+spread evenly over the map, whose long limbs are the worst case. Both sides must agree to 1e-6; the ratio of
+their times is printed.
 """
 
 import time
@@ -58,7 +60,9 @@ def draw_limb(drawn: np.ndarray, a: np.ndarray, b: np.ndarray, a_score: float, b
         from_a_x, from_a_y = x - a[0], y[:, None] - a[1]
         along = np.clip((from_a_x * vector[0] + from_a_y * vector[1]) / squared_length, 0, 1)
         squared_distance = (from_a_x - along * vector[0]) ** 2 + (from_a_y - along * vector[1]) ** 2
-        drawn[y[0] : y[-1] + 1, x[0] : x[-1] + 1] = min(a_score, b_score) * np.exp(-squared_distance / (2 * SIGMA**2))
+        drawn[y[0] : y[-1] + 1, x[0] : x[-1] + 1] = min(a_score, b_score) * np.exp(
+            -squared_distance / (2 * SIGMA**2)
+        )
 
 
 def person(rng: np.random.Generator) -> np.ndarray:
@@ -67,7 +71,9 @@ def person(rng: np.random.Generator) -> np.ndarray:
     places = np.zeros((CLIPS, FRAMES, len(parents), 2))
     for v in np.argsort(depth)[1:]:
         angle, length = rng.uniform(0, 2 * np.pi, (CLIPS, 1)), rng.uniform(1, 8, (CLIPS, 1))
-        places[:, :, v] = places[:, :, parents[v]] + length[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        places[:, :, v] = places[:, :, parents[v]] + length[..., None] * np.stack(
+            [np.cos(angle), np.sin(angle)], axis=-1
+        )
     return 28 + places + rng.normal(0, 0.5, places.shape)
 
 
@@ -108,4 +114,6 @@ def test_heatmaps_against_a_plain_loop(benchmark, what, poses):
     # The minimum of each, since other work of the machine can only add time.
     loop, ours = 1e3 * min(seconds), 1e3 * benchmark.stats.stats.min / CLIPS
     benchmark.extra_info["times faster"] = round(loop / ours, 1)
-    print(f"\n{what}, {poses.__name__}: plain loop {loop:.1f} ms a clip, heatmaps.{what} {ours:.2f} ms: {loop / ours:.1f} times faster")
+    print(
+        f"\n{what}, {poses.__name__}: plain loop {loop:.1f} ms a clip, heatmaps.{what} {ours:.2f} ms: {loop / ours:.1f} times faster"
+    )

@@ -1,4 +1,5 @@
-"""Memory of training and of reading, each in a new process: ``pytest benchmarks/test_memory.py --benchmark-only -s``.
+"""Memory of training and of reading, each in a new process: ``pytest benchmarks/test_memory.py
+--benchmark-only -s``.
 
 Only on Linux, which reports the peak.
 """
@@ -56,7 +57,11 @@ def learn(preset, count, batch_size=0):
 def measured(code):
     """The json that some code prints, run after ``MEASURE`` in a new process."""
     script = MEASURE + textwrap.dedent(code)
-    return json.loads(subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.splitlines()[-1]
+    )
 
 
 def test_a_training_step_of_the_paper_network(benchmark):
@@ -64,7 +69,9 @@ def test_a_training_step_of_the_paper_network(benchmark):
     code = "before = memory(); learn('paper', 2, batch_size=8); print(json.dumps([before, peak()]))"
     before, peak = benchmark.pedantic(measured, (code,))
     assert peak > before
-    print(f"\npaper, batch 8: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported")
+    print(
+        f"\npaper, batch 8: {peak:.1f} GB at the peak of two steps, {before:.1f} GB with everything imported"
+    )
 
 
 def test_five_hundred_steps_hold_no_more(benchmark):
@@ -77,7 +84,8 @@ def test_five_hundred_steps_hold_no_more(benchmark):
 
 @pytest.mark.parametrize("frames", [10_000, 40_000])
 def test_reading(benchmark, tmp_path, frames):
-    """Four videos with 137 joints, each with a clip of 50 frames: the reader needs the memory of one video at a time."""
+    """Four videos with 137 joints, each with a clip of 50 frames: the reader needs the memory of one video at
+    a time."""
     code = f"""
     root = Path({str(tmp_path)!r})
     import numpy as np
@@ -96,4 +104,6 @@ def test_reading(benchmark, tmp_path, frames):
     """
     before, peak, count = benchmark.pedantic(measured, (read,))
     assert count == 4
-    print(f"\nreading {size:.2f} GB of {frames} frames a video: {peak:.2f} GB at the peak, {before:.2f} GB with everything imported")
+    print(
+        f"\nreading {size:.2f} GB of {frames} frames a video: {peak:.2f} GB at the peak, {before:.2f} GB with everything imported"
+    )

@@ -1,10 +1,12 @@
-"""A training step and a test clip of the `paper` networks against plain PyTorch: ``pytest benchmarks/test_network.py --benchmark-only -s``.
+"""A training step and a test clip of the `paper` networks against plain PyTorch: ``pytest
+benchmarks/test_network.py --benchmark-only -s``.
 
-The plain PoseC3D is the same with PyTorch's own 3-D convolutions and pooling, in fp32 and contiguous memory, without compilation. Both
-run on all cores in one process, one after the other, and the ratio of their times is printed.
+The plain PoseC3D is the same with PyTorch's own 3-D convolutions and pooling, in fp32 and contiguous memory,
+without compilation. Both run on all cores in one process, one after the other, and the ratio of their times
+is printed.
 
-A plain graph network computes each sum as the published code writes it, on (NM, C, T, V) in contiguous memory: an ``einsum`` over
-partitions, and each branch of a convolution over time by itself.
+A plain graph network computes each sum as the published code writes it, on (NM, C, T, V) in contiguous
+memory: an ``einsum`` over partitions, and each branch of a convolution over time by itself.
 """
 
 import copy
@@ -57,7 +59,9 @@ def seconds(function, *arguments, rounds=1):
 
 class PlainGraph(stgcn.GraphConvolution):
     def forward(self, x, weights):
-        return torch.einsum("bpdtv,pvw->bdtw", self.conv(x).unflatten(1, (len(weights), -1)), weights).contiguous()
+        return torch.einsum(
+            "bpdtv,pvw->bdtw", self.conv(x).unflatten(1, (len(weights), -1)), weights
+        ).contiguous()
 
 
 class PlainLearned(stgcnpp.LearnedGraphConvolution):
@@ -86,9 +90,9 @@ PLAIN = {
     graphs.Dropout: nn.Dropout,
     stgcn.GraphConvolution: PlainGraph,
     stgcnpp.LearnedGraphConvolution: PlainLearned,
-    stgcnpp.SeveralTimes: PlainTimes,
+    stgcnpp.MultiScaleTCN: PlainTimes,
     ctrgcn.RefinedGraphConvolutions: PlainRefined,
-    ctrgcn.SeveralTimes: PlainTimes,
+    ctrgcn.MultiScaleTCN: PlainTimes,
 }
 
 
@@ -123,7 +127,8 @@ class PlainGraphNetwork(nn.Module):
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.input == "graph"])
 def test_a_training_step_of_a_graph_network(benchmark, name):
-    """24 clips × 48 frames × 17 joints at the published width, without dropout, as in PySkl; then ours with the preset's dropout."""
+    """24 clips × 48 frames × 17 joints at the published width, without dropout, as in PySkl; then ours with
+    the preset's dropout."""
     settings = Settings(name, preset="paper", layout="coco17", device="cpu").resolve()
     fp32 = replace(settings, precision="fp32")
     ours, dropped = (training.build(settings, 32, 384).train() for _ in range(2))
@@ -134,10 +139,14 @@ def test_a_training_step_of_a_graph_network(benchmark, name):
             nn.init.constant_(module.alpha, 0.3)  # at 0, its initial value, the refinement would be 0
             nn.init.ones_(module.bn.weight)
     theirs, labels = PlainGraphNetwork(ours), torch.arange(24)
-    poses = torch.randn(24, 3, 48, len(layouts.get("coco17").joints), 1, generator=torch.Generator().manual_seed(0))
+    poses = torch.randn(
+        24, 3, 48, len(layouts.get("coco17").joints), 1, generator=torch.Generator().manual_seed(0)
+    )
     with processes.kept_memory():
         expected = step(theirs, fp32, poses, labels)
-        assert step(ours, settings, poses, labels) == pytest.approx(expected, rel=1e-4 if settings.precision == "fp32" else 0.02)
+        assert step(ours, settings, poses, labels) == pytest.approx(
+            expected, rel=1e-4 if settings.precision == "fp32" else 0.02
+        )
         loops = []
 
         def plain_first():  # both sides by turns, since the load of the machine changes
@@ -159,7 +168,10 @@ def test_a_training_step(benchmark, preset, count):
     fp32 = replace(settings, precision="fp32")
     ours = training.build(settings, 32, 384).train()
     theirs = plain(ours)
-    maps, labels = Inputs(clips.load("synthetic").split("train"), settings).training(torch.arange(count), 0), torch.arange(count)
+    maps, labels = (
+        Inputs(clips.load("synthetic").split("train"), settings).training(torch.arange(count), 0),
+        torch.arange(count),
+    )
     contiguous = maps.contiguous()
     expected = step(theirs, fp32, contiguous, labels)
     loop = seconds(step, theirs, fp32, contiguous, labels, rounds=2)
@@ -184,7 +196,11 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
     test = clips.load("synthetic").split("test")
     median = int((test.table["frames"] - test.table["frames"].median()).abs().argmin())
     theirs, one = plain(ours), test.where([median])
-    views = [maps[:, :, of_view].contiguous() for maps, frames in Inputs(one, settings).views(torch.arange(1)) for of_view in frames]
+    views = [
+        maps[:, :, of_view].contiguous()
+        for maps, frames in Inputs(one, settings).views(torch.arange(1))
+        for of_view in frames
+    ]
     assert len(views) == 20
 
     def by_view():
@@ -197,7 +213,9 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
     loop = seconds(by_view)
     benchmark.pedantic(training.predict, (ours, one, settings), rounds=3, warmup_rounds=1)
     best = benchmark.stats.stats.min
-    print(f"\ntest clip, 20 views, {settings.precision}: plain {loop:.1f} s, ours {best:.2f} s: {loop / best:.1f} times faster")
+    print(
+        f"\ntest clip, 20 views, {settings.precision}: plain {loop:.1f} s, ours {best:.2f} s: {loop / best:.1f} times faster"
+    )
 
 
 def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
@@ -215,7 +233,9 @@ def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
         while len(losses) < 200:
             for rows in training.batches(inputs.labels, of, epoch)[: 200 - len(losses)]:
                 maps = inputs.training(rows, epoch)
-                losses.append(step(model, of, maps.contiguous() if name == "plain" else maps, inputs.labels[rows]))
+                losses.append(
+                    step(model, of, maps.contiguous() if name == "plain" else maps, inputs.labels[rows])
+                )
                 optimizer.step()
             epoch += 1
         curves[name] = np.array(losses)

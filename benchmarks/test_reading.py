@@ -1,4 +1,5 @@
-"""Reading, opening a cache, importing: ``pytest benchmarks/test_reading.py --jaxtyping-packages= --benchmark-only -s``.
+"""Reading, opening a cache, importing: ``pytest benchmarks/test_reading.py --jaxtyping-packages=
+--benchmark-only -s``.
 
 The empty ``--jaxtyping-packages=`` leaves out the type checks that the tests make at every call.
 """
@@ -42,7 +43,10 @@ def folders(tmp_path_factory):
 
 def test_forty_folders_of_ten_thousand_frames(benchmark, folders):
     def read():
-        return sum(len(clip.keypoints) for clip in miga.read(folders, layouts.get("imigue22"), Report(), lambda items, **_: items))
+        return sum(
+            len(clip.keypoints)
+            for clip in miga.read(folders, layouts.get("imigue22"), Report(), lambda items, **_: items)
+        )
 
     assert benchmark.pedantic(read, rounds=3, warmup_rounds=1) == 40 * 51
     print(f"\n40 folders of 10,000 frames: {benchmark.stats.stats.min:.2f} s")
@@ -50,12 +54,22 @@ def test_forty_folders_of_ten_thousand_frames(benchmark, folders):
 
 @pytest.mark.parametrize(("videos", "frames"), [(1, 1), (1_000, 100)])
 def test_a_cached_set_of_13936_clips_opens(benchmark, tmp_path, monkeypatch, videos, frames):
-    """Each file of the source is listed at every opening: one file, and the 100,000 small files that OpenPose writes for 1,000 videos."""
+    """Each file of the source is listed at every opening: one file, and the 100,000 small files that OpenPose
+    writes for 1,000 videos."""
 
     def many(*_):
         keypoints = np.zeros((50, 41, 3), np.float32)
         for number in range(13_936):
-            yield Clip(f"{number // 100:04d}_{number % 100}", number % 32, "train", f"{number // 100:04d}", "1", 1280, 720, keypoints)
+            yield Clip(
+                f"{number // 100:04d}_{number % 100}",
+                number % 32,
+                "train",
+                f"{number // 100:04d}",
+                "1",
+                1280,
+                720,
+                keypoints,
+            )
 
     for video in range(videos):
         folder = tmp_path / "source" / f"{video:04d}"
@@ -68,7 +82,9 @@ def test_a_cached_set_of_13936_clips_opens(benchmark, tmp_path, monkeypatch, vid
     assert len(loaded) == 13_936
     assert set(COLUMNS) <= set(loaded.table)
     times = benchmark.stats.stats
-    print(f"\ncached set of 13,936 clips, source of {videos * frames:,} files: {times.median:.3f} s, at the most {times.max:.3f} s")
+    print(
+        f"\ncached set of 13,936 clips, source of {videos * frames:,} files: {times.median:.3f} s, at the most {times.max:.3f} s"
+    )
 
 
 def test_a_workbook_against_openpyxl(benchmark, tmp_path):
@@ -81,7 +97,9 @@ def test_a_workbook_against_openpyxl(benchmark, tmp_path):
     frames, _ = benchmark.pedantic(miga.read_frames, (path, layouts.get("openpose137")), rounds=3)
     assert np.array_equal(frames.reshape(500, -1), expected)
     ours = benchmark.stats.stats.min
-    print(f"\nworkbook of 500 frames: openpyxl {theirs:.2f} s, ours {ours:.2f} s: {theirs / ours:.1f} times faster")
+    print(
+        f"\nworkbook of 500 frames: openpyxl {theirs:.2f} s, ours {ours:.2f} s: {theirs / ours:.1f} times faster"
+    )
 
 
 def test_importing_the_package(benchmark):

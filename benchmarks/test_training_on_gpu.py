@@ -1,7 +1,8 @@
-"""Training of the `paper` network on a GPU: ``pytest benchmarks/test_training_on_gpu.py --benchmark-only -s``. Skipped where there is none.
+"""Training of the `paper` network on a GPU: ``pytest benchmarks/test_training_on_gpu.py --benchmark-only
+-s``. Skipped where there is none.
 
-An epoch is that of the training loop: augmentation, heatmaps, step. Plain is the step alone, of the same network with PyTorch's own 3-D
-convolutions, in fp32, contiguous memory and without compilation.
+An epoch is that of the training loop: augmentation, heatmaps, step. Plain is the step alone, of the same
+network with PyTorch's own 3-D convolutions, in fp32, contiguous memory and without compilation.
 """
 
 from dataclasses import replace
@@ -25,7 +26,9 @@ def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
     settings = Settings(stream=stream, preset=PRESET, device=DEVICE).resolve()
     fp32 = replace(settings, precision="fp32")
     task, state = started(clips.load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
-    benchmark.pedantic(epoch, (task, state), rounds=5, warmup_rounds=2)  # it ends with the loss of the last step, so it waits for it
+    benchmark.pedantic(
+        epoch, (task, state), rounds=5, warmup_rounds=2
+    )  # it ends with the loss of the last step, so it waits for it
     with monkeypatch.context() as patched:
         patched.setattr(gpu, "side_stream", lambda device: None)
         one_stream = count / seconds(lambda: epoch(task, state), 3)
@@ -43,17 +46,22 @@ def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
 
 
 def test_two_hundred_steps_agree(benchmark, tmp_path):
-    """Not a timing: the losses of our network and of the plain one in fp32, on the same batches and without dropout."""
+    """Not a timing: the losses of our network and of the plain one in fp32, on the same batches and without
+    dropout."""
     curves = {}
     for name, precision in {"ours": "auto", "plain": "fp32"}.items():
-        settings = Settings(preset=PRESET, device=DEVICE, precision=precision, semantic_weight=0.0, dropout=1e-9).resolve()
+        settings = Settings(
+            preset=PRESET, device=DEVICE, precision=precision, semantic_weight=0.0, dropout=1e-9
+        ).resolve()
         task, state = started(clips.load("synthetic"), settings, tmp_path / name, 200 * settings.batch_size)
         module, network = state.model.train(), task.compiled
         if name == "plain":
             module = network = plain(module)
         optimizer, losses = loop._optimizer(module, settings, ()), []
         for rows in loop.batches(task.inputs.labels, settings, 0):
-            loss = loop.forward(task, task.inputs.training(rows, 0), task.inputs.labels[rows], network)["loss"]
+            loss = loop.forward(task, task.inputs.training(rows, 0), task.inputs.labels[rows], network)[
+                "loss"
+            ]
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), loop.MAX_GRADIENT_NORM)
@@ -62,6 +70,8 @@ def test_two_hundred_steps_agree(benchmark, tmp_path):
         curves[name] = np.convolve(losses, np.ones(20) / 20, "valid")
     gap = np.abs(curves["ours"] / curves["plain"] - 1).max()
     ends = {name: f"{curve[-1]:.3f}" for name, curve in curves.items()}
-    print(f"\n200 steps, mean loss of the last 20: {ends['plain']} plain, {ends['ours']} ours; largest gap {100 * gap:.2f} %")
+    print(
+        f"\n200 steps, mean loss of the last 20: {ends['plain']} plain, {ends['ours']} ours; largest gap {100 * gap:.2f} %"
+    )
     assert gap < 0.02
     benchmark.pedantic(lambda: None)

@@ -1,8 +1,10 @@
-"""A recording of ten minutes, recognised: ``pytest benchmarks/test_windows.py --jaxtyping-packages= --benchmark-only -s``.
+"""A recording of ten minutes, recognised: ``pytest benchmarks/test_windows.py --jaxtyping-packages=
+--benchmark-only -s``.
 
-15,000 frames of 137 joints are read, and joint and limb ``quick`` networks recognise a window every 4 frames. The networks are not
-trained, which changes no time. Windows one by one are test clips of ``training.predict``, on a part of the recording; both sides use
-all cores. The recording is synthetic videos, one after the other.
+15,000 frames of 137 joints are read, and joint and limb ``quick`` networks recognise a window every 4 frames.
+The networks are not trained, which changes no time. Windows one by one are test clips of
+``training.predict``, on a part of the recording; both sides use all cores. The recording is synthetic videos,
+one after the other.
 """
 
 import time
@@ -35,7 +37,9 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def networks():
-    settings = [Settings(stream=stream, preset="quick", device="cpu").resolve() for stream in ("joint", "limb")]
+    settings = [
+        Settings(stream=stream, preset="quick", device="cpu").resolve() for stream in ("joint", "limb")
+    ]
     return [(training.build(one, 32, 384).eval(), one) for one in settings]
 
 
@@ -51,7 +55,9 @@ def recognised(source, outputs, networks, lengths):
 def test_ten_minutes_of_video(benchmark, source, networks, tmp_path, lengths):
     outputs = iter(tmp_path / str(number) for number in range(9))
     began = time.process_time()
-    frames, videos = benchmark.pedantic(lambda: recognised(source, next(outputs), networks, lengths), rounds=1)
+    frames, videos = benchmark.pedantic(
+        lambda: recognised(source, next(outputs), networks, lengths), rounds=1
+    )
     spent, seconds = time.process_time() - began, benchmark.stats.stats.min
     assert np.allclose(frames.sum(1), 1, atol=1e-6)
     places = windows.places(PART, lengths, STRIDE)
@@ -68,7 +74,9 @@ def test_ten_minutes_of_video(benchmark, source, networks, tmp_path, lengths):
                 training.predict(model, cut, settings)
         sides[side] = time.perf_counter() - began, time.process_time() - cpu
     (ours, ours_cpu), (theirs, theirs_cpu) = sides["together"], sides["one by one"]
-    print(f"\nlengths {lengths}: {seconds:.1f} s ({spent:.1f} s of CPU time), {FRAMES / FPS / seconds:.1f} times as fast as real time")
+    print(
+        f"\nlengths {lengths}: {seconds:.1f} s ({spent:.1f} s of CPU time), {FRAMES / FPS / seconds:.1f} times as fast as real time"
+    )
     print(
         f"{PART} frames together {ours:.1f} s ({ours_cpu:.1f} CPU), one by one {theirs:.1f} s ({theirs_cpu:.1f} CPU): {theirs / ours:.1f}"
     )

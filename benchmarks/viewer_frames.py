@@ -1,9 +1,10 @@
 """How fast the viewer draws and finds clips, measured in Chromium: `python benchmarks/viewer_frames.py`.
 
-A notebook in JupyterLab shows 20,000 clips of 137 joints and 300 frames. In each frame of the browser (requestAnimationFrame) the
-slider is moved by one frame of the clip, and the draws are counted: once at the browser's limit of 60 frames per second, once without
-this limit. In the same way the list is scrolled by 26 rows, or moved on by one clip, which the kernel sends. And the list is timed
-from a keystroke in the search field to the next frame of the browser, which shows the new list.
+A notebook in JupyterLab shows 20,000 clips of 137 joints and 300 frames. In each frame of the browser
+(requestAnimationFrame) the slider is moved by one frame of the clip, and the draws are counted: once at the
+browser's limit of 60 frames per second, once without this limit. In the same way the list is scrolled by 26
+rows, or moved on by one clip, which the kernel sends. And the list is timed from a keystroke in the search
+field to the next frame of the browser, which shows the new list.
 """
 
 import sys
@@ -44,7 +45,9 @@ EACH_FRAME = """(viewer) => new Promise((done) => {
         requestAnimationFrame(next);
     });
 })"""
-SCROLL = EACH_FRAME.replace("CHANGE", "panel.scrollTop = (count * 997) % (panel.scrollHeight - panel.clientHeight)")
+SCROLL = EACH_FRAME.replace(
+    "CHANGE", "panel.scrollTop = (count * 997) % (panel.scrollHeight - panel.clientHeight)"
+)
 STEP = EACH_FRAME.replace("CHANGE", "panel.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown' }))")
 TYPE = """async (viewer) => {
     const find = viewer.querySelector('input[type=search]');
@@ -65,7 +68,8 @@ LOOKS = {"skeleton alone": {}, "with trails and limb heatmap": {"Trails": True, 
 
 
 def measure(address: str, flags: tuple[str, ...], name: str) -> None:
-    """Print the rate of draws while the slider moves, a line for each of ``LOOKS``, and the times of the list."""
+    """Print the rate of draws while the slider moves, a line for each of ``LOOKS``, and the times of the
+    list."""
     with lab.browser(flags=flags) as browser:
         page = browser.new_page()
         shown = lab.run_notebook(page, address, "viewer.ipynb").first
@@ -75,12 +79,20 @@ def measure(address: str, flags: tuple[str, ...], name: str) -> None:
             page.wait_for_timeout(1000)
             for look, choices in LOOKS.items():
                 shown.get_by_label("Heatmap").select_option(choices.get("Heatmap", "off"))
-                if (shown.get_by_label("trails").get_attribute("aria-pressed") == "true") != choices.get("Trails", False):
+                if (shown.get_by_label("trails").get_attribute("aria-pressed") == "true") != choices.get(
+                    "Trails", False
+                ):
                     shown.get_by_label("trails").click()
                 rate, milliseconds = shown.evaluate(SCRUB)
-                print(f"{name}, {canvases}, {look}: {rate:.1f} draws a second, {milliseconds:.2f} ms of script each", flush=True)
+                print(
+                    f"{name}, {canvases}, {look}: {rate:.1f} draws a second, {milliseconds:.2f} ms of script each",
+                    flush=True,
+                )
         scrolled, stepped = shown.evaluate(SCROLL), shown.evaluate(STEP)
-        print(f"{name}, list of 20,000 clips: {scrolled:.1f} frames a second while scrolling, {stepped:.1f} while stepping", flush=True)
+        print(
+            f"{name}, list of 20,000 clips: {scrolled:.1f} frames a second while scrolling, {stepped:.1f} while stepping",
+            flush=True,
+        )
         times = shown.evaluate(TYPE)
         filtered, seen = (sorted(column) for column in zip(*times, strict=True))
         print(

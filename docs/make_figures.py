@@ -1,4 +1,5 @@
-"""Write the figures of the README to ``docs/images/``: ``python docs/make_figures.py``, a minute after ``make demo``."""
+"""Write the figures of the README to ``docs/images/``: ``python docs/make_figures.py``, a minute after ``make
+demo``."""
 
 from pathlib import Path
 
@@ -19,7 +20,8 @@ FEWEST = 10
 
 
 def main() -> None:
-    """Draw a synthetic clip as heatmaps, and brought to one length; and of the runs of the demo a learning curve and their confusions."""
+    """Draw a synthetic clip as heatmaps, and brought to one length; and of the runs of the demo a learning
+    curve and their confusions."""
     plots.style()
     data_set = clips.load("synthetic")
     keypoints, layout = data_set[survey.row_of(data_set, CLIP)], data_set.layout
@@ -29,7 +31,9 @@ def main() -> None:
     demo = runs.newest_streams(clips=data_set)
     fused = ensemble.fuse([*ensemble.gather(demo, [], "test", data_set).values()])
     drawn = {"confusion": plots.confusion(fused, fewest=FEWEST).figure}
-    drawn["learning_curves"] = plots.learning_curves(pd.read_csv(demo[0] / "metrics.csv"), runs.result(demo[0]))[0].figure
+    drawn["learning_curves"] = plots.learning_curves(
+        pd.read_csv(demo[0] / "metrics.csv"), runs.result(demo[0])
+    )[0].figure
     for name, figure in drawn.items():
         figure.savefig(IMAGES / f"{name}.png", dpi=150, pil_kwargs={"optimize": True})
 

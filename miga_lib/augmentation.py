@@ -1,8 +1,8 @@
 """Crop to the person, random resized crop, flip, and ``AUGMENTATIONS``, on whole batches of keypoints.
 
-A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Crop and flip change the coordinates of the joints, before heatmaps are
-drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no random numbers: the caller, ``training.inputs``,
-passes numbers in [0, 1).
+A box is (x0, y0, x1, y1) in the coordinates of the keypoints. Crop and flip change the coordinates of the
+joints, before heatmaps are drawn. A missing joint, with score 0, stays (0, 0, 0). The functions draw no
+random numbers: the caller, ``training.inputs``, passes numbers in [0, 1).
 """
 
 import math
@@ -30,39 +30,51 @@ LEAST_FRAMES_SHARE = 0.75
 DROP_PROBABILITY = 0.1
 """Probability with which a joint, a region or a frame is dropped."""
 NOISE_SHARE = 0.02
-"""Standard deviation of the noise of a joint with score 0, as a share of the longer side of the box around the person."""
+"""Standard deviation of the noise of a joint with score 0, as a share of the longer side of the box around
+the person."""
 
 
 def crop_box(keypoints: Float[Tensor, "N T V 3"], margin: float = 0.25) -> Float[Tensor, "N 4"]:
     """A square around all present joints of a clip, in all its frames.
 
-    Its centre is that of the tight box around the joints. Its side is the longer side of the tight box times 1 + ``margin``, at least
-    10 px. It may extend beyond the image of the video. A clip without any joint gets the box (−5, −5, 5, 5).
+    Its centre is that of the tight box around the joints. Its side is the longer side of the tight box times
+    1 + ``margin``, at least 10 px. It may extend beyond the image of the video. A clip without any joint gets
+    the box (−5, −5, 5, 5).
 
-    Source: PoseC3D (Duan et al., CVPR 2022) and PySkl's PoseCompact with ``hw_ratio=1, allow_imgpad=True``. PoseCompact differs: it
-    truncates the box to ints, regards a joint with a coordinate of 0 as missing, and does not crop where the tight box is under 10 px.
+    Source: PoseC3D (Duan et al., CVPR 2022) and PySkl's PoseCompact with ``hw_ratio=1, allow_imgpad=True``.
+    PoseCompact differs: it truncates the box to ints, regards a joint with a coordinate of 0 as missing, and
+    does not crop where the tight box is under 10 px.
     """
     xy, present = keypoints[..., :2].flatten(1, 2), keypoints[..., 2:].flatten(1, 2) > 0
     low, high = xy.where(present, math.inf).amin(1), xy.where(present, -math.inf).amax(1)
     found = present.any(1)
     center = ((low + high) / 2).where(found, 0)
-    side = ((high - low).amax(1, keepdim=True) * (1 + margin)).clamp(min=LEAST_SIDE_PX).where(found, LEAST_SIDE_PX)
+    side = (
+        ((high - low).amax(1, keepdim=True) * (1 + margin))
+        .clamp(min=LEAST_SIDE_PX)
+        .where(found, LEAST_SIDE_PX)
+    )
     return torch.cat([center - side / 2, center + side / 2], dim=1)
 
 
-def random_resized_crop(boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N draws"]) -> Float[Tensor, "N 4"]:
-    """A random box inside each box: its area is 0.56 to 1 times that of the box, its aspect ratio 3/4 to 4/3 times that of the box.
+def random_resized_crop(
+    boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N draws"]
+) -> Float[Tensor, "N 4"]:
+    """A random box inside each box: its area is 0.56 to 1 times that of the box, its aspect ratio 3/4 to 4/3
+    times that of the box.
 
-    A side that would be longer than the box's is set to the box's; area and aspect ratio stay in their ranges.
+    A side that would be longer than the box's is set to the box's; area and aspect ratio stay in their
+    ranges.
 
     Args:
-        uniform: random numbers in [0, 1), four for each clip: for the area (uniform), the aspect ratio (uniform in its logarithm), and
-            the position along x and along y (uniform).
+        uniform: random numbers in [0, 1), four for each clip: for the area (uniform), the aspect ratio
+            (uniform in its logarithm), and the position along x and along y (uniform).
 
     Raises:
         ValueError: another number of random numbers.
 
-    Source: RandomResizedCrop of PySkl and torchvision, which draw up to ten times until the crop fits, and round to whole pixels.
+    Source: RandomResizedCrop of PySkl and torchvision, which draw up to ten times until the crop fits, and
+    round to whole pixels.
     """
     if uniform.shape[1] != 4:
         raise ValueError(f"a random resized crop takes 4 random numbers a clip, got {uniform.shape[1]}")
@@ -76,11 +88,15 @@ def random_resized_crop(boxes: Float[Tensor, "N 4"], uniform: Float[Tensor, "N d
     return torch.cat([low, low + share * extent], dim=1)
 
 
-def to_pixels(keypoints: Float[Tensor, "N T V 3"], boxes: Float[Tensor, "N 4"], size: tuple[int, int]) -> Float[Tensor, "N T V 3"]:
-    """Keypoints in the pixels of a heatmap that shows the box: x ← (x − x0) · W / (x1 − x0), y ← (y − y0) · H / (y1 − y0).
+def to_pixels(
+    keypoints: Float[Tensor, "N T V 3"], boxes: Float[Tensor, "N 4"], size: tuple[int, int]
+) -> Float[Tensor, "N T V 3"]:
+    """Keypoints in the pixels of a heatmap that shows the box: x ← (x − x0) · W / (x1 − x0), y ← (y − y0) · H
+    / (y1 − y0).
 
-    The scaling is PySkl's, so that weights of PySkl get the input that they were trained on. The centre of a pixel has whole numbers
-    as coordinates, so the map begins half a pixel outside the left and upper edge of the box.
+    The scaling is PySkl's, so that weights of PySkl get the input that they were trained on. The centre of a
+    pixel has whole numbers as coordinates, so the map begins half a pixel outside the left and upper edge of
+    the box.
 
     Args:
         size: (H, W) of the heatmap.
@@ -96,11 +112,14 @@ def to_pixels(keypoints: Float[Tensor, "N T V 3"], boxes: Float[Tensor, "N 4"], 
     return torch.cat([places.where(keypoints[..., 2:] > 0, 0), keypoints[..., 2:]], dim=-1)
 
 
-def flip(keypoints: Float[Tensor, "N T V 3"], layout: Layout, flags: Bool[Tensor, " N"], width: float) -> Float[Tensor, "N T V 3"]:
-    """Mirror the clips whose flag is set: x ← width − 1 − x; left and right joints are exchanged by ``layout.mirror``.
+def flip(
+    keypoints: Float[Tensor, "N T V 3"], layout: Layout, flags: Bool[Tensor, " N"], width: float
+) -> Float[Tensor, "N T V 3"]:
+    """Mirror the clips whose flag is set: x ← width − 1 − x; left and right joints are exchanged by
+    ``layout.mirror``.
 
-    Heatmaps of ``width`` pixels drawn from flipped keypoints are the flipped heatmaps with left and right channels exchanged. PySkl
-    flips in the same way in test; in training it uses width − x, one pixel further.
+    Heatmaps of ``width`` pixels drawn from flipped keypoints are the flipped heatmaps with left and right
+    channels exchanged. PySkl flips in the same way in test; in training it uses width − x, one pixel further.
 
     Raises:
         ValueError: keypoints that do not have the layout's joints.
@@ -115,50 +134,68 @@ def flip(keypoints: Float[Tensor, "N T V 3"], layout: Layout, flags: Bool[Tensor
     return torch.where(flags[:, None, None, None], mirrored, keypoints)
 
 
-def rotate(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 1"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+def rotate(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 1"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
     """Rotate each clip around the centre of its joints, by −15° to 15°."""
     angle = MAX_ANGLE * (2 * uniform[:, 0] - 1)
     cos, sin = angle.cos(), angle.sin()
     return _transform(keypoints, torch.stack([cos, -sin, sin, cos], dim=1).unflatten(1, (2, 2)))
 
 
-def stretch(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+def stretch(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
     """Scale the width and the height of each clip, by 0.9 to 1.1 each.
 
-    A scale of both together, and a shift, would change nothing: networks get positions relative to the person's box or centre.
+    A scale of both together, and a shift, would change nothing: networks get positions relative to the
+    person's box or centre.
     """
     return _transform(keypoints, torch.diag_embed(1 + MAX_STRETCH * (2 * uniform - 1)))
 
 
-def shear(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+def shear(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N 2"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
     """Shear each clip along x and along y, by −0.2 to 0.2."""
     x, y = (MAX_SHEAR * (2 * uniform - 1)).T
     one = torch.ones_like(x)
     return _transform(keypoints, torch.stack([one, x, y, one], dim=1).unflatten(1, (2, 2)))
 
 
-def drop_joints(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N V"], layout: Layout) -> Float[Tensor, "N T V 3"]:
+def drop_joints(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N V"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
     """Each joint of a clip is missing in all frames, with a probability of 0.1."""
     return _without(keypoints, uniform < DROP_PROBABILITY)
 
 
-def drop_regions(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N regions"], layout: Layout) -> Float[Tensor, "N T V 3"]:
-    """All joints of a region of the layout, such as a hand, are missing in all frames, with a probability of 0.1 for each region."""
+def drop_regions(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N regions"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
+    """All joints of a region of the layout, such as a hand, are missing in all frames, with a probability of
+    0.1 for each region."""
     members = torch.zeros(len(layout.regions), len(layout.joints), device=keypoints.device)
     for row, region in zip(members, layout.regions.values(), strict=True):
         row[list(region)] = 1
     return _without(keypoints, (uniform < DROP_PROBABILITY).to(members.dtype) @ members > 0)
 
 
-def drop_frames(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N T"], layout: Layout) -> Float[Tensor, "N T V 3"]:
-    """All joints of a frame are missing, with a probability of 0.1 for each frame; the first frame is kept."""
+def drop_frames(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N T"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
+    """All joints of a frame are missing, with a probability of 0.1 for each frame; the first frame is
+    kept."""
     kept = uniform >= DROP_PROBABILITY
     kept[:, 0] = True
     return keypoints * kept[:, :, None, None]
 
 
-def noise(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N numbers"], layout: Layout) -> Float[Tensor, "N T V 3"]:
-    """Gaussian noise of each coordinate; its standard deviation falls from 2 % of the person's size at score 0 to 0 at score 1."""
+def noise(
+    keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N numbers"], layout: Layout
+) -> Float[Tensor, "N T V 3"]:
+    """Gaussian noise of each coordinate; its standard deviation falls from 2 % of the person's size at score
+    0 to 0 at score 1."""
     boxes = crop_box(keypoints, margin=0.0)
     size, score = (boxes[:, 2] - boxes[:, 0])[:, None, None, None], keypoints[..., 2:]
     normal = torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)).reshape(*keypoints.shape[:3], 2)
@@ -166,12 +203,20 @@ def noise(keypoints: Float[Tensor, "N T V 3"], uniform: Float[Tensor, "N numbers
     return torch.cat([moved.where(score > 0, 0), score], dim=-1)
 
 
-def shorten(frames: Int[Tensor, " N"], uniform: Float[Tensor, "N 2"]) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
+def shorten(
+    frames: Int[Tensor, " N"], uniform: Float[Tensor, "N 2"]
+) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
     """A random part of each clip, of 75 % to 100 % of its frames: its first frame, and its number of frames.
 
     Resampled to the same length as before, the gesture starts earlier and is slower.
     """
-    kept = (frames * (LEAST_FRAMES_SHARE + (1 - LEAST_FRAMES_SHARE) * uniform[:, 0])).ceil().long().clamp(min=1).minimum(frames)
+    kept = (
+        (frames * (LEAST_FRAMES_SHARE + (1 - LEAST_FRAMES_SHARE) * uniform[:, 0]))
+        .ceil()
+        .long()
+        .clamp(min=1)
+        .minimum(frames)
+    )
     first = ((frames - kept + 1) * uniform[:, 1]).long().minimum(frames - kept)
     return first, kept
 
@@ -185,8 +230,9 @@ AUGMENTATIONS: dict[str, tuple[Callable[[Tensor, Tensor, Layout], Tensor], Calla
     "drop_regions": (drop_regions, lambda frames, layout: len(layout.regions)),
     "drop_frames": (drop_frames, lambda frames, layout: frames),
 }
-"""Further augmentations of training clips of T frames, in the order in which they are applied, and the number of random numbers that
-each takes for a clip. ``shorten``, which comes before the frames are resampled, is the only one that is not here."""
+"""Further augmentations of training clips of T frames, in the order in which they are applied, and the number
+of random numbers that each takes for a clip. ``shorten``, which comes before the frames are resampled, is the
+only one that is not here."""
 
 
 def _without(keypoints: Float[Tensor, "N T V 3"], dropped: Bool[Tensor, "N V"]) -> Float[Tensor, "N T V 3"]:
@@ -195,8 +241,11 @@ def _without(keypoints: Float[Tensor, "N T V 3"], dropped: Bool[Tensor, "N V"]) 
     return keypoints * ~(dropped & (present & ~dropped).any(1, keepdim=True))[:, None, :, None]
 
 
-def _transform(keypoints: Float[Tensor, "N T V 3"], matrices: Float[Tensor, "N 2 2"]) -> Float[Tensor, "N T V 3"]:
-    """Each clip's positions times a matrix, measured from the mean position of its joints, which stays where it is."""
+def _transform(
+    keypoints: Float[Tensor, "N T V 3"], matrices: Float[Tensor, "N 2 2"]
+) -> Float[Tensor, "N T V 3"]:
+    """Each clip's positions times a matrix, measured from the mean position of its joints, which stays where
+    it is."""
     places, present = keypoints[..., :2], keypoints[..., 2:] > 0
     center = (places * present).sum((1, 2), keepdim=True) / present.sum((1, 2), keepdim=True).clamp(min=1)
     moved = center + torch.einsum("nij,ntvj->ntvi", matrices, places - center)

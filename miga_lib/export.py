@@ -1,6 +1,7 @@
 """A finished run as one file that needs no ``miga_lib``: keypoints (N, T, V, 3) → class probabilities (N, K).
 
-``python -m miga_lib.export <run>`` writes it with ``torch.export`` or as ONNX, with preprocessing inside. docs/export.md uses such a file.
+``python -m miga_lib.export <run>`` writes it with ``torch.export`` or as ONNX, with preprocessing inside.
+docs/export.md uses such a file.
 """
 
 import argparse
@@ -39,7 +40,9 @@ class Recogniser(nn.Module):
 
     def __init__(self, members: Sequence[tuple[nn.Module, Settings]]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(settings.of_model.for_prediction(network) for network, settings in members)
+        self.networks = nn.ModuleList(
+            settings.of_model.for_prediction(network) for network, settings in members
+        )
         self.settings = [settings for _, settings in members]
 
     def forward(self, keypoints: Float[Tensor, "N T V 3"]) -> Float[Tensor, "N K"]:
@@ -47,7 +50,9 @@ class Recogniser(nn.Module):
         frames, starts = torch.full((clips,), length), torch.arange(clips) * length
         averages = []
         for network, settings in zip(self.networks, self.settings, strict=True):
-            resampled = alignment.resample(keypoints.flatten(0, 1), starts, frames, settings.frames, settings.temporal)
+            resampled = alignment.resample(
+                keypoints.flatten(0, 1), starts, frames, settings.frames, settings.temporal
+            )
             views = torch.cat([*unchanged_and_mirrored(test_pixels(resampled, settings), settings)])
             inputs = settings.of_model.tensor(settings.stream, views, settings.skeleton, settings.test_size)
             averages.append(network(inputs)[0].softmax(1).unflatten(0, (2, -1)).mean(0))
@@ -55,9 +60,11 @@ class Recogniser(nn.Module):
 
 
 def write(folders: Sequence[Path], path: Path) -> float:
-    """Write one file that predicts as a run does, or as several with equal weights. N and T are free; it computes in fp32 on a CPU.
+    """Write one file that predicts as a run does, or as several with equal weights. N and T are free; it
+    computes in fp32 on a CPU.
 
-    Before it gets its name, it is read back and compared with the library on made clips, of other N and T than those it was traced with.
+    Before it gets its name, it is read back and compared with the library on made clips, of other N and T
+    than those it was traced with.
 
     Args:
         folders: of finished runs, all of the same joints and classes.
@@ -67,7 +74,8 @@ def write(folders: Sequence[Path], path: Path) -> float:
         The largest difference between its probabilities and those of the library.
 
     Raises:
-        ValueError: another ending, an ensemble, runs of other joints or classes, or a setting that a file cannot have.
+        ValueError: another ending, an ensemble, runs of other joints or classes, or a setting that a file
+            cannot have.
         FileNotFoundError: a run is not finished.
         ModuleNotFoundError: the packages for ONNX are not installed.
         RuntimeError: PyTorch cannot export the model, or the file predicts something else than the library.
@@ -79,21 +87,36 @@ def write(folders: Sequence[Path], path: Path) -> float:
     members = [_member(folder) for folder in folders]
     about, settings = _about(folders, members), members[0][1]
     example = torch.from_numpy(_made(2, settings.frames + 1, settings))
-    logging.disable(logging.ERROR)  # PyTorch warns of packages that are not needed, and shows the stack of what is raised below
+    logging.disable(
+        logging.ERROR
+    )  # PyTorch warns of packages that are not needed, and shows the stack of what is raised below
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what later versions of PyTorch will change
             shapes = ({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC},)
-            program = torch.export.export(Recogniser(members).eval(), (example,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(
+                Recogniser(members).eval(), (example,), dynamic_shapes=shapes, strict=False
+            )
             content, predict = _FORMATS[path.suffix](program, json.dumps(about))
     except Exception as error:  # of many kinds, and of many lines
-        models, reason = ", ".join(of.model for _, of in members), " ".join(str(error).partition(". ")[0].split())[:120]
+        models, reason = (
+            ", ".join(of.model for _, of in members),
+            " ".join(str(error).partition(". ")[0].split())[:120],
+        )
         way_out = "try the other format, or another version of PyTorch"
-        raise RuntimeError(f"{path}: PyTorch {torch.__version__} cannot export {models} ({reason}); {way_out}") from error
+        raise RuntimeError(
+            f"{path}: PyTorch {torch.__version__} cannot export {models} ({reason}); {way_out}"
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
-    made = [_made(count, frames, settings) for count, frames in ((3, settings.frames // 2 + 1), (1, 2 * settings.frames + 1))]
-    difference = max(float(np.abs(predict(keypoints) - _expected(keypoints, members, about["classes"])).max()) for keypoints in made)
+    made = [
+        _made(count, frames, settings)
+        for count, frames in ((3, settings.frames // 2 + 1), (1, 2 * settings.frames + 1))
+    ]
+    difference = max(
+        float(np.abs(predict(keypoints) - _expected(keypoints, members, about["classes"])).max())
+        for keypoints in made
+    )
     if not difference <= TOLERANCE:
         raise RuntimeError(
             f"{path}: not written, since its probabilities differ from the library's by {difference:.2g}, where {TOLERANCE:g} is allowed; "
@@ -104,14 +127,21 @@ def write(folders: Sequence[Path], path: Path) -> float:
 
 
 def _member(folder: Path) -> tuple[nn.Module, Settings]:
-    """The network of a run and its settings, on the CPU and in fp32. Raises ValueError where a file cannot have a setting."""
+    """The network of a run and its settings, on the CPU and in fp32. Raises ValueError where a file cannot
+    have a setting."""
     if folder.parent.name == "ensembles":
-        raise ValueError(f"{folder}: is an ensemble; give the names of its runs, which are averaged with equal weights")
+        raise ValueError(
+            f"{folder}: is an ensemble; give the names of its runs, which are averaged with equal weights"
+        )
     network, settings = training.load_model(folder, "cpu")
     if settings.temporal == "segments":
-        raise ValueError(f"{folder}: temporal 'segments' cannot be exported, its test views have random frames; use 'align' or 'crop_pad'")
+        raise ValueError(
+            f"{folder}: temporal 'segments' cannot be exported, its test views have random frames; use 'align' or 'crop_pad'"
+        )
     if settings.denoise:
-        raise ValueError(f"{folder}: denoise {settings.denoise!r} cannot be exported, filters are not part of a network; use a run without")
+        raise ValueError(
+            f"{folder}: denoise {settings.denoise!r} cannot be exported, filters are not part of a network; use a run without"
+        )
     return network, replace(settings, precision="fp32")
 
 
@@ -123,30 +153,56 @@ def _about(folders: Sequence[Path], members: Sequence[tuple[nn.Module, Settings]
     for what in ("classes", "joints"):
         for folder, of_run in zip(folders, facts, strict=True):
             if of_run[what] != facts[0][what]:
-                raise ValueError(f"{folder}: its {what} are not those of {folders[0].name}; only runs with the same {what} can be one file")
+                raise ValueError(
+                    f"{folder}: its {what} are not those of {folders[0].name}; only runs with the same {what} can be one file"
+                )
     settings, of_openpose = members[0][1], layouts.get("openpose137").joints
-    facts[0] |= {"layout": settings.skeleton.name, "preset": settings.preset, "runs": [folder.name for folder in folders]}
+    facts[0] |= {
+        "layout": settings.skeleton.name,
+        "preset": settings.preset,
+        "runs": [folder.name for folder in folders],
+    }
     if set(settings.skeleton.joints) <= set(of_openpose):
         facts[0]["openpose137"] = [of_openpose.index(joint) for joint in settings.skeleton.joints]
     return facts[0] | {"miga_lib": version("miga_lib")}
 
 
 def _made(clips: int, frames: int, settings: Settings) -> Float[np.ndarray, "N T V 3"]:
-    """Keypoints of moving people in pixels; a fifth of the joints is missing, and in the last of several clips all are."""
+    """Keypoints of moving people in pixels; a fifth of the joints is missing, and in the last of several
+    clips all are."""
     rng, joints = np.random.default_rng(clips * frames), len(settings.skeleton.joints)
-    places = rng.normal((640, 360), 150, (clips, 1, joints, 2)) + rng.normal(0, 10, (clips, frames, joints, 2)).cumsum(1)
-    keypoints = np.concatenate([places, rng.uniform(0.1, 1, (clips, frames, joints, 1))], axis=3).astype(np.float32)
+    places = rng.normal((640, 360), 150, (clips, 1, joints, 2)) + rng.normal(
+        0, 10, (clips, frames, joints, 2)
+    ).cumsum(1)
+    keypoints = np.concatenate([places, rng.uniform(0.1, 1, (clips, frames, joints, 1))], axis=3).astype(
+        np.float32
+    )
     keypoints[rng.random((clips, frames, joints)) < 0.2] = 0
     keypoints[1:][-1:] = 0
     return keypoints
 
 
-def _expected(keypoints: Float[np.ndarray, "N T V 3"], members: Sequence[tuple[nn.Module, Settings]], classes: Sequence[str]) -> np.ndarray:
+def _expected(
+    keypoints: Float[np.ndarray, "N T V 3"],
+    members: Sequence[tuple[nn.Module, Settings]],
+    classes: Sequence[str],
+) -> np.ndarray:
     """The probabilities that the library predicts, (N, K)."""
     count, frames = keypoints.shape[:2]
-    table = pd.DataFrame({"id": [str(i) for i in range(count)], "label": -1, "frames": frames, "start": np.arange(count) * frames})
-    clips = Clips(table, keypoints.reshape(-1, *keypoints.shape[2:]), members[0][1].skeleton, tuple(classes), "")
-    return ensemble.fuse([training.predict(network, clips, settings) for network, settings in members]).probabilities
+    table = pd.DataFrame(
+        {
+            "id": [str(i) for i in range(count)],
+            "label": -1,
+            "frames": frames,
+            "start": np.arange(count) * frames,
+        }
+    )
+    clips = Clips(
+        table, keypoints.reshape(-1, *keypoints.shape[2:]), members[0][1].skeleton, tuple(classes), ""
+    )
+    return ensemble.fuse(
+        [training.predict(network, clips, settings) for network, settings in members]
+    ).probabilities
 
 
 def _pt2(program: torch.export.ExportedProgram, about: str) -> tuple[bytes, Predict]:
@@ -161,7 +217,9 @@ def _onnx(program: torch.export.ExportedProgram, about: str) -> tuple[bytes, Pre
     """The content of an ONNX file, and a function that predicts with it in ONNX Runtime."""
     import onnxruntime
 
-    exported = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["keypoints"], output_names=["probabilities"])
+    exported = torch.onnx.export(
+        program, dynamo=True, verbose=False, input_names=["keypoints"], output_names=["probabilities"]
+    )
     assert exported is not None  # with dynamo it is not
     exported.model.metadata_props[ABOUT] = about
     content = exported.model_proto.SerializeToString()
@@ -173,23 +231,34 @@ _FORMATS = {".pt2": _pt2, ".onnx": _onnx}
 
 
 def _require_onnx() -> None:
-    """Raise ModuleNotFoundError, with what to install, where the packages of the extra ``export`` are missing."""
+    """Raise ModuleNotFoundError, with what to install, where the packages of the extra ``export`` are
+    missing."""
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error.name} is not installed; `pip install onnx onnxscript onnxruntime`") from None
+        raise ModuleNotFoundError(
+            f"{error.name} is not installed; `pip install onnx onnxscript onnxruntime`"
+        ) from None
 
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.export``: one or more runs as a file in ``outputs/exports``."""
     parser = argparse.ArgumentParser(
-        prog="python -m miga_lib.export", description="Write a finished run, or the average of several, as one file: see docs/export.md."
+        prog="python -m miga_lib.export",
+        description="Write a finished run, or the average of several, as one file: see docs/export.md.",
     )
     parser.add_argument("runs", nargs="+", help="names of finished runs")
-    parser.add_argument("--format", default="pt2", choices=[ending[1:] for ending in _FORMATS], help="of torch.export, or ONNX")
-    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument(
+        "--format",
+        default="pt2",
+        choices=[ending[1:] for ending in _FORMATS],
+        help="of torch.export, or ONNX",
+    )
+    parser.add_argument(
+        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
+    )
     given = parser.parse_args(arguments)
     try:
         folders = [runs.find(run, given.outputs) for run in given.runs]
@@ -198,7 +267,9 @@ def main(arguments: list[str] | None = None) -> None:
         difference = write(folders, path)
     except (ValueError, RuntimeError, OSError, ModuleNotFoundError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; its probabilities differ from the library's by {difference:.1g} at most")
+    print(
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB; its probabilities differ from the library's by {difference:.1g} at most"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Joints and limbs → Gaussian pseudo-heatmaps, on whole batches, on the device of the keypoints.
 
-Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of windows and the positions
-of lines are computed in float64, so that no rounding moves them by a pixel; maps have the dtype of the keypoints. There are no gradients.
+Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of
+windows and the positions of lines are computed in float64, so that no rounding moves them by a pixel; maps
+have the dtype of the keypoints. There are no gradients.
 
-Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and thresholds as in PySkl.
+Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and
+thresholds as in PySkl.
 """
 
 import math
@@ -16,14 +18,17 @@ from torch import Tensor
 
 LEAST_SCORE = 1e-3
 """A joint or limb with a lower score is not drawn."""
-REACH_SIGMAS = 5.3
-"""A limb is drawn at least this many sigmas on each side. Values further out are below 8e-7 of its score and are left at 0."""
+CUTOFF_SIGMAS = 5.3
+"""A limb is drawn at least this many sigmas on each side. Values further out are below 8e-7 of its score and
+are left at 0."""
 PIECE_ROWS = 10
 """A limb is drawn in pieces of at most this many rows of pixels."""
 Lines = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""Start, end, first pixel of the window and the one after its last, (2, G) each, and the logarithm of the score, (G,)."""
+"""Start, end, first pixel of the window and the one after its last, (2, G) each, and the logarithm of the
+score, (G,)."""
 CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
-"""Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy with about 120 MB."""
+"""Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy
+with about 120 MB."""
 
 
 def joints(
@@ -33,16 +38,19 @@ def joints(
     sigma: float = 0.6,
     persons: bool = False,
 ) -> Float[Tensor, "*maps V {size[0]} {size[1]}"]:
-    """One map for each joint: at pixel (y, x) ``score · exp(−((x − μx)² + (y − μy)²) / 2σ²)`` in a window around it, 0 elsewhere.
+    """One map for each joint: at pixel (y, x) ``score · exp(−((x − μx)² + (y − μy)²) / 2σ²)`` in a window
+    around it, 0 elsewhere.
 
-    The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() truncates towards 0.
+    The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() truncates
+    towards 0.
 
     Args:
         keypoints: x and y in heatmap pixels; a joint is not drawn where one of them is not finite.
         scores: the heights of the peaks; a joint with a score below 1e-3 is not drawn.
         size: (H, W) of a map.
         sigma: in heatmap pixels.
-        persons: whether the first axis of the batch is the person axis M; the maps of persons are merged by maximum.
+        persons: whether the first axis of the batch is the person axis M; the maps of persons are merged by
+            maximum.
 
     Raises:
         ValueError: a size below 1, or a sigma that is not above 0.
@@ -78,11 +86,13 @@ def segments(
     size: tuple[int, int],
     sigma: float = 0.6,
 ) -> Float[Tensor, "*batch {size[0]} {size[1]}"]:
-    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, where d is the distance of a pixel to the segment.
+    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, where d is the distance of a pixel
+    to the segment.
 
-    The window is the segment's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing is drawn where the lower
-    score is below 1e-3. A segment shorter than 1 px is drawn as a joint at its start with the start's score. Values below 8e-7 of the
-    score may be left at 0, since only a band around the segment is computed. Waits for the device once, to read how long the bands are.
+    The window is the segment's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing
+    is drawn where the lower score is below 1e-3. A segment shorter than 1 px is drawn as a joint at its start
+    with the start's score. Values below 8e-7 of the score may be left at 0, since only a band around the
+    segment is computed. Waits for the device once, to read how long the bands are.
 
     Raises:
         ValueError: a size below 1, or a sigma that is not above 0.
@@ -99,8 +109,8 @@ def segments(
     if not start_scores.numel():
         return maps
     bands = _bands(*lines, size, sigma)
-    # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are drawn in the order of the
-    # maps, so that the maps of a chunk are in the cache.
+    # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are
+    # drawn in the order of the maps, so that the maps of a chunk are in the cache.
     pieces = (bands[0] / PIECE_ROWS).ceil().long()
     rows, count, total = torch.stack([*bands[:2].amax(1), pieces.sum()]).int().tolist()
     rows = min(rows, PIECE_ROWS)
@@ -112,9 +122,11 @@ def segments(
     return maps
 
 
-def _lines(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float) -> Lines:
-    """What is drawn of G segments from a to b, both (2, G): a joint is a line of length 0, and a segment that is not drawn is one pixel
-    with the score exp(−∞) = 0."""
+def _lines(
+    a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float
+) -> Lines:
+    """What is drawn of G segments from a to b, both (2, G): a joint is a line of length 0, and a segment that
+    is not drawn is one pixel with the score exp(−∞) = 0."""
     height, width = size
     lower = a_scores.minimum(b_scores)
     short = (b - a).square().sum(0) < 1
@@ -129,12 +141,16 @@ def _lines(a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple
 def _every_pixel(
     a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
 ) -> Float[Tensor, "G {size[0]} {size[1]}"]:
-    """Maps of the segments of ``_lines``, computed for every pixel: much slower, and without steps that depend on values, for
-    ``torch.export``."""
+    """HeatmapStream of the segments of ``_lines``, computed for every pixel: much slower, and without steps that
+    depend on values, for ``torch.export``."""
     length = (b - a).square().sum(0).sqrt()
-    along_x, along_y = ((b - a) / length.where(length > 0, 1) + a.new_tensor([[1], [0]]) * (length == 0)).float()[..., None, None]
+    along_x, along_y = (
+        (b - a) / length.where(length > 0, 1) + a.new_tensor([[1], [0]]) * (length == 0)
+    ).float()[..., None, None]
     y, x = (torch.arange(side, dtype=a.dtype, device=a.device) for side in size)
-    inside_x, inside_y = ((of >= first[:, None]) & (of < end[:, None]) for of, first, end in zip((x, y), low, high, strict=True))
+    inside_x, inside_y = (
+        (of >= first[:, None]) & (of < end[:, None]) for of, first, end in zip((x, y), low, high, strict=True)
+    )
     x, y = (x - a[0, :, None]).float()[:, None], (y - a[1, :, None]).float()[..., None]
     along, aside = x * along_x + y * along_y, x * along_y - y * along_x
     beyond = torch.maximum(-along, along - length.float()[:, None, None]).clamp(min=0)
@@ -142,24 +158,28 @@ def _every_pixel(
     return heights.where(inside_x[:, None] & inside_y[..., None], 0)
 
 
-def _bands(a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+def _bands(
+    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
+) -> Tensor:
     """How to draw the segments of ``_lines``.
 
-    Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to that axis, centred on the
-    line. A row that leaves the window is shifted back into it.
+    Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to
+    that axis, centred on the line. A row that leaves the window is shifted back into it.
 
     Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
     """
     height, width = size
     # From here on, x is the longer axis of each segment.
     steep = torch.greater(*(b - a).abs().flip(0))
-    (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (torch.where(steep, of.flip(0), of) for of in (a, b, low, high))
+    (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (
+        torch.where(steep, of.flip(0), of) for of in (a, b, low, high)
+    )
     row_stride, stride = (torch.where(steep, *of).double() for of in ((width, 1), (1, width)))
     first = torch.arange(len(peak), device=a.device) * (height * width) + low_x * row_stride
     length = torch.hypot(bx - ax, by - ay)
     cosine = ((bx - ax) / length).where(length > 0, 1)
     slope = ((by - ay) / (bx - ax)).where(length > 0, 0)
-    count = (2 * REACH_SIGMAS * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
+    count = (2 * CUTOFF_SIGMAS * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
     unit = 1 / (sigma * math.sqrt(2))
     line = [ay + (low_x - ax) * slope - count / 2, slope, low_y, high_y - count]
     place = [unit * (low_x - ax) / cosine, unit / cosine, unit * length, unit * cosine]
@@ -167,18 +187,37 @@ def _bands(a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: 
 
 
 def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> None:
-    """Draw one piece of each band of ``bands`` (14, pieces): ``rows`` rows of ``count`` pixels, from the band's row ``begin`` (pieces,).
+    """Draw one piece of each band of ``bands`` (14, pieces): ``rows`` rows of ``count`` pixels, from the
+    band's row ``begin`` (pieces,).
 
-    Pixels are computed as (count, rows, pieces) and written into the flattened maps. After the last row of a band, that row is
-    written again; after the last pixel of a row, that pixel is.
+    Pixels are computed as (count, rows, pieces) and written into the flattened maps. After the last row of a
+    band, that row is written again; after the last pixel of a row, that pixel is.
     """
-    own_rows, own_count, line, slope, least, most, place, step, length, cosine, peak, first, row_stride, stride = bands
+    (
+        own_rows,
+        own_count,
+        line,
+        slope,
+        least,
+        most,
+        place,
+        step,
+        length,
+        cosine,
+        peak,
+        first,
+        row_stride,
+        stride,
+    ) = bands
     row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(own_rows - 1)
     nth = torch.arange(count, device=maps.device)[:, None].minimum(own_count - 1)
     line = torch.addcmul(line, row, slope)
     start = line.ceil().clamp_(least, most)
-    pixel = torch.addcmul(first, row, row_stride).addcmul_(start, stride).long() + (nth * stride).long()[:, None]
-    # Distances in units of σ√2: `place` is along the line, `beyond` is past the nearer end of it, `aside` is across it.
+    pixel = (
+        torch.addcmul(first, row, row_stride).addcmul_(start, stride).long() + (nth * stride).long()[:, None]
+    )
+    # Distances in units of σ√2: `place` is along the line, `beyond` is past the nearer end of it, `aside` is
+    # across it.
     dtype = torch.promote_types(maps.dtype, torch.float32)
     place = torch.addcmul(place, row, step)
     before, after = (-place).to(dtype), place.sub_(length).to(dtype)
@@ -191,7 +230,8 @@ def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> 
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    # NumPy requests zeroed huge pages from Linux. torch.zeros uses many small pages, which take more time than the drawing.
+    # NumPy requests zeroed huge pages from Linux. torch.zeros uses many small pages, which take more time
+    # than the drawing.
     numpy_dtype = {torch.float32: np.float32, torch.float64: np.float64}.get(like.dtype)
     if like.device.type == "cpu" and numpy_dtype is not None:
         return torch.from_numpy(np.zeros(shape, numpy_dtype))

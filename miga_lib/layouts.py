@@ -1,7 +1,8 @@
 """Skeleton layouts: the joints, the limbs that connect them, and the mirror image of each joint.
 
-A layout is defined by joint names. The mirror follows from the names (``left_x`` and ``right_x`` swap), and so does the selection of
-one layout from another, so both always agree with the joint order. Left and right are the subject's own.
+A layout is defined by joint names. The mirror follows from the names (``left_x`` and ``right_x`` swap), and
+so does the selection of one layout from another, so both always agree with the joint order. Left and right
+are the subject's own.
 """
 
 import itertools
@@ -17,15 +18,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from . import writing
+from . import atomic
 
 
 @dataclass(frozen=True)
 class Layout:
     """The joints of a skeleton and how they are connected.
 
-    All numbers are indices into ``joints``. A limb is a pair of joints; ``mirror[v]`` is the joint that joint v becomes when
-    left and right are exchanged; ``regions`` names groups of joints; ``center`` is the root of the graph.
+    All numbers are indices into ``joints``. A limb is a pair of joints; ``mirror[v]`` is the joint that joint
+    v becomes when left and right are exchanged; ``regions`` names groups of joints; ``center`` is the root of
+    the graph.
     """
 
     name: str
@@ -34,17 +36,18 @@ class Layout:
     mirror: tuple[int, ...]
     regions: Mapping[str, tuple[int, ...]]
     center: int
-    one: "Layout | None" = None
+    single_person: "Layout | None" = None
     """For a layout of two persons, see ``pair``: that of each of them."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Layout":
-        """Itself, since it cannot be changed. Without this, networks that hold a layout cannot be copied, as their mappings cannot."""
+        """Itself, since it cannot be changed. Without this, networks that hold a layout cannot be copied, as
+        their mappings cannot."""
         return self
 
     @property
     def persons(self) -> int:
         """How many persons the joints belong to."""
-        return len(self.joints) // len(self.one.joints) if self.one else 1
+        return len(self.joints) // len(self.single_person.joints) if self.single_person else 1
 
     @cached_property
     def adjacency(self) -> np.ndarray:
@@ -56,16 +59,23 @@ class Layout:
 
     @cached_property
     def distances(self) -> np.ndarray:
-        """Number of limbs on the shortest path between two joints: (V, V) float, ``inf`` where there is none."""
+        """Number of limbs on the shortest path between two joints: (V, V) float, ``inf`` where there is
+        none."""
         from scipy.sparse.csgraph import shortest_path
 
         return shortest_path(self.adjacency, unweighted=True)
 
     @cached_property
     def parents(self) -> np.ndarray:
-        """For each joint the neighbour on its shortest path to the centre, or the joint itself where there is none: (V,) int."""
-        if self.one:
-            return np.concatenate([self.one.parents + first for first in range(0, len(self.joints), len(self.one.joints))])
+        """For each joint the neighbour on its shortest path to the centre, or the joint itself where there is
+        none: (V,) int."""
+        if self.single_person:
+            return np.concatenate(
+                [
+                    self.single_person.parents + first
+                    for first in range(0, len(self.joints), len(self.single_person.joints))
+                ]
+            )
         to_center = self.distances[:, self.center]
         nearer = self.adjacency & (to_center[None, :] < to_center[:, None])
         return np.where(nearer.any(1), nearer.argmax(1), np.arange(len(self.joints)))
@@ -95,13 +105,21 @@ FACE_70 = [
 ]
 FINGERS = "thumb index middle ring little".split()
 HAND_21 = ["hand", *(f"{finger}_{i}" for finger in FINGERS for i in range(1, 5))]
-LEFT_FINGERTIPS, RIGHT_FINGERTIPS = ([f"{side}_{finger}_4" for finger in FINGERS] for side in ("left", "right"))
+LEFT_FINGERTIPS, RIGHT_FINGERTIPS = (
+    [f"{side}_{finger}_4" for finger in FINGERS] for side in ("left", "right")
+)
 
-OPENPOSE_137 = [*BODY_25, *FACE_70, *(f"left_{part}" for part in HAND_21), *(f"right_{part}" for part in HAND_21)]
+OPENPOSE_137 = [
+    *BODY_25,
+    *FACE_70,
+    *(f"left_{part}" for part in HAND_21),
+    *(f"right_{part}" for part in HAND_21),
+]
 LIGHT_HAND_35 = [*BODY_25, *LEFT_FINGERTIPS, *RIGHT_FINGERTIPS]
 IMIGUE_22 = [*BODY_25[:8], *BODY_25[15:19], *LEFT_FINGERTIPS, *RIGHT_FINGERTIPS]
-# The paper names the regions of its 19 landmarks (cheeks, eyebrows, lips) and not the points. Ours are spread evenly along the
-# jaw and the brows; the lips take their corners, their bows and, at the mouth's opening, the inner edge.
+# The paper names the regions of its 19 landmarks (cheeks, eyebrows, lips) and not the points. Ours are spread
+# evenly along the jaw and the brows; the lips take their corners, their bows and, at the mouth's opening, the
+# inner edge.
 FACE_19 = (
     "right_jaw_6 right_jaw_3 chin left_jaw_3 left_jaw_6 "
     "right_brow_1 right_brow_3 right_brow_5 left_brow_5 left_brow_3 left_brow_1 "
@@ -112,8 +130,9 @@ COCO_17 = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
     "left_hip right_hip left_knee right_knee left_ankle right_ankle"
 ).split()
-# The joints of a Kinect v2. They have names of their own where a joint of OpenPose is another point: its neck is the spine between the
-# shoulders, and its hands begin at the wrist. The Kinect's neck is higher, at the throat.
+# The joints of a Kinect v2. They have names of their own where a joint of OpenPose is another point: its neck
+# is the spine between the shoulders, and its hands begin at the wrist. The Kinect's neck is higher, at the
+# throat.
 KINECT_25 = (
     "spine_base spine_mid spine_neck head left_shoulder left_elbow left_wrist left_palm right_shoulder right_elbow right_wrist "
     "right_palm left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot spine_shoulder "
@@ -129,7 +148,9 @@ MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "r
 ARMS = "neck-right_shoulder-right_elbow-right_wrist neck-left_shoulder-left_elbow-left_wrist"
 LEGS = "right_hip-right_knee-right_ankle left_hip-left_knee-left_ankle"
 HEAD = "neck-nose-right_eye-right_ear nose-left_eye-left_ear"
-FEET = " ".join(f"{side}_ankle-{side}_big_toe-{side}_small_toe {side}_ankle-{side}_heel" for side in ("left", "right"))
+FEET = " ".join(
+    f"{side}_ankle-{side}_big_toe-{side}_small_toe {side}_ankle-{side}_heel" for side in ("left", "right")
+)
 FINGERTIPS = " ".join(f"{tip.split('_')[0]}_wrist-{tip}" for tip in LEFT_FINGERTIPS + RIGHT_FINGERTIPS)
 BODY_25_LIMBS = f"{ARMS} {HEAD} neck-mid_hip-right_hip mid_hip-left_hip {LEGS} {FEET}"
 # As in PySkl, the shoulders and eyes are connected to the nose.
@@ -193,7 +214,10 @@ def _region(joint: str) -> str:
         return f"{side}_hand"
     if part in ("elbow", "wrist"):
         return f"{side}_arm"
-    if part.split("_")[0] in ("mid", "hip", "knee", "ankle", "big", "small", "heel", "foot") or part == "spine_base":
+    if (
+        part.split("_")[0] in ("mid", "hip", "knee", "ankle", "big", "small", "heel", "foot")
+        or part == "spine_base"
+    ):
         return "lower_body"
     if part in ("neck", "shoulder") or part.startswith("spine"):
         return "torso"
@@ -217,7 +241,9 @@ def mirror_names(joints: Sequence[str]) -> tuple[int, ...]:
         side = next((side for side in swap if joint.startswith(side)), None)
         other = joint if side is None else swap[side] + joint.removeprefix(side)
         if other not in joints:
-            raise ValueError(f"joint {joint!r} has no mirror image: {other!r} is not among the joints; give `mirror` yourself")
+            raise ValueError(
+                f"joint {joint!r} has no mirror image: {other!r} is not among the joints; give `mirror` yourself"
+            )
         mirror.append(joints.index(other))
     return tuple(mirror)
 
@@ -234,47 +260,64 @@ def make(
 
     Args:
         joints: V different names, in the order of axis V of the keypoints.
-        limbs: pairs of joint indices, or chains of names such as ``"neck-nose neck-left_shoulder-left_elbow"``.
+        limbs: pairs of joint indices, or chains of names such as ``"neck-nose
+            neck-left_shoulder-left_elbow"``.
         center: the root of the graph, by name or index.
         mirror: V indices; by default from the names: ``left_x`` and ``right_x`` swap.
         regions: names for groups of joints; by default one region, ``all``.
 
     Raises:
-        ValueError: a name or index that is not a joint, a limb given twice, or a mirror that is not its own inverse.
+        ValueError: a name or index that is not a joint, a limb given twice, or a mirror that is not its own
+            inverse.
     """
     joints = tuple(joints)
     index = {joint: v for v, joint in enumerate(joints)}
     if len(index) != len(joints):
-        raise ValueError(f"layout {name!r}: joint names must differ, found {sorted({j for j in joints if joints.count(j) > 1})} twice")
+        raise ValueError(
+            f"layout {name!r}: joint names must differ, found {sorted({j for j in joints if joints.count(j) > 1})} twice"
+        )
     try:
         if isinstance(limbs, str):
             chains = [chain.split("-") for chain in limbs.split()]
             limbs = [(index[a], index[b]) for chain in chains for a, b in itertools.pairwise(chain)]
         center = index[center] if isinstance(center, str) else center
     except KeyError as error:
-        raise ValueError(f"layout {name!r}: {error.args[0]!r} is not one of its {len(joints)} joints") from None
+        raise ValueError(
+            f"layout {name!r}: {error.args[0]!r} is not one of its {len(joints)} joints"
+        ) from None
     limbs = tuple((int(a), int(b)) for a, b in limbs)
     mirror = tuple(mirror) if mirror is not None else mirror_names(joints)
-    of_region = {region: tuple(members) for region, members in (regions or {"all": range(len(joints))}).items()}
-    used = {center, *mirror, *(v for limb in limbs for v in limb), *(v for members in of_region.values() for v in members)}
+    of_region = {
+        region: tuple(members) for region, members in (regions or {"all": range(len(joints))}).items()
+    }
+    used = {
+        center,
+        *mirror,
+        *(v for limb in limbs for v in limb),
+        *(v for members in of_region.values() for v in members),
+    }
     if wrong := sorted(v for v in used if not 0 <= v < len(joints)):
         raise ValueError(f"layout {name!r}: joints are numbered 0 to {len(joints) - 1}, found {wrong}")
     if not limbs or len({frozenset(limb) for limb in limbs}) != len(limbs) or any(a == b for a, b in limbs):
         raise ValueError(f"layout {name!r}: limbs must be different pairs of different joints, at least one")
     if len(mirror) != len(joints) or any(mirror[m] != v for v, m in enumerate(mirror)):
-        raise ValueError(f"layout {name!r}: mirror must be its own inverse over all {len(joints)} joints, got {mirror}")
+        raise ValueError(
+            f"layout {name!r}: mirror must be its own inverse over all {len(joints)} joints, got {mirror}"
+        )
     return Layout(name, joints, limbs, mirror, MappingProxyType(of_region), center)
 
 
-def _openpose(name: str, joints: Sequence[str], limbs: str | Iterable[tuple[int, int]], center: str = "neck") -> Layout:
+def _openpose(
+    name: str, joints: Sequence[str], limbs: str | Iterable[tuple[int, int]], center: str = "neck"
+) -> Layout:
     members: dict[str, list[int]] = {}
     for v, joint in enumerate(joints):
         members.setdefault(_region(joint), []).append(v)
     return make(name, joints, limbs, center, regions=members)
 
 
-# The graph of the official starting kit takes 1-based joint numbers for 0-based ones: the nose has no neighbour and each hand is
-# connected to the wrong joint. It is here to reproduce that baseline.
+# The graph of the official starting kit takes 1-based joint numbers for 0-based ones: the nose has no
+# neighbour and each hand is connected to the wrong joint. It is here to reproduce that baseline.
 OFFICIAL_LIMBS = [(2, 1), (2, 3), (3, 4), (4, 5), (2, 6), (6, 7), (7, 8), (1, 9), (9, 11), (1, 10), (10, 11)]
 OFFICIAL_LIMBS += [(5, v) for v in range(12, 17)] + [(8, v) for v in range(17, 22)]
 
@@ -292,9 +335,16 @@ _LAYOUTS = {
         _openpose("imigue41", IMIGUE_22 + FACE_19, f"{ARMS} {HEAD} {FINGERTIPS} {FACE_19_LIMBS}"),
         _openpose("imigue22_official", IMIGUE_22, OFFICIAL_LIMBS),
         # As in ST-GCN's graph, the hips are connected to the shoulders.
-        _openpose("openpose18", OPENPOSE_18, f"{ARMS} {HEAD} right_shoulder-right_hip left_shoulder-left_hip {LEGS}"),
+        _openpose(
+            "openpose18", OPENPOSE_18, f"{ARMS} {HEAD} right_shoulder-right_hip left_shoulder-left_hip {LEGS}"
+        ),
         _openpose("coco17", COCO_17, COCO_17_LIMBS, center="nose"),
-        _openpose("wholebody133", WHOLEBODY_133, f"{COCO_17_LIMBS} {FEET} {_face_limbs(pupils=False)} {HANDS_LIMBS}", center="nose"),
+        _openpose(
+            "wholebody133",
+            WHOLEBODY_133,
+            f"{COCO_17_LIMBS} {FEET} {_face_limbs(pupils=False)} {HANDS_LIMBS}",
+            center="nose",
+        ),
         _openpose("kinect25", KINECT_25, KINECT_25_LIMBS, center="spine_shoulder"),
     )
 }
@@ -305,7 +355,7 @@ MAX_FILE_SIZE = 2**20
 FILE_NAME = re.compile(r"\w[\w.+-]{0,59}")
 """The pattern of a layout's name in a file, since folders are named after it."""
 
-STRATEGIES = ("uniform", "distance", "spatial")
+PARTITIONS = ("uniform", "distance", "spatial")
 """Ways to partition the neighbours of a joint, see ``partitions``."""
 
 
@@ -335,25 +385,31 @@ def is_file(name: str) -> bool:
 
 
 def save(layout: Layout, path: str | Path) -> Path:
-    """Write a layout as a JSON file, which ``read`` and every parameter ``layout`` take. Gives the path, which must end with .json.
+    """Write a layout as a JSON file, which ``read`` and every parameter ``layout`` take. Gives the path,
+    which must end with .json.
 
-    The file names joints, so it can be written and corrected by hand: ``name``, ``joints`` (in the order of the keypoints), ``limbs``
-    (pairs of joints), ``center``, ``mirror`` (the mirror image of each joint that is not its own) and ``regions`` (joints by region).
+    The file names joints, so it can be written and corrected by hand: ``name``, ``joints`` (in the order of
+    the keypoints), ``limbs`` (pairs of joints), ``center``, ``mirror`` (the mirror image of each joint that
+    is not its own) and ``regions`` (joints by region).
 
     Raises:
         ValueError: another ending, or a layout of two persons.
-        OSError: as ``writing.file`` does.
+        OSError: as ``atomic.file`` does.
     """
     path = Path(path)
-    if layout.one or not is_file(path.name):
+    if layout.single_person or not is_file(path.name):
         raise ValueError(f"{path}: save the layout of one person, in a file that ends with .json")
     joints = layout.joints
     mirror = {joints[v]: joints[m] for v, m in enumerate(layout.mirror) if v != m}
     regions = {region: [joints[v] for v in members] for region, members in layout.regions.items()}
-    content: dict[str, Any] = {"name": layout.name, "joints": joints, "limbs": [[joints[a], joints[b]] for a, b in layout.limbs]}
+    content: dict[str, Any] = {
+        "name": layout.name,
+        "joints": joints,
+        "limbs": [[joints[a], joints[b]] for a, b in layout.limbs],
+    }
     content |= {"center": joints[layout.center], "mirror": mirror, "regions": regions}
     lines = (f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
-    with writing.file(path) as unfinished:
+    with atomic.file(path) as unfinished:
         unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return path
 
@@ -362,8 +418,8 @@ def read(path: str | Path) -> Layout:
     """The layout in a JSON file, see ``save``. ``mirror`` and ``regions`` may be left out, as in ``make``.
 
     Raises:
-        ValueError: the file is not there or not such a file, one of its names is not a joint, a joint or limb is there twice, or the
-            mirror does not map limbs onto limbs.
+        ValueError: the file is not there or not such a file, one of its names is not a joint, a joint or limb
+            is there twice, or the mirror does not map limbs onto limbs.
     """
     path = Path(path).expanduser()
     try:
@@ -372,13 +428,23 @@ def read(path: str | Path) -> Layout:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: the layout cannot be read ({reason}); give a JSON file as `layouts.save` writes it") from None
-    if not isinstance(content, dict) or (lacking := [key for key in ("joints", "limbs", "center") if key not in content]):
+        raise ValueError(
+            f"{path}: the layout cannot be read ({reason}); give a JSON file as `layouts.save` writes it"
+        ) from None
+    if not isinstance(content, dict) or (
+        lacking := [key for key in ("joints", "limbs", "center") if key not in content]
+    ):
         wanted = f"has no {lacking[0]!r}" if isinstance(content, dict) else "is not a JSON object"
-        raise ValueError(f"{path}: {wanted}; a layout has joints, limbs and center, and may have name, mirror and regions")
+        raise ValueError(
+            f"{path}: {wanted}; a layout has joints, limbs and center, and may have name, mirror and regions"
+        )
     layout = _from_names(path, content)
     if not FILE_NAME.fullmatch(layout.name) or _LAYOUTS.get(layout.name, layout) != layout:
-        rule = "is that of another layout" if layout.name in _LAYOUTS else "must be up to 60 letters, digits and . _ + -"
+        rule = (
+            "is that of another layout"
+            if layout.name in _LAYOUTS
+            else "must be up to 60 letters, digits and . _ + -"
+        )
         raise ValueError(f"{path}: name {layout.name[:100]!r} {rule}; give the layout another `name`")
     return layout
 
@@ -396,21 +462,37 @@ def _from_names(path: Path, content: Mapping[str, Any]) -> Layout:
     of_names |= {"mirror": [*mirror, *mirror.values()]} if isinstance(mirror, dict) else {}
     for what, names in of_names.items():
         empty = not names and what != "mirror"
-        if not isinstance(names, list) or empty or not all(isinstance(name, str) and name.isprintable() for name in names):
-            raise ValueError(f"{path}: {what:.80} must be a list of names of joints, found {json.dumps(names)[:100]}")
+        if (
+            not isinstance(names, list)
+            or empty
+            or not all(isinstance(name, str) and name.isprintable() for name in names)
+        ):
+            raise ValueError(
+                f"{path}: {what:.80} must be a list of names of joints, found {json.dumps(names)[:100]}"
+            )
         if unknown := [name for name in names if name not in joints]:
-            raise ValueError(f"{path}: {what:.80}: {unknown[0]!r:.80} is not one of its {len(joints)} joints; correct the name")
+            raise ValueError(
+                f"{path}: {what:.80}: {unknown[0]!r:.80} is not one of its {len(joints)} joints; correct the name"
+            )
         if what.startswith("limb ") and len(names) != 2:
             raise ValueError(f"{path}: {what} must be two joints, found {json.dumps(names)[:100]}")
     for what, given in {"mirror": mirror, "regions": regions}.items():
         if not isinstance(given, dict | None):
-            raise ValueError(f"{path}: {what} must be a JSON object, found {json.dumps(given)[:100]}; correct it, or leave it out")
+            raise ValueError(
+                f"{path}: {what} must be a JSON object, found {json.dumps(given)[:100]}; correct it, or leave it out"
+            )
     if wrong := [name for name in regions or () if not name.isprintable() or not name]:
-        raise ValueError(f"{path}: region {wrong[0]!r:.80} is no name; give it a name of printable characters")
+        raise ValueError(
+            f"{path}: region {wrong[0]!r:.80} is no name; give it a name of printable characters"
+        )
     index = {joint: v for v, joint in enumerate(joints)}
     pairs = [(index[a], index[b]) for a, b in limbs]
     images = None if mirror is None else [index[mirror.get(joint, joint)] for joint in joints]
-    members = None if regions is None else {region: [index[joint] for joint in of] for region, of in regions.items()}
+    members = (
+        None
+        if regions is None
+        else {region: [index[joint] for joint in of] for region, of in regions.items()}
+    )
     try:
         layout = make(str(content.get("name", path.stem)), joints, pairs, content["center"], images, members)
     except ValueError as error:
@@ -452,60 +534,78 @@ def register(layout: Layout) -> Layout:
 
 
 def selection(source: Layout, target: Layout) -> np.ndarray:
-    """Indices into the joints of ``source`` that give the joints of ``target``, matched by name: (V of target,) int.
+    """Indices into the joints of ``source`` that give the joints of ``target``, matched by name: (V of
+    target,) int.
 
-    Raises ValueError where joints are missing in ``source``, which the message names, or where it has one person and ``target`` two.
+    Raises ValueError where joints are missing in ``source``, which the message names, or where it has one
+    person and ``target`` two.
     """
     if target.persons > source.persons:
         raise ValueError("two persons were requested, and the data have one in each clip; set `persons` to 1")
     index = {joint: v for v, joint in enumerate(source.joints)}
     if missing := [joint for joint in target.joints if joint not in index]:
         shown = ", ".join(missing[:3]) + ("…" if len(missing) > 3 else "")
-        raise ValueError(f"layout {target.name!r} needs {len(missing)} joints that {source.name!r} does not have ({shown})")
+        raise ValueError(
+            f"layout {target.name!r} needs {len(missing)} joints that {source.name!r} does not have ({shown})"
+        )
     return np.array([index[joint] for joint in target.joints])
 
 
-def to_openpose137(keypoints: Float[np.ndarray, "*shape V 3"], joints: Sequence[str] = WHOLEBODY_133) -> Float[np.ndarray, "*shape 137 3"]:
-    """The joints of OpenPose from those of COCO-WholeBody, or of another detector that gives them the same names.
+def to_openpose137(
+    keypoints: Float[np.ndarray, "*shape V 3"], joints: Sequence[str] = WHOLEBODY_133
+) -> Float[np.ndarray, "*shape 137 3"]:
+    """The joints of OpenPose from those of COCO-WholeBody, or of another detector that gives them the same
+    names.
 
-    Neck and mid hip, where they are not among ``joints``, are the means of the shoulders and of the hips, with the smaller of the two
-    scores; if one of the two is missing, so is the mean. All other joints that are not there, such as the pupils, are missing (zeros).
+    Neck and mid hip, where they are not among ``joints``, are the means of the shoulders and of the hips,
+    with the smaller of the two scores; if one of the two is missing, so is the mean. All other joints that
+    are not there, such as the pupils, are missing (zeros).
     """
     index = {joint: v for v, joint in enumerate(joints)}
     mapped = np.zeros((*keypoints.shape[:-2], len(OPENPOSE_137), 3), keypoints.dtype)
     for joint, of in MEANS.items():
         two = keypoints[..., [index[name] for name in of], :]
         mean = np.concatenate([two[..., :2].mean(-2), two[..., 2].min(-1, keepdims=True)], -1)
-        mapped[..., OPENPOSE_137.index(joint), :] = np.where((two[..., 2] > 0).all(-1, keepdims=True), mean, 0)
+        mapped[..., OPENPOSE_137.index(joint), :] = np.where(
+            (two[..., 2] > 0).all(-1, keepdims=True), mean, 0
+        )
     there = [v for v, joint in enumerate(OPENPOSE_137) if joint in index]
     mapped[..., there, :] = keypoints[..., [index[OPENPOSE_137[v]] for v in there], :]
     return mapped
 
 
-def partitions(layout: Layout, strategy: str = "spatial") -> np.ndarray:
+def partitions(layout: Layout, partition: str = "spatial") -> np.ndarray:
     """The neighbourhood of each joint, split into P partitions: the normalised adjacency matrices of ST-GCN.
 
     Args:
-        strategy: ``uniform`` (P = 1: a joint and its neighbours together), ``distance`` (P = 2: the joint itself; its neighbours) or
-            ``spatial`` (P = 3: the joint itself; its neighbours at the same or a larger distance from the centre; its neighbours
-            nearer to the centre). All joints two limbs or more from the centre count as equally far from it.
+        partition: ``uniform`` (P = 1: a joint and its neighbours together), ``distance`` (P = 2: the joint
+            itself; its neighbours) or ``spatial`` (P = 3: the joint itself; its neighbours at the same or a
+            larger distance from the centre; its neighbours nearer to the centre). All joints two limbs or
+            more from the centre count as equally far from it.
 
     Returns:
-        (P, V, V) float32. Entry [p, u, v] is the weight of joint u in the new value of joint v. For each v, the sum over p and u is 1.
+        (P, V, V) float32. Entry [p, u, v] is the weight of joint u in the new value of joint v. For each v,
+        the sum over p and u is 1.
 
     Raises:
-        ValueError: an unknown strategy.
+        ValueError: an unknown partition.
 
-    Source: Yan et al., Spatial Temporal Graph Convolutional Networks, AAAI 2018, and its published code, to which these are equal.
-    The paper's section 3.3 does not limit the distance to two limbs; the code does, and the published weights were trained with it.
+    Source: Yan et al., Spatial Temporal Graph Convolutional Networks, AAAI 2018, and its published code, to
+    which these are equal. The paper's section 3.3 does not limit the distance to two limbs; the code does,
+    and the published weights were trained with it.
     """
     itself, neighbours = np.eye(len(layout.joints)), layout.adjacency
     share = (itself + neighbours) / (1 + neighbours.sum(0))
-    # Partition 2 goes from a limb's outer end to its inner end, partition 3 the other way. The published code does not
-    # measure distances above one limb: the ends of a limb further out count as equally far, so both ways are in partition 2.
+    # Partition 2 goes from a limb's outer end to its inner end, partition 3 the other way. The published code
+    # does not measure distances above one limb: the ends of a limb further out count as equally far, so both
+    # ways are in partition 2.
     to_center = np.minimum(layout.distances[:, layout.center], 2)
     outer = neighbours & (to_center[:, None] >= to_center[None, :])
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
-    subsets = {"uniform": [itself + neighbours], "distance": [itself, neighbours], "spatial": [itself, outer, neighbours & ~outer]}
-    return (np.stack(subsets[strategy]) * share).astype(np.float32)
+    if partition not in PARTITIONS:
+        raise ValueError(f"partition must be one of {', '.join(PARTITIONS)}, got {partition!r}")
+    subsets = {
+        "uniform": [itself + neighbours],
+        "distance": [itself, neighbours],
+        "spatial": [itself, outer, neighbours & ~outer],
+    }
+    return (np.stack(subsets[partition]) * share).astype(np.float32)

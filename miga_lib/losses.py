@@ -12,22 +12,24 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class LossInputs:
     """The arguments of a loss term: the network's output for N clips, and their classes.
 
-    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1. ``class_embeddings`` is (K, E), a row for
-    each class, from ``labels.embeddings``; it may be None where no term needs it. ``adjustment`` (K,) is added to the logits in
-    cross-entropy, see there.
+    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1.
+    ``class_embeddings`` is (K, E), a row for each class, from ``labels.embeddings``; it may be None where no
+    term needs it. ``adjustment`` (K,) is added to the logits in cross-entropy, see there.
 
     Raises:
-        ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the labels would wait for the
-            device; there an assertion of PyTorch fails instead.)
+        ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the
+            labels would wait for the device; there an assertion of PyTorch fails instead.)
     """
 
     logits: Float[Tensor, "N K"]
     embedding: Float[Tensor, "N E"]
     labels: Int[Tensor, " N"]
-    class_embeddings: Float[Tensor, "K _"] | None = None  # any size, so that `semantic` can report a wrong one
+    class_embeddings: Float[Tensor, "K _"] | None = (
+        None  # any size, so that `semantic` can report a wrong one
+    )
     adjustment: Float[Tensor, " K"] | float = 0.0
     label_smoothing: float = 0.0
 
@@ -38,20 +40,24 @@ class Batch:
             )
 
 
-def cross_entropy(batch: Batch) -> Float[Tensor, ""]:
+def cross_entropy(batch: LossInputs) -> Float[Tensor, ""]:
     """Mean cross-entropy of the classes, in nats, of logits + adjustment.
 
-    With τ · log(share of each class in training) as the adjustment, a network learns logits that predict all classes as if they were
-    equally frequent: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, equation 10. τ = 1 is also the balanced softmax
-    of Ren et al., NeurIPS 2020.
+    With τ · log(share of each class in training) as the adjustment, a network learns logits that predict all
+    classes as if they were equally frequent: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR
+    2021, equation 10. τ = 1 is also the balanced softmax of Ren et al., NeurIPS 2020.
     """
-    return functional.cross_entropy(batch.logits + batch.adjustment, batch.labels, label_smoothing=batch.label_smoothing)
+    return functional.cross_entropy(
+        batch.logits + batch.adjustment, batch.labels, label_smoothing=batch.label_smoothing
+    )
 
 
-def semantic(batch: Batch) -> Float[Tensor, ""]:
-    """Mean squared error between the predicted embedding and that of the true class, over clips and their E values.
+def semantic(batch: LossInputs) -> Float[Tensor, ""]:
+    """Mean squared error between the predicted embedding and that of the true class, over clips and their E
+    values.
 
-    Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv 2307.10624.
+    Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv
+    2307.10624.
 
     Raises:
         ValueError: there are no class embeddings, or their size is not that of the predicted ones.
@@ -66,21 +72,22 @@ def semantic(batch: Batch) -> Float[Tensor, ""]:
     return functional.mse_loss(batch.embedding.to(targets.dtype), targets[batch.labels])
 
 
-TERMS: dict[str, Callable[[Batch], Tensor]] = {
+TERMS: dict[str, Callable[[LossInputs], Tensor]] = {
     "cross_entropy": cross_entropy,
     "semantic": semantic,
 }
 """Every term of the loss by name. The weight of cross-entropy is always 1."""
 
 
-def total(batch: Batch, weights: Mapping[str, float]) -> dict[str, Float[Tensor, ""]]:
+def total(batch: LossInputs, weights: Mapping[str, float]) -> dict[str, Float[Tensor, ""]]:
     """The loss to minimise, and its terms.
 
     Args:
         weights: the weights of terms by name. A term with weight 0, or without a weight, is not computed.
 
     Returns:
-        ``loss``, then each of ``TERMS`` in their order, without its weight and detached from the graph; 0 where it was not computed.
+        ``loss``, then each of ``TERMS`` in their order, without its weight and detached from the graph; 0
+        where it was not computed.
     """
     loss = cross_entropy(batch)
     parts = {"cross_entropy": loss.detach()}

@@ -1,4 +1,5 @@
-"""How good a set of predictions is. Everything here takes predictions, never models, so a fused result is scored like a single one."""
+"""How good a set of predictions is. Everything here takes predictions, never models, so a fused result is
+scored like a single one."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -21,8 +22,9 @@ STRENGTHS = tuple(step / 10 for step in range(16))
 def scores(predictions: Predictions) -> dict[str, float]:
     """Top-1, top-5, mean-class accuracy and macro-F1 over the clips whose label is known, each 0 to 1.
 
-    ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that have clips. Absent
-    classes are left out, not counted as 0. ``majority`` is the top-1 accuracy of always predicting the most frequent of these labels.
+    ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that
+    have clips. Absent classes are left out, not counted as 0. ``majority`` is the top-1 accuracy of always
+    predicting the most frequent of these labels.
 
     Raises:
         ValueError: no clip has a label.
@@ -35,7 +37,9 @@ def scores(predictions: Predictions) -> dict[str, float]:
     every = np.arange(len(known.classes))
     return {
         "top1": float((known.predicted == known.labels).mean()),
-        "top5": float(top_k_accuracy_score(known.labels, known.probabilities, k=5, labels=every)) if len(every) > 5 else 1.0,
+        "top5": float(top_k_accuracy_score(known.labels, known.probabilities, k=5, labels=every))
+        if len(every) > 5
+        else 1.0,
         "mean_class": float(recall[present].mean()),
         "macro_f1": float(f1[present].mean()),
         "majority": float(counts.max() / counts.sum()),
@@ -45,18 +49,23 @@ def scores(predictions: Predictions) -> dict[str, float]:
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
-    """Recall, precision and F1 of each class, their intervals, and the numbers of its clips and of the clips predicted as this class.
+    """Recall, precision and F1 of each class, their intervals, and the numbers of its clips and of the clips
+    predicted as this class.
 
-    A row for each class, by name; the two numbers are the columns support and predicted. A value whose denominator is 0 is NaN: recall
-    and F1 of a class without clips, precision of a class that is never predicted. Intervals are Wilson's (``wilson``). F1 is not a
-    proportion, but F1 / (2 − F1) is one: the clips predicted correctly, of all clips that are of the class or were predicted as it
-    (Hand, Christen and Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
+    A row for each class, by name; the two numbers are the columns support and predicted. A value whose
+    denominator is 0 is NaN: recall and F1 of a class without clips, precision of a class that is never
+    predicted. Intervals are Wilson's (``wilson``). F1 is not a proportion, but F1 / (2 − F1) is one: the
+    clips predicted correctly, of all clips that are of the class or were predicted as it (Hand, Christen and
+    Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
     """
     known = labelled(predictions)
     recall, precision, f1, support = _by_class(known)
     predicted = np.bincount(known.predicted, minlength=len(support))
     correct = np.bincount(known.labels[known.predicted == known.labels], minlength=len(support))
-    table = pd.DataFrame({"recall": recall, "precision": precision, "f1": f1}, index=pd.Index(known.classes.tolist(), name="class"))
+    table = pd.DataFrame(
+        {"recall": recall, "precision": precision, "f1": f1},
+        index=pd.Index(known.classes.tolist(), name="class"),
+    )
     table.loc[support == 0, ["recall", "f1"]] = np.nan
     table.loc[predicted == 0, "precision"] = np.nan
     either = np.where(support > 0, support + predicted - correct, 0)
@@ -71,7 +80,9 @@ def _by_class(known: Predictions) -> tuple[np.ndarray, ...]:
     from sklearn.metrics import precision_recall_fscore_support
 
     every = np.arange(len(known.classes))
-    precision, recall, f1, support = precision_recall_fscore_support(known.labels, known.predicted, labels=every, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        known.labels, known.predicted, labels=every, zero_division=0
+    )
     return recall, precision, f1, support
 
 
@@ -84,7 +95,8 @@ def confusion_matrix(predictions: Predictions) -> np.ndarray:
 
 
 def cross_entropy(predictions: Predictions) -> float:
-    """Mean of −log of the probability of the true class, over the clips of known label, in nats; a probability of 0 counts as 1e-12."""
+    """Mean of −log of the probability of the true class, over the clips of known label, in nats; a
+    probability of 0 counts as 1e-12."""
     known = labelled(predictions)
     return float(-np.log(np.maximum(known.probabilities[np.arange(len(known)), known.labels], 1e-12)).mean())
 
@@ -92,14 +104,20 @@ def cross_entropy(predictions: Predictions) -> float:
 def calibration_bins(predictions: Predictions, bins: int = CALIBRATION_BINS) -> pd.DataFrame:
     """How often predictions of a given confidence are correct: a row for each bin that has clips.
 
-    The confidence is the probability of the predicted class. Bins have equal width and include their upper edge (Guo et al., ICML
-    2017, who take 15). Columns: left and right edge, clips, confidence (the mean), accuracy and its Wilson interval low to high.
+    The confidence is the probability of the predicted class. Bins have equal width and include their upper
+    edge (Guo et al., ICML 2017, who take 15). Columns: left and right edge, clips, confidence (the mean),
+    accuracy and its Wilson interval low to high.
     """
     known = labelled(predictions)
     confidence, correct = known.probabilities.max(1), known.predicted == known.labels
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     parts = pd.DataFrame({"confidence": confidence, "hit": correct}).groupby(place)
-    table = parts.agg(clips=("hit", "size"), hits=("hit", "sum"), confidence=("confidence", "mean"), accuracy=("hit", "mean"))
+    table = parts.agg(
+        clips=("hit", "size"),
+        hits=("hit", "sum"),
+        confidence=("confidence", "mean"),
+        accuracy=("hit", "mean"),
+    )
     table.insert(0, "left", table.index / bins)
     table.insert(1, "right", (table.index + 1) / bins)
     table["low"], table["high"] = wilson(table.pop("hits").to_numpy(), table["clips"].to_numpy())
@@ -107,12 +125,16 @@ def calibration_bins(predictions: Predictions, bins: int = CALIBRATION_BINS) -> 
 
 
 def calibration_error(table: pd.DataFrame) -> float:
-    """The expected calibration error of a table of ``calibration_bins``: |accuracy − confidence|, averaged over the clips."""
+    """The expected calibration error of a table of ``calibration_bins``: |accuracy − confidence|, averaged
+    over the clips."""
     return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["clips"]))
 
 
-def wilson(successes: np.ndarray, trials: np.ndarray, level: float = CONFIDENCE_LEVEL) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of each proportion ``successes / trials``, NaN where there are no trials: two arrays, low and high.
+def wilson(
+    successes: np.ndarray, trials: np.ndarray, level: float = CONFIDENCE_LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of each proportion ``successes / trials``, NaN where there are no trials: two
+    arrays, low and high.
 
     It treats clips as independent. Clips of one person are similar, so the interval is somewhat too narrow.
     """
@@ -125,7 +147,8 @@ def wilson(successes: np.ndarray, trials: np.ndarray, level: float = CONFIDENCE_
 
 
 def by_adjustment(predicted: Predictions, counts: np.ndarray) -> pd.DataFrame:
-    """Scores of ``predictions.adjusted`` for each of ``STRENGTHS``: columns strength, top1, mean_class, macro_f1.
+    """Scores of ``predictions.adjusted`` for each of ``STRENGTHS``: columns strength, top1, mean_class,
+    macro_f1.
 
     Args:
         counts: (K,), the number of training clips of each class.
@@ -135,7 +158,8 @@ def by_adjustment(predicted: Predictions, counts: np.ndarray) -> pd.DataFrame:
 
 
 def choose_adjustment(table: pd.DataFrame) -> float:
-    """The strength with the best macro-F1 among those whose top-1 is not below that without adjustment; of equal ones the smallest.
+    """The strength with the best macro-F1 among those whose top-1 is not below that without adjustment; of
+    equal ones the smallest.
 
     Args:
         table: of ``by_adjustment``, on validation clips.
@@ -154,30 +178,38 @@ def interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic of clips, resampled by whole groups (subjects or videos).
 
-    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer than
-    ``FEWEST_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
+    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer
+    than ``FEWEST_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
 
-    With ``run_seeds``, the interval is for the training and not only for the runs at hand: groups and seeds are resampled together, each
-    by itself (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007). This counts chance that is of one run and one clip
-    three times, so the interval is rather too wide than too narrow. A single seed is not resampled.
+    With ``run_seeds``, the interval is for the training and not only for the runs at hand: groups and seeds
+    are resampled together, each by itself (Owen, The pigeonhole bootstrap, Annals of Applied Statistics
+    2007). This counts chance that is of one run and one clip three times, so the interval is rather too wide
+    than too narrow. A single seed is not resampled.
 
     Args:
-        statistic: takes the rows of the resampled clips, and with ``run_seeds`` the rows of the resampled runs as well. A row can
-            occur more than once.
+        statistic: takes the rows of the resampled clips, and with ``run_seeds`` the rows of the resampled
+            runs as well. A row can occur more than once.
         groups: (N,) the group of each clip.
         run_seeds: (R,) the seed of each run.
         seed: of the random numbers of the bootstrap.
     """
     from scipy.stats import bootstrap
 
-    axes = [[np.flatnonzero(of_axis == one) for one in np.unique(of_axis)] for of_axis in (groups, run_seeds) if of_axis is not None]
+    axes = [
+        [np.flatnonzero(of_axis == one) for one in np.unique(of_axis)]
+        for of_axis in (groups, run_seeds)
+        if of_axis is not None
+    ]
     if len(axes[0]) < 2:
         return float("nan"), float("nan")
     resampled = axes[:1] + [members for members in axes[1:] if len(members) > 1]
     kept = [members[0] for members in axes[len(resampled) :]]
 
     def of_groups(*chosen: np.ndarray) -> float:
-        rows = [np.concatenate([members[one] for one in drawn]) for members, drawn in zip(resampled, chosen, strict=True)]
+        rows = [
+            np.concatenate([members[one] for one in drawn])
+            for members, drawn in zip(resampled, chosen, strict=True)
+        ]
         return statistic(*rows, *kept)
 
     result = bootstrap(
@@ -193,14 +225,19 @@ def interval(
 
 
 def groups_in_words(groups: Collection[Any]) -> str:
-    """The number of groups as text, such as 35 subjects or videos, with a caution where ``interval`` over so few is too narrow.
+    """The number of groups as text, such as 35 subjects or videos, with a caution where ``interval`` over so
+    few is too narrow.
 
     Args:
         groups: the group of each clip.
     """
     count = len(set(groups))
     what = f"{count} {'subject or video' if count == 1 else 'subjects or videos'}"
-    return what + (f" (fewer than {FEWEST_GROUPS}: intervals over so few are too narrow)" if 1 < count < FEWEST_GROUPS else "")
+    return what + (
+        f" (fewer than {FEWEST_GROUPS}: intervals over so few are too narrow)"
+        if 1 < count < FEWEST_GROUPS
+        else ""
+    )
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -216,7 +253,8 @@ def in_words(low: float, high: float) -> str:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Exact two-sided McNemar test: the probability that two sets of predictions of the same clips differ this much by chance.
+    """Exact two-sided McNemar test: the probability that two sets of predictions of the same clips differ
+    this much by chance.
 
     Args:
         first, second: (N,) bool, whether each predicts the clip correctly.
@@ -235,8 +273,8 @@ def difference(first: Predictions, second: Predictions, groups: pd.Series) -> di
         groups: the subject or video of each clip, by the clip's id.
 
     Returns:
-        ``difference``, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and how many clips ``both``,
-        ``only_first``, ``only_second`` and ``neither`` predict correctly.
+        ``difference``, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and
+        how many clips ``both``, ``only_first``, ``only_second`` and ``neither`` predict correctly.
 
     Raises:
         ValueError: other clips or another order of them; no label is known.
@@ -251,7 +289,8 @@ def difference(first: Predictions, second: Predictions, groups: pd.Series) -> di
 
 
 def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:
-    """Number of clips of each class that both, only_first, only_second or neither predict correctly: a row for each class, by name.
+    """Number of clips of each class that both, only_first, only_second or neither predict correctly: a row
+    for each class, by name.
 
     Args:
         first, second: of the same clips in the same order, as ``ensemble.join`` returns them.
@@ -259,13 +298,17 @@ def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:
     correct, known = _correct(first, second), labelled(first)
     outcome = np.array(["neither", "only_second", "only_first", "both"])[2 * correct[0] + correct[1]]
     table = pd.crosstab(known.classes[known.labels], outcome)
-    return table.reindex(index=known.classes.tolist(), columns=["both", "only_first", "only_second", "neither"], fill_value=0)
+    return table.reindex(
+        index=known.classes.tolist(), columns=["both", "only_first", "only_second", "neither"], fill_value=0
+    )
 
 
 def _correct(first: Predictions, second: Predictions) -> np.ndarray:
     """Whether each of the two predicts each clip of known label correctly: (2, N) bool."""
     if first.ids.tolist() != second.ids.tolist() or first.labels.tolist() != second.labels.tolist():
-        raise ValueError("predictions can only be compared on the same clips in the same order; call `ensemble.join` first")
+        raise ValueError(
+            "predictions can only be compared on the same clips in the same order; call `ensemble.join` first"
+        )
     return np.stack([known.predicted == known.labels for known in (labelled(first), labelled(second))])
 
 
@@ -273,5 +316,7 @@ def labelled(predictions: Predictions) -> Predictions:
     """The predictions of the clips whose label is known. Raises ValueError where there is none."""
     known = predictions.known()
     if not len(known):
-        raise ValueError(f"none of the {len(predictions)} clips has a known label, so there is nothing to score; use a split with labels")
+        raise ValueError(
+            f"none of the {len(predictions)} clips has a known label, so there is nothing to score; use a split with labels"
+        )
     return known

@@ -1,7 +1,8 @@
 """What every notebook needs: checked parameters, and a display of progress that updates in place.
 
-Papermill runs a notebook whatever its parameters: an unknown name passes with a warning, and ``false`` or ``[3, 4]`` may arrive as
-a string. So the second code cell of every notebook calls ``parameters()``, which stops at the first fault.
+Papermill runs a notebook whatever its parameters: an unknown name passes with a warning, and ``false`` or
+``[3, 4]`` may arrive as a string. So the second code cell of every notebook calls ``parameters()``, which
+stops at the first fault.
 """
 
 import ast
@@ -34,12 +35,14 @@ INJECTED = "# Parameters"
 
 
 def parameters(**choices: Collection[Any]) -> dict[str, Any]:
-    """The parameters of this notebook, each checked to be one that it declares, of the type declared and among its choices.
+    """The parameters of this notebook, each checked to be one that it declares, of the type declared and
+    among its choices.
 
-    The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell that was run counts, so
-    this can be called again, and after any other cell. A number, list, dict or truth value that arrived as a string is turned into
-    what was declared, in the notebook's variables too. From here on a ValueError, OSError or RuntimeError that ``miga_lib`` raises,
-    and an interrupt, are shown in one line.
+    The parameters cell holds the declarations, ``name: type = literal``, and nothing else. The last such cell
+    that was run counts, so this can be called again, and after any other cell. A number, list, dict or truth
+    value that arrived as a string is turned into what was declared, in the notebook's variables too. From
+    here on a ValueError, OSError or RuntimeError that ``miga_lib`` raises, and an interrupt, are shown in one
+    line.
 
     Args:
         choices: for parameters with a closed set of values, the values; for a list, those of its items.
@@ -48,8 +51,8 @@ def parameters(**choices: Collection[Any]) -> dict[str, Any]:
         The values by name, in the order of declaration.
 
     Raises:
-        ValueError: a name that is not declared, a value of another type, or one that is not among the choices; the message lists what
-            there is. Or no parameters cell was run.
+        ValueError: a name that is not declared, a value of another type, or one that is not among the
+            choices; the message lists what there is. Or no parameters cell was run.
     """
     shell = get_ipython()
     shell.set_custom_exc((ValueError, OSError, RuntimeError, KeyboardInterrupt), _show_own_errors_in_one_line)
@@ -68,7 +71,8 @@ def parameters(**choices: Collection[Any]) -> dict[str, Any]:
 
 
 def find_declarations(cells: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Name and type of each parameter in the last cell of annotated literals, and the last cell that papermill injected after it.
+    """Name and type of each parameter in the last cell of annotated literals, and the last cell that
+    papermill injected after it.
 
     Args:
         cells: all that were run, in their order.
@@ -81,15 +85,24 @@ def find_declarations(cells: Sequence[str]) -> tuple[dict[str, str], str]:
             if found := declarations(cells[last]):
                 injected = [cell for cell in cells[last:] if cell.lstrip().startswith(INJECTED)]
                 return found, injected[-1] if injected else ""
-    raise ValueError("no parameters cell was run: it holds only `name: type = literal`; run it, then this cell again")
+    raise ValueError(
+        "no parameters cell was run: it holds only `name: type = literal`; run it, then this cell again"
+    )
 
 
 def declarations(cell: str) -> dict[str, str]:
-    """Name and type of each parameter that a cell declares. Raises ValueError for any other statement in it."""
+    """Name and type of each parameter that a cell declares. Raises ValueError for any other statement in
+    it."""
     found = {}
     for statement in ast.parse(cell).body:
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name) or statement.value is None:
-            raise ValueError(f"the parameters cell may hold only `name: type = literal`, found `{ast.unparse(statement)}`")
+        if (
+            not isinstance(statement, ast.AnnAssign)
+            or not isinstance(statement.target, ast.Name)
+            or statement.value is None
+        ):
+            raise ValueError(
+                f"the parameters cell may hold only `name: type = literal`, found `{ast.unparse(statement)}`"
+            )
         ast.literal_eval(statement.value)
         found[statement.target.id] = ast.unparse(statement.annotation)
     return found
@@ -97,7 +110,12 @@ def declarations(cell: str) -> dict[str, str]:
 
 def assignments(cell: str) -> list[str]:
     """The names that an injected cell sets."""
-    return [target.id for statement in ast.parse(cell).body for target in getattr(statement, "targets", []) if isinstance(target, ast.Name)]
+    return [
+        target.id
+        for statement in ast.parse(cell).body
+        for target in getattr(statement, "targets", [])
+        if isinstance(target, ast.Name)
+    ]
 
 
 def coerce(name: str, value: Any, kind: str) -> Any:
@@ -106,7 +124,14 @@ def coerce(name: str, value: Any, kind: str) -> Any:
     Raises:
         ValueError: it is neither.
     """
-    types: dict[str, type[Any]] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+    types: dict[str, type[Any]] = {
+        "str": str,
+        "int": int,
+        "float": float,
+        "bool": bool,
+        "list": list,
+        "dict": dict,
+    }
     wanted = types[kind.partition("[")[0]]
     if wanted is not str and isinstance(value, str):
         value = _read(name, value, kind)
@@ -114,14 +139,17 @@ def coerce(name: str, value: Any, kind: str) -> Any:
         value = float(value)
     if type(value) is not wanted:
         way_out = f"; papermill passes it as text with `-r {name} ...`" if wanted is str else ""
-        raise ValueError(f"parameter {name!r} must be {kind}, got {value!r:.100} ({type(value).__name__}){way_out}")
+        raise ValueError(
+            f"parameter {name!r} must be {kind}, got {value!r:.100} ({type(value).__name__}){way_out}"
+        )
     if kind.startswith("list["):
         return [coerce(f"{name}[{i}]", item, kind[5:-1]) for i, item in enumerate(value)]
     return value
 
 
 def code(value: object) -> str:
-    """Any text as Markdown that shows it literally, in code type: no character of it is markup, a formula or a script."""
+    """Any text as Markdown that shows it literally, in code type: no character of it is markup, a formula or
+    a script."""
     literal = "".join(c if c.isalnum() or c in " ./_-" else f"&#{ord(c)};" for c in str(value))
     return f'<code style="white-space: normal; {BREAK_LONG_WORDS}">{literal}</code>'
 
@@ -134,7 +162,11 @@ def plain(sentences: Iterable[str]) -> HTML:
 
 def command(name: str, **parameters: Any) -> str:
     """The command that runs another notebook with these parameters; those that are empty are left out."""
-    given = [["-r", key, value] if isinstance(value, str) else ["-p", key, json.dumps(value)] for key, value in parameters.items() if value]
+    given = [
+        ["-r", key, value] if isinstance(value, str) else ["-p", key, json.dumps(value)]
+        for key, value in parameters.items()
+        if value
+    ]
     return shlex.join(["papermill", f"{name}.ipynb", "out.ipynb", *itertools.chain.from_iterable(given)])
 
 
@@ -146,7 +178,9 @@ def _read(name: str, text: str, kind: str) -> Any:
     raise ValueError(f"parameter {name!r} must be {kind}, got the string {text!r:.100}")
 
 
-def _show_own_errors_in_one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None) -> list[str]:
+def _show_own_errors_in_one_line(
+    shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None
+) -> list[str]:
     """Errors that a user can fix need no stack; all others are shown whole."""
     frames = traceback.extract_tb(trace)
     if kind is KeyboardInterrupt or Path(frames[-1].filename).is_relative_to(Path(__file__).parent):
@@ -158,7 +192,8 @@ def _show_own_errors_in_one_line(shell: Any, kind: type, error: BaseException, t
 
 
 class Progress:
-    """A bar with the time left and learning curves under the cell, which change in place and go at the end; and a printed line an epoch.
+    """A bar with the time left and learning curves under the cell, which change in place and go at the end;
+    and a printed line an epoch.
 
     Args:
         every_epoch: whether the lines are printed and the curves drawn.
@@ -192,10 +227,13 @@ class Progress:
             self.close()
         elif "loss" in row and "resumed" not in row:
             position = "epoch {epoch} of {epochs}, step {step} of {steps}: loss {loss:.3f}".format(**row)
-            self.show(f"{self._bar((row['epoch'] - 1 + row['step'] / row['steps']) / row['epochs'])}  {position}")
+            self.show(
+                f"{self._bar((row['epoch'] - 1 + row['step'] / row['steps']) / row['epochs'])}  {position}"
+            )
 
     def _draw(self, row: dict[str, Any]) -> None:
-        """Draw the curves again after an epoch, unless that was done a moment ago. Their place is before the lines of the epochs."""
+        """Draw the curves again after an epoch, unless that was done a moment ago. Their place is before the
+        lines of the epochs."""
         if "val_top1" in row:
             self._rows.append(row)
             if self._curves and len(self._rows) > 1 and time.monotonic() - self._drawn >= CURVES_SECONDS:
@@ -207,7 +245,8 @@ class Progress:
             self._curves = display({"text/plain": ""}, raw=True, display_id=True)
 
     def _bar(self, done: float) -> str:
-        """The share of all steps that is done as a bar, and the time left at the speed since the first call."""
+        """The share of all steps that is done as a bar, and the time left at the speed since the first
+        call."""
         now = time.monotonic()
         began, first = self._began = self._began or (now, done)
         bar = f"{'█' * round(20 * done):░<20} {metrics.percent(done, 0)}"

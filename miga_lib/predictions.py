@@ -1,4 +1,5 @@
-"""The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their order."""
+"""The class probabilities of a set of clips, stored with the clips' ids so that nothing depends on their
+order."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import writing
-from .readers import DataError, limits
+from . import atomic
+from .readers import DataError, untrusted
 from .settings import check_choice
 
 SUM_TOLERANCE = 1e-3
@@ -18,12 +19,12 @@ SUM_TOLERANCE = 1e-3
 class Predictions:
     """Class probabilities of N clips. Everything that scores or fuses takes them.
 
-    ``ids`` (N,) are unique strings. ``labels`` (N,) are class indices, −1 where unknown. ``probabilities`` is (N, K), and its rows sum
-    to 1. ``classes`` (K,) names its columns.
+    ``ids`` (N,) are unique strings. ``labels`` (N,) are class indices, −1 where unknown. ``probabilities`` is
+    (N, K), and its rows sum to 1. ``classes`` (K,) names its columns.
 
     Raises:
-        ValueError: shapes that do not match, an id or a class that is there twice, a row that does not sum to 1, a label that is not a
-            class index.
+        ValueError: shapes that do not match, an id or a class that is there twice, a row that does not sum to
+            1, a label that is not a class index.
     """
 
     ids: np.ndarray
@@ -42,7 +43,9 @@ class Predictions:
         for what, names in {"ids": self.ids, "classes": self.classes}.items():
             values, counts = np.unique(names, return_counts=True)
             if (counts > 1).any():
-                raise ValueError(f"{what} of predictions must be unique, found '{values[counts.argmax()]!s:.80}' {counts.max()} times")
+                raise ValueError(
+                    f"{what} of predictions must be unique, found '{values[counts.argmax()]!s:.80}' {counts.max()} times"
+                )
         if self.probabilities.dtype.kind not in "fiu":
             raise ValueError(f"probabilities must be numbers, found type {self.probabilities.dtype}")
         sums = self.probabilities.sum(1)
@@ -55,7 +58,9 @@ class Predictions:
         if self.labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be whole numbers, found type {self.labels.dtype}")
         if count and not (self.labels.min() >= -1 and self.labels.max() < columns):
-            raise ValueError(f"labels must be -1 (unknown) to {columns - 1}, found {self.labels.min()} to {self.labels.max()}")
+            raise ValueError(
+                f"labels must be -1 (unknown) to {columns - 1}, found {self.labels.min()} to {self.labels.max()}"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,25 +93,33 @@ class Predictions:
         return Predictions(self.ids[rows], self.labels[rows], self.probabilities[rows], self.classes)
 
     def save(self, path: str | Path) -> None:
-        """Write an ``npz`` file that loads without pickle. It appears under its name only when it is complete."""
+        """Write an ``npz`` file that loads without pickle. It appears under its name only when it is
+        complete."""
         ids, classes = self.ids.astype(str), self.classes.astype(str)
-        with writing.file(Path(path)) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, ids=ids, labels=self.labels, probabilities=self.probabilities, classes=classes)
+        with atomic.file(Path(path)) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(
+                file, ids=ids, labels=self.labels, probabilities=self.probabilities, classes=classes
+            )
 
 
 def load(path: str | Path) -> Predictions:
     """Predictions from a file that ``Predictions.save`` wrote.
 
     Raises:
-        ValueError: it is not such a file, or its contents are invalid. For scores of other toolboxes see ``ensemble.score_files``.
+        ValueError: it is not such a file, or its contents are invalid. For scores of other toolboxes see
+            ``ensemble.score_files``.
     """
     fields = ("ids", "labels", "probabilities", "classes")
     try:
-        arrays = limits.arrays(Path(path))
+        arrays = untrusted.arrays(Path(path))
     except DataError as error:
-        raise ValueError(f"{error}; predict again, or read other scores with `ensemble.score_files.read`") from None
+        raise ValueError(
+            f"{error}; predict again, or read other scores with `ensemble.score_files.read`"
+        ) from None
     if missing := [name for name in fields if name not in arrays]:
-        raise ValueError(f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing")
+        raise ValueError(
+            f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing"
+        )
     try:
         return Predictions(**{name: arrays[name] for name in fields})
     except ValueError as error:
@@ -121,14 +134,18 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     """
     if any(part.classes.tolist() != parts[0].classes.tolist() for part in parts):
         raise ValueError("predictions of the folds have different classes; train all folds on the same data")
-    ids, labels, probabilities = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "labels", "probabilities"))
+    ids, labels, probabilities = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "labels", "probabilities")
+    )
     return Predictions(ids, labels, probabilities, parts[0].classes)
 
 
 def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> Predictions:
-    """Probabilities divided by (share of the class in training) ^ ``strength``, so that rare classes are predicted more often.
+    """Probabilities divided by (share of the class in training) ^ ``strength``, so that rare classes are
+    predicted more often.
 
-    With a strength of 1 and accurate probabilities, these are the predictions with the best mean accuracy over classes.
+    With a strength of 1 and accurate probabilities, these are the predictions with the best mean accuracy
+    over classes.
 
     Source: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, equation 9.
 
@@ -145,7 +162,8 @@ def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") ->
 
     Args:
         labels: class indices of the clips of each split, −1 where unknown.
-        wanted: this split is used if a label of it is known, else ``val``; data without test clips are evaluated on ``val``, too.
+        wanted: this split is used if a label of it is known, else ``val``; data without test clips are
+            evaluated on ``val``, too.
 
     Raises:
         ValueError: there is no such split, or no label of it or of ``val`` is known.
@@ -155,7 +173,13 @@ def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") ->
     tried = list(dict.fromkeys([wanted, "val"]))
     usable = [split for split in tried if split in labels and (labels[split] >= 0).any()]
     if not usable:
-        raise ValueError(f"no label of split {' or '.join(tried)} is known, so nothing can be evaluated; give data with labels")
-    lacking = f"The classes of the {len(labels[wanted])} {wanted} clips are unknown" if wanted in labels else f"There are no {wanted} clips"
+        raise ValueError(
+            f"no label of split {' or '.join(tried)} is known, so nothing can be evaluated; give data with labels"
+        )
+    lacking = (
+        f"The classes of the {len(labels[wanted])} {wanted} clips are unknown"
+        if wanted in labels
+        else f"There are no {wanted} clips"
+    )
     unknown = f"{lacking}, so the validation clips are used."
     return usable[0], "" if usable[0] == wanted else unknown

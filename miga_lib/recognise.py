@@ -1,6 +1,7 @@
 """Trained runs on new data: gestures of whole recordings, or the classes of cut clips.
 
-``python -m miga_lib.recognise <source> --runs a b`` writes a table, the probabilities of all classes, and a page to look at.
+``python -m miga_lib.recognise <source> --runs a b`` writes a table, the probabilities of all classes, and a
+page to look at.
 """
 
 import argparse
@@ -19,8 +20,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
+from . import atomic, ensemble, metrics, plots, runs, training, viewer
 from . import clips as clip_sets
-from . import ensemble, metrics, plots, runs, training, viewer, writing
 from .clips import Clips, Recordings, outputs_folder, terminal
 from .labels import NO_GESTURE
 from .predictions import Predictions
@@ -30,7 +31,8 @@ from .training import windows
 
 COLUMNS = ("recording", "first_frame", "last_frame", "seconds", "class", "probability")
 MOST_PLAYED, MOST_DRAWN = 24, 12
-"""How many of the most probable gestures can be played, and of how many recordings the probabilities are drawn, in a page."""
+"""How many of the most probable gestures can be played, and of how many recordings the probabilities are
+drawn, in a page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +56,9 @@ class Member:
 class Recognised:
     """What was recognised.
 
-    ``table`` has ``COLUMNS``: the recording (or the id of a clip), its first and last frame counted from 0 (of a clip: all of it), the
-    time of the first frame in seconds (unknown for clips), the most probable class and its probability (its mean over these frames).
+    ``table`` has ``COLUMNS``: the recording (or the id of a clip), its first and last frame counted from 0
+    (of a clip: all of it), the time of the first frame in seconds (unknown for clips), the most probable
+    class and its probability (its mean over these frames).
     """
 
     table: pd.DataFrame
@@ -70,13 +73,17 @@ class Recognised:
     report: str
 
 
-def members(names: Sequence[str], outputs: str | Path = "", device: str = "auto", report: Report | None = None) -> list[Member]:
+def members(
+    names: Sequence[str], outputs: str | Path = "", device: str = "auto", report: Report | None = None
+) -> list[Member]:
     """The networks of some runs and ensembles, by name or path; without names, of the newest finished run.
 
-    Each name has the same weight. The members of an ensemble have its weights and temperatures, the folds of a member equal weights.
+    Each name has the same weight. The members of an ensemble have its weights and temperatures, the folds of
+    a member equal weights.
 
     Raises:
-        ValueError: a name that is not of a finished run or ensemble, runs of different classes, or an ensemble with a file of scores.
+        ValueError: a name that is not of a finished run or ensemble, runs of different classes, or an
+            ensemble with a file of scores.
         FileNotFoundError: there is no finished run, or a run of an ensemble is not there any more.
     """
     folders = [runs.find(name, outputs) for name in names] or runs.newest(1, outputs)
@@ -88,8 +95,14 @@ def members(names: Sequence[str], outputs: str | Path = "", device: str = "auto"
                 pairs = zip(found[0].classes, classes, strict=False)
                 other = next((f"{one!r} and {another!r}" for one, another in pairs if one != another), "")
                 what = other or f"{len(found[0].classes)} and {len(classes)} classes"
-                raise ValueError(f"{run}: has other classes than {found[0].run.name} ({what:.100}); give runs of the same classes")
-            found.append(Member(run, weight / len(folders), temperature, *training.load_model(run, device), tuple(classes)))
+                raise ValueError(
+                    f"{run}: has other classes than {found[0].run.name} ({what:.100}); give runs of the same classes"
+                )
+            found.append(
+                Member(
+                    run, weight / len(folders), temperature, *training.load_model(run, device), tuple(classes)
+                )
+            )
     return found
 
 
@@ -102,7 +115,9 @@ def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
     given = runs.read_json(folder / runs.RESULT, "members")["members"]
     of_members = ensemble.of_members([folder.parents[1] / "runs" / name for name in about.get("runs", [])])
     if scores := [name for name in given if name not in of_members]:
-        raise ValueError(f"{folder}: its member {scores[0]!r:.100} is no run here but scores of known clips; give the runs by name instead")
+        raise ValueError(
+            f"{folder}: its member {scores[0]!r:.100} is no run here but scores of known clips; give the runs by name instead"
+        )
     if about.get("adjustment"):
         report.note("ensembles whose adjustment for rare classes is not applied to new data", folder.name)
     parts = ensemble.shares([member["weight"] for member in given.values()], len(given))
@@ -111,8 +126,11 @@ def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
             yield run, float(part) / len(of_members[name]), float(member["temperature"])
 
 
-def clips(source: str | Path, by: Sequence[Member], outputs: str | Path = "", progress: Progress | None = None) -> Recognised:
-    """The classes of cut clips. Labels of classes that the runs know, by name, are kept; all others become unknown.
+def clips(
+    source: str | Path, by: Sequence[Member], outputs: str | Path = "", progress: Progress | None = None
+) -> Recognised:
+    """The classes of cut clips. Labels of classes that the runs know, by name, are kept; all others become
+    unknown.
 
     Raises:
         DataError: as ``clips.load`` does.
@@ -120,16 +138,28 @@ def clips(source: str | Path, by: Sequence[Member], outputs: str | Path = "", pr
     report = Report()
     given = _loaded(by, clip_sets.load, source, outputs, progress)
     loaded = [_labelled(one, by[0].classes, Report()) for one in given]
-    parts = [m.scaled(training.predict(m.model, one, m.settings).probabilities) for m, one in zip(by, loaded, strict=True)]
+    parts = [
+        m.scaled(training.predict(m.model, one, m.settings).probabilities)
+        for m, one in zip(by, loaded, strict=True)
+    ]
     every = _labelled(max(given, key=_joints), by[0].classes, report)
     total = np.sum(parts, axis=0)
     table, probabilities = every.table, total / total.sum(1, keepdims=True)
-    predicted = Predictions(table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(every.classes))
+    predicted = Predictions(
+        table["id"].to_numpy(str), table["label"].to_numpy(), probabilities, np.array(every.classes)
+    )
     rows = np.flatnonzero(table["missing"] < 1)
     for id in table["id"][table["missing"] == 1]:
         report.note("clips without any joint: not in the table", id)
     best = predicted.predicted[rows]
-    values = [table["id"].iloc[rows], 0, table["frames"].iloc[rows] - 1, np.nan, predicted.classes[best], probabilities[rows, best]]
+    values = [
+        table["id"].iloc[rows],
+        0,
+        table["frames"].iloc[rows] - 1,
+        np.nan,
+        predicted.classes[best],
+        probabilities[rows, best],
+    ]
     shown = pd.DataFrame(dict(zip(COLUMNS, values, strict=True))).reset_index(drop=True)
     return Recognised(shown, every, predicted, {}, {}, _joined(every.report, report))
 
@@ -140,7 +170,9 @@ def _loaded(by: Sequence[Member], load: Callable[..., Any], *arguments: Any, **o
     for member in by:
         asked = {"layout": member.settings.layout, "persons": member.settings.persons}
         if (key := tuple(asked.values())) not in loaded:
-            loaded[key] = load(*arguments[:1], outputs=arguments[1], progress=arguments[2], **asked, **options)
+            loaded[key] = load(
+                *arguments[:1], outputs=arguments[1], progress=arguments[2], **asked, **options
+            )
     return [loaded[member.settings.layout, member.settings.persons] for member in by]
 
 
@@ -169,7 +201,8 @@ def recordings(
     least: float | int = 0.0,
     fps: float | int = 0.0,
 ) -> Recognised:
-    """The gestures of whole recordings: frames in a row with the same most probable class, by the mean over the windows of each frame.
+    """The gestures of whole recordings: frames in a row with the same most probable class, by the mean over
+    the windows of each frame.
 
     Frames without a person have no gesture, nor have frames of class *no gesture*, which only some runs know.
 
@@ -191,7 +224,10 @@ def recordings(
     for i in (progress or clip_sets.terminal_progress())(numbers, total=len(every), desc="recognising"):
         video, frames = every.table["id"].iloc[i], int(every.table["frames"].iloc[i])
         places, keypoints = windows.places(frames, lengths, stride), [one[i] for one in loaded]
-        parts = [m.scaled(windows.predict(m.model, x, places, m.settings, len(m.classes))) for m, x in zip(by, keypoints, strict=True)]
+        parts = [
+            m.scaled(windows.predict(m.model, x, places, m.settings, len(m.classes)))
+            for m, x in zip(by, keypoints, strict=True)
+        ]
         total = np.sum(parts, axis=0)
         fused = total / np.maximum(total.sum(1, keepdims=True), 1e-30)  # where some members see nobody
         of_frames[video] = windows.of_frames(frames, places, fused)
@@ -204,7 +240,10 @@ def _note(video: str, keypoints: np.ndarray, fps: float, shortest: int, report: 
     """Report a recording that is shorter than every window, has nobody in it, or in some of its frames."""
     seen = np.asarray((keypoints[..., 2] > 0).any(1))
     if len(seen) < shortest:
-        report.note(f"recordings shorter than {shortest} frames, the shortest window: taken as one window", f"{video} ({len(seen)})")
+        report.note(
+            f"recordings shorter than {shortest} frames, the shortest window: taken as one window",
+            f"{video} ({len(seen)})",
+        )
     if not seen.any():
         report.note("recordings without any joint: no gesture", video)
     elif not seen.all():
@@ -230,18 +269,33 @@ def _gestures(
 
 
 def _of_rows(
-    every: Recordings, rows: list[Any], means: list[np.ndarray], classes: tuple[str, ...], of_frames: Any, rates: Any, report: str
+    every: Recordings,
+    rows: list[Any],
+    means: list[np.ndarray],
+    classes: tuple[str, ...],
+    of_frames: Any,
+    rates: Any,
+    report: str,
 ) -> Recognised:
-    found = pd.DataFrame(rows, columns=["video", "label", "first", "last"]).astype({"label": int, "first": int, "last": int})
+    found = pd.DataFrame(rows, columns=["video", "label", "first", "last"]).astype(
+        {"label": int, "first": int, "last": int}
+    )
     unlabelled = replace(every, classes=classes, class_regions=(), segments=found.assign(label=UNKNOWN))
     shown = unlabelled.cut()
     probabilities = np.array(means).reshape(len(rows), len(classes))
     best = found["label"].to_numpy()
-    values = [found["video"], found["first"], found["last"], found["first"] / found["video"].map(rates).astype(float)]
+    values = [
+        found["video"],
+        found["first"],
+        found["last"],
+        found["first"] / found["video"].map(rates).astype(float),
+    ]
     values += [np.array(classes)[best], probabilities[np.arange(len(best)), best]]
     ids = shown.table["id"].to_numpy(str)[: len(rows)]
     predicted = Predictions(ids, np.full(len(rows), UNKNOWN), probabilities, np.array(classes))
-    return Recognised(pd.DataFrame(dict(zip(COLUMNS, values, strict=True))), shown, predicted, of_frames, rates, report)
+    return Recognised(
+        pd.DataFrame(dict(zip(COLUMNS, values, strict=True))), shown, predicted, of_frames, rates, report
+    )
 
 
 def _joined(text: str, report: Report) -> str:
@@ -249,10 +303,12 @@ def _joined(text: str, report: Report) -> str:
 
 
 def write(found: Recognised, out: Path) -> list[Path]:
-    """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their paths.
+    """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their
+    paths.
 
-    The npz file loads without pickle. Of clips it is a file of ``predictions``. Of recordings it has ``recordings``, ``frames``
-    and ``fps`` of each recording, ``classes`` (K,), and ``probabilities``, (sum of frames, K) float32, one recording after the other.
+    The npz file loads without pickle. Of clips it is a file of ``predictions``. Of recordings it has
+    ``recordings``, ``frames`` and ``fps`` of each recording, ``classes`` (K,), and ``probabilities``, (sum of
+    frames, K) float32, one recording after the other.
 
     Raises:
         OSError: a file cannot be written.
@@ -261,7 +317,7 @@ def write(found: Recognised, out: Path) -> list[Path]:
     runs.write_text(out, found.table.to_csv(index=False, float_format="%.6g"))
     if found.of_frames:
         each = list(found.of_frames.values())
-        with writing.file(paths[1]) as unfinished, unfinished.open("wb") as file:
+        with atomic.file(paths[1]) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
                 recordings=np.array(list(found.of_frames)),
@@ -277,16 +333,29 @@ def write(found: Recognised, out: Path) -> list[Path]:
 
 
 def page(found: Recognised, title: str) -> str:
-    """A page that works offline: the table, the probabilities over time, and the most probable gestures to play."""
+    """A page that works offline: the table, the probabilities over time, and the most probable gestures to
+    play."""
     order = np.sort((-found.predictions.probabilities.max(1, initial=0)).argsort(kind="stable")[:MOST_PLAYED])
     several = len(found.predictions) > len(order)
     some = found.clips.where(order) if len(order) else found.clips
     kept = range(len(order))
-    played = viewer.SkeletonViewer(some, found.predictions if len(order) else (), kept=kept, rate=_rate(found))
-    most = f"<p>The {len(order)} of {len(found.predictions)} with the highest probabilities.</p>" if several else ""
+    played = viewer.SkeletonViewer(
+        some, found.predictions if len(order) else (), kept=kept, rate=_rate(found)
+    )
+    most = (
+        f"<p>The {len(order)} of {len(found.predictions)} with the highest probabilities.</p>"
+        if several
+        else ""
+    )
     videos = list(found.of_frames)[:MOST_DRAWN]
-    drawn = [_picture(found.of_frames[video], found.clips.classes, found.fps[video], video) for video in videos]
-    few = f"<p>{len(videos)} of {len(found.of_frames)} recordings.</p>" if len(videos) < len(found.of_frames) else ""
+    drawn = [
+        _picture(found.of_frames[video], found.clips.classes, found.fps[video], video) for video in videos
+    ]
+    few = (
+        f"<p>{len(videos)} of {len(found.of_frames)} recordings.</p>"
+        if len(videos) < len(found.of_frames)
+        else ""
+    )
     over_time = f"<h2>Probabilities over time</h2>{few}{''.join(drawn)}" if drawn else ""
     content = played.standalone()["text/html"]
     table = plots.sortable(found.table, ["probability"]).data
@@ -316,23 +385,58 @@ def _picture(probabilities: np.ndarray, classes: Sequence[str], fps: float, vide
 def accuracy(found: Recognised) -> str:
     """A sentence on the accuracy where some classes are known, else empty."""
     known = found.predictions.known()
-    return f"Top-1 on {len(known)} clips of known class: {metrics.percent(metrics.scores(known)['top1'])}." if len(known) else ""
+    return (
+        f"Top-1 on {len(known)} clips of known class: {metrics.percent(metrics.scores(known)['top1'])}."
+        if len(known)
+        else ""
+    )
 
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.recognise <source> --runs …``. Errors that a user can correct are one line."""
-    parser = argparse.ArgumentParser(prog="python -m miga_lib.recognise", description="Recognise gestures with trained runs.")
-    parser.add_argument("source", help="recordings or clips: a folder or file of any known format, or the name of a synthetic set")
-    parser.add_argument("--runs", nargs="+", default=[], help="names of runs or ensembles, averaged; default: the newest finished run")
-    parser.add_argument("--out", default="", help="the table, a .csv file; default outputs/recognised/<source>.csv")
-    parser.add_argument("--clips", action="store_true", help="the annotated clips, where the source has whole recordings")
-    parser.add_argument("--lengths", nargs="+", type=int, default=list(windows.LENGTHS), help="of windows in frames, default %(default)s")
-    parser.add_argument("--stride", type=int, default=windows.STRIDE, help="frames between windows, default %(default)s")
-    parser.add_argument("--least", type=float, default=0.0, help="smallest probability of a gesture in the table, default %(default)s")
-    parser.add_argument("--fps", type=float, default=0.0, help="frames per second; default: of the source, or else 25")
+    parser = argparse.ArgumentParser(
+        prog="python -m miga_lib.recognise", description="Recognise gestures with trained runs."
+    )
+    parser.add_argument(
+        "source",
+        help="recordings or clips: a folder or file of any known format, or the name of a synthetic set",
+    )
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        default=[],
+        help="names of runs or ensembles, averaged; default: the newest finished run",
+    )
+    parser.add_argument(
+        "--out", default="", help="the table, a .csv file; default outputs/recognised/<source>.csv"
+    )
+    parser.add_argument(
+        "--clips", action="store_true", help="the annotated clips, where the source has whole recordings"
+    )
+    parser.add_argument(
+        "--lengths",
+        nargs="+",
+        type=int,
+        default=list(windows.LENGTHS),
+        help="of windows in frames, default %(default)s",
+    )
+    parser.add_argument(
+        "--stride", type=int, default=windows.STRIDE, help="frames between windows, default %(default)s"
+    )
+    parser.add_argument(
+        "--least",
+        type=float,
+        default=0.0,
+        help="smallest probability of a gesture in the table, default %(default)s",
+    )
+    parser.add_argument(
+        "--fps", type=float, default=0.0, help="frames per second; default: of the source, or else 25"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
-    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument(
+        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
+    )
     given = parser.parse_args(arguments)
     try:
         report = Report()
@@ -357,7 +461,8 @@ def recognise(
     cut: bool = False,
     **options: Any,
 ) -> Recognised:
-    """``recordings`` with their options where the source has whole videos, else, or with ``cut``, ``clips``."""
+    """``recordings`` with their options where the source has whole videos, else, or with ``cut``,
+    ``clips``."""
     if cut or not clip_sets.has_recordings(source, outputs):
         return clips(source, by, outputs, progress)
     return recordings(source, by, outputs, progress, **options)

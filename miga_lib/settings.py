@@ -20,7 +20,8 @@ MOST = 2**63
 
 @dataclass(frozen=True)
 class Preset:
-    """The size of the input, and the schedule. The size of a network in each preset is in its row of ``models.MODELS``.
+    """The size of the input, and the schedule. The size of a network in each preset is in its row of
+    ``models.MODELS``.
 
     Where a setting of ``IN_PRESET`` is 0, the field with its name is used.
     """
@@ -45,7 +46,9 @@ PRESETS = {
     "smoke": Preset(epochs=2, batch_size=16, frames=8, size=16, test_size=16, dropout=0.0, segment_clips=2),
     "quick": Preset(epochs=60, batch_size=16, frames=8, size=16, test_size=16, dropout=0.3, segment_clips=4),
     # The recipe of the paper.
-    "paper": Preset(epochs=100, batch_size=24, frames=48, size=56, test_size=64, dropout=0.5, segment_clips=10),
+    "paper": Preset(
+        epochs=100, batch_size=24, frames=48, size=56, test_size=64, dropout=0.5, segment_clips=10
+    ),
 }
 
 
@@ -53,12 +56,12 @@ PRESETS = {
 class Settings:
     """Everything besides the clips that determines the result of a run.
 
-    In the numbers of ``IN_PRESET`` and ``OF_MODEL`` 0 means the preset's value; in the others 0 is a value, which for most means off.
-    ``auto`` is chosen by machine, preset or model. ``resolve`` fills both in.
+    In the numbers of ``IN_PRESET`` and ``OF_MODEL`` 0 means the preset's value; in the others 0 is a value,
+    which for most means off. ``auto`` is chosen by machine, preset or model. ``resolve`` fills both in.
 
     Raises:
-        ValueError: a setting has a value that it cannot have, or one of another type; the message names the setting, what is possible
-            and the value found.
+        ValueError: a setting has a value that it cannot have, or one of another type; the message names the
+            setting, what is possible and the value found.
     """
 
     model: str = "posec3d"
@@ -74,7 +77,7 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
-    strategy: str = "spatial"
+    partition: str = "spatial"
     """How a graph model partitions the neighbours of a joint; heatmap models ignore it."""
     embeddings: str = ""
     """Table of class embeddings, see ``labels.embeddings``; empty: the table of the package."""
@@ -85,7 +88,8 @@ class Settings:
     width: int = 0
     """Channels of the network's first layer; the other layers have multiples of it."""
     dropout: float = 0.0
-    """Share of values dropped, below 1. 0 is the preset's value; for a network without dropout, set a tiny value such as 1e-9."""
+    """Share of values dropped, below 1. 0 is the preset's value; for a network without dropout, set a tiny
+    value such as 1e-9."""
     weight_decay: float = 0.0
     """0 is the preset's value; for no weight decay, set a tiny value such as 1e-12."""
     protocol: str = ""
@@ -95,40 +99,49 @@ class Settings:
     fold: int = 0
     persons: int = 1
     """2: the second person of a clip is kept."""
-    background: float = 0.0
-    """Clips of no gesture for each gesture: parts of the gaps of whole videos, as a class more, see ``gaps.draw``; 0: none."""
+    no_gesture_ratio: float = 0.0
+    """Clips of no gesture for each gesture: parts of the gaps of whole videos, as a class more, see
+    ``no_gesture.draw``; 0: none."""
     denoise: str = ""
-    """Names of ``denoising.FILTERS``, joined by ``+``, such as ``swaps+outliers+gaps``: applied to all clips, in training and in test."""
+    """Names of ``denoising.FILTERS``, joined by ``+``, such as ``swaps+outliers+gaps``: applied to all clips,
+    in training and in test."""
     start_from: str = ""
-    """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random weights."""
+    """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random
+    weights."""
     kept_learning_rate: float = 0.0
     """Initial learning rate of the weights that ``start_from`` gave; 0: that of the others."""
     trained: str = "all"
-    """``head``: only the weights that ``start_from`` did not give are trained, at least the classifier (cRT of Kang et al., ICLR 2020,
-    with ``sampling`` by class). Batch norm keeps its statistics, and there is no dropout."""
+    """``head``: only the weights that ``start_from`` did not give are trained, at least the classifier (cRT
+    of Kang et al., ICLR 2020, with ``sampling`` by class). Batch norm keeps its statistics, and there is no
+    dropout."""
     min_steps: int = 0
-    """The least number of optimiser steps: on a small data set there are more epochs. With 0, and where ``epochs`` is not set, the
-    preset's."""
+    """The least number of optimiser steps: on a small data set there are more epochs. With 0, and where
+    ``epochs`` is not set, the preset's."""
     warmup: float = 0.0
     """Share of all steps in which the learning rate rises linearly from 0."""
     weight_average: float = 0.0
-    """Decay of the exponential moving average of the weights, a value for each step; validation and test use the average. 0: none."""
+    """Decay of the exponential moving average of the weights, a value for each step; validation and test use
+    the average. 0: none."""
     patience: int = 0
-    """Training stops after so many epochs without a better validation top-1, and not before ``min_steps``; 0: never."""
+    """Training stops after so many epochs without a better validation top-1, and not before ``min_steps``; 0:
+    never."""
     keep: str = "auto"
-    """The epoch whose network is kept and evaluated: the ``best`` on validation, or the ``last``; ``auto``: as the preset of the model,
-    and with ``patience`` the best."""
+    """The epoch whose network is kept and evaluated: the ``best`` on validation, or the ``last``; ``auto``:
+    as the preset of the model, and with ``patience`` the best."""
     augment: str = ""
-    """Names of ``augmentation.AUGMENTATIONS``, and ``shorten``, joined by ``+``, such as ``rotate+drop_joints``."""
+    """Names of ``augmentation.AUGMENTATIONS``, and ``shorten``, joined by ``+``, such as
+    ``rotate+drop_joints``."""
     mixing: float = 0.0
-    """Mixup (Zhang et al., ICLR 2018): inputs and losses of two clips are averaged, with a weight from Beta(mixing, mixing); 0: none."""
+    """Mixup (Zhang et al., ICLR 2018): inputs and losses of two clips are averaged, with a weight from
+    Beta(mixing, mixing); 0: none."""
     label_smoothing: float = 0.0
     """Share of the target probability that cross-entropy gives to all classes equally."""
     logit_adjustment: float = 0.0
-    """τ of the logit-adjusted cross-entropy, see ``losses.cross_entropy``; 1 is the balanced softmax. 0: none."""
+    """τ of the logit-adjusted cross-entropy, see ``losses.cross_entropy``; 1 is the balanced softmax. 0:
+    none."""
     sampling: str = "clips"
-    """How training clips are drawn: each once an epoch (``clips``), or with replacement so that each class is equally likely
-    (``classes``), or likely as the square root of its number of clips (``square_root``)."""
+    """How training clips are drawn: each once an epoch (``clips``), or with replacement so that each class is
+    equally likely (``classes``), or likely as the square root of its number of clips (``square_root``)."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -155,23 +168,37 @@ class Settings:
         if self.persons not in (1, 2):
             raise ValueError(f"persons must be 1 or 2, got {self.persons!r}")
         if self.kept_learning_rate and not self.start_from:
-            raise ValueError("kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too")
+            raise ValueError(
+                "kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too"
+            )
         if self.trained == "head" and not self.start_from:
-            raise ValueError("trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too")
+            raise ValueError(
+                "trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too"
+            )
         for name in ("dropout", "warmup", "weight_average", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be below 1, got {getattr(self, name)!r}")
-        for setting, names in (("augment", ["shorten", *augmentation.AUGMENTATIONS]), ("denoise", [*denoising.FILTERS])):
+        for setting, names in (
+            ("augment", ["shorten", *augmentation.AUGMENTATIONS]),
+            ("denoise", [*denoising.FILTERS]),
+        ):
             given = getattr(self, setting).split("+") if getattr(self, setting) else []
             for name in given:
                 check_choice(f"a name in {setting}", name, names)
             if twice := next((name for name in given if given.count(name) > 1), ""):
-                raise ValueError(f"{setting} has {twice} twice, and each is applied once; give each name once")
+                raise ValueError(
+                    f"{setting} has {twice} twice, and each is applied once; give each name once"
+                )
         if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", self.device):
-            reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu" * self.device.startswith("mps")
+            reason = (
+                "; streams are computed in 64-bit numbers, which mps does not have: use cpu"
+                * self.device.startswith("mps")
+            )
             raise ValueError(f"device must be {DEVICES}, got {self.device!r:.100}{reason}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"device {self.device!r} was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'")
+            raise ValueError(
+                f"device {self.device!r} was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"
+            )
 
     @classmethod
     def choose(cls, parameters: Mapping[str, Any]) -> "Settings":
@@ -180,7 +207,8 @@ class Settings:
         The parameter ``more`` is a dict of further settings, for the fields that a notebook does not list.
 
         Raises:
-            ValueError: ``more`` has a name that is not a setting, a setting that is also a parameter, or a value of the wrong type.
+            ValueError: ``more`` has a name that is not a setting, a setting that is also a parameter, or a
+                value of the wrong type.
         """
         known = {field.name: field.type for field in fields(cls)}
         more = dict(parameters.get("more", {}))
@@ -193,8 +221,8 @@ class Settings:
 
     @classmethod
     def of_run(cls, stored: Mapping[str, Any], device: str = "cpu") -> "Settings":
-        """The resolved settings that a run stored, on another device. A setting that is newer than the run has the value
-        that does what earlier versions did.
+        """The resolved settings that a run stored, on another device. A setting that is newer than the run
+        has the value that does what earlier versions did.
 
         Raises:
             ValueError: a setting that this version does not know, or what ``Settings`` refuses.
@@ -202,17 +230,24 @@ class Settings:
         known = {field.name: field.type for field in fields(cls)}
         for name, value in stored.items():
             if name not in known:
-                raise ValueError(f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it")
+                raise ValueError(
+                    f"the run has a setting {name!r:.100} that this version of miga_lib does not know; update it"
+                )
             check_type(f"the run's {name}", value, known[name])
         before: dict[str, Any] = {"keep": "best"}
         if stored.get("preset") == "quick":  # its size then; `smoke` and `paper` still have theirs
             before |= {"frames": 12, "size": 20}
         # Earlier versions took a name that was given twice as one.
-        lists = {name: "+".join(dict.fromkeys(filter(None, stored[name].split("+")))) for name in ("augment", "denoise") if name in stored}
+        lists = {
+            name: "+".join(dict.fromkeys(filter(None, stored[name].split("+"))))
+            for name in ("augment", "denoise")
+            if name in stored
+        }
         return cls(**{**before, **stored, **lists, "device": device, "precision": "auto"}).resolve()
 
     def resolve(self) -> "Settings":
-        """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this machine."""
+        """These settings, with every 0 and ``auto`` replaced by the value that it stands for on this
+        machine."""
         device = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         name = self.preset if self.preset != "auto" else "paper" if device.startswith("cuda") else "quick"
         precision = self.precision if self.precision != "auto" else _fast_precision(device)
@@ -226,7 +261,11 @@ class Settings:
     def differing(self) -> dict[str, Any]:
         """The values that differ from the preset, by name, of resolved settings."""
         defaults = self._defaults(self.preset)
-        return {name: getattr(self, name) for name, value in defaults.items() if getattr(self, name) not in (value, 0)}
+        return {
+            name: getattr(self, name)
+            for name, value in defaults.items()
+            if getattr(self, name) not in (value, 0)
+        }
 
     def _defaults(self, preset: str) -> dict[str, Any]:
         """The values that 0 stands for in a preset, by setting."""
@@ -237,18 +276,20 @@ class Settings:
 
     @property
     def skeleton(self) -> Layout:
-        """The layout of the clips: ``layout``, for two persons twice. Raises ValueError as ``layouts.get`` does."""
+        """The layout of the clips: ``layout``, for two persons twice. Raises ValueError as ``layouts.get``
+        does."""
         layout = layouts.get(self.layout)
         return layouts.pair(layout) if self.persons == 2 else layout
 
     @property
     def clip_arguments(self) -> dict[str, Any]:
         """The settings that ``clips.load`` takes: those of ``recording_arguments``, and the clips of gaps."""
-        return {**self.recording_arguments, "background": self.background}
+        return {**self.recording_arguments, "no_gesture_ratio": self.no_gesture_ratio}
 
     @property
     def recording_arguments(self) -> dict[str, Any]:
-        """The settings that ``clips.recordings`` takes, too: the layout, how clips are divided, and how many persons each has."""
+        """The settings that ``clips.recordings`` takes, too: the layout, how clips are divided, and how many
+        persons each has."""
         return {name: getattr(self, name) for name in ("layout", "protocol", "folds", "fold", "persons")}
 
     @property
@@ -259,7 +300,9 @@ class Settings:
     @property
     def augmentations(self) -> tuple[str, ...]:
         """The names in ``augment``, in the order in which they are applied."""
-        return tuple(name for name in ("shorten", *augmentation.AUGMENTATIONS) if name in self.augment.split("+"))
+        return tuple(
+            name for name in ("shorten", *augmentation.AUGMENTATIONS) if name in self.augment.split("+")
+        )
 
     @property
     def test_size(self) -> int:
@@ -270,14 +313,16 @@ class Settings:
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss that has one, by the term's name."""
-        return {name: getattr(self, f"{name}_weight") for name in losses.TERMS if hasattr(self, f"{name}_weight")}
+        return {
+            name: getattr(self, f"{name}_weight") for name in losses.TERMS if hasattr(self, f"{name}_weight")
+        }
 
 
 CHOICES = {
     "temporal": alignment.METHODS,
     "preset": ("auto", *PRESETS),
     "precision": PRECISIONS,
-    "strategy": layouts.STRATEGIES,
+    "partition": layouts.PARTITIONS,
     "trained": ("all", "head"),
     "keep": ("auto", *KEPT),
     "sampling": ("clips", "square_root", "classes"),
@@ -285,10 +330,10 @@ CHOICES = {
 """Possible values of settings that have a fixed set of them."""
 OPTIONS = (
     "denoise", "trained", "warmup", "weight_average", "patience", "augment", "mixing", "label_smoothing", "logit_adjustment", "sampling",
-    "background",
+    "no_gesture_ratio",
 )  # fmt: skip
-"""Settings that are switched off by default; a run's name shows those that are not. A new one must stand here, or two runs that differ in
-it alone get the same name."""
+"""Settings that are switched off by default; a run's name shows those that are not. A new one must stand
+here, or two runs that differ in it alone get the same name."""
 IN_PRESET = ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay", "min_steps")
 """Settings whose preset value is the same for all models."""
 OF_MODEL = ("learning_rate", "width", "keep")
@@ -307,7 +352,8 @@ def check_choice(name: str, value: Any, known: Any, about: str = "") -> None:
 
 
 def check_type(name: str, value: Any, kind: Any) -> None:
-    """Check that a value is of the type of a setting; a float may be given as a whole number. Raises ValueError where it is not."""
+    """Check that a value is of the type of a setting; a float may be given as a whole number. Raises
+    ValueError where it is not."""
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise ValueError(f"{name} must be {kind.__name__}, got {shown(value)} ({type(value).__name__})")
 
@@ -316,6 +362,10 @@ def _fast_precision(device: str) -> str:
     """bf16 where the processor has instructions for it, else fp32."""
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    # PyTorch has no public function for this. Where a release removes these, fp32 is used, which always works.
-    checks = (getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None), getattr(torch.cpu, "_is_avx512_bf16_supported", None))
+    # PyTorch has no public function for this. Where a release removes these, fp32 is used, which always
+    # works.
+    checks = (
+        getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None),
+        getattr(torch.cpu, "_is_avx512_bf16_supported", None),
+    )
     return "bf16" if all(check is not None and check() for check in checks) else "fp32"

@@ -1,8 +1,9 @@
 """Streams: a batch of keypoints → the tensor that a model takes.
 
-Heatmap streams, ``(keypoints, layout, size)`` → (N, C, T, H, W), take keypoints in heatmap pixels. Graph streams,
-``(keypoints, layout)`` → (N, 3, T, V, 1), take keypoints in any unit. A new stream is a function here and an entry in the ``streams``
-of its model's row in ``models.MODELS``; that of a heatmap stream is a ``Maps``.
+Heatmap streams, ``(keypoints, layout, size)`` → (N, C, T, H, W), take keypoints in heatmap pixels. Graph
+streams, ``(keypoints, layout)`` → (N, 3, T, V, 1), take keypoints in any unit. A new stream is a function
+here and an entry in the ``streams`` of its model's row in ``models.MODELS``; that of a heatmap stream is a
+``HeatmapStream``.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ SIGMA_PX = 0.6
 
 
 @dataclass(frozen=True)
-class Maps:
+class HeatmapStream:
     """A heatmap stream as models know it: a function, and what its channels are.
 
     Raises:
@@ -32,7 +33,8 @@ class Maps:
     shows: str
     """What each channel shows: ``joints`` or ``limbs`` of the layout, in its order."""
     framewise: bool = False
-    """Whether the map of a frame depends on that frame alone, so that it can be drawn once for all views that have it."""
+    """Whether the map of a frame depends on that frame alone, so that it can be drawn once for all views that
+    have it."""
 
     def __post_init__(self) -> None:
         if self.shows not in ("joints", "limbs"):
@@ -53,7 +55,8 @@ def joint_heatmaps(
     """A map for each joint of the layout, see ``heatmaps.joints``; ``size`` is (H, W).
 
     Raises:
-        ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not above 0.
+        ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not
+            above 0.
     """
     return heatmaps.joints(*_channels_first(keypoints, layout), size, sigma)
 
@@ -64,7 +67,8 @@ def limb_heatmaps(
     """A map for each limb of the layout, see ``heatmaps.limbs``; ``size`` is (H, W).
 
     Raises:
-        ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not above 0.
+        ValueError: keypoints that do not have the layout's joints, a size below 1 or a sigma that is not
+            above 0.
     """
     places, scores = _channels_first(keypoints, layout)
     a, b = torch.tensor(layout.limbs, device=keypoints.device).T
@@ -74,10 +78,12 @@ def limb_heatmaps(
 def joint_motion_heatmaps(
     keypoints: Float[Tensor, "N T V 3"], layout: Layout, size: tuple[int, int], sigma: float = SIGMA_PX
 ) -> Float[Tensor, "N V T {size[0]} {size[1]}"]:
-    """``joint_heatmaps`` times the speed of each joint: how far it moves until the next frame, in units of ``sigma``, at most 1.
+    """``joint_heatmaps`` times the speed of each joint: how far it moves until the next frame, in units of
+    ``sigma``, at most 1.
 
-    So a joint that does not move is not drawn, and in the last frame none is. With this definition, unlike with differences of
-    heatmaps, values stay between 0 and 1, as those of the other streams, and persons can be merged by maximum. The definition is ours.
+    So a joint that does not move is not drawn, and in the last frame none is. With this definition, unlike
+    with differences of heatmaps, values stay between 0 and 1, as those of the other streams, and persons can
+    be merged by maximum. The definition is ours.
 
     Errors as for ``joint_heatmaps``.
     """
@@ -92,17 +98,20 @@ def limb_motion_heatmaps(
     places, scores = _channels_first(keypoints, layout)
     speeds, (a, b) = _speeds(places, scores, sigma), torch.tensor(layout.limbs, device=keypoints.device).T
     faster = speeds[:, a].maximum(speeds[:, b])
-    return heatmaps.segments(places[:, a], places[:, b], faster * scores[:, a], faster * scores[:, b], size, sigma)
+    return heatmaps.segments(
+        places[:, a], places[:, b], faster * scores[:, a], faster * scores[:, b], size, sigma
+    )
 
 
 def joint_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N 3 T V 1"]:
     """Position and score of each joint, for one person.
 
-    Positions are measured from the mean position of the layout's centre in the clip, in units of the mean distance of the joints from
-    it. So the result does not depend on the position of the person in the video or the distance of the camera, but all movements in
-    the clip are kept: each clip has one origin and one unit. A mean depends less on one wrong detection than a maximum does. Unlike
-    the width of the shoulders, it exists in every layout and does not shrink when the body turns. Where the centre is never detected,
-    the mean over all joints is used. A missing joint is 0 in all three channels.
+    Positions are measured from the mean position of the layout's centre in the clip, in units of the mean
+    distance of the joints from it. So the result does not depend on the position of the person in the video
+    or the distance of the camera, but all movements in the clip are kept: each clip has one origin and one
+    unit. A mean depends less on one wrong detection than a maximum does. Unlike the width of the shoulders,
+    it exists in every layout and does not shrink when the body turns. Where the centre is never detected, the
+    mean over all joints is used. A missing joint is 0 in all three channels.
 
     Source: input of Yan et al. (AAAI 2018), who scale by the video's frame instead.
 
@@ -113,7 +122,8 @@ def joint_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Te
 
 
 def bone_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N 3 T V 1"]:
-    """The vector to each joint from its parent in the layout, with the lower score of the two; 0 where either is missing.
+    """The vector to each joint from its parent in the layout, with the lower score of the two; 0 where either
+    is missing.
 
     Positions are those of ``joint_graph``. The centre has no parent; its bone has length 0.
 
@@ -126,7 +136,8 @@ def bone_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Ten
 
 
 def joint_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N 3 T V 1"]:
-    """``joint_graph`` of the next frame minus this one, with the lower score; 0 where either is missing, and in the last frame.
+    """``joint_graph`` of the next frame minus this one, with the lower score; 0 where either is missing, and
+    in the last frame.
 
     Source and errors as for ``bone_graph``.
     """
@@ -134,21 +145,26 @@ def joint_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> F
 
 
 def bone_motion_graph(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N 3 T V 1"]:
-    """``bone_graph`` of the next frame minus this one, with the lower score; 0 where either is missing, and in the last frame.
+    """``bone_graph`` of the next frame minus this one, with the lower score; 0 where either is missing, and
+    in the last frame.
 
     Source and errors as for ``bone_graph``.
     """
     return _nodes(*_motion(*_bones(keypoints, layout)))
 
 
-def _speeds(places: Float[Tensor, "N V T 2"], scores: Float[Tensor, "N V T"], sigma: float) -> Float[Tensor, "N V T"]:
-    """How far each joint moves until the next frame, in units of ``sigma`` and at most 1; 0 where it is missing there."""
+def _speeds(
+    places: Float[Tensor, "N V T 2"], scores: Float[Tensor, "N V T"], sigma: float
+) -> Float[Tensor, "N V T"]:
+    """How far each joint moves until the next frame, in units of ``sigma`` and at most 1; 0 where it is
+    missing there."""
     moved = (places[:, :, 1:] - places[:, :, :-1]).norm(dim=-1).where(scores[:, :, 1:] > 0, 0) / sigma
     return torch.cat([moved.clamp(max=1), torch.zeros_like(scores[:, :, :1])], dim=2)
 
 
 def _channels_first(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Positions (N, V, T, 2) and scores (N, V, T), so that maps come with channels first, as models take them."""
+    """Positions (N, V, T, 2) and scores (N, V, T), so that maps come with channels first, as models take
+    them."""
     _check(keypoints, layout)
     return keypoints[..., :2].transpose(1, 2), keypoints[..., 2].transpose(1, 2)
 
@@ -162,7 +178,9 @@ def _normalised(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     origins = torch.where((present * is_center).sum((1, 2), keepdim=True) > 0, present * is_center, present)
     origin = (places * origins).sum((1, 2), keepdim=True) / origins.sum((1, 2), keepdim=True).clamp(min=1)
     centered = (places - origin) * present
-    unit = centered.norm(dim=-1, keepdim=True).sum((1, 2), keepdim=True) / present.sum((1, 2), keepdim=True).clamp(min=1)
+    unit = centered.norm(dim=-1, keepdim=True).sum((1, 2), keepdim=True) / present.sum(
+        (1, 2), keepdim=True
+    ).clamp(min=1)
     # The extent of a clip whose joints are all at one point is rounding error.
     extent = unit > 1e-6 * places.abs().amax((1, 2, 3), keepdim=True)
     return torch.where(extent, centered / unit.where(extent, 1), 0).to(places.dtype), scores
@@ -175,12 +193,17 @@ def _bones(keypoints: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
 
 
 def _motion(places: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    next_places, next_scores = (torch.cat([of[:, 1:], torch.zeros_like(of[:, :1])], dim=1) for of in (places, scores))
+    next_places, next_scores = (
+        torch.cat([of[:, 1:], torch.zeros_like(of[:, :1])], dim=1) for of in (places, scores)
+    )
     return _difference(next_places, next_scores, places, scores)
 
 
-def _difference(places: Tensor, scores: Tensor, other_places: Tensor, other_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions minus the other positions, and the lower of both scores; 0 where one of the two joints is missing."""
+def _difference(
+    places: Tensor, scores: Tensor, other_places: Tensor, other_scores: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Positions minus the other positions, and the lower of both scores; 0 where one of the two joints is
+    missing."""
     lower = scores.minimum(other_scores)
     return (places - other_places).where(lower > 0, 0), lower
 

@@ -38,7 +38,10 @@ CLOSED: list[str] = []
 
 def refuse_writing(event, arguments):
     """Refuses what would change a closed folder, as the operating system does for everyone but root."""
-    if CLOSED and (event in ("os.mkdir", "os.remove", "os.rename", "os.utime") or (event == "open" and arguments[2] & WRITING)):
+    if CLOSED and (
+        event in ("os.mkdir", "os.remove", "os.rename", "os.utime")
+        or (event == "open" and arguments[2] & WRITING)
+    ):
         path = str(arguments[0])
         if path.startswith(tuple(CLOSED)):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)

@@ -1,4 +1,5 @@
-"""Good sources with a few bytes or values changed, for every reader, and what must hold of whatever it makes of them."""
+"""Good sources with a few bytes or values changed, for every reader, and what must hold of whatever it makes
+of them."""
 
 import io
 import json
@@ -23,11 +24,30 @@ TOKENS = [
     b"<U5", b"(9999999999,)", b"True", b'r="XFD1048576"', b't="s"', b"<row>", b"</row>", b"<c/>", b"&#65;", b"<v>1e400</v>", b"#DIV/0!",
     "ä".encode(), "€".encode("utf-16"),
 ]  # fmt: skip
-LONG_TOKENS = [b"x" * 3000, b"7" * 3000, b"x y" * 1000, b",x" * 400, b"\nx" * 400, b'"' + b"x" * 3000 + b'"', "€".encode() * 1000]
-LONG_VALUES = ["x" * 3000, b"x" * 3000, 10**3000, ["x" * 3000] * 9, {"x" * 3000: 1}, ("x" * 3000, 1), np.array(["x" * 3000]), "x\ny" * 999]
+LONG_TOKENS = [
+    b"x" * 3000,
+    b"7" * 3000,
+    b"x y" * 1000,
+    b",x" * 400,
+    b"\nx" * 400,
+    b'"' + b"x" * 3000 + b'"',
+    "€".encode() * 1000,
+]
+LONG_VALUES = [
+    "x" * 3000,
+    b"x" * 3000,
+    10**3000,
+    ["x" * 3000] * 9,
+    {"x" * 3000: 1},
+    ("x" * 3000, 1),
+    np.array(["x" * 3000]),
+    "x\ny" * 999,
+]
 PLACES = st.one_of(st.integers(0, 160), st.integers(-160, -1), st.floats(0, 1))
 KINDS = st.sampled_from(["put", "insert", "cut", "flip", "end", "again"])
-EDITS = st.tuples(KINDS, PLACES, st.sampled_from(TOKENS) | st.binary(max_size=8) | st.sampled_from(LONG_TOKENS))
+EDITS = st.tuples(
+    KINDS, PLACES, st.sampled_from(TOKENS) | st.binary(max_size=8) | st.sampled_from(LONG_TOKENS)
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary(max_size=4)
     | st.sampled_from([10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0), np.zeros((1, 2, 17, 2)),
@@ -42,11 +62,13 @@ CHANGES = st.tuples(
     st.lists(st.tuples(st.integers(0, 9999), VALUES), max_size=2),
     st.sampled_from(["edit"] * 12 + ["empty", "remove", "folder"]),
 )
-"""Which file, which edits of its bytes, which values to replace in what it holds, or what else happens to it."""
+"""Which file, which edits of its bytes, which values to replace in what it holds, or what else happens to
+it."""
 
 
 def edited(content: bytes, edits: list) -> bytes:
-    """Bytes after some edits, each at a place counted from the beginning, the end, or as a share of the length."""
+    """Bytes after some edits, each at a place counted from the beginning, the end, or as a share of the
+    length."""
     for kind, place, token in edits:
         at = int(place * len(content)) if isinstance(place, float) else place % (len(content) + 1)
         before, after = content[:at], content[at:]
@@ -109,7 +131,11 @@ def change(path: Path, edits: list, values: list) -> None:
 
 def keypoints(frames: int = 9, joints: int = 137) -> np.ndarray:
     """Coordinates and scores; the last joint is missing, and so is every fifth one of the first frame."""
-    found = np.random.default_rng(0).uniform(1, 99, (frames, joints, 3)).round(3).astype(np.float32) * [1, 1, 0.01]
+    found = np.random.default_rng(0).uniform(1, 99, (frames, joints, 3)).round(3).astype(np.float32) * [
+        1,
+        1,
+        0.01,
+    ]
     found[:, -1] = found[0, ::5] = 0
     return found
 
@@ -130,7 +156,11 @@ def make_miga_arrays(folder: Path) -> None:
 
 
 def make_miga23(folder: Path) -> None:
-    for split, names in (("valid", ["0001_0"]), ("train", ["0012_0", "0001_0"]), ("test", ["0300_0", "0300_1"])):
+    for split, names in (
+        ("valid", ["0001_0"]),
+        ("train", ["0012_0", "0001_0"]),
+        ("test", ["0300_0", "0300_1"]),
+    ):
         data = np.zeros((len(names), 3, 12, 22, 1), np.float32)
         data[:, :, :9, :, 0] = keypoints(joints=22).transpose(2, 0, 1)
         np.save(folder / f"{split}_data.npy", data)
@@ -160,7 +190,8 @@ def make_openpose(folder: Path) -> None:
 
 
 def make_wholebody(folder: Path) -> None:
-    """A file of each form: of MMPose's inferencer, of its demo script, and of rtmlib with shares of the frame."""
+    """A file of each form: of MMPose's inferencer, of its demo script, and of rtmlib with shares of the
+    frame."""
     people = keypoints(joints=133)
     frames = []
     for number, frame in enumerate(people):
@@ -178,12 +209,19 @@ def make_wholebody(folder: Path) -> None:
     (folder / "predictions").mkdir()
     (folder / "predictions" / "a.json").write_text(json.dumps(frames))
     later = [frame | {"frame_id": frame["frame_id"] + 1} for frame in frames]
-    (folder / "predictions" / "results_b.json").write_text(json.dumps({"meta_info": {}, "instance_info": later}, indent="\t"))
-    shares = {"keypoints": [frame[None, :, :2] / [1280, 720] for frame in people], "scores": [frame[None, :, 2] for frame in people]}
+    (folder / "predictions" / "results_b.json").write_text(
+        json.dumps({"meta_info": {}, "instance_info": later}, indent="\t")
+    )
+    shares = {
+        "keypoints": [frame[None, :, :2] / [1280, 720] for frame in people],
+        "scores": [frame[None, :, 2] for frame in people],
+    }
     (folder / "predictions" / "c.pkl").write_bytes(pickle.dumps(shares))
     (folder / "reader.json").write_text('{"score_threshold": 0.05}')
     table = "video,start_frame,end_frame,class,split,subject,width,height\na,0,1,wave,train,7,1280,720\nb,1,2,bow,val,8,1280,720\n"
-    (folder / "segments.csv").write_text(table + "a,2,6,bow,train,7,1280,720\nb,3,9,,test,8,1280,720\nc,2,8,wave,train,9,1280,720\n")
+    (folder / "segments.csv").write_text(
+        table + "a,2,6,bow,train,7,1280,720\nb,3,9,,test,8,1280,720\nc,2,8,wave,train,9,1280,720\n"
+    )
 
 
 def make_release(folder: Path) -> None:
@@ -192,11 +230,15 @@ def make_release(folder: Path) -> None:
         path.parent.mkdir(parents=True)
         miga._write_xlsx(path, pd.DataFrame(keypoints().reshape(9, -1)))
     columns = ["video_id", "subject_id", "class", "start_frame", "end_frame", "win_or_lose"]
-    miga.write_subjects(folder, pd.DataFrame([(12, 2, 1, 0, 1, 1), (13, 1, 99, 1, 1, 0), (12, 2, 7, 2, 8, 1)], columns=columns))
+    miga.write_subjects(
+        folder,
+        pd.DataFrame([(12, 2, 1, 0, 1, 1), (13, 1, 99, 1, 1, 0), (12, 2, 7, 2, 8, 1)], columns=columns),
+    )
 
 
 def write_smg(folder: Path, person: str, values: np.ndarray, segments: list[tuple[int, int, int]]) -> None:
-    """One person like SMG's authors: the numbers (T, 25, 11 or 9) of each joint, and (class, start, end) of each clip."""
+    """One person like SMG's authors: the numbers (T, 25, 11 or 9) of each joint, and (class, start, end) of
+    each clip."""
     place = folder / person
     place.mkdir(parents=True)
     np.savetxt(place / f"{person}_skeleton.csv", values.reshape(len(values), -1), "%.6g", ",")
@@ -205,7 +247,8 @@ def write_smg(folder: Path, person: str, values: np.ndarray, segments: list[tupl
 
 
 def kinect(frames: int = 9) -> np.ndarray:
-    """Numbers of 25 joints as a Kinect's: metres, orientation, pixels of depth and colour; the last joint is missing, as above."""
+    """Numbers of 25 joints as a Kinect's: metres, orientation, pixels of depth and colour; the last joint is
+    missing, as above."""
     found = keypoints(frames, 25)
     metres, orientation = found / 50, np.full((frames, 25, 4), 0.5)
     values = np.concatenate([metres, orientation, found[..., :2] * 4, found[..., :2] * [15, 10]], -1)
@@ -240,12 +283,17 @@ def is_short(error: DataError, source: Path) -> bool:
 
 
 def outcome(name: str, source: Path) -> str:
-    """``clips`` or ``refused``. Anything else that a reader does is a fault: another exception, or clips that break their promise."""
+    """``clips`` or ``refused``. Anything else that a reader does is a fault: another exception, or clips that
+    break their promise."""
     reader, layout, _ = SOURCES[name]
     report = Report()
     try:
         with joblib.parallel_config(backend="sequential"):
-            read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items)) if reader.recognises(source) else []
+            read = (
+                list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
+                if reader.recognises(source)
+                else []
+            )
             rows = [cache.row(clip, 0) for clip in read]
     except DataError as error:
         return "refused" if is_short(error, source) else f"refused at length: {error}"
@@ -268,7 +316,8 @@ def outcome(name: str, source: Path) -> str:
 
 
 def attack(name: str, folder: Path) -> Callable[[tuple], str]:
-    """Writes a good source into an empty folder once; gives a function that changes it, has it read, and restores it."""
+    """Writes a good source into an empty folder once; gives a function that changes it, has it read, and
+    restores it."""
     source = folder / "source"
     source.mkdir()
     SOURCES[name][2](source)

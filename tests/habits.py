@@ -1,4 +1,5 @@
-"""What people do to good files: other programs save them, rows are sorted, titles added, folders packed. No other clips in silence."""
+"""What people do to good files: other programs save them, rows are sorted, titles added, folders packed. No
+other clips in silence."""
 
 import csv
 import io
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from miga_lib import layouts
 from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl
 
-HABITS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3)
+HABITS = st.lists(
+    st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3
+)
 """Which file, which of its habits, and the seed of the habit's choices; one to three times."""
 
 SOURCE = "source"
@@ -82,7 +85,9 @@ def column_lost(rows: Rows, rng: np.random.Generator) -> Rows:
 
 def cell_lost(rows: Rows, rng: np.random.Generator) -> Rows:
     row = rows[_at(rng, rows)]
-    del row[max(len(row) - 1, 1) :]  # without any cell, the last row would be a blank line at the end, which is none
+    del row[
+        max(len(row) - 1, 1) :
+    ]  # without any cell, the last row would be a blank line at the end, which is none
     return rows
 
 
@@ -139,7 +144,9 @@ def in_another_order(rows: Rows, rng: np.random.Generator) -> Rows:
 
 
 def doubled_rows(rows: Rows, rng: np.random.Generator) -> Rows:
-    return [*rows, *rows] if rng.integers(2) else [row for row in rows for _ in range(1 + int(rng.integers(2)))]
+    return (
+        [*rows, *rows] if rng.integers(2) else [row for row in rows for _ in range(1 + int(rng.integers(2)))]
+    )
 
 
 def rows_lost(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -161,10 +168,16 @@ def _of_rows(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
 
     def changed(path: Path, rng: np.random.Generator) -> None:
         if path.suffix == ".xlsx":
-            rows: Rows = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python(skip_empty_area=False)
+            rows: Rows = (
+                python_calamine.CalamineWorkbook.from_path(path)
+                .get_sheet_by_index(0)
+                .to_python(skip_empty_area=False)
+            )
             _save_workbook(path, habit(rows, rng), rng)
         else:
-            rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"), newline="")))
+            rows = list(
+                csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"), newline=""))
+            )
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(habit(rows, rng) if any(rows) else rows)
 
@@ -211,7 +224,9 @@ CSV = TEXT + [
         "decimal_commas": lambda text: text.replace(b",", b";").replace(b".", b","),
         "tabs": lambda text: text.replace(b",", b"\t"),
         "spaces": lambda text: text.replace(b",", b", "),
-        "all_quoted": lambda text: b"\n".join(b'"' + line.replace(b",", b'","') + b'"' if line else line for line in text.splitlines()),
+        "all_quoted": lambda text: b"\n".join(
+            b'"' + line.replace(b",", b'","') + b'"' if line else line for line in text.splitlines()
+        ),
     }.items()
 ]
 CUT_OFF = _of_text(lambda text: text[: len(text) * 2 // 3], "cut_off")
@@ -251,11 +266,23 @@ KEYPOINT_TABLE = [
 
 
 def known_header(rows: Rows, rng: np.random.Generator) -> Rows:
-    return [list(rng.choice([["class", "start_frame", "end_frame"], ["label", "start", "end"], ["Class", "Start", "End"]])), *rows]
+    return [
+        list(
+            rng.choice(
+                [["class", "start_frame", "end_frame"], ["label", "start", "end"], ["Class", "Start", "End"]]
+            )
+        ),
+        *rows,
+    ]
 
 
 def another_header(rows: Rows, rng: np.random.Generator) -> Rows:
-    return [list(rng.choice([["gesture", "from", "to"], ["", "start", "end"], ["class", "", ""], ["x", "0", "5"]])), *rows]
+    return [
+        list(
+            rng.choice([["gesture", "from", "to"], ["", "start", "end"], ["class", "", ""], ["x", "0", "5"]])
+        ),
+        *rows,
+    ]
 
 
 def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -268,7 +295,10 @@ def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
 LABEL_TABLE = [
     *map(_of_rows, [*ANY_TABLE, known_header, another_header, bad_class, in_another_order, doubled_rows]), _of_rows(numbers_in_another_form)
 ]  # fmt: skip
-TABLE_WITH_HEADER = [*map(_of_rows, ANY_TABLE), *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows))]
+TABLE_WITH_HEADER = [
+    *map(_of_rows, ANY_TABLE),
+    *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows)),
+]
 
 
 # Of arrays, pickles and json files.
@@ -301,20 +331,31 @@ def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
         for annotation in content["annotations"]:
             points, scores = annotation["keypoint"], annotation["keypoint_score"]
             if form == 0 and scores is not None and points.shape == (*scores.shape, 2):
-                annotation |= {"keypoint": np.concatenate([points, scores[..., None]], -1), "keypoint_score": None}
+                annotation |= {
+                    "keypoint": np.concatenate([points, scores[..., None]], -1),
+                    "keypoint_score": None,
+                }
             if form == 1:
-                annotation |= {"keypoint": np.asfortranarray(points.astype("f8")), "img_shape": np.array(annotation["img_shape"])}
+                annotation |= {
+                    "keypoint": np.asfortranarray(points.astype("f8")),
+                    "img_shape": np.array(annotation["img_shape"]),
+                }
             if form == 2:
                 annotation |= {"keypoint": np.swapaxes(points, 0, 1)}
             if form == 3:
-                annotation |= {"label": np.int64(annotation["label"]), "note": "seen", "total_frames": np.int32(annotation["total_frames"])}
+                annotation |= {
+                    "label": np.int64(annotation["label"]),
+                    "note": "seen",
+                    "total_frames": np.int32(annotation["total_frames"]),
+                }
             if form == 4:
                 annotation["frame_dir"] = annotation["frame_dir"].replace("_", "-")
         if form == 5:
             content["split"] = {name: np.array(ids) for name, ids in content["split"].items()}
         if form == 6:
             content["annotations"] = (
-                content["annotations"][:: -1 if rng.integers(2) else 1] + content["annotations"][: int(rng.integers(2))]
+                content["annotations"][:: -1 if rng.integers(2) else 1]
+                + content["annotations"][: int(rng.integers(2))]
             )
         if form == 7:
             content = content["annotations"]
@@ -338,7 +379,9 @@ def json_saved_again(path: Path, rng: np.random.Generator) -> None:
 
 def json_renamed(path: Path, rng: np.random.Generator) -> None:
     number = path.name.rsplit("_", 2)[-2]
-    name = str(rng.choice([f"frame_{int(number)}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"]))
+    name = str(
+        rng.choice([f"frame_{int(number)}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"])
+    )
     if rng.integers(2):
         path.rename(path.with_name(name))
     else:
@@ -391,7 +434,14 @@ def rtmlib_saved_again(path: Path, rng: np.random.Generator) -> None:
 
 def video_renamed(path: Path, rng: np.random.Generator) -> None:
     name = str(
-        rng.choice([f"results_{path.name}", path.name.removeprefix("results_"), f"copy {path.name}", f"{path.stem} (1){path.suffix}"])
+        rng.choice(
+            [
+                f"results_{path.name}",
+                path.name.removeprefix("results_"),
+                f"copy {path.name}",
+                f"{path.stem} (1){path.suffix}",
+            ]
+        )
     )
     if rng.integers(2):
         path.rename(path.with_name(name))
@@ -419,7 +469,12 @@ def litter(path: Path, rng: np.random.Generator) -> None:
 def litter_above(path: Path, rng: np.random.Generator) -> None:
     above = path.parents[path.parent.name != SOURCE]
     for name in ("__MACOSX", ".ipynb_checkpoints"):
-        shutil.copytree(path.parent, above / name / path.parent.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns(name))
+        shutil.copytree(
+            path.parent,
+            above / name / path.parent.name,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns(name),
+        )
 
 
 def packed_in_its_own_name(path: Path, rng: np.random.Generator) -> None:
@@ -515,7 +570,8 @@ def same(one: dict[str, tuple], other: dict[str, tuple]) -> bool:
 
 
 def follow(name: str, folder: Path) -> Callable[[list], str]:
-    """Writes a good source once; gives a function that changes it as people do, reads it, compares the clips, and restores it."""
+    """Writes a good source once; gives a function that changes it as people do, reads it, compares the clips,
+    and restores it."""
     source = folder / SOURCE
     source.mkdir()
     fuzzing.SOURCES[name][2](source)

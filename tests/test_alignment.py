@@ -9,7 +9,9 @@ from miga_lib import alignment, layouts
 NEARLY_ONE = float(np.nextafter(1, 0))
 
 
-def clip(frames: int, seed: int = 0, joints: int = 5, missing: float = 0.3, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def clip(
+    frames: int, seed: int = 0, joints: int = 5, missing: float = 0.3, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
     """A random clip (T, V, 3) in video pixels, in which each joint is missing in some frames."""
     rng = np.random.default_rng(seed)
     keypoints = rng.random((frames, joints, 3)) * (1280, 720, 0.9) + (0, 0, 0.1)
@@ -37,12 +39,19 @@ def align_joint_by_joint(keypoints: np.ndarray, length: int) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 99), st.sampled_from([torch.float32, torch.float64]))
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.integers(0, 99),
+    st.sampled_from([torch.float32, torch.float64]),
+)
 def test_align_equals_its_definition(frames, length, seed, dtype):
     keypoints = clip(frames, seed, dtype=dtype)
     aligned = alignment.align(keypoints, length)
     assert aligned.dtype == dtype
-    np.testing.assert_allclose(aligned.numpy(), align_joint_by_joint(keypoints.double().numpy(), length), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        aligned.numpy(), align_joint_by_joint(keypoints.double().numpy(), length), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_long_clip_is_sampled_with_halves_rounded_to_even():
@@ -55,11 +64,16 @@ def test_long_clip_is_sampled_with_halves_rounded_to_even():
 def test_short_clip_is_interpolated_over_the_frames_in_which_a_joint_is_present():
     nothing = [0.0, 0.0, 0.0]
     keypoints = torch.tensor(
-        [[[10.0, 20.0, 0.8], [10.0, 20.0, 0.8], nothing, nothing], [[30.0, 40.0, 0.4], nothing, [30.0, 40.0, 0.4], nothing]]
+        [
+            [[10.0, 20.0, 0.8], [10.0, 20.0, 0.8], nothing, nothing],
+            [[30.0, 40.0, 0.4], nothing, [30.0, 40.0, 0.4], nothing],
+        ]
     )
     middle = alignment.align(keypoints, 3)[1]
     # Present in both frames: the average. In one: its position and half its score. In none: missing.
-    assert middle.tolist() == pytest.approx(torch.tensor([[20.0, 30.0, 0.6], [10.0, 20.0, 0.4], [30.0, 40.0, 0.2], nothing]))
+    assert middle.tolist() == pytest.approx(
+        torch.tensor([[20.0, 30.0, 0.6], [10.0, 20.0, 0.4], [30.0, 40.0, 0.2], nothing])
+    )
     # At weight 1/4: 3/4 of the first frame and 1/4 of the second.
     assert alignment.align(keypoints, 5)[1, 0].tolist() == pytest.approx([15.0, 25.0, 0.7])
 
@@ -113,7 +127,9 @@ def test_mirrored_input_gives_mirrored_output(frames, length, seed):
         return torch.stack([(1279 - x).where(score > 0, 0), y, score], dim=-1)
 
     keypoints = clip(frames, seed, joints=22, dtype=torch.float64)
-    torch.testing.assert_close(alignment.align(mirrored(keypoints), length), mirrored(alignment.align(keypoints, length)))
+    torch.testing.assert_close(
+        alignment.align(mirrored(keypoints), length), mirrored(alignment.align(keypoints, length))
+    )
 
 
 @settings(deadline=None)
@@ -138,11 +154,19 @@ def test_coordinates_of_a_missing_joint_do_not_matter(frames, length, seed):
 def test_batch_equals_its_clips_one_by_one(frames, length, method, random, seed):
     keypoints, frames = clip(sum(frames), seed), torch.tensor(frames)
     starts = frames.cumsum(0) - frames
-    uniform = torch.rand(len(frames), alignment.draws(method, length), generator=torch.Generator().manual_seed(seed)) if random else None
+    uniform = (
+        torch.rand(
+            len(frames), alignment.draws(method, length), generator=torch.Generator().manual_seed(seed)
+        )
+        if random
+        else None
+    )
     batch = alignment.resample(keypoints, starts, frames, length, method, uniform)
     for n, (start, number) in enumerate(zip(starts.tolist(), frames.tolist(), strict=True)):
         of_clip = [] if uniform is None or method == "align" else [uniform[n]]
-        assert torch.equal(batch[n], getattr(alignment, method)(keypoints[start : start + number], length, *of_clip))
+        assert torch.equal(
+            batch[n], getattr(alignment, method)(keypoints[start : start + number], length, *of_clip)
+        )
 
 
 def test_clips_of_a_batch_are_in_the_requested_order():
@@ -155,7 +179,9 @@ def test_clips_of_a_batch_are_in_the_requested_order():
 @given(st.integers(1, 40), st.integers(1, 40), st.none() | st.floats(0, NEARLY_ONE))
 def test_crop_pad_takes_consecutive_frames_and_fills_the_end(frames, length, uniform):
     keypoints = clip(frames, missing=0)
-    cut = alignment.crop_pad(keypoints, length, None if uniform is None else torch.tensor([uniform], dtype=torch.float64))
+    cut = alignment.crop_pad(
+        keypoints, length, None if uniform is None else torch.tensor([uniform], dtype=torch.float64)
+    )
     begin = (keypoints[:, 0, 0] == cut[0, 0, 0]).nonzero().item()
     taken = keypoints[begin : begin + length]
     assert len(taken) == min(frames, length)
@@ -169,19 +195,34 @@ def test_crop_pad_takes_every_start_equally_often():
     keypoints = clip(7, missing=0)
     uniform = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
     # 5 starts for 3 frames, each for a fifth of the numbers
-    begins = [(keypoints[:, 0, 0] == alignment.crop_pad(keypoints, 3, u[None])[0, 0, 0]).nonzero().item() for u in uniform]
+    begins = [
+        (keypoints[:, 0, 0] == alignment.crop_pad(keypoints, 3, u[None])[0, 0, 0]).nonzero().item()
+        for u in uniform
+    ]
     assert begins == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 @settings(deadline=None)
-@given(st.integers(1, 90), st.integers(1, 60), st.integers(0, 99), st.sampled_from([None, 0.0, NEARLY_ONE, "random"]))
+@given(
+    st.integers(1, 90),
+    st.integers(1, 60),
+    st.integers(0, 99),
+    st.sampled_from([None, 0.0, NEARLY_ONE, "random"]),
+)
 def test_segments_take_one_frame_of_each_segment(frames, length, seed, draw):
     keypoints = torch.arange(frames, dtype=torch.float64)[:, None, None].expand(-1, 1, 3)
-    uniform = draw if draw is None else torch.full((length,), draw, dtype=torch.float64) if draw != "random" else None
+    uniform = (
+        draw
+        if draw is None
+        else torch.full((length,), draw, dtype=torch.float64)
+        if draw != "random"
+        else None
+    )
     if draw == "random":
         uniform = torch.rand(length, generator=torch.Generator().manual_seed(seed))
     for i, frame in enumerate(alignment.segments(keypoints, length, uniform)[:, 0, 0].tolist()):
-        # Frame f is the interval from f to f + 1, segment i that from i·T/length to (i + 1)·T/length: they overlap.
+        # Frame f is the interval from f to f + 1, segment i that from i·T/length to (i + 1)·T/length: they
+        # overlap.
         assert frame * length < (i + 1) * frames
         assert (frame + 1) * length > i * frames
         if draw is None:
@@ -191,7 +232,13 @@ def test_segments_take_one_frame_of_each_segment(frames, length, seed, draw):
 def test_segments_of_a_short_clip_repeat_its_frames_in_order():
     keypoints = torch.arange(2.0)[:, None, None].expand(-1, 1, 3)
     assert alignment.segments(keypoints, 5)[:, 0, 0].tolist() == [0, 0, 1, 1, 1]
-    assert alignment.segments(keypoints, 5, torch.tensor([0.9, 0.9, 0.4, 0.0, 0.0]))[:, 0, 0].tolist() == [0, 0, 0, 1, 1]
+    assert alignment.segments(keypoints, 5, torch.tensor([0.9, 0.9, 0.4, 0.0, 0.0]))[:, 0, 0].tolist() == [
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_draws_is_the_number_of_random_numbers_of_a_clip():
@@ -210,13 +257,21 @@ def test_draws_is_the_number_of_random_numbers_of_a_clip():
     ],
 )
 def test_errors_name_what_is_wrong(change, message):
-    good = {"keypoints": clip(9), "starts": torch.tensor([0, 4]), "frames": torch.tensor([4, 5]), "length": 5, "method": "segments"}
+    good = {
+        "keypoints": clip(9),
+        "starts": torch.tensor([0, 4]),
+        "frames": torch.tensor([4, 5]),
+        "length": 5,
+        "method": "segments",
+    }
     with pytest.raises(ValueError, match=message):
         alignment.resample(**(good | change))
 
 
 def test_clip_without_frames_is_an_error():
-    with pytest.raises(ValueError, match="found clips of 0 to 0 frames that start at 0 to 0; leave out clips without frames"):
+    with pytest.raises(
+        ValueError, match="found clips of 0 to 0 frames that start at 0 to 0; leave out clips without frames"
+    ):
         alignment.align(torch.zeros(0, 5, 3), 4)
 
 
@@ -236,9 +291,13 @@ def test_source_frames_by_hand(method, frames, length, expected):
 
 @given(frames=st.integers(1, 200), length=st.integers(1, 60), method=st.sampled_from(alignment.METHODS))
 def test_a_joint_that_carries_the_number_of_its_frame_arrives_at_the_source_frames(frames, length, method):
-    clock = torch.stack([torch.arange(frames), torch.zeros(frames), torch.ones(frames)], dim=1)[:, None].double()
+    clock = torch.stack([torch.arange(frames), torch.zeros(frames), torch.ones(frames)], dim=1)[
+        :, None
+    ].double()
     taken = alignment.resample(clock, torch.tensor([0]), torch.tensor([frames]), length, method)[0, :, 0]
-    torch.testing.assert_close(alignment.source_frames(frames, length, method), taken[:, 0].where(taken[:, 2] > 0, -1))
+    torch.testing.assert_close(
+        alignment.source_frames(frames, length, method), taken[:, 0].where(taken[:, 2] > 0, -1)
+    )
 
 
 def test_source_frames_refuses_a_clip_without_frames():

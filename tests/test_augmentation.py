@@ -8,21 +8,27 @@ from miga_lib import augmentation, heatmaps, layouts, streams
 
 LAYOUT = layouts.get("imigue22")
 WINDOW_CUT = np.exp(-4.5)
-"""Height of a Gaussian 3σ from its centre. By int(), a window ends there on one side and up to a pixel later on the other."""
+"""Height of a Gaussian 3σ from its centre. By int(), a window ends there on one side and up to a pixel later
+on the other."""
 
 
 def clips(seed: int = 0, number: int = 3, frames: int = 4, missing: float = 0.3) -> torch.Tensor:
     """Random clips (N, T, V, 3) in video pixels, with persons of different sizes at different positions."""
     rng = np.random.default_rng(seed)
-    places = rng.random((number, 1, 1, 2)) * 500 + rng.random((number, frames, 22, 2)) * rng.uniform(20, 300, (number, 1, 1, 1))
+    places = rng.random((number, 1, 1, 2)) * 500 + rng.random((number, frames, 22, 2)) * rng.uniform(
+        20, 300, (number, 1, 1, 1)
+    )
     keypoints = np.concatenate([places, rng.uniform(0.1, 1, (number, frames, 22, 1))], axis=-1)
     keypoints[rng.random((number, frames, 22)) < missing] = 0
     return torch.tensor(keypoints, dtype=torch.float32)
 
 
 def test_box_is_a_square_with_a_margin_around_the_joints():
-    keypoints = torch.tensor([[[[100.0, 50.0, 1.0], [180.0, 70.0, 0.2]], [[0.0, 0.0, 0.0], [140.0, 90.0, 0.9]]]])
-    # x from 100 to 180 is the longer side: 80 · 1.25 = 100 around (140, 70). The missing joint at (0, 0) is ignored.
+    keypoints = torch.tensor(
+        [[[[100.0, 50.0, 1.0], [180.0, 70.0, 0.2]], [[0.0, 0.0, 0.0], [140.0, 90.0, 0.9]]]]
+    )
+    # x from 100 to 180 is the longer side: 80 · 1.25 = 100 around (140, 70). The missing joint at (0, 0) is
+    # ignored.
     assert augmentation.crop_box(keypoints).tolist() == [[90.0, 20.0, 190.0, 120.0]]
     assert augmentation.crop_box(keypoints, margin=0).tolist() == [[100.0, 30.0, 180.0, 110.0]]
 
@@ -65,12 +71,14 @@ def test_random_crop_is_in_its_box_with_area_and_aspect_in_range(uniform):
 
 def test_random_crop_worked_by_hand():
     boxes = torch.tensor([[0.0, 0.0, 100.0, 100.0]]).expand(3, -1)
-    # In the middle the logarithm of the aspect ratio is 0, so sides are the root of the area: √0.78 · 100 = 88.3, then √0.56 · 100 = 74.8.
+    # In the middle the logarithm of the aspect ratio is 0, so sides are the root of the area: √0.78 · 100 =
+    # 88.3, then √0.56 · 100 = 74.8.
     uniform = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [1.0, 0.0, 0.0, 0.5]])
     crops = augmentation.random_resized_crop(boxes, uniform)
     assert crops[0].tolist() == pytest.approx([0, 0, 88.318, 88.318], abs=1e-3)
     assert crops[1].tolist() == pytest.approx([12.583, 0, 87.417, 74.833], abs=1e-3)
-    # Area 1 and aspect 3/4 would be √(4/3) = 1.155 high: set to the box's height, with a width of √(3/4) = 0.866.
+    # Area 1 and aspect 3/4 would be √(4/3) = 1.155 high: set to the box's height, with a width of √(3/4) =
+    # 0.866.
     assert crops[2].tolist() == pytest.approx([0, 0, 86.603, 100], abs=1e-3)
 
 
@@ -130,7 +138,9 @@ def test_heatmaps_of_flipped_joints_are_flipped_heatmaps(seed):
 
 
 def test_flip_of_other_joints_is_an_error():
-    with pytest.raises(ValueError, match=r"layout 'imigue22' has 22 joints, the keypoints have 41: `layouts.selection`"):
+    with pytest.raises(
+        ValueError, match=r"layout 'imigue22' has 22 joints, the keypoints have 41: `layouts.selection`"
+    ):
         augmentation.flip(torch.zeros(1, 2, 41, 3), LAYOUT, torch.tensor([True]), 56)
 
 
@@ -172,7 +182,9 @@ def test_stretch_and_shear_worked_by_hand():
 @pytest.mark.parametrize("name", ["rotate", "stretch", "shear", "noise"])
 def test_random_numbers_in_the_middle_change_nothing(name):
     augment, count = augmentation.AUGMENTATIONS[name]
-    torch.testing.assert_close(augment(clips(), torch.full((3, count(4, LAYOUT)), 0.5), LAYOUT), clips(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        augment(clips(), torch.full((3, count(4, LAYOUT)), 0.5), LAYOUT), clips(), atol=1e-3, rtol=0
+    )
 
 
 @settings(deadline=None)
@@ -180,7 +192,10 @@ def test_random_numbers_in_the_middle_change_nothing(name):
 def test_a_rotation_keeps_all_distances(seed, number):
     keypoints = clips(seed, missing=0.0)
     rotated = augmentation.rotate(keypoints, torch.full((3, 1), number), LAYOUT)
-    before, after = (torch.cdist(of[..., :2].flatten(1, 2).double(), of[..., :2].flatten(1, 2).double()) for of in (keypoints, rotated))
+    before, after = (
+        torch.cdist(of[..., :2].flatten(1, 2).double(), of[..., :2].flatten(1, 2).double())
+        for of in (keypoints, rotated)
+    )
     torch.testing.assert_close(before, after, atol=1e-2, rtol=0)
 
 
@@ -189,9 +204,13 @@ def test_shift_and_scale_would_change_no_input():
     moved = clips()
     moved[..., :2] = (1.3 * moved[..., :2] + 40).where(present(moved)[..., None], 0)
     boxes = [augmentation.crop_box(of) for of in (clips(), moved)]
-    pixels = [augmentation.to_pixels(of, box, (56, 56)) for of, box in zip((clips(), moved), boxes, strict=True)]
+    pixels = [
+        augmentation.to_pixels(of, box, (56, 56)) for of, box in zip((clips(), moved), boxes, strict=True)
+    ]
     torch.testing.assert_close(*pixels, atol=1e-2, rtol=0)
-    torch.testing.assert_close(*(streams.joint_graph(of, LAYOUT) for of in (clips(), moved)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        *(streams.joint_graph(of, LAYOUT) for of in (clips(), moved)), atol=1e-3, rtol=0
+    )
 
 
 def test_dropped_joints_regions_and_frames():
@@ -199,7 +218,11 @@ def test_dropped_joints_regions_and_frames():
     numbers = torch.full((3, 22), 0.5)
     numbers[1, [3, 7]] = 0.05
     dropped = augmentation.drop_joints(keypoints, numbers, LAYOUT)
-    assert [present(dropped)[n].all(0).logical_not().nonzero().flatten().tolist() for n in range(3)] == [[], [3, 7], []]
+    assert [present(dropped)[n].all(0).logical_not().nonzero().flatten().tolist() for n in range(3)] == [
+        [],
+        [3, 7],
+        [],
+    ]
 
     names = list(LAYOUT.regions)
     numbers = torch.full((3, len(names)), 0.5)
@@ -207,12 +230,18 @@ def test_dropped_joints_regions_and_frames():
     only_first = torch.zeros_like(keypoints)
     region = list(next(iter(LAYOUT.regions.values())))
     only_first[:, :, region] = keypoints[:, :, region]
-    kept = augmentation.drop_regions(only_first, torch.full((3, len(names)), 0.5).index_fill(1, torch.tensor([0]), 0.0), LAYOUT)
+    kept = augmentation.drop_regions(
+        only_first, torch.full((3, len(names)), 0.5).index_fill(1, torch.tensor([0]), 0.0), LAYOUT
+    )
     assert torch.equal(kept, only_first), "the clip has no other joints"
     dropped = augmentation.drop_regions(keypoints, numbers, LAYOUT)
-    assert present(dropped)[2].any(0).logical_not().nonzero().flatten().tolist() == sorted(LAYOUT.regions[names[0]])
+    assert present(dropped)[2].any(0).logical_not().nonzero().flatten().tolist() == sorted(
+        LAYOUT.regions[names[0]]
+    )
     assert torch.equal(dropped[:2], keypoints[:2])
-    assert torch.equal(augmentation.drop_regions(keypoints, torch.zeros(3, len(names)), LAYOUT)[0, :, 0], keypoints[0, :, 0])
+    assert torch.equal(
+        augmentation.drop_regions(keypoints, torch.zeros(3, len(names)), LAYOUT)[0, :, 0], keypoints[0, :, 0]
+    )
 
     dropped = augmentation.drop_frames(keypoints, torch.tensor([[0.0, 0.05, 0.5, 0.1]]).expand(3, -1), LAYOUT)
     assert present(dropped)[0].all(1).tolist() == [True, False, True, True]
@@ -223,7 +252,9 @@ def test_noise_falls_with_the_score_and_has_the_documented_size():
     keypoints[0, :, 0] = torch.tensor([0.0, 0.0, 1.0])
     keypoints[0, :, 1] = torch.tensor([100.0, 30.0, 0.5])
     keypoints[0, :, 2] = torch.tensor([50.0, 20.0, 1e-6])
-    moved = augmentation.noise(keypoints, torch.rand(1, 2 * 2000 * 3, generator=torch.Generator().manual_seed(0)), LAYOUT)
+    moved = augmentation.noise(
+        keypoints, torch.rand(1, 2 * 2000 * 3, generator=torch.Generator().manual_seed(0)), LAYOUT
+    )
     assert torch.equal(moved[0, :, 0], keypoints[0, :, 0])
     # 2 % of 100 px at score 0, half of that at 0.5.
     assert (moved - keypoints)[0, :, 1:, :2].std((0, 2)).tolist() == pytest.approx([1.0, 2.0], rel=0.05)

@@ -39,7 +39,9 @@ def rewrite_as_version_1(run):
     (run / "settings.json").write_text(json.dumps(about))
     content = torch.load(run / "last.ckpt", weights_only=True)
     del content["version"]
-    content["position"]["sums"] = tuple(content["position"]["sums"][name] for name in ("loss", "cross_entropy", "semantic"))
+    content["position"]["sums"] = tuple(
+        content["position"]["sums"][name] for name in ("loss", "cross_entropy", "semantic")
+    )
     assert all(content["position"]["sums"]), "stopped within an epoch"
     torch.save(content, run / "last.ckpt")
 
@@ -54,7 +56,9 @@ def test_a_run_of_version_1_resumes_to_the_same_bits(smoke, tmp_path, monkeypatc
         training.fit(smoke, SMOKE, stopped, progress=stop_in_mid_epoch)
     rewrite_as_version_1(stopped)
     training.fit(smoke, SMOKE, stopped, progress=quiet)
-    weights, others = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (straight, stopped))
+    weights, others = (
+        torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (straight, stopped)
+    )
     assert all(torch.equal(weights[name], others[name]) for name in weights)
     tables = [pd.read_csv(run / "metrics.csv").drop(columns="seconds") for run in (straight, stopped)]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
@@ -63,9 +67,14 @@ def test_a_run_of_version_1_resumes_to_the_same_bits(smoke, tmp_path, monkeypatc
 def test_files_of_a_later_version_are_refused(tmp_path):
     later = {"version": checkpoint.VERSION + 1, "model": {}, "optimizer": {}, "position": {}}
     torch.save(later, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match=r"last\.ckpt: checkpoint format 3 is newer than .*, which reads up to 2; update miga_lib"):
+    with pytest.raises(
+        ValueError,
+        match=r"last\.ckpt: checkpoint format 3 is newer than .*, which reads up to 2; update miga_lib",
+    ):
         checkpoint.read(tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="has a setting 'smoothing' that this version of miga_lib does not know; update it"):
+    with pytest.raises(
+        ValueError, match="has a setting 'smoothing' that this version of miga_lib does not know; update it"
+    ):
         Settings.of_run({"model": "stgcn", "smoothing": 0.1})
 
 

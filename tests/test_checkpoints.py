@@ -1,4 +1,5 @@
-"""Checkpoints of other projects: equal outputs from their files, new heads on request, and a clear error for a file that does not fit."""
+"""Checkpoints of other projects: equal outputs from their files, new heads on request, and a clear error for
+a file that does not fit."""
 
 import os
 import pickle
@@ -22,7 +23,10 @@ PYSKL = {"base_channels": 4, "stage_blocks": (2, 1)}
 def pyskl_weights(joints=5, classes=7, **more):
     """A state dict with PySkl's names, and heatmaps as input."""
     model = test_posec3d.randomised(PoseC3D(joints, classes, **PYSKL, **more)).eval()
-    state = {f"cls_head.{name}" if name.startswith(("fc_cls", "emb_fc")) else name: value for name, value in model.state_dict().items()}
+    state = {
+        f"cls_head.{name}" if name.startswith(("fc_cls", "emb_fc")) else name: value
+        for name, value in model.state_dict().items()
+    }
     return state, model
 
 
@@ -30,9 +34,9 @@ def heatmaps(joints=5):
     return torch.rand((2, joints, 4, 16, 16), generator=torch.Generator().manual_seed(0))
 
 
-def stgcn_weights(layout="openpose18", classes=7, strategy="spatial"):
+def stgcn_weights(layout="openpose18", classes=7, partition="spatial"):
     """A state dict with the names of ST-GCN's authors and the layout's graph."""
-    model = STGCN(layouts.get(layout), classes, strategy=strategy, channels=(8, 8, 16))
+    model = STGCN(layouts.get(layout), classes, partition=partition, channels=(8, 8, 16))
     graph = model.A.clone()
     test_stgcn.randomised(model).A.copy_(graph)
     return model.state_dict(), model.eval()
@@ -40,8 +44,13 @@ def stgcn_weights(layout="openpose18", classes=7, strategy="spatial"):
 
 def graph_weights(network, classes=7, **more):
     """A state dict with PySkl's names, of an ST-GCN++ or CTR-GCN with joints of COCO."""
-    model = test_stgcnpp.randomised(network(layouts.get("coco17"), classes, channels=(8, 8, 16), **more)).eval()
-    return {f"cls_head.{name}" if name.startswith("fc_cls") else name: value for name, value in model.state_dict().items()}, model
+    model = test_stgcnpp.randomised(
+        network(layouts.get("coco17"), classes, channels=(8, 8, 16), **more)
+    ).eval()
+    return {
+        f"cls_head.{name}" if name.startswith("fc_cls") else name: value
+        for name, value in model.state_dict().items()
+    }, model
 
 
 @pytest.mark.parametrize(
@@ -71,18 +80,28 @@ def test_the_published_size_gives_the_outputs_of_the_paper(tmp_path):
     checkpoints.save_pyskl(model, tmp_path / "best.pth")
     clips = torch.rand((1, 3, 4, 16, 16), generator=torch.Generator().manual_seed(0))
     expected = test_posec3d.reference(torch.load(tmp_path / "best.pth")["state_dict"], clips)
-    torch.testing.assert_close(checkpoints.load_pyskl(tmp_path / "best.pth")(clips), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        checkpoints.load_pyskl(tmp_path / "best.pth")(clips), expected, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_embedding_head_of_2023_is_loaded(tmp_path):
     state, model = pyskl_weights(embedding_size=6)
     assert "cls_head.emb_fc.weight" in state
     torch.save(state, tmp_path / "best.pth")
-    torch.testing.assert_close(checkpoints.load_pyskl(tmp_path / "best.pth")(heatmaps())[1], model(heatmaps())[1], rtol=0, atol=0)
+    torch.testing.assert_close(
+        checkpoints.load_pyskl(tmp_path / "best.pth")(heatmaps())[1], model(heatmaps())[1], rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize(
-    ("network", "more"), [(STGCNPP, {}), (STGCNPP, {"strategy": "distance"}), (CTRGCN, {"persons": 2}), (CTRGCN, {"in_channels": 2})]
+    ("network", "more"),
+    [
+        (STGCNPP, {}),
+        (STGCNPP, {"partition": "distance"}),
+        (CTRGCN, {"persons": 2}),
+        (CTRGCN, {"in_channels": 2}),
+    ],
 )
 def test_graph_networks_of_pyskl_give_equal_outputs(tmp_path, network, more):
     state, model = graph_weights(network, **more)
@@ -98,34 +117,56 @@ def test_graph_networks_of_pyskl_give_equal_outputs(tmp_path, network, more):
 def test_graph_networks_of_pyskl_in_another_layout_begin_with_its_graph(tmp_path, network, graph):
     state, _ = graph_weights(network)
     torch.save(state, tmp_path / "j.pth")
-    with pytest.warns(UserWarning, match=rf"newly initialised: .*{graph}.*cls.weight, fc_cls.bias$") as warned:
+    with pytest.warns(
+        UserWarning, match=rf"newly initialised: .*{graph}.*cls.weight, fc_cls.bias$"
+    ) as warned:
         loaded = checkpoints.load_pyskl(tmp_path / "j.pth", num_classes=3, layout="imigue22")
     anew = str(warned[0].message).partition("newly initialised: ")[2].split(", ")
     assert all(name.endswith(".A") or name.startswith(("backbone.data_bn", "fc_cls")) for name in anew)
     assert loaded(torch.rand(1, 3, 8, 22, 1))[0].shape == (1, 3)
     own, graph = loaded.state_dict(), torch.from_numpy(layouts.partitions(layouts.get("imigue22")))
     assert all(torch.equal(own[name], graph) for name in anew if name.endswith(".A"))
-    assert all(torch.equal(own[name], tensor) for name, tensor in state.items() if name.startswith("backbone.") and name not in anew)
+    assert all(
+        torch.equal(own[name], tensor)
+        for name, tensor in state.items()
+        if name.startswith("backbone.") and name not in anew
+    )
 
 
 def test_files_of_other_networks_of_pyskl_are_refused(tmp_path):
-    """Its ST-GCN has a graph ``A`` with importances ``PA``; a DG-STGCN has the ends of the blocks of ST-GCN++."""
+    """Its ST-GCN has a graph ``A`` with importances ``PA``; a DG-STGCN has the ends of the blocks of
+    ST-GCN++."""
     state, _ = graph_weights(STGCNPP)
     path = tmp_path / "j.pth"
     torch.save(state | {"backbone.gcn.0.gcn.PA": torch.ones(3, 17, 17)}, path)
-    with pytest.raises(DataError, match=r"tensors do not fit the network of the other tensors: backbone\.gcn\.0\.gcn\.PA is unknown$"):
+    with pytest.raises(
+        DataError,
+        match=r"tensors do not fit the network of the other tensors: backbone\.gcn\.0\.gcn\.PA is unknown$",
+    ):
         checkpoints.load_pyskl(path)
     torch.save({name: tensor for name, tensor in state.items() if ".transform." not in name}, path)
-    with pytest.raises(DataError, match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of .*; found backbone\.data_bn"):
+    with pytest.raises(
+        DataError,
+        match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of .*; found backbone\.data_bn",
+    ):
         checkpoints.load_pyskl(path)
     torch.save(state | {"backbone.gcn.0.gcn.A": torch.ones(4, 17, 17)}, path)
-    with pytest.raises(DataError, match=r"A of shape \(4, 17, 17\) is not a graph of 1 to 3 partitions and 2 to 1000 joints"):
+    with pytest.raises(
+        DataError, match=r"A of shape \(4, 17, 17\) is not a graph of 1 to 3 partitions and 2 to 1000 joints"
+    ):
         checkpoints.load_pyskl(path)
-    torch.save({name: tensor for name, tensor in state.items() if name != "backbone.gcn.1.gcn.bn.weight"}, path)
-    with pytest.raises(DataError, match=r"no network can be built with the sizes in it \(channels must have a number of 6 or more"):
+    torch.save(
+        {name: tensor for name, tensor in state.items() if name != "backbone.gcn.1.gcn.bn.weight"}, path
+    )
+    with pytest.raises(
+        DataError,
+        match=r"no network can be built with the sizes in it \(channels must have a number of 6 or more",
+    ):
         checkpoints.load_pyskl(path)
     torch.save(state, path)
-    with pytest.raises(ValueError, match=r"in_channels is of PoseC3D, and the file is of STGCNPP; give its `layout`"):
+    with pytest.raises(
+        ValueError, match=r"in_channels is of PoseC3D, and the file is of STGCNPP; give its `layout`"
+    ):
         checkpoints.load_pyskl(path, in_channels=3)
 
 
@@ -143,12 +184,14 @@ def test_files_of_old_pytorch_versions_are_read(tmp_path):
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "st_gcn.pt", _use_new_zipfile_serialization=False)
     poses = torch.rand((2, 3, 8, 18, 1), generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(checkpoints.load_stgcn(tmp_path / "st_gcn.pt")(poses)[0], model(poses)[0], rtol=0, atol=0)
+    torch.testing.assert_close(
+        checkpoints.load_stgcn(tmp_path / "st_gcn.pt")(poses)[0], model(poses)[0], rtol=0, atol=0
+    )
 
 
-@pytest.mark.parametrize("strategy", ["uniform", "distance", "spatial"])
-def test_the_number_of_partitions_gives_the_strategy(tmp_path, strategy):
-    state, _ = stgcn_weights(strategy=strategy)
+@pytest.mark.parametrize("partition", ["uniform", "distance", "spatial"])
+def test_the_number_of_partitions_gives_the_strategy(tmp_path, partition):
+    state, _ = stgcn_weights(partition=partition)
     torch.save(state, tmp_path / "st_gcn.pt")
     assert checkpoints.load_stgcn(tmp_path / "st_gcn.pt").A.shape == state["A"].shape
 
@@ -156,7 +199,10 @@ def test_the_number_of_partitions_gives_the_strategy(tmp_path, strategy):
 def test_another_number_of_classes_initialises_the_head_anew_with_a_warning(tmp_path):
     state, model = pyskl_weights()
     torch.save(state, tmp_path / "best.pth")
-    with pytest.warns(UserWarning, match=r"best\.pth: not loaded from the file, newly initialised: fc_cls\.weight, fc_cls\.bias$"):
+    with pytest.warns(
+        UserWarning,
+        match=r"best\.pth: not loaded from the file, newly initialised: fc_cls\.weight, fc_cls\.bias$",
+    ):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", num_classes=3)
     torch.testing.assert_close(loaded.features(heatmaps()), model.features(heatmaps()), rtol=0, atol=0)
     assert loaded(heatmaps())[0].shape == (2, 3)
@@ -171,7 +217,9 @@ def test_another_number_of_joints_initialises_the_stem_anew_with_a_warning(tmp_p
     with pytest.warns(UserWarning, match=r"newly initialised: backbone\.conv1\.conv\.weight$"):
         loaded = checkpoints.load_pyskl(tmp_path / "best.pth", in_channels=9)
     assert loaded(heatmaps(9))[0].shape == (2, 7)
-    assert torch.equal(loaded.backbone.layer1[0].conv1.conv.weight, state["backbone.layer1.0.conv1.conv.weight"])
+    assert torch.equal(
+        loaded.backbone.layer1[0].conv1.conv.weight, state["backbone.layer1.0.conv1.conv.weight"]
+    )
     state, _ = stgcn_weights()
     torch.save(state, tmp_path / "st_gcn.pt")
     with pytest.warns(UserWarning, match=r"newly initialised: A, data_bn\.weight.*edge_importance\.2$"):
@@ -190,7 +238,9 @@ def test_with_the_numbers_of_the_file_all_weights_are_loaded(tmp_path):
 def test_another_graph_is_kept_with_a_warning(tmp_path):
     state, _ = stgcn_weights("imigue22")
     torch.save(state, tmp_path / "st_gcn.pt")
-    with pytest.warns(UserWarning, match="its graph differs from that of layout 'imigue22_official' and was kept"):
+    with pytest.warns(
+        UserWarning, match="its graph differs from that of layout 'imigue22_official' and was kept"
+    ):
         loaded = checkpoints.load_stgcn(tmp_path / "st_gcn.pt", "imigue22_official")
     assert torch.equal(loaded.A, state["A"])
 
@@ -219,10 +269,15 @@ def test_a_wrong_file_names_the_first_tensors_that_do_not_fit(tmp_path):
     ):
         checkpoints.load_pyskl(path)
     torch.save(stgcn_weights()[0], path)
-    with pytest.raises(DataError, match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of backbone\.conv1.*; found A, "):
+    with pytest.raises(
+        DataError,
+        match=r"not a PoseC3D, ST-GCN\+\+ or CTR-GCN of PySkl: it has none of backbone\.conv1.*; found A, ",
+    ):
         checkpoints.load_pyskl(path)
     torch.save(state, path)
-    with pytest.raises(DataError, match=r"not an ST-GCN: it must have a tensor 'fcn\.weight' of 4 dimensions"):
+    with pytest.raises(
+        DataError, match=r"not an ST-GCN: it must have a tensor 'fcn\.weight' of 4 dimensions"
+    ):
         checkpoints.load_stgcn(path)
 
 
@@ -261,7 +316,10 @@ def test_tensors_larger_than_their_data_are_refused(tmp_path):
     state, _ = pyskl_weights()
     state["backbone.conv1.conv.weight"] = torch.zeros(1).expand(10**6, 5, 1, 7, 7)
     torch.save(state, tmp_path / "best.pth")
-    with pytest.raises(DataError, match=r"backbone\.conv1\.conv\.weight' has shape \(1000000, 5, 1, 7, 7\), and its data are shorter"):
+    with pytest.raises(
+        DataError,
+        match=r"backbone\.conv1\.conv\.weight' has shape \(1000000, 5, 1, 7, 7\), and its data are shorter",
+    ):
         checkpoints.load_pyskl(tmp_path / "best.pth")
     state["backbone.conv1.conv.weight"] = torch.zeros(10**5, 1, 1, 1, 1)
     torch.save(state, tmp_path / "best.pth")

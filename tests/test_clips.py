@@ -1,4 +1,5 @@
-"""Loading: recognised, cached under a key of the source, whole or not at all; and the table beside the keypoints."""
+"""Loading: recognised, cached under a key of the source, whole or not at all; and the table beside the
+keypoints."""
 
 import errno
 import json
@@ -13,8 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from miga_lib import cache, clips, layouts, runs, training, writing
-from miga_lib.readers import DataError, limits, miga
+from miga_lib import atomic, cache, clips, layouts, runs, training
+from miga_lib.readers import DataError, miga, untrusted
 from miga_lib.settings import Settings
 
 
@@ -71,7 +72,9 @@ def test_a_new_version_of_a_reader_reads_again(source, tmp_path, monkeypatch):
 
 def test_a_changed_file_that_a_reader_reads_beside_the_source_is_a_change(source, tmp_path, monkeypatch):
     names = tmp_path / "names.txt"
-    toy = SimpleNamespace(__name__="toy", VERSION=1, CACHED_LAYOUT="", recognises=any, read=iter, beside=lambda source: [names])
+    toy = SimpleNamespace(
+        __name__="toy", VERSION=1, CACHED_LAYOUT="", recognises=any, read=iter, beside=lambda source: [names]
+    )
     monkeypatch.setitem(cache.READERS, "toy", toy)
     found = []
     for content in (None, "sit\n", "sit\nstand\n"):
@@ -110,7 +113,10 @@ def test_a_folder_that_cannot_be_listed_is_named(source, tmp_path, monkeypatch):
         return listed(folder)
 
     monkeypatch.setattr(os, "scandir", locked)
-    with pytest.raises(DataError, match="0013: cannot be listed \\(Permission denied\\); allow reading this folder, or remove it"):
+    with pytest.raises(
+        DataError,
+        match="0013: cannot be listed \\(Permission denied\\); allow reading this folder, or remove it",
+    ):
         clips.load(source, outputs=tmp_path)
 
 
@@ -120,7 +126,8 @@ def test_a_source_with_a_long_name_is_cached(source, tmp_path):
 
 
 def swapped(tmp_path):
-    """Two sources of the same clips with other keypoints, and a run's folder as training on the first leaves it."""
+    """Two sources of the same clips with other keypoints, and a run's folder as training on the first leaves
+    it."""
     keypoints = np.arange(5 * 137 * 3, dtype=np.float32).reshape(5, 137, 3) / 1000
     for name, values in {"before": keypoints, "after": keypoints[::-1]}.items():
         for split, video in (("train", "0012"), ("val", "0014")):
@@ -196,7 +203,9 @@ def array_shortened(folder):
 
 def array_zeroed(folder):
     np.save(folder / "keypoints.npy", np.zeros_like(np.load(folder / "keypoints.npy")))
-    os.utime(folder / "keypoints.npy", (0, 0))  # that the time has changed must not depend on the clock's ticks
+    os.utime(
+        folder / "keypoints.npy", (0, 0)
+    )  # that the time has changed must not depend on the clock's ticks
 
 
 def array_of_other_joints(folder):
@@ -213,7 +222,9 @@ def about_truncated(folder):
 
 def about_without_checksums(folder):
     about = json.loads((folder / "about.json").read_text())
-    (folder / "about.json").write_text(json.dumps({key: about[key] for key in ("layout", "joints", "classes", "report")}))
+    (folder / "about.json").write_text(
+        json.dumps({key: about[key] for key in ("layout", "joints", "classes", "report")})
+    )
 
 
 def classes_swapped(folder):
@@ -246,7 +257,9 @@ def test_a_damaged_cache_is_refused_and_made_anew_once_it_is_deleted(source, tmp
     first = clips.load(source, outputs=tmp_path)
     (folder,) = (tmp_path / "cache").iterdir()
     damage(folder)
-    with pytest.raises(DataError, match=f"{re.escape(str(folder))}: this cache is damaged .*{reason}.*; delete this folder") as error:
+    with pytest.raises(
+        DataError, match=f"{re.escape(str(folder))}: this cache is damaged .*{reason}.*; delete this folder"
+    ) as error:
         clips.load(source, outputs=tmp_path)
     assert len(str(error.value)) - len(str(folder)) < 300
     shutil.rmtree(folder)
@@ -273,7 +286,10 @@ def test_one_changed_value_that_left_no_trace_is_found_by_check(source, tmp_path
     clips.load(source, outputs=tmp_path)
     text, usable = clips.check(source, outputs=tmp_path)
     assert not usable
-    assert f"ERROR {folder}: this cache is damaged (keypoints.npy is not as it was written); delete this folder" in text
+    assert (
+        f"ERROR {folder}: this cache is damaged (keypoints.npy is not as it was written); delete this folder"
+        in text
+    )
 
 
 def test_a_copied_cache_is_compared_once(source, tmp_path, monkeypatch):
@@ -294,8 +310,9 @@ def packed(source, path):
 
 
 def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch):
-    """The second begins while the first unpacks, the third while the second does; so the third is ready first."""
-    path, begun, unpack = packed(source, tmp_path / "own.zip"), [], limits.unpack
+    """The second begins while the first unpacks, the third while the second does; so the third is ready
+    first."""
+    path, begun, unpack = packed(source, tmp_path / "own.zip"), [], untrusted.unpack
 
     def late(archive, folder):
         begun.append(folder)
@@ -303,7 +320,7 @@ def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch
             assert len(clips.load(path, outputs=tmp_path / "outputs")) == 5
         unpack(archive, folder)
 
-    monkeypatch.setattr(limits, "unpack", late)
+    monkeypatch.setattr(untrusted, "unpack", late)
     assert len(clips.load(path, outputs=tmp_path / "outputs")) == 5
     assert len(begun) == 3
     assert [len(list((tmp_path / "outputs" / name).iterdir())) for name in ("data", "cache")] == [1, 1]
@@ -311,9 +328,11 @@ def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("place", ["cache", "data"])
 def test_what_killed_loads_left_is_removed_and_what_others_write_is_not(source, tmp_path, place):
-    with writing.folder(tmp_path / place / "other") as other:
+    with atomic.folder(tmp_path / place / "other") as other:
         (other / "inner").mkdir(parents=True)
-        for path in [*other.parent.parent.iterdir()]:  # a killed process leaves the same, and nobody has its lock
+        for path in [
+            *other.parent.parent.iterdir()
+        ]:  # a killed process leaves the same, and nobody has its lock
             copy = path.with_name(re.sub("[0-9a-f]{32}", "0" * 32, path.name))
             shutil.copytree(path, copy) if path.is_dir() else shutil.copy(path, copy)
         assert len(list((tmp_path / place).glob(".unfinished-*"))) == 4
@@ -325,18 +344,25 @@ def test_what_killed_loads_left_is_removed_and_what_others_write_is_not(source, 
 
 
 def test_what_is_left_of_another_user_does_not_matter(source, tmp_path):
-    (tmp_path / "cache" / ".unfinished-0.lock").mkdir(parents=True)  # cannot be opened, as if it belonged to another user
+    (tmp_path / "cache" / ".unfinished-0.lock").mkdir(
+        parents=True
+    )  # cannot be opened, as if it belonged to another user
     assert len(clips.load(source, outputs=tmp_path)) == 5
 
 
-@pytest.mark.parametrize(("where", "name"), [(np.lib.format, "write_array_header_1_0"), (zipfile.ZipFile, "extractall")])
+@pytest.mark.parametrize(
+    ("where", "name"), [(np.lib.format, "write_array_header_1_0"), (zipfile.ZipFile, "extractall")]
+)
 def test_a_full_disk_names_the_folder_and_nothing_is_left(source, tmp_path, monkeypatch, where, name):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = packed(source, tmp_path / "own.zip")
     monkeypatch.setattr(where, name, full)
-    with pytest.raises(OSError, match=r"own-\S+: cannot be written \(No space left on device\), nothing of it was kept; make room"):
+    with pytest.raises(
+        OSError,
+        match=r"own-\S+: cannot be written \(No space left on device\), nothing of it was kept; make room",
+    ):
         clips.load(path, outputs=tmp_path / "outputs")
     assert list((tmp_path / "outputs").rglob(".unfinished-*")) == []
 
@@ -347,7 +373,10 @@ def test_where_nothing_can_be_written_a_cached_source_is_read_and_another_refuse
     close(outputs)
     assert len(clips.load(source, "imigue22", outputs)) == 5
     for given in (source, packed(source, tmp_path / "own.zip")):
-        with pytest.raises(OSError, match=r"cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or"):
+        with pytest.raises(
+            OSError,
+            match=r"cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or",
+        ):
             clips.load(given, "imigue41", outputs)
     assert list(outputs.rglob(".unfinished-*")) == []
 
@@ -356,7 +385,8 @@ def test_where_nothing_can_be_written_a_cached_source_is_read_and_another_refuse
 def test_an_impossible_outputs_folder_is_named(source, tmp_path, name):
     (tmp_path / "file.txt").touch()
     with pytest.raises(
-        OSError, match=rf"{name}/cache/source-\S+: cannot be written \((File name too long|Not a directory)\); give a folder"
+        OSError,
+        match=rf"{name}/cache/source-\S+: cannot be written \((File name too long|Not a directory)\); give a folder",
     ):
         clips.load(source, outputs=tmp_path / name)
 
@@ -378,7 +408,8 @@ def test_a_source_of_a_name_that_no_file_can_have_is_refused(tmp_path):
 
 def test_a_missing_folder_says_what_there_is(tmp_path):
     with pytest.raises(
-        DataError, match="nowhere: no such file or folder; give an existing one or one of synthetic-smoke, synthetic, synth"
+        DataError,
+        match="nowhere: no such file or folder; give an existing one or one of synthetic-smoke, synthetic, synth",
     ):
         clips.load(tmp_path / "nowhere")
 
@@ -397,7 +428,10 @@ def test_an_id_given_twice_is_refused_with_both_places(source, tmp_path):
     """The usual way: a video in the folders of two splits."""
     shutil.copytree(source / "imigue_skeleton_train" / "0012", source / "imigue_skeleton_test" / "0012")
     places = r"clip 0 in split train, of video '0012' and clip 3 in split test, of video '0012'"
-    with pytest.raises(DataError, match=rf"source: ids of clips must differ, '0012_0' is there twice \({places}\); rename or remove one"):
+    with pytest.raises(
+        DataError,
+        match=rf"source: ids of clips must differ, '0012_0' is there twice \({places}\); rename or remove one",
+    ):
         clips.load(source, "imigue22", tmp_path / "outputs")
 
 
@@ -411,7 +445,13 @@ def test_outputs_folder(tmp_path, monkeypatch):
 
 
 def test_groups_are_subjects_and_else_videos(smoke):
-    mixed = clips.Clips(smoke.table.assign(subject=["7", *[""] * (len(smoke) - 1)]), smoke.keypoints, smoke.layout, smoke.classes, "")
+    mixed = clips.Clips(
+        smoke.table.assign(subject=["7", *[""] * (len(smoke) - 1)]),
+        smoke.keypoints,
+        smoke.layout,
+        smoke.classes,
+        "",
+    )
     assert mixed.groups().tolist()[:2] == ["7", "video 0001"]
 
 

@@ -1,4 +1,5 @@
-"""The examples of CONTRIBUTING.md, applied to a copy of the package: what they add works without any other edit.
+"""The examples of CONTRIBUTING.md, applied to a copy of the package: what they add works without any other
+edit.
 
 This file is also the script of the process that imports the copy.
 """
@@ -41,7 +42,9 @@ def apply(page, root):
         for hunk in text.split("@@\n") if kind == "diff" else []:
             lines = hunk.splitlines(keepends=True)
             before = "".join(line[1:] for line in lines if line[0] == " ")
-            assert content.count(before) == 1, f"{place} has these lines {content.count(before)} times:\n{before}"
+            assert content.count(before) == 1, (
+                f"{place} has these lines {content.count(before)} times:\n{before}"
+            )
             content = content.replace(before, "".join(line[1:] for line in lines))
         path.write_text(content, encoding="utf-8")
 
@@ -74,7 +77,9 @@ def place(tmp_path_factory, smoke_outputs):
 def told(place):
     """The results of the process that imports the copy; see ``tell``."""
     environment = {"PYTHONPATH": str(place), "MIGA_OUTPUTS": str(place / "outputs"), "OMP_NUM_THREADS": "1"}
-    job = subprocess.run([sys.executable, __file__], cwd=place, env=os.environ | environment, capture_output=True, text=True)
+    job = subprocess.run(
+        [sys.executable, __file__], cwd=place, env=os.environ | environment, capture_output=True, text=True
+    )
     assert job.returncode == 0, job.stderr
     return json.loads((place / "told.json").read_text(encoding="utf-8"))
 
@@ -89,7 +94,10 @@ def test_the_copy_is_what_was_imported(told, place):
 
 def test_the_model_trains_resumes_to_the_same_bits_and_predicts(told, place):
     assert (told["stopped"], told["finished"]) == (["epoch 1"], True)
-    stopped, straight = (torch.load(place / "outputs" / "runs" / run / "last.ckpt", weights_only=True)["model"] for run in ("stop", "go"))
+    stopped, straight = (
+        torch.load(place / "outputs" / "runs" / run / "last.ckpt", weights_only=True)["model"]
+        for run in ("stop", "go")
+    )
     assert stopped.keys() == straight.keys()
     assert all(torch.equal(stopped[name], straight[name]) for name in stopped)
     assert told["predicts_the_same"]
@@ -100,7 +108,9 @@ def test_what_was_added_is_among_the_choices_and_in_messages(told):
     assert {"frames", "posec3d"} <= set(told["models_of_03"])
     assert "parameters" in told["costs_of_03"]
     assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", told["no_model"])
-    assert re.search(r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'", told["no_stream"])
+    assert re.search(
+        r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'", told["no_stream"]
+    )
     assert re.search(r"layout must be one of upper8, .*, got 'no'", told["no_layout"])
     assert re.search(r"no known format, tried arrays, miga, ", told["no_format"])
 
@@ -112,7 +122,13 @@ def test_the_stream_trains_and_is_0_at_constant_speed(told):
 
 
 def test_the_reader_reads_its_file(told):
-    assert told["arrays"] == {"ids": ["a", "b"], "labels": [1, 0], "splits": ["train", "val"], "classes": ["nod", "wave"], "x": 3.0}
+    assert told["arrays"] == {
+        "ids": ["a", "b"],
+        "labels": [1, 0],
+        "splits": ["train", "val"],
+        "classes": ["nod", "wave"],
+        "x": 3.0,
+    }
 
 
 def test_the_data_set_is_read(told):
@@ -125,7 +141,9 @@ def test_the_loss_term_is_part_of_the_loss_and_reported(told, place):
     assert (table["loss"] - table["cross_entropy"] - 20 * table["semantic"]).to_numpy() == pytest.approx(
         0.5 * table["confidence"].to_numpy(), abs=1e-4
     )
-    assert re.search(r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"])
+    assert re.search(
+        r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"]
+    )
     assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
 
 
@@ -138,17 +156,33 @@ def test_a_run_from_before_the_term_resumes(told, place):
 
 def test_every_example_is_applied():
     sections = re.findall(r"^### (.*)$", PAGE, re.MULTILINE)
-    assert sections == ["A model", "A stream", "A reader", "A data set", "A layout", "A loss term", "An augmentation or a filter"]
+    assert sections == [
+        "A model",
+        "A stream",
+        "A reader",
+        "A data set",
+        "A layout",
+        "A loss term",
+        "An augmentation or a filter",
+    ]
     for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
         assert BLOCK.search(section), section.partition("\n")[0]
     assert len(BLOCK.findall(PAGE)) == PAGE.count("```") / 2
 
 
 def test_hooks_format_as_make_test_checks():
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0][
+        "hooks"
+    ]
     entries = [hook["entry"].replace(".venv/bin/", "$(BIN)/") for hook in hooks]
-    flags = re.search(r"nbstripout --verify (--extra-keys \".*?\")", (ROOT / "Makefile").read_text(encoding="utf-8"))[1]
-    assert entries == ["$(BIN)/ruff check --fix --force-exclude", "$(BIN)/ruff format --force-exclude", f"$(BIN)/nbstripout {flags}"]
+    flags = re.search(
+        r"nbstripout --verify (--extra-keys \".*?\")", (ROOT / "Makefile").read_text(encoding="utf-8")
+    )[1]
+    assert entries == [
+        "$(BIN)/ruff check --fix --force-exclude",
+        "$(BIN)/ruff format --force-exclude",
+        f"$(BIN)/nbstripout {flags}",
+    ]
 
 
 def refused(function, *arguments, **named):
@@ -169,7 +203,14 @@ def tell(root):
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
     settings = Settings(
-        "frames", "joint", "upper8", preset="smoke", device="cpu", precision="fp32", confidence_weight=0.5, augment="reverse"
+        "frames",
+        "joint",
+        "upper8",
+        preset="smoke",
+        device="cpu",
+        precision="fp32",
+        confidence_weight=0.5,
+        augment="reverse",
     )
     smoke = clips.load("synthetic-smoke", "upper8")
     try:
@@ -184,10 +225,22 @@ def tell(root):
     again = training.predict(model, smoke.split("test"), settings.resolve())
     given = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
 
-    wanted = questions.grid(["frames", "posec3d"], ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1)
+    wanted = questions.grid(
+        ["frames", "posec3d"], ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1
+    )
     cost = questions.cost(questions.train(wanted[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
 
-    main(["--model=stgcn", "--stream=joint_acceleration", "--layout=imigue22", "--epochs=1", *SMOKE, data, "--run=stream"])
+    main(
+        [
+            "--model=stgcn",
+            "--stream=joint_acceleration",
+            "--layout=imigue22",
+            "--epochs=1",
+            *SMOKE,
+            data,
+            "--run=stream",
+        ]
+    )
     before = ["--model=stgcn", "--layout=imigue22", *SMOKE, data, "--run=before"]
     main(before)
     (root / "empty").mkdir()
@@ -209,7 +262,8 @@ def tell(root):
         "package": str(Path(miga_lib.__file__).parent),
         "stopped": stopped,
         "finished": (folder / "stop" / "result.json").exists(),
-        "predicts_the_same": bool(np.array_equal(kept.probabilities, again.probabilities)) and loaded.model == "frames",
+        "predicts_the_same": bool(np.array_equal(kept.probabilities, again.probabilities))
+        and loaded.model == "frames",
         "models_of_04": Settings.choose(given).model,
         "models_of_03": [settings.model for settings in wanted],
         "costs_of_03": list(cost),

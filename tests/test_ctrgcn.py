@@ -29,33 +29,47 @@ def reference(model: CTRGCN, poses: torch.Tensor) -> list[np.ndarray]:
                 for u in range(joints):
                     for v in range(joints):
                         difference = np.tanh(first[:, :, u].mean(1) - second[:, :, v].mean(1))
-                        y[:, :, v] += (graph[p, u, v] + alpha * (kernel @ difference + bias))[:, None] * values[:, :, u]
-            down = x if len(x) == wide else of.norm(f"{block}.gcn1.down.1", of.over_time(f"{block}.gcn1.down.0", x))
+                        y[:, :, v] += (graph[p, u, v] + alpha * (kernel @ difference + bias))[
+                            :, None
+                        ] * values[:, :, u]
+            down = (
+                x
+                if len(x) == wide
+                else of.norm(f"{block}.gcn1.down.1", of.over_time(f"{block}.gcn1.down.0", x))
+            )
             y = np.maximum(of.norm(f"{block}.gcn1.bn", y) + down, 0)
             outputs = []
             for b in range(4):
                 branch = f"{block}.tcn1.branches.{b}"
                 z = of.norm(f"{branch}.1", of.over_time(f"{branch}.0", y, stride if b == 3 else 1))
                 if b < 2:
-                    z = of.norm(f"{branch}.3.bn", of.over_time(f"{branch}.3.conv", np.maximum(z, 0), stride, DILATIONS[b]))
+                    z = of.norm(
+                        f"{branch}.3.bn",
+                        of.over_time(f"{branch}.3.conv", np.maximum(z, 0), stride, DILATIONS[b]),
+                    )
                 elif b == 2:
                     z = of.norm(f"{branch}.4", of.largest(np.maximum(z, 0), stride))
                 outputs.append(z)
             z = np.maximum(np.concatenate(outputs), 0)
             if i:
                 changed = f"{block}.residual"
-                z += x if len(x) == wide else of.norm(f"{changed}.bn", of.over_time(f"{changed}.conv", x, stride))
+                z += (
+                    x
+                    if len(x) == wide
+                    else of.norm(f"{changed}.bn", of.over_time(f"{changed}.conv", x, stride))
+                )
             x = np.maximum(z, 0)
         people.append(x)
     return of.heads(people)
 
 
 @pytest.mark.parametrize(
-    ("frames", "persons", "strategy", "people"), [(9, 1, "spatial", 1), (4, 1, "distance", 2), (5, 2, "spatial", 2), (4, 2, "spatial", 1)]
+    ("frames", "persons", "partition", "people"),
+    [(9, 1, "spatial", 1), (4, 1, "distance", 2), (5, 2, "spatial", 2), (4, 2, "spatial", 1)],
 )
-def test_equals_the_published_network_weight_for_weight(frames, persons, strategy, people):
+def test_equals_the_published_network_weight_for_weight(frames, persons, partition, people):
     """As in PySkl, where a network of two persons gets one, the other is zeros."""
-    model = randomised(CTRGCN(CHAIN, 4, strategy=strategy, persons=persons, **SMALL)).eval()
+    model = randomised(CTRGCN(CHAIN, 4, partition=partition, persons=persons, **SMALL)).eval()
     poses = draw(2, 3, frames, 3, people)
     outputs = model(poses)
     for n in range(2):
@@ -82,7 +96,9 @@ def test_keys_and_shapes_are_those_of_pyskl():
         norm(f"{gcn}.bn", wider)
         reduced = {3: 8, 64: 8, 128: 16, 256: 32}[wide]
         for p in range(3):
-            for number, (rows, columns) in enumerate([(reduced, wide), (reduced, wide), (wider, wide), (wider, reduced)], 1):
+            for number, (rows, columns) in enumerate(
+                [(reduced, wide), (reduced, wide), (wider, wide), (wider, reduced)], 1
+            ):
                 conv(f"{gcn}.convs.{p}.conv{number}", rows, columns, 1, 1)
         if wide != wider:
             conv(f"{gcn}.down.0", wider, wide, 1, 1)
@@ -136,5 +152,7 @@ def test_more_persons_than_the_network_knows_are_refused():
 
 @pytest.mark.parametrize("channels", [(), (8, 3)])
 def test_fewer_channels_than_branches_are_refused(channels):
-    with pytest.raises(ValueError, match="channels must have a number of 4 or more for at least one block, got"):
+    with pytest.raises(
+        ValueError, match="channels must have a number of 4 or more for at least one block, got"
+    ):
         CTRGCN(CHAIN, 4, channels=channels)

@@ -32,7 +32,9 @@ def test_threshold_and_merge():
     assert found["probability"].tolist() == pytest.approx([0.9] * 3)
     assert rows(decoding.merge(one_hot(labels), 0.5, shortest=2)) == [[0, 1, 3], [1, 5, 6]]
     assert rows(decoding.merge(one_hot(labels), 0.95)) == []
-    assert rows(decoding.merge(np.array([[0.4, 0.1, 0.5]]), 0.4)) == [[0, 0, 0]], "a gesture may be less probable than no gesture"
+    assert rows(decoding.merge(np.array([[0.4, 0.1, 0.5]]), 0.4)) == [[0, 0, 0]], (
+        "a gesture may be less probable than no gesture"
+    )
 
 
 def test_one_doubtful_frame_divides_a_segment_only_where_durations_do_not_count():
@@ -41,11 +43,14 @@ def test_one_doubtful_frame_divides_a_segment_only_where_durations_do_not_count(
     assert rows(decoding.semi_markov(posteriors, FLAT, weight=0.1)) == [[0, 1, 3], [1, 4, 4], [0, 5, 6]]
     # A segment pays 0.7 log 8 = 1.46, a wrong frame log(0.7 / 0.15) = 1.54.
     assert rows(decoding.semi_markov(posteriors, FLAT, weight=0.7)) == [[0, 1, 6]]
-    assert rows(decoding.semi_markov(posteriors, FLAT, weight=0.7, threshold=0.65)) == [], "the mean is (5 · 0.7 + 0.15) / 6 = 0.61"
+    assert rows(decoding.semi_markov(posteriors, FLAT, weight=0.7, threshold=0.65)) == [], (
+        "the mean is (5 · 0.7 + 0.15) / 6 = 0.61"
+    )
 
 
 def test_durations_decide_where_posteriors_do_not():
-    """Class 0 lasts 4 frames and no gesture 2; six frames that may be both are a gesture of four and two frames of nothing."""
+    """Class 0 lasts 4 frames and no gesture 2; six frames that may be both are a gesture of four and two
+    frames of nothing."""
     durations = np.full((3, 6), -20.0)
     durations[0, 3] = durations[2, 1] = 0
     posteriors = np.tile([0.45, 0.1, 0.45], (6, 1))
@@ -62,7 +67,12 @@ def best_by_search(posteriors, durations, weight):
         bounds = [0, *(t + 1 for t in range(count - 1) if cuts[t]), count]
         parts = list(itertools.pairwise(bounds))
         if max(b - a for a, b in parts) <= durations.shape[1]:
-            scores.append(sum(max(logs[a:b, k].sum() + weight * durations[k, b - a - 1] for k in range(classes)) for a, b in parts))
+            scores.append(
+                sum(
+                    max(logs[a:b, k].sum() + weight * durations[k, b - a - 1] for k in range(classes))
+                    for a, b in parts
+                )
+            )
     return max(scores)
 
 
@@ -77,11 +87,16 @@ def test_the_semi_markov_decoder_is_exact(count, longest, weight, seed):
     assert parts[1, -1] == count - 1
     assert (parts[0, 1:] == parts[1, :-1] + 1).all(), "the segments divide all frames"
     logs = np.log(np.maximum(posteriors, decoding.LEAST))
-    score = sum(logs[a : b + 1, k].sum() + weight * durations[k, b - a] for k, a, b in zip(labels, *parts, strict=True))
+    score = sum(
+        logs[a : b + 1, k].sum() + weight * durations[k, b - a]
+        for k, a, b in zip(labels, *parts, strict=True)
+    )
     assert score == pytest.approx(best_by_search(posteriors, durations, weight))
 
 
-@pytest.mark.parametrize("decode", [lambda p: decoding.merge(p, 0.5), lambda p: decoding.semi_markov(p, FLAT, 1.0)])
+@pytest.mark.parametrize(
+    "decode", [lambda p: decoding.merge(p, 0.5), lambda p: decoding.semi_markov(p, FLAT, 1.0)]
+)
 def test_a_video_without_gestures_gives_an_empty_table(decode):
     assert decode(one_hot([2] * 20)).empty
 
@@ -91,11 +106,14 @@ def test_durations_are_probabilities_with_the_mode_of_their_class():
     assert np.exp(durations).sum(1) == pytest.approx(1)
     assert (durations.argmax(1) + 1).tolist()[0] == pytest.approx(20, abs=1)
     assert (durations.argmax(1) + 1).tolist()[2] == pytest.approx(5, abs=1)
-    assert durations[1] == pytest.approx(durations[0], abs=0.1), "a class without segments lasts as long as all gestures"
+    assert durations[1] == pytest.approx(durations[0], abs=0.1), (
+        "a class without segments lasts as long as all gestures"
+    )
 
 
 def test_a_class_of_few_segments_is_drawn_towards_all_gestures():
-    """Its mean and variance are those of its two logarithms and of ten more with the mean and the variance of all."""
+    """Its mean and variance are those of its two logarithms and of ten more with the mean and the variance of
+    all."""
     lengths = [np.full(100, 40), np.array([4, 4]), np.full(100, 9), np.array([4])]
     every, own = np.log([40] * 100 + [4, 4] + [9] * 100), np.log([4, 4])
     mean = (own.sum() + 10 * every.mean()) / 12

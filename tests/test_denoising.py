@@ -64,7 +64,8 @@ def noisy(seed, number=3, frames=9, missing=0.3):
     return torch.tensor(keypoints, dtype=torch.float32)
 
 
-# --- worked by hand ----------------------------------------------------------------------------------------------------------
+# --- worked by hand
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_size_of_a_person_is_the_median_of_the_longer_sides():
@@ -75,7 +76,9 @@ def test_the_size_of_a_person_is_the_median_of_the_longer_sides():
 
 
 def test_a_gap_of_three_frames_is_filled_on_a_line():
-    filled = denoising.fill_gaps(clip([10.0, 0.0, 0.0, 0.0, 30.0], [5.0, 0.0, 0.0, 0.0, 1.0], [0.9, 0.0, 0.0, 0.0, 0.4]), LAYOUT)
+    filled = denoising.fill_gaps(
+        clip([10.0, 0.0, 0.0, 0.0, 30.0], [5.0, 0.0, 0.0, 0.0, 1.0], [0.9, 0.0, 0.0, 0.0, 0.4]), LAYOUT
+    )
     expected = [[10, 5, 0.9], [15, 4, 0.1], [20, 3, 0.1], [25, 2, 0.1], [30, 1, 0.4]]
     torch.testing.assert_close(filled[0, :, V], torch.tensor(expected, dtype=torch.float32))
 
@@ -115,7 +118,10 @@ def test_a_joint_that_is_missing_throughout_is_not_taken_from_the_other_side():
     keypoints[:, thumb] = 0
     swapped = keypoints.clone()
     swapped[5:7, left], swapped[5:7, right] = keypoints[5:7, right], keypoints[5:7, left]
-    swapped[5:7, thumb], swapped[5:7, LAYOUT.mirror[thumb]] = 0, 0.5  # a detection of the missing thumb, on the wrong side
+    swapped[5:7, thumb], swapped[5:7, LAYOUT.mirror[thumb]] = (
+        0,
+        0.5,
+    )  # a detection of the missing thumb, on the wrong side
     assert not denoising.unswap(swapped[None], LAYOUT)[0, :, thumb].any()
 
 
@@ -128,7 +134,8 @@ def test_one_hand_alone_tells_nothing():
 
 
 def test_a_swap_in_the_last_frame_costs_the_same_whatever_follows():
-    """Hands 0.05 of the person's size apart: that is more than 0.02 for the frame and 0.02 for the change, and less than another change."""
+    """Hands 0.05 of the person's size apart: that is more than 0.02 for the frame and 0.02 for the change,
+    and less than another change."""
     keypoints = pose(8)
     left, right = (list(LAYOUT.regions[f"{side}_hand"]) for side in ("left", "right"))
     keypoints[:, right, :2] = keypoints[:, left, :2]
@@ -161,12 +168,18 @@ def test_each_of_two_persons_has_sides_of_their_own():
 
 def test_a_layout_without_sides_is_not_changed():
     keypoints = noisy(0)
-    assert denoising.unswap(keypoints, layouts.make("plain", LAYOUT.joints, LAYOUT.limbs, "neck")) is keypoints
+    assert (
+        denoising.unswap(keypoints, layouts.make("plain", LAYOUT.joints, LAYOUT.limbs, "neck")) is keypoints
+    )
 
 
-@pytest.mark.parametrize(("distance", "score", "removed"), [(30.0, 0.9, True), (20.0, 0.9, False), (20.0, 0.1, True), (8.0, 0.1, False)])
+@pytest.mark.parametrize(
+    ("distance", "score", "removed"),
+    [(30.0, 0.9, True), (20.0, 0.9, False), (20.0, 0.1, True), (8.0, 0.1, False)],
+)
 def test_one_outlier_is_removed_if_it_is_far_for_its_score(distance, score, removed):
-    # At 400 px the least distance is 400 · (0.02 + 0.04 · 0.9) = 22.4 px at score 0.9, and 9.6 px at score 0.1.
+    # At 400 px the least distance is 400 · (0.02 + 0.04 · 0.9) = 22.4 px at score 0.9, and 9.6 px at score
+    # 0.1.
     scores = torch.full((9,), 0.8)
     scores[4] = score
     given = clip([50.0] * 4 + [50.0 + distance] + [50.0] * 4, scores=scores)
@@ -183,7 +196,8 @@ def test_a_jump_to_a_new_place_is_not_an_outlier():
 
 def test_the_median_of_five_frames_and_of_pairs_at_the_ends_and_beside_gaps():
     places, scores = [1.0, 9.0, 4.0, 7.0, 6.0, 5.0, 0.0], [0.5] * 6 + [0.0]
-    # 1 | 1 9 4 → 4 | 1 9 4 7 6 → 6 | 9 4 7 6 5 → 6 | 7 6 5, since 4 has no partner → 6 | 5, since the next is missing
+    # 1 | 1 9 4 → 4 | 1 9 4 7 6 → 6 | 9 4 7 6 5 → 6 | 7 6 5, since 4 has no partner → 6 | 5, since the next is
+    # missing
     assert denoising.median(clip(places, scores=scores), LAYOUT)[0, :, V, 0].tolist() == [1, 4, 6, 6, 6, 5, 0]
 
 
@@ -203,14 +217,17 @@ def test_savitzky_golay_is_a_weighted_fit_of_a_parabola():
 
 
 def test_kalman_gives_the_expected_places_under_its_model():
-    """The mean of a Gaussian, computed at once from the covariance of all places, in which a speed is a sum of accelerations."""
+    """The mean of a Gaussian, computed at once from the covariance of all places, in which a speed is a sum
+    of accelerations."""
     rng = np.random.default_rng(2)
     x, scores = rng.normal(0, 5, 12), rng.uniform(0.2, 1, 12)
     scores[[4, 5, 9]] = 0
     steps = np.arange(12)
     # Place at t: start + t · speed + Σ (t − k − 1/2) · acceleration of step k.
     influence = np.where(steps[:, None] > steps, steps[:, None] - steps - 0.5, 0)
-    prior = denoising.MAX_SPEED**2 * np.outer(steps, steps) + denoising.ACCELERATION**2 * influence @ influence.T
+    prior = (
+        denoising.MAX_SPEED**2 * np.outer(steps, steps) + denoising.ACCELERATION**2 * influence @ influence.T
+    )
     prior += 1e6  # the start can be anywhere
     seen = scores > 0
     observed = prior[seen][:, seen] + np.diag((denoising.NOISE / scores[seen]) ** 2)
@@ -226,10 +243,13 @@ def test_one_euro_worked_by_hand():
         patch.setattr(denoising, "CUTOFF_SLOPE", 0.0)
         found = denoising.one_euro(clip([0.0, 8.0]), LAYOUT)[0, :, V, 0]
     forwards, backwards = [0, 8 * share], [8 - 8 * share, 8]
-    assert found.tolist() == pytest.approx([(a + b) / 2 for a, b in zip(forwards, backwards, strict=True)], abs=1e-4)
+    assert found.tolist() == pytest.approx(
+        [(a + b) / 2 for a, b in zip(forwards, backwards, strict=True)], abs=1e-4
+    )
 
 
-# --- clean clips -------------------------------------------------------------------------------------------------------------
+# --- clean clips
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SMOOTHING)
@@ -237,13 +257,18 @@ def test_a_joint_at_rest_is_unchanged(name):
     assert moved(name, [123.4] * 20, torch.linspace(0.1, 1, 20)).max() < 1e-3
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("median", 1e-3), ("savitzky_golay", 1e-3), ("kalman", 0.02), ("one_euro", 0.8)])
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("median", 1e-3), ("savitzky_golay", 1e-3), ("kalman", 0.02), ("one_euro", 0.8)]
+)
 def test_a_straight_line_is_unchanged_within_a_tolerance_in_pixels(name, tolerance):
-    # The delay of a one-euro filter on a line is at most size / (2π · slope · score) = 400 / (314 · 0.8) = 1.6 px, half of it at the ends.
+    # The delay of a one-euro filter on a line is at most size / (2π · slope · score) = 400 / (314 · 0.8) =
+    # 1.6 px, half of it at the ends.
     assert moved(name, 5.0 * np.arange(30, dtype=np.float32)).max() < tolerance
 
 
-@pytest.mark.parametrize(("name", "most"), [("median", 5.0), ("savitzky_golay", 0.5), ("one_euro", 1.4), ("kalman", 0.2)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("median", 5.0), ("savitzky_golay", 0.5), ("one_euro", 1.4), ("kalman", 0.2)]
+)
 def test_what_is_lost_of_a_sine_of_three_hertz(name, most):
     """10 px, 25 frames per second, without the first and the last second, with score 0.8."""
     x = 10 * np.sin(2 * np.pi * 3 * np.arange(100, dtype=np.float32) / 25)
@@ -254,22 +279,30 @@ def test_what_is_lost_of_a_sine_of_three_hertz(name, most):
 @pytest.mark.parametrize("hertz", [0.0, 0.5, 3.0])
 def test_repairs_leave_a_clean_clip_as_it_is(name, hertz):
     keypoints = pose(60)
-    keypoints[:, list(LAYOUT.regions["left_hand"]), 0] += 15 * torch.sin(2 * math.pi * hertz * torch.arange(60) / 25)[:, None]
+    keypoints[:, list(LAYOUT.regions["left_hand"]), 0] += (
+        15 * torch.sin(2 * math.pi * hertz * torch.arange(60) / 25)[:, None]
+    )
     assert torch.equal(apply(name, keypoints[None])[0], keypoints)
 
 
 def test_clean_synthetic_clips_are_unchanged_by_repairs_and_hardly_by_smoothing(smoke):
-    """Smoothing moves a joint by 0.2 % of the person's size at most, in the mean over any of the clips: 0.8 px of 400."""
+    """Smoothing moves a joint by 0.2 % of the person's size at most, in the mean over any of the clips: 0.8
+    px of 400."""
     some = smoke.where(range(8))
     for places in synthetic.clean(some.table["id"].tolist(), "synthetic-smoke", some.layout):
-        keypoints = torch.cat([torch.tensor(places), torch.full((*places.shape[:2], 1), 0.8)], -1).float()[None]
-        assert torch.equal(denoising.fill_gaps(apply("outliers", apply("swaps", keypoints)), LAYOUT), keypoints)
+        keypoints = torch.cat([torch.tensor(places), torch.full((*places.shape[:2], 1), 0.8)], -1).float()[
+            None
+        ]
+        assert torch.equal(
+            denoising.fill_gaps(apply("outliers", apply("swaps", keypoints)), LAYOUT), keypoints
+        )
         for name in SMOOTHING:
             change = (apply(name, keypoints) - keypoints).norm(dim=-1).mean() / denoising.size(keypoints)
             assert 0 < change < 0.002, name
 
 
-# --- laws --------------------------------------------------------------------------------------------------------------------
+# --- laws
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30)
@@ -315,26 +348,36 @@ def test_smoothing_does_not_depend_on_the_direction_of_time(name, seed):
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 99), st.sampled_from([*FILTERS, EVERY]), st.sampled_from([5, 4000])
+    st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    st.integers(0, 99),
+    st.sampled_from([*FILTERS, EVERY]),
+    st.sampled_from([5, 4000]),
 )
 def test_clips_are_never_mixed(frames, seed, names, at_once):
-    """Each clip alone gives the same as all of them together, in batches of any size and padded to any length."""
+    """Each clip alone gives the same as all of them together, in batches of any size and padded to any
+    length."""
     keypoints = noisy(seed, number=1, frames=sum(frames))[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(denoising, "FRAMES_AT_ONCE", at_once)
         together = denoising.denoise(keypoints, torch.tensor(frames), names, LAYOUT)
     for own, expected in zip(keypoints.split(frames), together.split(frames), strict=True):
-        torch.testing.assert_close(denoising.denoise(own, torch.tensor([len(own)]), names, LAYOUT), expected, rtol=0, atol=1e-3)
+        torch.testing.assert_close(
+            denoising.denoise(own, torch.tensor([len(own)]), names, LAYOUT), expected, rtol=0, atol=1e-3
+        )
 
 
 def test_the_order_of_the_names_does_not_matter():
     keypoints, frames = noisy(3)[0], torch.tensor([4, 5])
-    found = [denoising.denoise(keypoints, frames, names, LAYOUT) for names in ("kalman+gaps+swaps", "swaps+gaps+kalman")]
+    found = [
+        denoising.denoise(keypoints, frames, names, LAYOUT)
+        for names in ("kalman+gaps+swaps", "swaps+gaps+kalman")
+    ]
     assert torch.equal(*found)
     assert torch.equal(denoising.denoise(keypoints, frames, "", LAYOUT), keypoints)
 
 
-# --- sets of clips -----------------------------------------------------------------------------------------------------------
+# --- sets of clips
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_set_of_clips_is_filtered_once_and_its_missing_share_counted_anew(smoke):
@@ -349,7 +392,9 @@ def test_a_set_of_clips_is_filtered_once_and_its_missing_share_counted_anew(smok
     assert filtered.table["missing"].sum() < some.table["missing"].sum()
     assert denoising.denoised(filtered, "gaps") is filtered
     assert denoising.denoised(some, "") is some
-    with pytest.raises(ValueError, match="the clips are already filtered with 'gaps', and not with 'median'; load them again"):
+    with pytest.raises(
+        ValueError, match="the clips are already filtered with 'gaps', and not with 'median'; load them again"
+    ):
         denoising.denoised(filtered, "median")
 
 
@@ -371,7 +416,9 @@ def test_filtered_clips_are_kept_and_told_by_content(tmp_path, smoke, monkeypatc
     with pytest.raises(TypeError):
         denoising.kept(loaded.where([1, 0]), "gaps+swaps")
     (folders[0] / "keypoints.npy").write_bytes(b"")
-    with pytest.raises(DataError, match="this cache is damaged .*; delete this folder and load the clips again"):
+    with pytest.raises(
+        DataError, match="this cache is damaged .*; delete this folder and load the clips again"
+    ):
         denoising.kept(loaded, "gaps+swaps")
 
 

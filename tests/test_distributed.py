@@ -1,4 +1,5 @@
-"""Several processes train the same network as one process, and predict each clip once. Here two processes on the CPU run this file."""
+"""Several processes train the same network as one process, and predict each clip once. Here two processes on
+the CPU run this file."""
 
 import json
 import os
@@ -24,7 +25,13 @@ from miga_lib.training.distributed import World
 pytestmark = pytest.mark.slow
 
 SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
-OPTIONS = {"augment": "rotate+drop_joints", "sampling": "square_root", "label_smoothing": 0.1, "logit_adjustment": 0.5, "warmup": 0.2}
+OPTIONS = {
+    "augment": "rotate+drop_joints",
+    "sampling": "square_root",
+    "label_smoothing": 0.1,
+    "logit_adjustment": 0.5,
+    "warmup": 0.2,
+}
 UNEVEN = replace(SMOKE, batch_size=5, weight_average=0.5, **OPTIONS)
 
 
@@ -38,7 +45,8 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """A run of two processes, started as in a notebook, with an outputs folder without a cache; and the lines that they printed."""
+    """A run of two processes, started as in a notebook, with an outputs folder without a cache; and the lines
+    that they printed."""
     outputs, lines = tmp_path_factory.mktemp("pair"), []
     result = processes.launch(UNEVEN, 2, "synthetic-smoke", outputs, "pair", show=lines.append)
     return outputs, lines, result
@@ -47,12 +55,16 @@ def pair(tmp_path_factory):
 def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     outputs, _, result = pair
     alone = training.fit(smoke, UNEVEN, tmp_path, progress=lambda row: None)
-    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True) for run in (outputs / "runs" / "pair", tmp_path))
+    ours, theirs = (
+        torch.load(run / "last.ckpt", weights_only=True) for run in (outputs / "runs" / "pair", tmp_path)
+    )
     for kept in ("model", "average"):
         assert ours[kept].keys() == theirs[kept].keys()
         for name in ours[kept]:  # sums are in another order
             torch.testing.assert_close(ours[kept][name], theirs[kept][name], rtol=1e-3, atol=1e-4)
-    losses, others = (pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path))
+    losses, others = (
+        pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path)
+    )
     assert losses.to_numpy() == pytest.approx(others.to_numpy(), rel=1e-4)
     assert losses[0] == pytest.approx(others[0], rel=1e-6)
     assert result["processes"] == 2
@@ -66,13 +78,19 @@ def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
     assert len(list((outputs / "cache").iterdir())) == 1
     assert sum(line.startswith("epoch ") for line in lines) == 2
     assert any(
-        line.startswith("A step learns from 5 clips, 2.5 in each of 2 processes; the learning rate is that of one") for line in lines
+        line.startswith(
+            "A step learns from 5 clips, 2.5 in each of 2 processes; the learning rate is that of one"
+        )
+        for line in lines
     )
 
 
 def test_an_error_in_a_process_is_reported(pair):
     outputs, *_ = pair
-    with runs.lock(runs.folder("held", outputs)), pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"):
+    with (
+        runs.lock(runs.folder("held", outputs)),
+        pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"),
+    ):
         processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "held")
 
 
@@ -85,7 +103,9 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        processes.launch(replace(SMOKE, epochs=100), 2, "synthetic-smoke", outputs, "interrupted", show=interrupt)
+        processes.launch(
+            replace(SMOKE, epochs=100), 2, "synthetic-smoke", outputs, "interrupted", show=interrupt
+        )
     held = torch.load(outputs / "runs" / "interrupted" / "last.ckpt", weights_only=True)["position"]
     assert 1 <= held["epoch"] < 100
     assert not (outputs / "runs" / "interrupted" / "result.json").exists()
@@ -101,11 +121,15 @@ def test_impossible_numbers_of_devices_are_refused(tmp_path, devices):
 
 def test_one_gpu_for_all_is_refused():
     assert World(1, 2).device("cpu") == "cpu"
-    with pytest.raises(ValueError, match="device must be auto, cpu or cuda where 2 processes train together, got 'cuda:1'"):
+    with pytest.raises(
+        ValueError, match="device must be auto, cpu or cuda where 2 processes train together, got 'cuda:1'"
+    ):
         World(1, 2).device("cuda:1")
 
 
-@pytest.mark.parametrize(("gpus", "device", "backend"), [(1, "cuda:0", "gloo"), (2, "cuda:1", "cpu:gloo,cuda:nccl")])
+@pytest.mark.parametrize(
+    ("gpus", "device", "backend"), [(1, "cuda:0", "gloo"), (2, "cuda:1", "cpu:gloo,cuda:nccl")]
+)
 def test_each_process_has_its_own_gpu_where_there_are_enough(monkeypatch, gpus, device, backend):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_RANK", "1")
@@ -148,7 +172,10 @@ def test_batch_norm_over_uneven_shares_equals_that_of_the_whole_batch(told):
 
 
 def test_a_step_with_fewer_clips_than_processes_is_refused(told):
-    assert told["refused"] == "a step of 1 clips cannot be shared by 2 processes; use fewer, or a larger batch_size"
+    assert (
+        told["refused"]
+        == "a step of 1 clips cannot be shared by 2 processes; use fewer, or a larger batch_size"
+    )
 
 
 def predicted(rows: np.ndarray) -> Predictions | None:
@@ -156,18 +183,27 @@ def predicted(rows: np.ndarray) -> Predictions | None:
     if not len(rows):
         return None
     probabilities = np.eye(8)[rows] * 0.5 + 0.5 / 8
-    return Predictions(np.array([f"clip {row}" for row in rows]), rows, probabilities, np.array([f"class {k}" for k in range(8)]))
+    return Predictions(
+        np.array([f"clip {row}" for row in rows]),
+        rows,
+        probabilities,
+        np.array([f"class {k}" for k in range(8)]),
+    )
 
 
 def gathered(world: World, count: int) -> bool:
     """Whether the gathered predictions of ``count`` clips are those of one process."""
     every = predicted(np.arange(count))
     ours = world.gather(predicted(world.share(torch.arange(count)).numpy()), every.ids)
-    return all(np.array_equal(getattr(ours, name), getattr(every, name)) for name in ("ids", "labels", "probabilities"))
+    return all(
+        np.array_equal(getattr(ours, name), getattr(every, name))
+        for name in ("ids", "labels", "probabilities")
+    )
 
 
 def batch_norm(world: World) -> dict[str, float]:
-    """The largest differences between batch norm in one process and in all of them, where the first has one clip of four."""
+    """The largest differences between batch norm in one process and in all of them, where the first has one
+    clip of four."""
     torch.manual_seed(0)
     x, weights = torch.randn(4, 3, 2, 5, 5) * 4 + 100, torch.randn(4, 3, 2, 5, 5)
     plain, shared = nn.BatchNorm3d(3), nn.BatchNorm3d(3)
@@ -179,7 +215,10 @@ def batch_norm(world: World) -> dict[str, float]:
     return {
         "outputs": (found - expected[rows]).abs().max().item(),
         "gradients": (mine.grad[rows] - whole.grad[rows]).abs().max().item(),
-        "statistics": max((getattr(plain, name) - getattr(shared, name)).abs().max().item() for name in ("running_mean", "running_var")),
+        "statistics": max(
+            (getattr(plain, name) - getattr(shared, name)).abs().max().item()
+            for name in ("running_mean", "running_var")
+        ),
     }
 
 
@@ -187,7 +226,9 @@ def refused(folder: Path) -> str:
     """The error of training with batches of one clip."""
     try:
         settings = replace(SMOKE, batch_size=1)
-        training.fit(clips.load("synthetic-smoke", outputs=folder / "outputs"), settings, runs.folder("one", folder))
+        training.fit(
+            clips.load("synthetic-smoke", outputs=folder / "outputs"), settings, runs.folder("one", folder)
+        )
     except ValueError as error:
         return str(error)
     return "nothing"
@@ -198,7 +239,9 @@ def together(folder: Path) -> None:
     world = distributed.join("cpu")
     told = {
         "sum": world.sum(torch.tensor([world.rank + 1.0], dtype=torch.float64)).tolist(),
-        "from_first": world.sum(torch.tensor([world.from_first(lambda: world.rank + 5.0)], dtype=torch.float64)).tolist(),
+        "from_first": world.sum(
+            torch.tensor([world.from_first(lambda: world.rank + 5.0)], dtype=torch.float64)
+        ).tolist(),
         "gathered": {count: gathered(world, count) for count in (1, 2, 3, 8)},
         **batch_norm(world),
     }
@@ -206,7 +249,10 @@ def together(folder: Path) -> None:
         file.write(f"{world.rank}\n")
         clips.load("synthetic-smoke", outputs=folder / "outputs")
     world.wait()
-    told |= {"first_alone": [int(line) for line in (folder / "order").read_text().split()], "refused": refused(folder)}
+    told |= {
+        "first_alone": [int(line) for line in (folder / "order").read_text().split()],
+        "refused": refused(folder),
+    }
     if world.rank == 0:
         (folder / "told.json").write_text(json.dumps(told))
     distributed.leave()

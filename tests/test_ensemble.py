@@ -18,7 +18,9 @@ CLASSES = np.array(["nod", "shake"])
 def make(rows, classes=CLASSES):
     """Predictions from (id, label, probability of the first of two classes)."""
     ids, labels, first = zip(*rows, strict=True)
-    return Predictions(np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), classes)
+    return Predictions(
+        np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), classes
+    )
 
 
 JOINT = make([("1_0", 0, 0.9), ("1_1", 1, 0.6), ("2_0", 1, 0.2)])
@@ -35,7 +37,9 @@ def test_members_are_joined_on_ids_not_on_rows():
 @given(st.permutations(range(3)), st.permutations(range(3)))
 def test_the_order_of_clips_changes_nothing(a, b):
     def shuffled(member, order):
-        return Predictions(member.ids[order], member.labels[order], member.probabilities[order], member.classes)
+        return Predictions(
+            member.ids[order], member.labels[order], member.probabilities[order], member.classes
+        )
 
     fused = ensemble.fuse([shuffled(JOINT, list(a)), shuffled(LIMB, list(b))])
     whole = ensemble.fuse([JOINT, LIMB])
@@ -51,7 +55,10 @@ def test_weights_need_no_sum():
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (make([("1_0", 0, 0.5)]), r"member 2 lacks 2 of the 3 clips of the first \(such as 1_1\) and has no others; .*`ensemble.common`"),
+        (
+            make([("1_0", 0, 0.5)]),
+            r"member 2 lacks 2 of the 3 clips of the first \(such as 1_1\) and has no others; .*`ensemble.common`",
+        ),
         (
             make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("9_9", 1, 0.5)]),
             r"member 2 lacks 1 of the 3 clips .* \(such as 2_0\) and has 1 others \(such as 9_9\)",
@@ -60,7 +67,10 @@ def test_weights_need_no_sum():
             make([("1_0", 0, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5), ("3_0", 1, 0.5)]),
             r"member 2 has 1 clips that the first lacks \(such as 3_0\); keep the shared ones with `ensemble.common`",
         ),
-        (make([("1_0", 0, 0.5)], np.array(["nod", "bow"])), r"member 2 has other classes than the first \(shake against bow\)"),
+        (
+            make([("1_0", 0, 0.5)], np.array(["nod", "bow"])),
+            r"member 2 has other classes than the first \(shake against bow\)",
+        ),
         (
             make([("1_0", 1, 0.5), ("1_1", 1, 0.5), ("2_0", 1, 0.5)]),
             "has another label of clip 1_0 than the others",
@@ -85,7 +95,9 @@ def test_common_keeps_the_shared_clips_and_counts_the_others():
 
 
 def test_common_refuses_ids_of_another_kind():
-    with pytest.raises(ValueError, match=r"no clip that all 2 members have \(ids such as 1_0 against videos/1_0\.mp4\)"):
+    with pytest.raises(
+        ValueError, match=r"no clip that all 2 members have \(ids such as 1_0 against videos/1_0\.mp4\)"
+    ):
         ensemble.common([JOINT, make([("videos/1_0.mp4", 0, 0.5)])])
     for function in (ensemble.common, ensemble.join):
         with pytest.raises(ValueError, match="an ensemble needs at least one set of predictions"):
@@ -104,7 +116,8 @@ def test_a_member_that_is_always_more_confident_of_the_truth_gets_all_weight():
 
 
 def test_the_search_by_hand():
-    """The true classes have 0.8 and 0.2 in member 1, 0.2 and 0.8 in member 2: by symmetry equal weights are best."""
+    """The true classes have 0.8 and 0.2 in member 1, 0.2 and 0.8 in member 2: by symmetry equal weights are
+    best."""
     first = make([("1_0", 0, 0.8), ("1_1", 0, 0.2)])
     second = make([("1_0", 0, 0.2), ("1_1", 0, 0.8)])
     assert ensemble.search([first, second]) == pytest.approx([0.5, 0.5], abs=1e-4)
@@ -116,7 +129,8 @@ def test_one_member_has_all_the_weight():
 
 @given(st.integers(0, 1000), st.integers(2, 6), st.booleans())
 def test_the_search_ends_at_the_best_weights_for_any_members(seed, count, twins):
-    """At the best weights no member has a mean of p / mixture above 1, since more weight for it gains nothing (Lindsay 1983)."""
+    """At the best weights no member has a mean of p / mixture above 1, since more weight for it gains nothing
+    (Lindsay 1983)."""
     random = np.random.default_rng(seed)
     of_truth = random.uniform(0.01, 0.99, (count, 40))
     of_truth[-1] = of_truth[0] if twins else of_truth[-1]
@@ -150,22 +164,24 @@ def test_temperature_never_changes_the_predicted_class_and_1_changes_nothing():
 
 
 def test_oracle_by_hand():
-    """Joint is correct on 1_0 and 2_0; limb on 1_0, 1_1 and 2_0 (0.5 is a tie, which goes to the first class)."""
+    """Joint is correct on 1_0 and 2_0; limb on 1_0, 1_1 and 2_0 (0.5 is a tie, which goes to the first
+    class)."""
     assert ensemble.oracle([JOINT]) == pytest.approx(2 / 3)
     assert ensemble.oracle([JOINT, LIMB]) == 1
 
 
 @pytest.fixture
 def members(smoke, tmp_path):
-    """Folders of two runs on the smoke clips, and a csv with the scores of a third model for validation and test clips."""
+    """Folders of two runs on the smoke clips, and a csv with the scores of a third model for validation and
+    test clips."""
     random, table = np.random.default_rng(0), smoke.table[smoke.table["split"] != "train"]
     for name in ("joint", "limb"):
         (tmp_path / name).mkdir()
         for split, rows in table.groupby("split"):
             probabilities = random.dirichlet(np.ones(32), len(rows))
-            Predictions(rows["id"].to_numpy(str), rows["label"].to_numpy(), probabilities, np.array(smoke.classes)).save(
-                tmp_path / name / f"{split}.npz"
-            )
+            Predictions(
+                rows["id"].to_numpy(str), rows["label"].to_numpy(), probabilities, np.array(smoke.classes)
+            ).save(tmp_path / name / f"{split}.npz")
     scores = pd.DataFrame(random.dirichlet(np.ones(32), len(table)), index=table["id"], columns=smoke.classes)
     scores.sample(frac=1, random_state=0).to_csv(tmp_path / "rgb.csv")
     return [tmp_path / "joint", tmp_path / "limb"], str(tmp_path / "rgb.csv"), scores
@@ -185,7 +201,9 @@ def test_a_member_that_lacks_clips_is_refused_unless_only_shared_clips_are_wante
     folders, path, scores = members
     first, last = smoke.split("test").table["id"].iloc[[0, -1]]
     scores.drop([first, last]).to_csv(path)
-    with pytest.raises(ValueError, match=rf"member 3 lacks 2 of the 9 clips of the first \(such as {first}\)"):
+    with pytest.raises(
+        ValueError, match=rf"member 3 lacks 2 of the 9 clips of the first \(such as {first}\)"
+    ):
         ensemble.gather(folders, [path], "test", smoke)
     report = Report()
     shared = ensemble.gather(folders, [path], "test", smoke, shared_only=True, report=report)
@@ -199,14 +217,23 @@ def test_what_cannot_be_gathered_is_named(members, smoke):
         ensemble.gather([folders[0], folders[0]], [], "test", smoke)
     (folders[1] / "test.npz").unlink()
     for scores_of, message in (
-        ({"val": {}}, r"limb: has no predictions of split 'test' \(test\.npz\); choose a run that was trained on this data"),
-        ({"val": {}, "test": {}}, r"limb: .*\(test\.npz was lost\); run 04_train .* with the same parameters to predict again"),
+        (
+            {"val": {}},
+            r"limb: has no predictions of split 'test' \(test\.npz\); choose a run that was trained on this data",
+        ),
+        (
+            {"val": {}, "test": {}},
+            r"limb: .*\(test\.npz was lost\); run 04_train .* with the same parameters to predict again",
+        ),
     ):
         runs.write_json(folders[1] / runs.RESULT, {"scores": scores_of})
         with pytest.raises(ValueError, match=message):
             ensemble.gather(folders, [], "test", smoke)
     scores.rename(index="videos/{}.mp4".format).to_csv(path)
-    with pytest.raises(ValueError, match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/"):
+    with pytest.raises(
+        ValueError,
+        match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/",
+    ):
         ensemble.gather(folders, [path], "val", smoke)
 
 
@@ -223,7 +250,9 @@ def test_missing_folds_are_named(tmp_path, smoke):
     folds = [leave(tmp_path, f"own-fold{fold}", smoke, folds=4, fold=fold) for fold in (3, 1)]
     plain = leave(tmp_path, "plain", smoke)
     others = "(no finished run); all scores and figures are of the others only."
-    assert ensemble.joined_folds([*folds, plain], smoke) == [f"own: 2 of 4 folds are joined; missing: fold 0, fold 2 {others}"]
+    assert ensemble.joined_folds([*folds, plain], smoke) == [
+        f"own: 2 of 4 folds are joined; missing: fold 0, fold 2 {others}"
+    ]
     folds += [leave(tmp_path, f"own-fold{fold}", smoke, folds=4, fold=fold) for fold in (0, 2)]
     assert ensemble.joined_folds(folds, smoke) == ["own: 4 of 4 folds are joined."]
     two = [leave(tmp_path, f"fold{fold}", smoke, protocol=LEAVE_ONE_OUT, fold=fold) for fold in (1, 0)]
@@ -231,8 +260,13 @@ def test_missing_folds_are_named(tmp_path, smoke):
     assert ensemble.joined_folds(two, three) == [f"fold1: 2 of 3 folds are joined; missing: fold 2 {others}"]
 
 
-def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_equal_without_the_fold(tmp_path, smoke):
-    one, other = leave(tmp_path, "own-fold0", smoke, folds=3), leave(tmp_path, "own_fold0", smoke, folds=3, seed=1)
+def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_equal_without_the_fold(
+    tmp_path, smoke
+):
+    one, other = (
+        leave(tmp_path, "own-fold0", smoke, folds=3),
+        leave(tmp_path, "own_fold0", smoke, folds=3, seed=1),
+    )
     assert list(ensemble.gather([one, other], [], "test", smoke)) == ["own", "own_fold0"]
     plain = leave(tmp_path, "own", smoke)
     assert list(ensemble.gather([one, plain], [], "test", smoke)) == ["own-fold0", "own"]

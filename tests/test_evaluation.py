@@ -1,4 +1,5 @@
-"""Figures of an evaluation show what they are given, and are legible with 32 classes at the width of a notebook."""
+"""Figures of an evaluation show what they are given, and are legible with 32 classes at the width of a
+notebook."""
 
 import base64
 import html
@@ -37,7 +38,9 @@ def of_32_classes(clips=200, absent=(3, 17)):
     probabilities = random.dirichlet(np.full(32, 0.1), clips)
     probabilities[np.arange(clips), truth] += np.where(random.random(clips) < 0.66, 3, 0)
     ids = np.array([f"{i:04d}_0" for i in range(clips)])
-    return Predictions(ids, truth, probabilities / probabilities.sum(1, keepdims=True), np.array(labels.CLASSES))
+    return Predictions(
+        ids, truth, probabilities / probabilities.sum(1, keepdims=True), np.array(labels.CLASSES)
+    )
 
 
 PREDICTIONS = of_32_classes()
@@ -46,7 +49,12 @@ PREDICTIONS = of_32_classes()
 def by_clip(predictions):
     """A table like that of ``failures.by_clip``, for clips that are not in any data."""
     random = np.random.default_rng(1)
-    table = pd.DataFrame({"class": predictions.classes[predictions.labels], "right": predictions.predicted == predictions.labels})
+    table = pd.DataFrame(
+        {
+            "class": predictions.classes[predictions.labels],
+            "right": predictions.predicted == predictions.labels,
+        }
+    )
     table["frames"] = random.integers(2, 300, len(table))
     table["missing"] = random.uniform(0, 0.5, len(table))
     table["group"] = random.integers(0, 35, len(table)).astype(str)
@@ -61,8 +69,15 @@ def check_legible(figure):
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         low, high = sorted(axis.get_view_interval())
         names = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        boxes = [name.get_window_extent().shrunk(0.9, 0.9) for name in names if name.get_text() and name.get_visible()]
-        assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+        boxes = [
+            name.get_window_extent().shrunk(0.9, 0.9)
+            for name in names
+            if name.get_text() and name.get_visible()
+        ]
+        assert all(
+            box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+            for box in boxes
+        )
         assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
@@ -75,7 +90,9 @@ def test_all_classes_can_be_read_in_a_confusion_matrix(per, order):
     names = [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()]
     assert sorted(names) == sorted(labels.CLASSES)
     values = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
-    diagonal = metrics.confusion_matrix(PREDICTIONS).diagonal()[[labels.CLASSES.index(name) for name in names]]
+    diagonal = metrics.confusion_matrix(PREDICTIONS).diagonal()[
+        [labels.CLASSES.index(name) for name in names]
+    ]
     if per == "counts":
         assert values.diagonal().tolist() == diagonal.tolist()
     else:
@@ -89,7 +106,10 @@ def test_a_number_of_three_digits_is_a_dot_where_cells_are_narrow():
     """Two clips of the first class, predicted so: 100 %."""
     for classes, number in ((20, "100"), (21, "●")):
         sure = np.eye(classes)[[0, 0]]
-        ax = plots.confusion(Predictions(np.array(["a", "b"]), np.zeros(2, int), sure, np.arange(classes).astype(str)), order="index")
+        ax = plots.confusion(
+            Predictions(np.array(["a", "b"]), np.zeros(2, int), sure, np.arange(classes).astype(str)),
+            order="index",
+        )
         assert ax.texts[0].get_text() == number
         assert ("● = 100" in ax.figure.axes[-1].get_xlabel()) == (classes > 20)
 
@@ -103,7 +123,10 @@ def test_rare_classes_share_the_last_row_and_column():
     kept = np.flatnonzero(clips >= 10)
     assert values[:-1, :-1].tolist() == matrix[np.ix_(kept, kept)].tolist()
     assert values.sum() == matrix.sum()
-    assert ax.get_yticklabels()[-1].get_text() == f"{np.sum(clips < 10)} rare classes ({clips[clips < 10].sum()})"
+    assert (
+        ax.get_yticklabels()[-1].get_text()
+        == f"{np.sum(clips < 10)} rare classes ({clips[clips < 10].sum()})"
+    )
     assert 0 < len(kept) < len(clips)
     assert ax.xaxis.get_label_position() == "top"
     rare = "%2C".join(map(str, np.flatnonzero(clips < 10)))
@@ -134,19 +157,30 @@ def test_links_name_the_clips_of_a_cell_a_class_and_a_bin():
     figure = base64.b64decode(page.split("base64,")[1].split('"')[0]).decode()
     assert "<script>" not in figure
     assert "<script>" not in plots.pair_table(failures.confused(hostile), hostile.classes.tolist()).to_html()
-    links = [dict(parse_qsl(html.unescape(link))) for link in re.findall(r'xlink:href="#miga\?([^"]*)"', figure)]
-    cells = {(int(link["label"]), int(link["predicted"])) for link in links if {"label", "predicted"} <= link.keys()}
+    links = [
+        dict(parse_qsl(html.unescape(link))) for link in re.findall(r'xlink:href="#miga\?([^"]*)"', figure)
+    ]
+    cells = {
+        (int(link["label"]), int(link["predicted"]))
+        for link in links
+        if {"label", "predicted"} <= link.keys()
+    }
     matrix = metrics.confusion_matrix(hostile)
     assert cells == set(zip(*map(np.ndarray.tolist, matrix.nonzero()), strict=True))
     assert len(links) == len(cells) + 2 * 32
-    assert f"<script>5 predicted as <script>5: {plots.links.counted(int(matrix[5, 5]))}" in [link["title"] for link in links]
+    assert f"<script>5 predicted as <script>5: {plots.links.counted(int(matrix[5, 5]))}" in [
+        link["title"] for link in links
+    ]
 
 
 def test_recall_is_drawn_at_the_training_clips_of_the_class():
     by_class, table = metrics.per_class(PREDICTIONS), by_clip(PREDICTIONS)
     table["training"] = table["class"].map({name: 2 * number for number, name in enumerate(labels.CLASSES)})
     (points,) = plots.hard_clips(table, by_class)[2].lines
-    expected = {(max(2 * labels.CLASSES.index(name), 0.5), round(100 * recall, 6)) for name, recall in by_class["recall"].dropna().items()}
+    expected = {
+        (max(2 * labels.CLASSES.index(name), 0.5), round(100 * recall, 6))
+        for name, recall in by_class["recall"].dropna().items()
+    }
     assert {(x, round(y, 6)) for x, y in zip(*points.get_data(), strict=True)} == expected
     assert len(points.get_xdata()) == 30, "two classes have no clips"
 
@@ -155,7 +189,10 @@ def test_the_other_figures_can_be_read():
     by_class, table = metrics.per_class(PREDICTIONS), by_clip(PREDICTIONS)
     check_legible(plots.hard_clips(table, by_class)[0].figure)
     check_legible(plots.accuracy_by_group(table).figure)
-    names = ("synthetic-posec3d-joint-imigue41-align-quick-0", "synthetic-posec3d-limb-imigue41-align-quick-0")
+    names = (
+        "synthetic-posec3d-joint-imigue41-align-quick-0",
+        "synthetic-posec3d-limb-imigue41-align-quick-0",
+    )
     check_legible(plots.calibration(dict.fromkeys(names, PREDICTIONS))[0].figure)
     check_legible(plots.alone(metrics.outcomes_per_class(PREDICTIONS, PREDICTIONS), names).figure)
 
@@ -185,7 +222,12 @@ def test_names_of_hundreds_of_letters_leave_room_for_the_data():
 
 def test_gains_are_in_points_and_leave_out_the_reference():
     groups = pd.Series(np.arange(len(PREDICTIONS)) % 7, index=PREDICTIONS.ids)
-    other = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, np.roll(PREDICTIONS.probabilities, 1, axis=1), PREDICTIONS.classes)
+    other = Predictions(
+        PREDICTIONS.ids,
+        PREDICTIONS.labels,
+        np.roll(PREDICTIONS.probabilities, 1, axis=1),
+        PREDICTIONS.classes,
+    )
     table = recipes.compare({"first": PREDICTIONS, "rolled": other}, "first", groups)
     ax = plots.gains(table, "gain", "gain over first")
     check_legible(ax.figure)
@@ -201,9 +243,21 @@ def test_one_subject_gives_a_gain_without_an_interval():
 
 def test_logarithmic_axes_have_plain_numbers(smoke):
     """Powers of ten as matplotlib writes them are markup, which is off in our style."""
-    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "cross_entropy": [2.0, 0.7], "val_top1": 0.5, "val_mean_class": 0.5})
+    epochs = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "loss": [2.0, 1.0],
+            "cross_entropy": [2.0, 0.7],
+            "val_top1": 0.5,
+            "val_mean_class": 0.5,
+        }
+    )
     curves = plots.learning_curves(epochs.assign(val_macro_f1=0.5))[0]
-    axes = [curves, plots.clip_lengths(smoke), plots.hard_clips(by_clip(PREDICTIONS), metrics.per_class(PREDICTIONS))[0]]
+    axes = [
+        curves,
+        plots.clip_lengths(smoke),
+        plots.hard_clips(by_clip(PREDICTIONS), metrics.per_class(PREDICTIONS))[0],
+    ]
     for axis in (axes[0].yaxis, axes[1].xaxis, axes[2].xaxis):
         axis.axes.figure.canvas.draw()
         labels = [tick.get_text() for tick in axis.get_ticklabels(which="both") if tick.get_text()]
@@ -223,7 +277,14 @@ def test_text_in_a_table_is_escaped():
 
 def test_the_record_shows_runs_of_any_state():
     times = pd.to_datetime(["2026-01-02 03:04", "2026-01-01 00:00"], utc=True)
-    table = pd.DataFrame({"run": ["a", "b"], "state": ["finished", "broken: ValueError: not json"], "changed": times, "secret": [1, 2]})
+    table = pd.DataFrame(
+        {
+            "run": ["a", "b"],
+            "state": ["finished", "broken: ValueError: not json"],
+            "changed": times,
+            "secret": [1, 2],
+        }
+    )
     table["test_top1"] = [0.533, None]
     page = plots.record(table).data
     assert "2026-01-02 03:04" in page
@@ -237,13 +298,23 @@ def test_regions_of_other_classes_are_drawn():
     classes = np.array(["jump", "bite lip", "run"])
     predictions = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.eye(3)[[0, 2]], classes)
     ax = plots.confusion(predictions, order="region")
-    assert [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()] == ["bite lip", "jump", "run"]
+    assert [text.get_text().rpartition(" (")[0] for text in ax.get_yticklabels()] == [
+        "bite lip",
+        "jump",
+        "run",
+    ]
     assert {"head", "other"} <= {text.get_text() for text in ax.texts}
     assert failures.by_region(classes.tolist()) == {"head": [1], "other": [0, 2]}
 
 
 def test_the_adjustment_is_a_line_of_top_1_against_macro_f1_for_each_table():
-    first = pd.DataFrame({"strength": metrics.STRENGTHS, "top1": np.linspace(0.6, 0.3, 16), "macro_f1": np.linspace(0.2, 0.4, 16)})
+    first = pd.DataFrame(
+        {
+            "strength": metrics.STRENGTHS,
+            "top1": np.linspace(0.6, 0.3, 16),
+            "macro_f1": np.linspace(0.2, 0.4, 16),
+        }
+    )
     ax = plots.adjustment({"a": first, "b": first.assign(top1=0.5)}, 0.3)
     assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == ["a", "b"]
     line, start, chosen = ax.lines[:3]

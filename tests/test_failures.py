@@ -14,10 +14,18 @@ from miga_lib.predictions import Predictions
 
 
 def make(rows, classes=3):
-    """Predictions from (id, label, predicted class, its probability). The other classes have equal probabilities."""
-    probabilities = np.array([[p if k == predicted else (1 - p) / (classes - 1) for k in range(classes)] for _, _, predicted, p in rows])
+    """Predictions from (id, label, predicted class, its probability). The other classes have equal
+    probabilities."""
+    probabilities = np.array(
+        [
+            [p if k == predicted else (1 - p) / (classes - 1) for k in range(classes)]
+            for _, _, predicted, p in rows
+        ]
+    )
     names = np.array([f"class {k}" for k in range(classes)])
-    return Predictions(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), probabilities, names)
+    return Predictions(
+        np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), probabilities, names
+    )
 
 
 def test_each_class_has_one_region():
@@ -31,7 +39,8 @@ def test_each_class_has_one_region():
 
 @given(st.permutations(range(9)))
 def test_classes_confused_with_each_other_are_neighbours(shuffled):
-    """Three blocks of three classes, in any order. Within a block, half of the clips are confused; between blocks, none."""
+    """Three blocks of three classes, in any order. Within a block, half of the clips are confused; between
+    blocks, none."""
     block = np.array(shuffled) // 3
     matrix = np.where(block[:, None] == block[None, :], 5, 0) + 10 * np.eye(9, dtype=int)
     ordered = block[failures.by_confusion(matrix)]
@@ -46,8 +55,16 @@ def test_classes_without_clips_come_last():
 
 
 def test_confused_pairs_by_hand():
-    """Class 0 is predicted as 1 twice (of 4 clips), class 1 as 2 once (of 1): most frequent first, each with its most confident example."""
-    rows = [("a", 0, 0, 0.9), ("b", 0, 1, 0.6), ("c", 0, 1, 0.8), ("d", 0, 0, 0.9), ("e", 1, 2, 0.5), ("f", -1, 1, 0.9)]
+    """Class 0 is predicted as 1 twice (of 4 clips), class 1 as 2 once (of 1): most frequent first, each with
+    its most confident example."""
+    rows = [
+        ("a", 0, 0, 0.9),
+        ("b", 0, 1, 0.6),
+        ("c", 0, 1, 0.8),
+        ("d", 0, 0, 0.9),
+        ("e", 1, 2, 0.5),
+        ("f", -1, 1, 0.9),
+    ]
     table = failures.confused(make(rows))
     assert table.to_dict("list") == {
         "class": ["class 0", "class 1"],
@@ -63,24 +80,33 @@ def test_confused_pairs_by_hand():
 def test_in_short_names_the_class_predicted_wrongly_most_often():
     rows = [("a", 0, 0, 0.9), ("b", 1, 0, 0.9), ("c", 1, 0, 0.9), ("d", 2, 1, 0.9)]
     wrong, missed, confidence = failures.in_short(make(rows))
-    assert wrong == "3 of 4 clips are predicted wrongly, 2 of them as “class 0”. This class is predicted 3 times and has 1 clips."
+    assert (
+        wrong
+        == "3 of 4 clips are predicted wrongly, 2 of them as “class 0”. This class is predicted 3 times and has 1 clips."
+    )
     assert missed == "2 of the 3 classes that have clips are never predicted correctly; they have 3 clips."
     assert confidence == "The mean confidence is 90 % and the accuracy 25 %: overconfident."
     assert failures.in_short(make(rows[:1])) == ["All 1 clips are predicted correctly."]
 
 
 @pytest.mark.parametrize(
-    ("probability", "found"), [(0.4, "40 % and the accuracy 50 %: underconfident."), (0.51, "51 % and the accuracy 50 %.")]
+    ("probability", "found"),
+    [(0.4, "40 % and the accuracy 50 %: underconfident."), (0.51, "51 % and the accuracy 50 %.")],
 )
 def test_confidence_near_the_accuracy_is_neither_too_high_nor_too_low(probability, found):
-    assert failures.in_short(make([("a", 0, 0, probability), ("b", 1, 0, probability)]))[-1] == f"The mean confidence is {found}"
+    assert (
+        failures.in_short(make([("a", 0, 0, probability), ("b", 1, 0, probability)]))[-1]
+        == f"The mean confidence is {found}"
+    )
 
 
 def test_clips_are_joined_on_ids(smoke):
     test = smoke.split("test").table
     mirrored = test.iloc[::-1]
     probabilities = np.tile(np.eye(32)[31], (len(test), 1))
-    predictions = Predictions(mirrored["id"].to_numpy(str), mirrored["label"].to_numpy(), probabilities, np.array(smoke.classes))
+    predictions = Predictions(
+        mirrored["id"].to_numpy(str), mirrored["label"].to_numpy(), probabilities, np.array(smoke.classes)
+    )
     table = failures.by_clip(predictions, smoke)
     assert table.index.tolist() == mirrored["id"].tolist()
     assert table["frames"].tolist() == mirrored["frames"].tolist()
@@ -92,7 +118,9 @@ def test_clips_are_joined_on_ids(smoke):
 
 
 def test_clips_of_other_data_are_refused(smoke):
-    with pytest.raises(ValueError, match=r"1 of 1 clips \(such as zzz\) are not in `data`; give the data of the run"):
+    with pytest.raises(
+        ValueError, match=r"1 of 1 clips \(such as zzz\) are not in `data`; give the data of the run"
+    ):
         failures.by_clip(make([("zzz", 0, 0, 0.9)]), smoke)
 
 
@@ -107,7 +135,8 @@ TABLE = pd.DataFrame(
 
 
 def test_accuracy_by_group_by_hand():
-    """Classes x and y have accuracies 3/4 and 1/4. Each group has two clips of each: 1/2 expected; 2 of 4 are correct in a and in b."""
+    """Classes x and y have accuracies 3/4 and 1/4. Each group has two clips of each: 1/2 expected; 2 of 4 are
+    correct in a and in b."""
     table = failures.accuracy_by(TABLE, "group")
     assert table.index.tolist() == ["a", "b"]
     assert table["clips"].tolist() == [4, 4]
@@ -116,7 +145,8 @@ def test_accuracy_by_group_by_hand():
 
 
 def test_accuracy_by_length_by_hand():
-    """Two bins of four clips: the first has only x (3 of 4 correct, so 3/4 is expected), the second only y."""
+    """Two bins of four clips: the first has only x (3 of 4 correct, so 3/4 is expected), the second only
+    y."""
     table = failures.accuracy_by(TABLE.assign(frames=range(8)), "frames", bins=2)
     assert table["middle"].tolist() == [1.5, 5.5]
     assert table["accuracy"].tolist() == [0.75, 0.25]
@@ -132,7 +162,8 @@ def test_bins_with_equal_edges_become_one():
 def test_calibration_by_hand():
     """Ten bins. 0.55 and 0.6 fall into the sixth (0.5, 0.6]; 0.95 twice into the tenth, one of them wrong.
 
-    Sixth: confidence 0.575, 2 of 2 correct; tenth: 0.95, 1 of 2 correct. Error: (2 · 0.425 + 2 · 0.45) / 4 = 0.4375.
+    Sixth: confidence 0.575, 2 of 2 correct; tenth: 0.95, 1 of 2 correct. Error: (2 · 0.425 + 2 · 0.45) / 4 =
+    0.4375.
     """
     predictions = make([("a", 0, 0, 0.55), ("b", 0, 0, 0.6), ("c", 1, 1, 0.95), ("d", 1, 2, 0.95)])
     table = metrics.calibration_bins(predictions, bins=10)

@@ -1,4 +1,5 @@
-"""Inputs computed ahead and values read later: on the CPU, on a stand-in for a GPU that records what waits for what, and on a GPU."""
+"""Inputs computed ahead and values read later: on the CPU, on a stand-in for a GPU that records what waits
+for what, and on a GPU."""
 
 from contextlib import contextmanager
 from inspect import unwrap
@@ -10,7 +11,8 @@ from miga_lib.training import gpu
 
 
 class Stream:
-    """``before``: the work that is finished when the next work of this stream begins. ``waited``: what the CPU waited for."""
+    """``before``: the work that is finished when the next work of this stream begins. ``waited``: what the
+    CPU waited for."""
 
     def __init__(self, device="cuda:0", priority=0):
         self.device, self.before, self.waited = device, set(), set()
@@ -85,11 +87,17 @@ def test_a_step_waits_for_its_batch_and_no_batch_waits_for_a_step(own):
     own.before.add("upload")
     side = unwrap(gpu.side_stream)("cuda:0")  # without the check of types, which the stand-ins do not have
     assert side.before == {"upload"}
-    assert unwrap(gpu.side_stream)("cuda:0") is side, "memory that one stream has freed is not used by another"
+    assert unwrap(gpu.side_stream)("cuda:0") is side, (
+        "memory that one stream has freed is not used by another"
+    )
     seen = []
-    for inputs, classes in unwrap(gpu.ahead)(((Values(f"inputs {n}"), Values(f"classes {n}")) for n in range(3)), side):
+    for inputs, classes in unwrap(gpu.ahead)(
+        ((Values(f"inputs {n}"), Values(f"classes {n}")) for n in range(3)), side
+    ):
         assert {inputs.of, classes.of} <= own.before
-        assert inputs.readers == classes.readers == [own], "the memory is not used again before the step has read it"
+        assert inputs.readers == classes.readers == [own], (
+            "the memory is not used again before the step has read it"
+        )
         own.before.add(f"step {len(seen)}")
         seen.append(inputs.of)
     assert seen == ["inputs 0", "inputs 1", "inputs 2"]
@@ -110,7 +118,8 @@ def test_on_a_cpu_the_values_are_there():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_batches_and_values_are_the_same():
-    """Each batch is a new tensor in memory that is used again and again, while the caller's stream is far behind."""
+    """Each batch is a new tensor in memory that is used again and again, while the caller's stream is far
+    behind."""
 
     def batches():
         for number in range(200):

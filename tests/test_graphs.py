@@ -12,7 +12,7 @@ from miga_lib.models import MODELS
 from miga_lib.models.stgcnpp import STGCNPP
 
 GRAPHS = [name for name, model in MODELS.items() if model.input == "graph"]
-SIZE = {"width": 8, "dropout": 0.0, "embedding_size": 5, "strategy": "spatial", "multiples": (1, 1, 2)}
+SIZE = {"width": 8, "dropout": 0.0, "embedding_size": 5, "partition": "spatial", "multiples": (1, 1, 2)}
 
 
 def built(name: str, layout: layouts.Layout = CHAIN, **more: object) -> torch.nn.Module:
@@ -26,7 +26,9 @@ def test_clips_are_independent_and_the_order_of_persons_does_not_matter_in_evalu
     poses = draw(5, 3, 12, 22, 2)
     order = torch.tensor([3, 0, 4, 2, 1])
     outputs = model(poses)
-    for together, shuffled, swapped, again in zip(outputs, model(poses[order]), model(poses.flip(4)), model(poses), strict=True):
+    for together, shuffled, swapped, again in zip(
+        outputs, model(poses[order]), model(poses.flip(4)), model(poses), strict=True
+    ):
         torch.testing.assert_close(together[order], shuffled)
         torch.testing.assert_close(together, swapped)
         torch.testing.assert_close(together, again, rtol=0, atol=0)
@@ -45,7 +47,11 @@ def test_the_names_of_the_joints_may_be_in_any_order(name):
     order = [2, 0, 1]
     other = layouts.make("chain", [CHAIN.joints[v] for v in order], "head-hip-foot", center="head")
     first, second = (MODELS[name].build(layout, 3, 4, **SIZE).eval() for layout in (CHAIN, other))
-    weights = {key: tensor for key, tensor in first.state_dict().items() if tensor.shape[-2:] != (3, 3) and "data_bn" not in key}
+    weights = {
+        key: tensor
+        for key, tensor in first.state_dict().items()
+        if tensor.shape[-2:] != (3, 3) and "data_bn" not in key
+    }
     second.load_state_dict(weights, strict=False)
     poses = draw(2, 3, 8, 3, 1)
     for a, b in zip(first(poses), second(poses[:, :, :, order]), strict=True):
@@ -69,7 +75,11 @@ def test_gradient_reaches_every_parameter(name):
     model = built(name, layouts.get("imigue22"))
     logits, embedding = model(draw(4, 3, 12, 22, 1))
     (logits.square().sum() + embedding.square().sum()).backward()
-    assert [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -36,12 +36,17 @@ def limb_by_its_definition(a, b, a_score, b_score, size, sigma):
         for column in range(max(int(low[0]), 0), min(int(high[0]) + 1, width)):
             pixel = np.array([column, row])
             along = np.clip((pixel - a) @ (b - a) / squared_length, 0, 1)
-            drawn[row, column] = score * math.exp(-((pixel - a - along * (b - a)) ** 2).sum() / (2 * sigma**2))
+            drawn[row, column] = score * math.exp(
+                -((pixel - a - along * (b - a)) ** 2).sum() / (2 * sigma**2)
+            )
     return drawn
 
 
-def poses(seed: int, *batch: int, spread: float = 40.0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random joints (…, 5, 2) in and around a map of SIZE, and scores (…, 5), some of them below the threshold."""
+def poses(
+    seed: int, *batch: int, spread: float = 40.0, dtype: torch.dtype = torch.float64
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random joints (…, 5, 2) in and around a map of SIZE, and scores (…, 5), some of them below the
+    threshold."""
     rng = np.random.default_rng(seed)
     keypoints = rng.random((*batch, 5, 2)) * spread + 10 - spread / 2
     scores = rng.random((*batch, 5)) * (rng.random((*batch, 5)) > 0.2) + rng.choice([0, 5e-4], (*batch, 5))
@@ -70,8 +75,15 @@ def test_limbs_equal_their_definition(seed, sigma, spread):
     maps = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma)
     for t in range(2):
         for limb, (a, b) in enumerate(CHAIN):
-            ends = (keypoints[t, a].tolist(), keypoints[t, b].tolist(), scores[t, a].item(), scores[t, b].item())
-            np.testing.assert_allclose(maps[t, limb].numpy(), limb_by_its_definition(*ends, SIZE, sigma), rtol=0, atol=8e-7)
+            ends = (
+                keypoints[t, a].tolist(),
+                keypoints[t, b].tolist(),
+                scores[t, a].item(),
+                scores[t, b].item(),
+            )
+            np.testing.assert_allclose(
+                maps[t, limb].numpy(), limb_by_its_definition(*ends, SIZE, sigma), rtol=0, atol=8e-7
+            )
 
 
 @settings(deadline=None)
@@ -79,17 +91,23 @@ def test_limbs_equal_their_definition(seed, sigma, spread):
 def test_maps_for_export_equal_the_others(seed, sigma, spread):
     """Those of all pixels, computed in float32 where the others are exact; also of no joints."""
     keypoints, scores = poses(seed, 2, spread=spread)
-    limbs, empty = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), heatmaps.joints(keypoints[:0], scores[:0], SIZE)
+    limbs, empty = (
+        heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma),
+        heatmaps.joints(keypoints[:0], scores[:0], SIZE),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        torch.testing.assert_close(heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), limbs, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), limbs, rtol=0, atol=1e-5
+        )
         torch.testing.assert_close(heatmaps.joints(keypoints[:0], scores[:0], SIZE), empty)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_float32_agrees_with_float64(seed, sigma, spread):
-    # Odd sixteenths are exact in float32, and with these sigmas no window ends so close to a whole number that rounding matters.
+    # Odd sixteenths are exact in float32, and with these sigmas no window ends so close to a whole number
+    # that rounding matters.
     keypoints, scores = poses(seed, 2, spread=spread)
     keypoints, scores = (keypoints * 8).round() / 8 + 1 / 16, scores.float().double()
     for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN, *of[2:])):
@@ -140,7 +158,9 @@ def test_limb_under_a_pixel_is_a_joint_at_its_start():
 def test_joint_without_finite_coordinates_is_not_drawn(value):
     keypoints = torch.tensor([[value, 4.0], [4.0, value], [4.0, 4.0], [9.0, 4.0]])
     alone = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    assert torch.equal(heatmaps.joints(keypoints, torch.ones(4), (9, 12)), heatmaps.joints(keypoints, alone, (9, 12)))
+    assert torch.equal(
+        heatmaps.joints(keypoints, torch.ones(4), (9, 12)), heatmaps.joints(keypoints, alone, (9, 12))
+    )
     if not math.isfinite(value):
         assert not heatmaps.limbs(keypoints, torch.ones(4), [(0, 2), (3, 1)], (9, 12)).any()
 
@@ -154,7 +174,9 @@ def test_score_below_the_threshold_or_nan_draws_nothing(score):
 
 
 def test_score_at_the_threshold_is_drawn():
-    assert heatmaps.joints(torch.tensor([[5.0, 4.0]]), torch.tensor([1e-3]), (9, 12))[0, 4, 5].item() == pytest.approx(1e-3)
+    assert heatmaps.joints(torch.tensor([[5.0, 4.0]]), torch.tensor([1e-3]), (9, 12))[
+        0, 4, 5
+    ].item() == pytest.approx(1e-3)
 
 
 @settings(deadline=None)
@@ -163,7 +185,10 @@ def test_moving_by_whole_pixels_moves_the_maps(seed, right, down):
     keypoints, scores = poses(seed, spread=10.0)
     keypoints = keypoints + 10
     for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN, *of[2:])):
-        maps, moved = draw(keypoints, scores, (40, 40)), draw(keypoints + torch.tensor([right, down]), scores, (40, 40))
+        maps, moved = (
+            draw(keypoints, scores, (40, 40)),
+            draw(keypoints + torch.tensor([right, down]), scores, (40, 40)),
+        )
         torch.testing.assert_close(moved, maps.roll((down, right), (1, 2)), rtol=0, atol=1e-9)
 
 
@@ -180,7 +205,10 @@ def test_persons_merge_by_maximum(seed, persons):
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (2, 1, 3), (0,), (2, 0)])
 def test_batch_equals_its_frames_one_by_one(batch):
     keypoints, scores = poses(0, *batch, dtype=torch.float32)
-    joints, limbs = heatmaps.joints(keypoints, scores, SIZE), heatmaps.limbs(keypoints, scores, torch.tensor(CHAIN), SIZE)
+    joints, limbs = (
+        heatmaps.joints(keypoints, scores, SIZE),
+        heatmaps.limbs(keypoints, scores, torch.tensor(CHAIN), SIZE),
+    )
     assert joints.shape == (*batch, 5, *SIZE)
     assert limbs.shape == (*batch, 4, *SIZE)
     for index in np.ndindex(*batch):

@@ -1,4 +1,5 @@
-"""Imports only go up the table of modules, so the data goes one way; and importing the package costs next to nothing."""
+"""Imports only go up the table of modules, so the data goes one way; and importing the package costs next to
+nothing."""
 
 import ast
 import re
@@ -12,7 +13,10 @@ import miga_lib
 
 PACKAGE = Path(miga_lib.__file__).parent
 README = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
-ORDER = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in README.partition("| module |")[2].splitlines()[2:] if "|" in row))
+ORDER = re.findall(
+    r"`(\w+)`",
+    "".join(row.split("|")[1] for row in README.partition("| module |")[2].splitlines()[2:] if "|" in row),
+)
 """The modules in the order of the table in the README."""
 
 
@@ -29,7 +33,10 @@ def imported(path):
 
 
 def test_the_readme_lists_every_module_once():
-    modules = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")} - {"__init__", "data"}
+    modules = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")} - {
+        "__init__",
+        "data",
+    }
     assert sorted(ORDER) == sorted(modules)
 
 
@@ -39,13 +46,17 @@ def test_imports_only_go_up():
         if module in ("__init__", "data"):
             continue
         for other in imported(path):
-            assert ORDER.index(other) <= ORDER.index(module), f"{path.name} imports {other}, which stands below {module}"
+            assert ORDER.index(other) <= ORDER.index(module), (
+                f"{path.name} imports {other}, which stands below {module}"
+            )
 
 
 def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    optional = {re.match(r"[\w-]+", line)[0] for lines in project["optional-dependencies"].values() for line in lines}
+    optional = {
+        re.match(r"[\w-]+", line)[0] for lines in project["optional-dependencies"].values() for line in lines
+    }
     nodes = [
         node
         for path in PACKAGE.rglob("*.py")
@@ -63,4 +74,9 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
 
 def test_the_package_itself_imports_nothing_heavy():
     code = "import sys, miga_lib; print([m for m in ('torch', 'matplotlib', 'pandas', 'sklearn') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -1,4 +1,5 @@
-"""The input of a network: that of a clip does not depend on other clips, and views that share frames give the same as separate views."""
+"""The input of a network: that of a clip does not depend on other clips, and views that share frames give the
+same as separate views."""
 
 from dataclasses import replace
 
@@ -36,13 +37,17 @@ def test_augmentation_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
 
 @pytest.mark.parametrize("stream", MODELS["posec3d"].streams)
 def test_views_that_share_frames_give_the_same_as_separate_views(smoke, stream):
-    """As in PySkl, view after view: draw its frames, crop to the person in all views of the clip, flip, predict."""
+    """As in PySkl, view after view: draw its frames, crop to the person in all views of the clip, flip,
+    predict."""
     clips, settings = smoke.split("test").where([0, 3]), replace(SEGMENTS, stream=stream)
     model, layout, size = network(settings), layouts.get("imigue41"), PRESET.test_size
     expected = []
     for i in range(2):
         keypoints, of_clip = torch.from_numpy(np.array(clips[i])), []
-        views = [alignment.segments(keypoints, PRESET.frames, uniform(1, PRESET.frames, view)[0]) for view in range(PRESET.segment_clips)]
+        views = [
+            alignment.segments(keypoints, PRESET.frames, uniform(1, PRESET.frames, view)[0])
+            for view in range(PRESET.segment_clips)
+        ]
         box = augmentation.crop_box(torch.cat(views)[None])
         for view in views:
             for mirrored in (False, True):
@@ -56,7 +61,9 @@ def test_views_that_share_frames_give_the_same_as_separate_views(smoke, stream):
     np.testing.assert_allclose(found, torch.stack(expected).detach().numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [SEGMENTS, replace(SEGMENTS, stream="limb_motion"), replace(SEGMENTS, model="stgcn")])
+@pytest.mark.parametrize(
+    "settings", [SEGMENTS, replace(SEGMENTS, stream="limb_motion"), replace(SEGMENTS, model="stgcn")]
+)
 def test_the_prediction_of_a_clip_does_not_depend_on_other_clips(smoke, settings):
     clips, model = smoke.split("test"), network(settings)
     together = training.predict(model, clips, settings).probabilities
@@ -93,7 +100,10 @@ def test_all_augmentations_together_depend_on_seed_epoch_and_clip_only(smoke):
 
 def test_the_order_of_the_names_does_not_matter(smoke):
     rows, clips = torch.tensor([1]), smoke.split("train")
-    both = [Inputs(clips, replace(SMOKE, augment=names)).training(rows, 0) for names in ("noise+rotate", "rotate+noise")]
+    both = [
+        Inputs(clips, replace(SMOKE, augment=names)).training(rows, 0)
+        for names in ("noise+rotate", "rotate+noise")
+    ]
     assert torch.equal(*both)
 
 
@@ -106,5 +116,7 @@ def test_clips_are_filtered_in_training_and_in_test(smoke):
     plain = Inputs(clips, SMOKE)
     for inputs in (expected, plain):
         same = [torch.equal(filtered.training(rows, 0), inputs.training(rows, 0))]
-        same += [torch.equal(a[0], b[0]) for a, b in zip(filtered.views(rows), inputs.views(rows), strict=True)]
+        same += [
+            torch.equal(a[0], b[0]) for a, b in zip(filtered.views(rows), inputs.views(rows), strict=True)
+        ]
         assert same == [inputs is expected] * 3

@@ -32,7 +32,9 @@ def test_the_table_of_the_package_has_a_row_for_each_class_in_any_order():
     assert rows.shape == (32, 384)
     assert rows.dtype == np.float32
     chosen = ("touch chin", "illustrative", "turtle neck")
-    np.testing.assert_array_equal(labels.embeddings(chosen), rows[[labels.CLASSES.index(name) for name in chosen]])
+    np.testing.assert_array_equal(
+        labels.embeddings(chosen), rows[[labels.CLASSES.index(name) for name in chosen]]
+    )
 
 
 def test_no_gesture_has_the_mean_of_the_other_classes():
@@ -47,8 +49,15 @@ def test_the_table_of_the_package_has_the_17_classes_of_smg():
     smg = labels.embeddings(labels.SMG_CLASSES)
     assert len(set(labels.SMG_CLASSES)) == len(smg) == 17
     np.testing.assert_allclose((smg**2).mean(1), 0.1, rtol=1e-5)
-    nearest = {name: labels.CLASSES[k] for name, k in zip(labels.SMG_CLASSES, (smg @ labels.embeddings().T).argmax(1), strict=True)}
-    expected = {"folding arms": "fold arm", "arms akimbo": "arm akimbo", "playing or adjusting hair": "play hair"}
+    nearest = {
+        name: labels.CLASSES[k]
+        for name, k in zip(labels.SMG_CLASSES, (smg @ labels.embeddings().T).argmax(1), strict=True)
+    }
+    expected = {
+        "folding arms": "fold arm",
+        "arms akimbo": "arm akimbo",
+        "playing or adjusting hair": "play hair",
+    }
     assert {name: nearest[name] for name in expected} == expected
 
 
@@ -71,7 +80,11 @@ def test_rows_of_the_package_have_the_scale_in_their_provenance():
 
 @pytest.mark.parametrize(
     ("name", "near", "far"),
-    [("touch chin", "touch neck", "arm akimbo"), ("scratch arm", "scratch back", "deep breath"), ("bite lip", "bite nails", "fold arm")],
+    [
+        ("touch chin", "touch neck", "arm akimbo"),
+        ("scratch arm", "scratch back", "deep breath"),
+        ("bite lip", "bite nails", "fold arm"),
+    ],
 )
 def test_similar_names_have_similar_embeddings(name, near, far):
     rows = dict(zip(labels.CLASSES, labels.embeddings(), strict=True))
@@ -93,7 +106,8 @@ def test_npy_table(tmp_path):
     np.testing.assert_array_equal(rows, table)
     assert rows.dtype == np.float32
     with pytest.raises(
-        ValueError, match=r"table\.npy: expected numbers of shape \(3, up to 16384\), a row for each class, found float64 of shape \(2, 3\)"
+        ValueError,
+        match=r"table\.npy: expected numbers of shape \(3, up to 16384\), a row for each class, found float64 of shape \(2, 3\)",
     ):
         labels.embeddings(("a", "b", "c"), tmp_path / "table.npy")
 
@@ -117,7 +131,9 @@ def test_a_word_without_a_vector_is_named(tmp_path):
 def test_a_table_that_claims_more_than_it_holds_is_refused(tmp_path):
     path = tmp_path / "claims.npy"
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (32, 10**12)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f8", "fortran_order": False, "shape": (32, 10**12)}
+        )
     with pytest.raises(ValueError, match=r"claims\.npy: not a numpy array"):
         labels.embeddings(table=path)
 
@@ -137,7 +153,10 @@ def test_a_table_of_something_else_is_refused(tmp_path, rows, message):
         labels.embeddings(table=tmp_path / "rows.npy")
 
 
-@pytest.mark.parametrize("content", [b"wave 1 2\nnod 1\n", b"wave 1 x\nnod 1 2\n", b"wave 1 \xff\nnod 1 2\n", b"wave 1 nan\nnod 1 2\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b"wave 1 2\nnod 1\n", b"wave 1 x\nnod 1 2\n", b"wave 1 \xff\nnod 1 2\n", b"wave 1 nan\nnod 1 2\n"],
+)
 def test_a_damaged_glove_file_is_named(tmp_path, content):
     (tmp_path / "glove.txt").write_bytes(content)
     with pytest.raises(ValueError, match=r"glove\.txt: "):

@@ -7,7 +7,17 @@ import pytest
 
 from miga_lib import layouts
 
-NAMES = ["openpose137", "body25", "light_hand35", "imigue22", "imigue41", "imigue22_official", "openpose18", "coco17", "wholebody133"]
+NAMES = [
+    "openpose137",
+    "body25",
+    "light_hand35",
+    "imigue22",
+    "imigue41",
+    "imigue22_official",
+    "openpose18",
+    "coco17",
+    "wholebody133",
+]
 NAMES += ["kinect25"]
 SOUND = [name for name in NAMES if name != "imigue22_official"]
 
@@ -26,7 +36,9 @@ def test_mirror_is_its_own_inverse_and_swaps_sides(name):
     layout = layouts.get(name)
     assert [layout.mirror[m] for m in layout.mirror] == list(range(len(layout.joints)))
     for v, m in enumerate(layout.mirror):
-        assert layout.joints[m] == layout.joints[v].replace("left_", "*").replace("right_", "left_").replace("*", "right_")
+        assert layout.joints[m] == layout.joints[v].replace("left_", "*").replace("right_", "left_").replace(
+            "*", "right_"
+        )
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -43,7 +55,9 @@ def test_graph_is_connected(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_regions_name_every_joint_once(name):
     layout = layouts.get(name)
-    assert sorted(v for members in layout.regions.values() for v in members) == list(range(len(layout.joints)))
+    assert sorted(v for members in layout.regions.values() for v in members) == list(
+        range(len(layout.joints))
+    )
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -70,23 +84,74 @@ def test_imigue22_are_the_first_joints_of_imigue41():
 
 def test_imigue22_takes_the_published_columns_of_body25_and_light_hand():
     body, light, small = (layouts.get(name) for name in ("body25", "light_hand35", "imigue22"))
-    assert layouts.selection(body, layouts.make("x", small.joints[:12], [(0, 1)], 0)).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18]
-    assert layouts.selection(light, small).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18, *range(25, 35)]
+    assert layouts.selection(body, layouts.make("x", small.joints[:12], [(0, 1)], 0)).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        15,
+        16,
+        17,
+        18,
+    ]
+    assert layouts.selection(light, small).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        15,
+        16,
+        17,
+        18,
+        *range(25, 35),
+    ]
 
 
 def test_landmarks_have_the_indices_of_openpose():
-    """Face landmark i is keypoint 25 + i; the hands start at 95 (left) and 116 (right), fingertips every fourth point."""
+    """Face landmark i is keypoint 25 + i; the hands start at 95 (left) and 116 (right), fingertips every
+    fourth point."""
     index = {joint: v for v, joint in enumerate(layouts.get("openpose137").joints)}
-    expected = {"chin": 25 + 8, "right_jaw_8": 25, "left_jaw_8": 25 + 16, "right_brow_1": 25 + 17, "left_brow_1": 25 + 26}
-    expected |= {"nose_base": 25 + 33, "right_eye_outer": 25 + 36, "left_eye_outer": 25 + 45, "right_lip_corner": 25 + 48}
-    expected |= {"left_lip_corner": 25 + 54, "upper_mouth": 25 + 62, "lower_mouth": 25 + 66, "left_pupil": 25 + 69}
-    expected |= {"left_hand": 95, "left_thumb_4": 99, "left_little_4": 115, "right_hand": 116, "right_index_4": 124}
+    expected = {
+        "chin": 25 + 8,
+        "right_jaw_8": 25,
+        "left_jaw_8": 25 + 16,
+        "right_brow_1": 25 + 17,
+        "left_brow_1": 25 + 26,
+    }
+    expected |= {
+        "nose_base": 25 + 33,
+        "right_eye_outer": 25 + 36,
+        "left_eye_outer": 25 + 45,
+        "right_lip_corner": 25 + 48,
+    }
+    expected |= {
+        "left_lip_corner": 25 + 54,
+        "upper_mouth": 25 + 62,
+        "lower_mouth": 25 + 66,
+        "left_pupil": 25 + 69,
+    }
+    expected |= {
+        "left_hand": 95,
+        "left_thumb_4": 99,
+        "left_little_4": 115,
+        "right_hand": 116,
+        "right_index_4": 124,
+    }
     assert {joint: index[joint] for joint in expected} == expected
 
 
 def test_selection_names_what_is_missing():
     with pytest.raises(
-        ValueError, match=r"'imigue41' needs 19 joints that 'light_hand35' does not have \(right_jaw_6, right_jaw_3, chin…\)"
+        ValueError,
+        match=r"'imigue41' needs 19 joints that 'light_hand35' does not have \(right_jaw_6, right_jaw_3, chin…\)",
     ):
         layouts.selection(layouts.get("light_hand35"), layouts.get("imigue41"))
 
@@ -113,15 +178,18 @@ def test_partitions_of_three_joints_worked_by_hand():
 
 
 def test_far_from_the_centre_both_ends_of_a_limb_are_equally_far():
-    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d are in the second partition."""
-    _, outer, inner = layouts.partitions(layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a"), "spatial")
+    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d are in the second
+    partition."""
+    _, outer, inner = layouts.partitions(
+        layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a"), "spatial"
+    )
     assert outer[2, 3] == 1 / 2
     assert outer[3, 2] == pytest.approx(1 / 3)
     assert not inner[2:, 2:].any()
 
 
 def test_unknown_strategy():
-    with pytest.raises(ValueError, match="strategy must be one of uniform, distance, spatial, got 'ring'"):
+    with pytest.raises(ValueError, match="partition must be one of uniform, distance, spatial, got 'ring'"):
         layouts.partitions(layouts.get("coco17"), "ring")
 
 
@@ -133,7 +201,10 @@ def test_unknown_strategy():
         ({"limbs": [(0, 2)]}, r"joints are numbered 0 to 1, found \[2\]"),
         ({"limbs": [(0, 1), (1, 0)]}, "limbs must be different pairs"),
         ({"mirror": [1, 1]}, "mirror must be its own inverse"),
-        ({"joints": ["left_a", "b"], "limbs": [(0, 1)], "center": 0}, "'left_a' has no mirror image: 'right_a' is not among"),
+        (
+            {"joints": ["left_a", "b"], "limbs": [(0, 1)], "center": 0},
+            "'left_a' has no mirror image: 'right_a' is not among",
+        ),
     ],
 )
 def test_a_wrong_layout_is_refused(change, message):
@@ -143,10 +214,14 @@ def test_a_wrong_layout_is_refused(change, message):
 
 def test_a_registered_layout_is_found_by_its_name(monkeypatch):
     monkeypatch.setattr(layouts, "_LAYOUTS", dict(layouts._LAYOUTS))
-    mine = layouts.register(layouts.make("mine", ["hip", "left_knee", "right_knee"], "hip-left_knee hip-right_knee", center="hip"))
+    mine = layouts.register(
+        layouts.make("mine", ["hip", "left_knee", "right_knee"], "hip-left_knee hip-right_knee", center="hip")
+    )
     assert layouts.get("mine") is mine
     assert mine.mirror == (0, 2, 1)
-    with pytest.raises(ValueError, match="another layout named 'mine' is already registered; choose another name"):
+    with pytest.raises(
+        ValueError, match="another layout named 'mine' is already registered; choose another name"
+    ):
         layouts.register(layouts.make("mine", ["hip", "knee"], "hip-knee", center="hip"))
 
 
@@ -156,7 +231,11 @@ def test_a_saved_layout_is_read_back(name, tmp_path):
     assert layouts.get(str(path)) == layouts.get(name)
 
 
-STICK = {"joints": ["hip", "left_hand", "right_hand"], "limbs": [["hip", "left_hand"], ["hip", "right_hand"]], "center": "hip"}
+STICK = {
+    "joints": ["hip", "left_hand", "right_hand"],
+    "limbs": [["hip", "left_hand"], ["hip", "right_hand"]],
+    "center": "hip",
+}
 
 
 def written(tmp_path, **changes):
@@ -204,7 +283,9 @@ def test_what_is_no_layout_is_refused(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(ValueError, match=r"x.json: (the layout cannot be read|is not a JSON object)"):
         layouts.get(str(tmp_path / "x.json"))
-    with pytest.raises(ValueError, match=r"none.json: the layout cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        ValueError, match=r"none.json: the layout cannot be read \(No such file or directory\)"
+    ):
         layouts.get(str(tmp_path / "none.json"))
 
 
@@ -218,10 +299,14 @@ def test_of_two_persons_each_has_its_own_limbs_parents_and_mirror():
     assert two.parents.tolist() == [*one.parents, *(one.parents + 17)]
 
 
-@pytest.mark.parametrize("part", [{"limbs": [["a", "x" * 3000]]}, {"center": "x" * 3000}, {"regions": {"x" * 3000: ["x" * 3000]}}])
+@pytest.mark.parametrize(
+    "part", [{"limbs": [["a", "x" * 3000]]}, {"center": "x" * 3000}, {"regions": {"x" * 3000: ["x" * 3000]}}]
+)
 def test_long_names_make_no_long_message(tmp_path, part):
     path = tmp_path / "own.json"
     path.write_text(json.dumps({"joints": ["a", "b"], "limbs": [["a", "b"]], "center": "a"} | part))
-    with pytest.raises(ValueError, match=r"own\.json: .* is not one of its 2 joints; correct the name") as error:
+    with pytest.raises(
+        ValueError, match=r"own\.json: .* is not one of its 2 joints; correct the name"
+    ) as error:
         layouts.read(path)
     assert len(str(error.value)) <= 400 + len(str(path))

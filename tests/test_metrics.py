@@ -17,9 +17,11 @@ def confident(labels, predicted, classes=3):
 
 
 def test_scores_by_hand():
-    """Class 0: 2 of 3 clips correct, predicted 3 times. Class 1: 0 of 1 correct, predicted once. Class 2 has no clips and is left out.
+    """Class 0: 2 of 3 clips correct, predicted 3 times. Class 1: 0 of 1 correct, predicted once. Class 2 has
+    no clips and is left out.
 
-    Recall 2/3 and 0, so their mean is 1/3; F1 of class 0 is 2·2/(3 + 3) = 2/3, of class 1 is 0, mean 1/3; majority 3 of 4.
+    Recall 2/3 and 0, so their mean is 1/3; F1 of class 0 is 2·2/(3 + 3) = 2/3, of class 1 is 0, mean 1/3;
+    majority 3 of 4.
     """
     scores = metrics.scores(confident([0, 0, 0, 1], [0, 0, 1, 0]))
     assert scores["top1"] == pytest.approx(2 / 4)
@@ -48,7 +50,11 @@ def test_scores_with_nothing_to_divide_by_are_nan():
 
 
 def test_confusion_has_truth_in_rows():
-    assert metrics.confusion_matrix(confident([0, 0, 1], [0, 2, 1])).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert metrics.confusion_matrix(confident([0, 0, 1], [0, 2, 1])).tolist() == [
+        [1, 0, 1],
+        [0, 1, 0],
+        [0, 0, 0],
+    ]
 
 
 def test_the_interval_over_groups_of_equal_clips_is_wider_than_over_clips():
@@ -63,30 +69,49 @@ def test_interval_of_one_group_is_unknown():
 
 
 def test_the_interval_over_seeds_contains_what_another_training_gives():
-    """One of two runs is always right, the other never: without seeds nothing can change, with them the mean is 0, 1/2 or 1."""
+    """One of two runs is always right, the other never: without seeds nothing can change, with them the mean
+    is 0, 1/2 or 1."""
     right = np.repeat([[0.0], [1.0]], 30, axis=1)
     runs = np.arange(2)
     assert metrics.interval(lambda rows: right[:, rows].mean(), np.arange(30)) == (0.5, 0.5)
-    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=runs) == (0, 1)
+    assert metrics.interval(
+        lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=runs
+    ) == (0, 1)
 
 
 def test_a_single_seed_is_not_resampled():
     right = np.arange(30)[None] % 3 > 0
     without = metrics.interval(lambda rows: right[0, rows].mean(), np.arange(30))
-    assert metrics.interval(lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.array([4])) == without
+    assert (
+        metrics.interval(
+            lambda rows, chosen: right[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.array([4])
+        )
+        == without
+    )
     two_runs = np.repeat(right, 2, axis=0)
-    assert metrics.interval(lambda rows, chosen: two_runs[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.zeros(2)) == without
+    assert (
+        metrics.interval(
+            lambda rows, chosen: two_runs[np.ix_(chosen, rows)].mean(), np.arange(30), run_seeds=np.zeros(2)
+        )
+        == without
+    )
 
 
 def test_intervals_over_seeds_rarely_miss_an_equal_training():
-    """Two equal trainings of 3 seeds, whose accuracy changes with the seed: clips alone miss the difference 0 too often."""
+    """Two equal trainings of 3 seeds, whose accuracy changes with the seed: clips alone miss the difference 0
+    too often."""
     rng = np.random.default_rng(0)
     missed = {"clips": 0, "clips and seeds": 0}
     for _ in range(100):
         runs = [rng.random((3, 150)) < 0.8 + 0.04 * rng.normal(size=(3, 1)) for _ in range(2)]
         gap = runs[0].astype(float) - runs[1]
         clips = metrics.interval(lambda rows, gap=gap: gap[:, rows].mean(), np.arange(150), resamples=100)
-        both = metrics.interval(lambda rows, chosen, gap=gap: gap[np.ix_(chosen, rows)].mean(), np.arange(150), np.arange(3), resamples=100)
+        both = metrics.interval(
+            lambda rows, chosen, gap=gap: gap[np.ix_(chosen, rows)].mean(),
+            np.arange(150),
+            np.arange(3),
+            resamples=100,
+        )
         missed["clips"] += not clips[0] <= 0 <= clips[1]
         missed["clips and seeds"] += not both[0] <= 0 <= both[1]
     assert missed["clips"] > 15
@@ -94,7 +119,8 @@ def test_intervals_over_seeds_rarely_miss_an_equal_training():
 
 
 def test_mcnemar_by_hand():
-    """8 clips only the first predicts correctly, 1 only the second: two-sided p = 2·(C(9,0) + C(9,1)) / 2⁹ = 20/512."""
+    """8 clips only the first predicts correctly, 1 only the second: two-sided p = 2·(C(9,0) + C(9,1)) / 2⁹ =
+    20/512."""
     first = np.array([True] * 8 + [False] + [True] * 5)
     second = np.array([False] * 8 + [True] + [True] * 5)
     assert metrics.mcnemar(first, second) == pytest.approx(20 / 512)
@@ -102,7 +128,8 @@ def test_mcnemar_by_hand():
 
 
 def test_wilson_by_hand():
-    """For 0 successes of n, Wilson's interval is [0, z² / (n + z²)]; for n of n, it is 1 minus that; z = 1.959964."""
+    """For 0 successes of n, Wilson's interval is [0, z² / (n + z²)]; for n of n, it is 1 minus that; z =
+    1.959964."""
     upper = 1.959964**2 / (3 + 1.959964**2)
     low, high = metrics.wilson(np.array([0, 3, 0]), np.array([3, 3, 0]))
     assert low[:2] == pytest.approx([0, 1 - upper], abs=1e-6)
@@ -111,7 +138,8 @@ def test_wilson_by_hand():
 
 
 def test_intervals_of_a_class_by_hand():
-    """Class 0: 3 clips, predicted 3 times, 2 correct: recall and precision 2 of 3. 4 clips are of it or predicted as it."""
+    """Class 0: 3 clips, predicted 3 times, 2 correct: recall and precision 2 of 3. 4 clips are of it or
+    predicted as it."""
     table = metrics.per_class(confident([0, 0, 0, 1], [0, 0, 1, 0]))
     row = table.loc["class 0"]
     for name in ("recall", "precision"):
@@ -119,7 +147,9 @@ def test_intervals_of_a_class_by_hand():
         assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx([low[0], high[0]])
     low, high = metrics.wilson(np.array([2]), np.array([4]))
     assert row["f1"] == pytest.approx(2 / 3), "F1 = 2·2 / (3 + 3), and 2·(2/4) / (1 + 2/4) is the same"
-    assert row[["f1_low", "f1_high"]].tolist() == pytest.approx([2 * low[0] / (1 + low[0]), 2 * high[0] / (1 + high[0])])
+    assert row[["f1_low", "f1_high"]].tolist() == pytest.approx(
+        [2 * low[0] / (1 + low[0]), 2 * high[0] / (1 + high[0])]
+    )
     assert table.loc["class 2", ["recall_low", "precision_low", "f1_low"]].isna().all()
 
 
@@ -130,7 +160,9 @@ def test_classes_of_one_name_do_not_upset_the_means():
 
 
 def test_cross_entropy_by_hand():
-    assert metrics.cross_entropy(confident([0, 1, -1], [0, 2, 0])) == pytest.approx(-(np.log(0.9) + np.log(0.05)) / 2)
+    assert metrics.cross_entropy(confident([0, 1, -1], [0, 2, 0])) == pytest.approx(
+        -(np.log(0.9) + np.log(0.05)) / 2
+    )
 
 
 FIRST, SECOND = confident([0, 0, 1, 1, 2], [0, 0, 1, 0, 0]), confident([0, 0, 1, 1, 2], [0, 1, 0, 0, 2])
@@ -138,7 +170,8 @@ GROUPS = pd.Series(list("ppqqq"), index=FIRST.ids)
 
 
 def test_difference_by_hand():
-    """The first is correct on clips 0, 1, 2, the second on 0 and 4: 3/5 − 2/5. Only one is, on 2 and 1: p = 2·(C(3,0) + C(3,1))/2³ = 1."""
+    """The first is correct on clips 0, 1, 2, the second on 0 and 4: 3/5 − 2/5. Only one is, on 2 and 1: p =
+    2·(C(3,0) + C(3,1))/2³ = 1."""
     answer = metrics.difference(FIRST, SECOND, GROUPS)
     assert answer["difference"] == pytest.approx(1 / 5)
     assert [answer[name] for name in ("both", "only_first", "only_second", "neither")] == [1, 2, 1, 1]
@@ -175,18 +208,29 @@ def test_groups_in_words(count, words):
 
 def test_an_interval_in_words():
     assert metrics.in_words(0.1, 0.256) == "95 % interval 10.0 to 25.6 %"
-    assert metrics.in_words(float("nan"), float("nan")) == "no interval, since all clips are of one subject or video"
+    assert (
+        metrics.in_words(float("nan"), float("nan"))
+        == "no interval, since all clips are of one subject or video"
+    )
 
 
 def test_the_adjustment_that_is_chosen_does_not_lower_top_1():
-    table = pd.DataFrame({"strength": [0.0, 0.1, 0.2, 0.3], "top1": [0.5, 0.5, 0.6, 0.4], "macro_f1": [0.1, 0.3, 0.3, 0.9]})
+    table = pd.DataFrame(
+        {"strength": [0.0, 0.1, 0.2, 0.3], "top1": [0.5, 0.5, 0.6, 0.4], "macro_f1": [0.1, 0.3, 0.3, 0.9]}
+    )
     assert metrics.choose_adjustment(table) == 0.1
     assert metrics.choose_adjustment(table.assign(top1=[0.7, 0.5, 0.6, 0.4])) == 0.0
 
 
 def test_adjusting_moves_predictions_to_the_rare_class():
-    """The rare class has 1 of 10 training clips: its probability of 0.3 wins once 0.3 / 0.1^s exceeds 0.7 / 0.9^s, from s = 0.39 on."""
-    predicted = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]), np.array(["often", "rare"]))
+    """The rare class has 1 of 10 training clips: its probability of 0.3 wins once 0.3 / 0.1^s exceeds 0.7 /
+    0.9^s, from s = 0.39 on."""
+    predicted = Predictions(
+        np.array(["a", "b"]),
+        np.array([0, 1]),
+        np.array([[0.9, 0.1], [0.7, 0.3]]),
+        np.array(["often", "rare"]),
+    )
     table = metrics.by_adjustment(predicted, np.array([9, 1])).set_index("strength")
     assert table.loc[[0.0, 0.3, 0.4, 0.9], "top1"].tolist() == [0.5, 0.5, 1.0, 1.0]
     # From s = 1 on, 0.1 / 0.1^s is above 0.9 / 0.9^s, too.

@@ -90,7 +90,9 @@ def test_both_phases_are_found_and_a_split_folder_alone_will_do(root):
     assert list(miga.split_folders(root / "imigue_data_phase2" / "imigue_skeleton_test")) == ["test"]
 
 
-@pytest.mark.parametrize("header", ["frame," + ",".join(f"x{i}" for i in range(105)), ",".join(map(str, range(106)))])
+@pytest.mark.parametrize(
+    "header", ["frame," + ",".join(f"x{i}" for i in range(105)), ",".join(map(str, range(106)))]
+)
 def test_a_header_row_is_recognised(root, header):
     """A wrong guess would shift every clip by one frame."""
     before, _ = read(root)
@@ -161,7 +163,12 @@ def test_the_known_bad_videos_are_skipped_and_reported(tmp_path):
 
 
 def test_subjects_come_from_the_label_table_of_the_full_release(root):
-    miga.write_subjects(root, pd.DataFrame({"video_id": [12], "subject_id": [7], "class": [1], "start_frame": [0], "end_frame": [2]}))
+    miga.write_subjects(
+        root,
+        pd.DataFrame(
+            {"video_id": [12], "subject_id": [7], "class": [1], "start_frame": [0], "end_frame": [2]}
+        ),
+    )
     clips, _ = read(root)
     assert [clips["0012_0"].subject, clips["0013_0"].subject] == ["7", ""]
 
@@ -189,10 +196,22 @@ def broken(root, file, text):
             "\n".join(",".join(["1"] * 107) for _ in range(3)),
             r"expected 105 columns .*, or 106 with a first one that counts the frames, found 107",
         ),
-        ("light_hand.csv", "0,1,2\n1,2,3,4\n", r"0012_light_hand\.csv: line 2 has 4 cells and line 1 has 3; all rows need the same number"),
-        ("light_hand.csv", "\n".join(["0" + "," * 105] * 3), "every joint of every frame is empty or not finite"),
+        (
+            "light_hand.csv",
+            "0,1,2\n1,2,3,4\n",
+            r"0012_light_hand\.csv: line 2 has 4 cells and line 1 has 3; all rows need the same number",
+        ),
+        (
+            "light_hand.csv",
+            "\n".join(["0" + "," * 105] * 3),
+            "every joint of every frame is empty or not finite",
+        ),
         ("label.csv", "40,0,2\n", r"0012_label\.csv: row 0: a class is 1 to 31 or 99, found 40"),
-        ("label.csv", "3,0\n", "expected a table with the columns class,start_frame,end_frame, each once, found '3,0'"),
+        (
+            "label.csv",
+            "3,0\n",
+            "expected a table with the columns class,start_frame,end_frame, each once, found '3,0'",
+        ),
         ("label.csv", "3,0,1.5\n", "expected three whole numbers"),
         ("label.csv", "", r"0012_label\.csv: no clips in it; expected rows of class,start_frame,end_frame"),
     ],
@@ -208,7 +227,8 @@ def test_41_joints_from_a_file_of_35_names_the_file_that_has_them(root):
     folder = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012"
     (folder / "0012_openpose.npy").unlink()
     with pytest.raises(
-        DataError, match=r"'imigue41' has 41 joints and needs a file \*_openpose\.npy or .*found \*_light_hand\.csv \(35 joints\)"
+        DataError,
+        match=r"'imigue41' has 41 joints and needs a file \*_openpose\.npy or .*found \*_light_hand\.csv \(35 joints\)",
     ):
         read(root, layouts.get("imigue41"))
 
@@ -220,19 +240,26 @@ def test_a_missing_label_file_is_named(root):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("first", [",0,2", "nan,0,2", "x,0,2", "NA,0,2", "x,start,end", "gesture,from,to", "class,0,2"])
+@pytest.mark.parametrize(
+    "first", [",0,2", "nan,0,2", "x,0,2", "NA,0,2", "x,start,end", "gesture,from,to", "class,0,2"]
+)
 def test_a_first_row_of_labels_is_a_header_only_if_all_its_cells_are_names_of_columns(root, split, first):
     """If it was left out, all ids of the video would move by one."""
     folder = next(root.rglob(f"{miga.SPLIT_FOLDERS[split]}/*"))
     (folder / f"{folder.name}_label.csv").write_text(f"{first}\n3,0,1\n4,2,5\n")
-    with pytest.raises(DataError, match=rf"{folder.name}_label\.csv: row 0 is '{first}'; expected three whole numbers"):
+    with pytest.raises(
+        DataError, match=rf"{folder.name}_label\.csv: row 0 is '{first}'; expected three whole numbers"
+    ):
         read(root)
 
 
 @pytest.mark.parametrize("first", ["0,1,2", "1,2,3"])
 def test_numbers_of_columns_above_labels_are_refused(root, first):
     broken(root, "label.csv", f"{first}\n3,0,1\n")
-    with pytest.raises(DataError, match=rf"row 0 is {first}, as programs number columns; delete it, or, if it is a row .*, write class,"):
+    with pytest.raises(
+        DataError,
+        match=rf"row 0 is {first}, as programs number columns; delete it, or, if it is a row .*, write class,",
+    ):
         read(root)
     broken(root, "label.csv", "class,start_frame,end_frame\n1,2,3\n")
     assert len(read(root)[0]["0012_0"].keypoints) == 2
@@ -251,17 +278,26 @@ def test_numbers_of_columns_above_labels_are_refused(root, first):
 def test_labels_of_other_programs_are_the_same_labels(root, text):
     broken(root, "label.csv", text)
     clips, _ = read(root)
-    assert [(clips[f"0012_{k}"].label, len(clips[f"0012_{k}"].keypoints)) for k in range(2)] == [(2, 2), (3, 4)]
+    assert [(clips[f"0012_{k}"].label, len(clips[f"0012_{k}"].keypoints)) for k in range(2)] == [
+        (2, 2),
+        (3, 4),
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3,0,1,\n4,2,5,\n", "expected a table with the columns class,start_frame,end_frame, each once, found '3,0,1,'"),
+        (
+            "3,0,1,\n4,2,5,\n",
+            "expected a table with the columns class,start_frame,end_frame, each once, found '3,0,1,'",
+        ),
         (",0,1,2\n0,3,0,1\n", "expected a table with the columns"),
         ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
         ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
-        ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number: .* delete what is no row"),
+        (
+            "labels\n3,0,1\n",
+            "line 2 has 3 cells and line 1 has 1; all rows need the same number: .* delete what is no row",
+        ),
         ("3,0,1\n\n4,2,5\n", "line 2 is blank; complete it if a row is missing, or delete it"),
         ("class,class,end\n3,0,1\n", "found 'class,class,end_frame'"),
     ],
@@ -276,7 +312,10 @@ def test_doubled_and_sorted_labels_are_reported_since_their_places_are_ids(root)
     assert "segment" not in str(read(root)[1])
     broken(root, "label.csv", "4,2,5\n3,0,1\n4,2,5\n")
     report = str(read(root)[1])
-    assert "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012" in report
+    assert (
+        "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012"
+        in report
+    )
     assert "1 × videos with the same segment twice: both rows are clips: 0012" in report
 
 
@@ -307,27 +346,40 @@ def test_an_empty_folder_of_a_split_does_not_hide_the_other(root):
 def test_litter_of_other_programs_is_ignored_and_counted(root):
     before, _ = read(root)
     datasets = root / "imigue_data_phase1/datasets"
-    for litter in ("__MACOSX/imigue_skeleton_train/0012", "imigue_skeleton_train/.ipynb_checkpoints", "imigue_skeleton_train/@eaDir/0012"):
+    for litter in (
+        "__MACOSX/imigue_skeleton_train/0012",
+        "imigue_skeleton_train/.ipynb_checkpoints",
+        "imigue_skeleton_train/@eaDir/0012",
+    ):
         (datasets / litter).mkdir(parents=True)
     (datasets / "imigue_skeleton_train/.DS_Store").touch()
     (root / "__MACOSX/imigue_skeleton_train/0012").mkdir(parents=True)
     after, report = read(root)
     assert list(after) == list(before)
     assert "4 × files and folders of other programs ignored: " in str(report)
-    assert "imigue_skeleton_train/.DS_Store, imigue_skeleton_train/.ipynb_checkpoints, imigue_skeleton_train/@eaDir" in str(report)
+    assert (
+        "imigue_skeleton_train/.DS_Store, imigue_skeleton_train/.ipynb_checkpoints, imigue_skeleton_train/@eaDir"
+        in str(report)
+    )
 
 
 def test_a_copy_of_a_video_folder_is_named(root):
     (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012 - Copy").mkdir()
-    with pytest.raises(DataError, match=r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder"):
+    with pytest.raises(
+        DataError, match=r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder"
+    ):
         read(root)
 
 
 def test_subjects_in_doubt_are_refused_or_reported(root):
     miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 7]}))
-    assert "2 × videos that labels_20200831.csv does not list: subject unknown: 0001, 0013" in str(read(root)[1])
+    assert "2 × videos that labels_20200831.csv does not list: subject unknown: 0001, 0013" in str(
+        read(root)[1]
+    )
     miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 8]}))
-    with pytest.raises(DataError, match=r"labels_20200831\.csv: video '0012' has two subjects; correct the table"):
+    with pytest.raises(
+        DataError, match=r"labels_20200831\.csv: video '0012' has two subjects; correct the table"
+    ):
         read(root)
     (root / "copy").mkdir()
     (root / "copy" / miga.SUBJECTS_FILE).write_text("video_id,subject_id\n12,7\n")

@@ -1,4 +1,5 @@
-"""The arrays of 2023: true lengths are recovered, and validation clips are removed from the training split."""
+"""The arrays of 2023: true lengths are recovered, and validation clips are removed from the training
+split."""
 
 import pickle
 
@@ -16,7 +17,8 @@ def plain(items, **_):
 
 
 def write(folder, split, clips_of, persons=1):
-    """``{id: (label, keypoints)}`` as the challenge stores it: cut to the last 90 frames, filled with zeros at the end."""
+    """``{id: (label, keypoints)}`` as the challenge stores it: cut to the last 90 frames, filled with zeros
+    at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     data = np.zeros((len(clips_of), 3, 90, 22, persons), np.float32)
     for row, (_, keypoints) in enumerate(clips_of.values()):
@@ -39,7 +41,9 @@ def read(folder, layout=SMALL):
 def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
     smoke = clips.load("synthetic-smoke", "imigue22", smoke_outputs)
     names = {"train": "train", "val": "valid", "test": "test"}
-    last_frames = [i for i, row in enumerate(smoke.table.itertuples()) if smoke[i][-1].any() and row.frames <= 90]
+    last_frames = [
+        i for i, row in enumerate(smoke.table.itertuples()) if smoke[i][-1].any() and row.frames <= 90
+    ]
     for split, rows in smoke.where(last_frames).table.groupby("split"):
         held = {row.id: (row.label, smoke[i]) for i, row in zip(rows.index, rows.itertuples(), strict=True)}
         write(tmp_path, names[split], held)
@@ -48,7 +52,11 @@ def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
     assert len(again) == len(before) > 30
     for clip in again.records():
         assert np.array_equal(clip.keypoints, before[clip.id].keypoints)
-        assert (clip.label, clip.split, clip.video) == (before[clip.id].label, before[clip.id].split, before[clip.id].video)
+        assert (clip.label, clip.split, clip.video) == (
+            before[clip.id].label,
+            before[clip.id].split,
+            before[clip.id].video,
+        )
 
 
 def test_the_true_length_is_where_the_zeros_at_the_end_begin(tmp_path):
@@ -59,7 +67,9 @@ def test_the_true_length_is_where_the_zeros_at_the_end_begin(tmp_path):
     assert np.array_equal(found["0012_0"].keypoints, inside)
     assert np.array_equal(found["0012_1"].keypoints, walk(120)[-90:])
     assert len(found["0012_2"].keypoints) == 90
-    assert "2 × clips of 90 frames: longer ones were cut to their last 90 in the file: 0012_1, 0012_2" in str(report)
+    assert "2 × clips of 90 frames: longer ones were cut to their last 90 in the file: 0012_1, 0012_2" in str(
+        report
+    )
 
 
 def test_a_clip_of_zeros_keeps_one_frame_and_is_told(tmp_path):
@@ -72,17 +82,40 @@ def test_a_clip_of_zeros_keeps_one_frame_and_is_told(tmp_path):
 def test_validation_clips_are_taken_out_of_training_by_their_ids(tmp_path):
     """0001 is a validation video of the release; here the validation file decides, and does not name it."""
     write(tmp_path, "valid", {"0300_0": (1, walk(3)), "0300_1": (2, walk(3))})
-    write(tmp_path, "train", {"0012_0": (3, walk(4)), "0300_0": (1, walk(3)), "0001_0": (3, walk(4)), "0300_1": (2, walk(3))})
+    write(
+        tmp_path,
+        "train",
+        {"0012_0": (3, walk(4)), "0300_0": (1, walk(3)), "0001_0": (3, walk(4)), "0300_1": (2, walk(3))},
+    )
     found, report = read(tmp_path)
-    assert {id: clip.split for id, clip in found.items()} == {"0012_0": "train", "0001_0": "train", "0300_0": "val", "0300_1": "val"}
-    assert "2 × validation clips in the training file left to the validation split: 0300_0, 0300_1" in str(report)
+    assert {id: clip.split for id, clip in found.items()} == {
+        "0012_0": "train",
+        "0001_0": "train",
+        "0300_0": "val",
+        "0300_1": "val",
+    }
+    assert "2 × validation clips in the training file left to the validation split: 0300_0, 0300_1" in str(
+        report
+    )
 
 
 def test_without_the_validation_file_the_known_videos_are_told_apart(tmp_path):
-    write(tmp_path, "train", {"0012_0": (3, walk(4)), "0001_0": (1, walk(3)), "0005_0": (1, walk(3)), "0011_7": (1, walk(3))})
+    write(
+        tmp_path,
+        "train",
+        {"0012_0": (3, walk(4)), "0001_0": (1, walk(3)), "0005_0": (1, walk(3)), "0011_7": (1, walk(3))},
+    )
     found, report = read(tmp_path)
-    assert {id: clip.split for id, clip in found.items()} == {"0012_0": "train", "0001_0": "val", "0005_0": "train", "0011_7": "val"}
-    assert "2 × clips of validation videos in the training file taken as the validation split: 0001_0, 0011_7" in str(report)
+    assert {id: clip.split for id, clip in found.items()} == {
+        "0012_0": "train",
+        "0001_0": "val",
+        "0005_0": "train",
+        "0011_7": "val",
+    }
+    assert (
+        "2 × clips of validation videos in the training file taken as the validation split: 0001_0, 0011_7"
+        in str(report)
+    )
 
 
 def test_test_labels_may_be_placeholders_or_missing(tmp_path):
@@ -98,25 +131,35 @@ def test_labels_without_their_array_are_told(tmp_path):
     (tmp_path / "test_data.npy").unlink()
     found, report = read(tmp_path)
     assert [*found] == ["0012_0"]
-    assert "1 × label files without their test_data.npy: the test split is not read: test_label.pkl" in str(report)
+    assert "1 × label files without their test_data.npy: the test split is not read: test_label.pkl" in str(
+        report
+    )
 
 
 def test_names_and_classes_may_be_arrays_even_of_python_2(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(3)), "0012_1": (4, walk(3))})
-    (tmp_path / "train_label.pkl").write_bytes(pickle.dumps((np.array([b"0012_0.npy", b"0012_1.npy"]), np.array([3, 4]))))
+    (tmp_path / "train_label.pkl").write_bytes(
+        pickle.dumps((np.array([b"0012_0.npy", b"0012_1.npy"]), np.array([3, 4])))
+    )
     assert {id: clip.label for id, clip in read(tmp_path)[0].items()} == {"0012_0": 3, "0012_1": 4}
 
 
 def test_other_joints_than_those_held_are_refused_with_what_would_do(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(4))})
-    with pytest.raises(DataError, match=r"'imigue41' needs 19 joints that 'imigue22' does not have .*choose layout .*imigue22"):
+    with pytest.raises(
+        DataError,
+        match=r"'imigue41' needs 19 joints that 'imigue22' does not have .*choose layout .*imigue22",
+    ):
         read(tmp_path, layouts.get("imigue41"))
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((["0012_0"], [3]), r"train_label\.pkl: has 1 names and 1 classes for the 2 clips of train_data\.npy"),
+        (
+            (["0012_0"], [3]),
+            r"train_label\.pkl: has 1 names and 1 classes for the 2 clips of train_data\.npy",
+        ),
         ((["0012_0", 5], [3, 3]), "name 1 is 5; expected text such as '0012_3'"),
         ((["0012_0", "0012_1"], [3, 32]), "class 1 is 32; expected a whole number from 0 to 31"),
         ({"names": []}, r"expected a pair of names and classes, found \{'names': \[\]\}"),
@@ -133,11 +176,14 @@ def test_wrong_arrays_and_missing_labels_are_named(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(4))})
     (tmp_path / "train_label.pkl").unlink()
     with pytest.raises(
-        DataError, match=r"train_label\.pkl: no such file; restore it: it has the names and classes of the 1 clips beside it"
+        DataError,
+        match=r"train_label\.pkl: no such file; restore it: it has the names and classes of the 1 clips beside it",
     ):
         read(tmp_path)
     np.save(tmp_path / "train_data.npy", np.zeros((2, 3, 90, 17, 1), np.float32))
-    with pytest.raises(DataError, match=r"train_data\.npy: expected \(clips, 3, 90, 22, 1\), found \(2, 3, 90, 17, 1\)"):
+    with pytest.raises(
+        DataError, match=r"train_data\.npy: expected \(clips, 3, 90, 22, 1\), found \(2, 3, 90, 17, 1\)"
+    ):
         read(tmp_path)
 
 
@@ -154,5 +200,7 @@ def test_litter_is_ignored_and_two_sets_are_refused(tmp_path):
     assert list(found) == ["0012_0"]
     assert f"1 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX" in str(report)
     write(tmp_path / "old", "train", {"0012_0": (3, walk(4))})
-    with pytest.raises(DataError, match=r"found train_data\.npy 2 times; give the folder of one of them: data, old"):
+    with pytest.raises(
+        DataError, match=r"found train_data\.npy 2 times; give the folder of one of them: data, old"
+    ):
         read(tmp_path)

@@ -24,7 +24,10 @@ def test_the_true_places_are_those_of_the_clips(smoke):
 
 
 def test_an_id_that_the_size_does_not_have_is_refused(smoke):
-    with pytest.raises(ValueError, match="synthetic-smoke with seed 0 has no clip '0001_99'; give ids of its clips, such as '0001_0'"):
+    with pytest.raises(
+        ValueError,
+        match="synthetic-smoke with seed 0 has no clip '0001_99'; give ids of its clips, such as '0001_0'",
+    ):
         synthetic.clean(["0001_0", "0001_99"], "synthetic-smoke", smoke.layout)
 
 
@@ -47,7 +50,8 @@ def test_errors_by_hand():
 
 
 def test_a_spectrum_by_hand():
-    """A sine of 3.125 Hz, 4 periods in 32 frames, of which the clip has half; and noise that alternates each frame, 12.5 Hz."""
+    """A sine of 3.125 Hz, 4 periods in 32 frames, of which the clip has half; and noise that alternates each
+    frame, 12.5 Hz."""
     time = np.arange(64)
     wave = 8 * np.sin(2 * np.pi * 4 * time / 32)
     clean, keypoints = np.zeros((64, 3, 2)), np.full((64, 3, 3), 0.5)
@@ -56,8 +60,8 @@ def test_a_spectrum_by_hand():
     keypoints[:, 1, 0] = wave / 2 + (-1.0) ** time
     keypoints[5, 2] = 0  # so that its first piece does not count
     table = noise.spectrum(clips_of((keypoints, 0, "train", "v", ""), layout=HANDS), clean)
-    # Of six coordinates in three pieces two are the sine, whose root mean square is 8 / √2. The window moves a sixth of its square to the
-    # frequency below, which is in another band.
+    # Of six coordinates in three pieces two are the sine, whose root mean square is 8 / √2. The window moves
+    # a sixth of its square to the frequency below, which is in another band.
     share = np.sqrt(2 / 6 * 5 / 6)
     low, _, band, high = table.index
     assert table.loc[band, "motion"] == pytest.approx(8 / np.sqrt(2) * share, rel=1e-2)
@@ -89,8 +93,12 @@ def test_effects_are_by_score_and_by_frequency_of_what_was_detected():
 
 
 def test_regions_without_sides_are_left_out_of_the_spectrum():
-    with pytest.raises(ValueError, match="no piece of 32 frames in which a joint of arm, hand is never missing"):
-        noise.spectrum(clips_of((np.ones((64, 3, 3)), 0, "train", "v", ""), layout=STICK), np.ones((64, 3, 2)))
+    with pytest.raises(
+        ValueError, match="no piece of 32 frames in which a joint of arm, hand is never missing"
+    ):
+        noise.spectrum(
+            clips_of((np.ones((64, 3, 3)), 0, "train", "v", ""), layout=STICK), np.ones((64, 3, 2))
+        )
 
 
 def test_filters_are_compared_by_region():
@@ -98,7 +106,9 @@ def test_filters_are_compared_by_region():
     detected = np.concatenate([clean, np.full((5, 3, 1), 0.4)], -1)
     detected[2, 0] = 0
     detected[2, 2, 0] += 100.0
-    table = noise.compared(clips_of((detected, 1, "train", "v", ""), layout=HANDS), clean, ["", "outliers", "outliers+gaps"])
+    table = noise.compared(
+        clips_of((detected, 1, "train", "v", ""), layout=HANDS), clean, ["", "outliers", "outliers+gaps"]
+    )
     assert table.index.tolist() == ["none", "outliers", "outliers+gaps"]
     assert table["hand"].tolist() == [10, 10, 0], "a removed joint counts with its detection"
     assert table["filled"].tolist() == [0, 0, 1]

@@ -20,7 +20,15 @@ seeds: list[int] = [0]
 flags: list[bool] = [True]
 more: dict = {}
 """
-DEFAULTS = {"stream": "joint", "epochs": 0, "rate": 0.1, "resume": True, "seeds": [0], "flags": [True], "more": {}}
+DEFAULTS = {
+    "stream": "joint",
+    "epochs": 0,
+    "rate": 0.1,
+    "resume": True,
+    "seeds": [0],
+    "flags": [True],
+    "more": {},
+}
 
 
 class Shell:
@@ -61,7 +69,7 @@ def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
         ("03_compare", "models", "models must be one of posec3d, "),
         ("03_compare", "layouts", "layout must be one of openpose137, "),
         ("03_compare", "temporals", "temporals must be one of align, "),
-        ("03_compare", "strategies", "strategies must be one of uniform, "),
+        ("03_compare", "partitions", "partitions must be one of uniform, "),
         ("03_compare", "preset", "preset must be one of auto, smoke, "),
         ("03_compare", "split", "split must be one of test, val"),
         ("04_train", "model", "model must be one of posec3d, "),
@@ -69,7 +77,7 @@ def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
         ("04_train", "layout", "layout must be one of openpose137, "),
         ("04_train", "temporal", "temporal must be one of align, "),
         ("04_train", "preset", "preset must be one of auto, smoke, "),
-        ("04_train", "strategy", "strategy must be one of uniform, "),
+        ("04_train", "partition", "partition must be one of uniform, "),
         ("04_train", "denoise", "a name in denoise must be one of swaps, "),
         ("04_train", "device", "device must be "),
         ("04_train", "precision", "precision must be one of auto, "),
@@ -81,7 +89,9 @@ def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
         ("08_spot", "decoder", "decoder must be one of '', threshold, semi-markov"),
     ],
 )
-def test_a_value_outside_a_closed_set_stops_the_notebook_at_its_second_cell(monkeypatch, tmp_path, stem, name, message):
+def test_a_value_outside_a_closed_set_stops_the_notebook_at_its_second_cell(
+    monkeypatch, tmp_path, stem, name, message
+):
     """Its first two cells are run here, without a kernel, with a value that no set has."""
     first, second = code_cells(stem)[:2]
     shell = Shell(first)
@@ -102,7 +112,10 @@ def test_03_knows_where_it_evaluates_before_it_trains(monkeypatch, smoke):
     monkeypatch.setattr(questions, "train", lambda *_, **__: pytest.fail("it trained"))
 
     def without_labels(*splits):
-        return replace(smoke, table=smoke.table.assign(label=smoke.table["label"].mask(smoke.table["split"].isin(splits), -1)))
+        return replace(
+            smoke,
+            table=smoke.table.assign(label=smoke.table["label"].mask(smoke.table["split"].isin(splits), -1)),
+        )
 
     with matplotlib.rc_context():
         monkeypatch.setattr(clips, "load", lambda *_, **__: without_labels("test"))
@@ -119,7 +132,10 @@ def test_03_knows_where_it_evaluates_before_it_trains(monkeypatch, smoke):
 def test_04_ends_with_the_commands_of_the_next_notebooks_on_its_own_data():
     given = {"data": "/my $data", "name": "mine", "outputs": "/out", "folder": Path("/out/runs/mine")}
     text = html.unescape(eval(code_cells("04_train")[-1], {"Markdown": str, "notebook": notebook, **given}))
-    assert "papermill 05_confusion.ipynb out.ipynb -r data '/my $data' -p runs '[\"mine\"]' -r outputs /out<" in text
+    assert (
+        "papermill 05_confusion.ipynb out.ipynb -r data '/my $data' -p runs '[\"mine\"]' -r outputs /out<"
+        in text
+    )
     assert "papermill 06_ensemble.ipynb out.ipynb -r data '/my $data' -r outputs /out<" in text
 
 
@@ -129,7 +145,8 @@ def test_without_papermill_the_cell_before_is_the_declaration(monkeypatch):
 
 def test_a_misspelt_name_stops_with_what_there_is(monkeypatch):
     with pytest.raises(
-        ValueError, match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds, flags, more"
+        ValueError,
+        match=r"no parameter 'epoch' \(did you mean 'epochs'\?\); it has stream, epochs, rate, resume, seeds, flags, more",
     ):
         check(monkeypatch, "epoch = 3\n")
 
@@ -162,7 +179,11 @@ def test_what_arrives_as_a_string_becomes_what_was_declared(monkeypatch, name, p
         ("epochs", True, r"parameter 'epochs' must be int, got True \(bool\)"),
         ("resume", 1, r"parameter 'resume' must be bool, got 1 \(int\)"),
         ("seeds", [1, "b"], r"parameter 'seeds\[1\]' must be int, got the string 'b'"),
-        ("stream", 3, r"parameter 'stream' must be str, got 3 \(int\); papermill passes it as text with `-r stream \.\.\.`"),
+        (
+            "stream",
+            3,
+            r"parameter 'stream' must be str, got 3 \(int\); papermill passes it as text with `-r stream \.\.\.`",
+        ),
     ],
 )
 def test_another_type_is_refused(monkeypatch, name, passed, message):
@@ -171,11 +192,15 @@ def test_another_type_is_refused(monkeypatch, name, passed, message):
 
 
 def test_a_parameters_cell_that_computes_is_refused():
-    with pytest.raises(ValueError, match=r"may hold only `name: type = literal`, found `steps = epochs \* 10`"):
+    with pytest.raises(
+        ValueError, match=r"may hold only `name: type = literal`, found `steps = epochs \* 10`"
+    ):
         notebook.declarations("epochs: int = 3\nsteps = epochs * 10")
 
 
-@pytest.mark.parametrize("after", [["notebook.parameters()"], ["x = 1", "print(x)", "notebook.parameters()"], ["", "1 +", "!ls"]])
+@pytest.mark.parametrize(
+    "after", [["notebook.parameters()"], ["x = 1", "print(x)", "notebook.parameters()"], ["", "1 +", "!ls"]]
+)
 def test_the_cell_can_be_run_again_and_after_other_cells(monkeypatch, after):
     values, _ = check(monkeypatch, 'stream = "limb"\n', stream="limb", after=after)
     assert values == DEFAULTS | {"stream": "limb"}
@@ -252,7 +277,9 @@ def test_curves_are_redrawn_in_place_now_and_then_and_removed_at_the_end(shown, 
     scores = dict.fromkeys(("val_top1", "val_mean_class", "val_macro_f1"), 0.5)
     for epoch in range(1, 7):
         progress({"epoch": epoch, "epochs": 6, "step": 1, "steps": 2, "loss": 1.0})
-        progress({"epoch": epoch, "epochs": 6, "step": 2, "steps": 2, "loss": 1.0, "cross_entropy": 1.0} | scores)
+        progress(
+            {"epoch": epoch, "epochs": 6, "step": 2, "steps": 2, "loss": 1.0, "cross_entropy": 1.0} | scores
+        )
         clock[0] += notebook.CURVES_SECONDS / 2
     assert texts[0] == "", "their place"
     assert [text for text in texts if isinstance(text, int)] == [2, 4, 6], "epochs"
@@ -262,7 +289,18 @@ def test_curves_are_redrawn_in_place_now_and_then_and_removed_at_the_end(shown, 
 
 def test_a_resumed_run_prints_where_and_starts_no_bar(shown, capsys):
     progress = notebook.Progress()
-    progress({"epoch": 1, "epochs": 4, "step": 2, "steps": 2, "resumed": True, "loss": 1.0, "val_top1": 0.5, "seconds": 2.0})
+    progress(
+        {
+            "epoch": 1,
+            "epochs": 4,
+            "step": 2,
+            "steps": 2,
+            "resumed": True,
+            "loss": 1.0,
+            "val_top1": 0.5,
+            "seconds": 2.0,
+        }
+    )
     progress({"epoch": 2, "epochs": 4, "step": 1, "steps": 2, "resumed": True})
     assert capsys.readouterr().out.splitlines()[1:] == ["resumed at step 2 of epoch 2"]
     assert shown[0] == []

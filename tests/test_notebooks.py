@@ -1,4 +1,5 @@
-"""Every notebook runs headless from its own folder on the smallest clips, and stops at once where a parameter is wrong."""
+"""Every notebook runs headless from its own folder on the smallest clips, and stops at once where a parameter
+is wrong."""
 
 import ast
 import base64
@@ -50,14 +51,23 @@ def quiet_kernels():
 
 @pytest.fixture(scope="module")
 def trained(smoke_outputs, tmp_path_factory):
-    """An outputs folder with a limb run, a run that knows no gesture, a joint run made by 04_train and the ensemble ``both`` of joint and
-    limb; and the notebook 04_train, executed."""
-    settings = Settings(preset="smoke", device="cpu", background=1.0)
+    """An outputs folder with a limb run, a run that knows no gesture, a joint run made by 04_train and the
+    ensemble ``both`` of joint and limb; and the notebook 04_train, executed."""
+    settings = Settings(preset="smoke", device="cpu", no_gesture_ratio=1.0)
     data = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
-    training.fit(data, settings, runs.folder("with-background", smoke_outputs), progress=lambda row: None)
-    command_line.main(["--data=synthetic-smoke", "--preset=smoke", "--stream=limb", f"--outputs={smoke_outputs}"])
-    executed = run(FOLDER / "04_train.ipynb", tmp_path_factory.mktemp("nb") / "04_train.ipynb", outputs=str(smoke_outputs))
-    parts = {split: [predictions.load(smoke_outputs / "runs" / name / f"{split}.npz") for name in STREAMS] for split in ("val", "test")}
+    training.fit(data, settings, runs.folder("with-no-gesture", smoke_outputs), progress=lambda row: None)
+    command_line.main(
+        ["--data=synthetic-smoke", "--preset=smoke", "--stream=limb", f"--outputs={smoke_outputs}"]
+    )
+    executed = run(
+        FOLDER / "04_train.ipynb",
+        tmp_path_factory.mktemp("nb") / "04_train.ipynb",
+        outputs=str(smoke_outputs),
+    )
+    parts = {
+        split: [predictions.load(smoke_outputs / "runs" / name / f"{split}.npz") for name in STREAMS]
+        for split in ("val", "test")
+    }
     recipe = recipes.Recipe((1.0, 1.0), (0.5, 0.5))
     fused = {split: recipe.fuse(of_split) for split, of_split in parts.items()}
     about = {"data": runs.fingerprint(clips.load("synthetic-smoke", outputs=smoke_outputs)), "runs": STREAMS}
@@ -70,9 +80,13 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("notebook", [n for n in NOTEBOOKS if n.name != "04_train.ipynb"], ids=lambda notebook: notebook.stem)
+@pytest.mark.parametrize(
+    "notebook", [n for n in NOTEBOOKS if n.name != "04_train.ipynb"], ids=lambda notebook: notebook.stem
+)
 def test_the_notebook_runs(notebook, trained, tmp_path):
-    executed = run(notebook, tmp_path / notebook.name, outputs=str(trained[0]), **FURTHER.get(notebook.stem, {}))
+    executed = run(
+        notebook, tmp_path / notebook.name, outputs=str(trained[0]), **FURTHER.get(notebook.stem, {})
+    )
     check_as_a_reader(executed)
 
 
@@ -87,12 +101,19 @@ def test_training_leaves_a_finished_run_and_a_notebook_to_read(trained):
 def check_as_a_reader(notebook):
     """No warnings on the page, no errors, and something to look at, with alternative text."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    streams = "".join(output["text"] for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr")
+    streams = "".join(
+        output["text"]
+        for output in outputs
+        if output["output_type"] == "stream" and output["name"] == "stderr"
+    )
     assert not streams
     pictures = [output["data"] for output in outputs if "image/png" in output.get("data", {})]
     assert pictures
     assert all(' alt="' in picture["text/html"] for picture in pictures)
-    widths = [(png_width(picture["image/png"]), re.match(r'<img [^>]* width="(\d+)"', picture["text/html"])) for picture in pictures]
+    widths = [
+        (png_width(picture["image/png"]), re.match(r'<img [^>]* width="(\d+)"', picture["text/html"]))
+        for picture in pictures
+    ]
     assert all(pixels // 2 == int(shown[1]) for pixels, shown in widths if shown), "sharp"
     assert any(shown for _, shown in widths)
 
@@ -106,15 +127,25 @@ def png_width(picture):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"streem": "limb"}, r"no parameter 'streem' \(did you mean 'stream'\?\); it has data, model, stream"),
-        ({"stream": "elbow"}, "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
+        (
+            {"streem": "limb"},
+            r"no parameter 'streem' \(did you mean 'stream'\?\); it has data, model, stream",
+        ),
+        (
+            {"stream": "elbow"},
+            "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'",
+        ),
     ],
 )
 def test_a_wrong_parameter_stops_the_notebook_at_its_second_cell(tmp_path, given, message):
     with pytest.raises(papermill.PapermillExecutionError, match=message) as error:
         run(FOLDER / "04_train.ipynb", tmp_path / "out.ipynb", outputs=str(tmp_path), **given)
     assert "notebook.parameters(" in error.value.source
-    outputs = [output for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for output in cell.get("outputs", [])]
+    outputs = [
+        output
+        for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells
+        for output in cell.get("outputs", [])
+    ]
     shown = [output for output in outputs if output["output_type"] == "error"]
     assert len(shown[0]["traceback"]) == 1, "one line, no stack"
 
@@ -125,7 +156,9 @@ def test_the_notebook_is_written_as_agreed(notebook):
     """Bare, one parameters cell of literals, no function definitions, an opening, short cells."""
     cells = nbformat.read(notebook, 4).cells
     assert cells[0].cell_type == "markdown"
-    assert f"| `{notebook.stem}` | {cells[0].source.splitlines()[0].removeprefix('# ')}" in README, "the README has its title"
+    assert f"| `{notebook.stem}` | {cells[0].source.splitlines()[0].removeprefix('# ')}" in README, (
+        "the README has its title"
+    )
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])] == [0]
@@ -137,7 +170,8 @@ def test_the_notebook_is_written_as_agreed(notebook):
 
 
 def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
-    """Every parameter of 04_train is an option, and every option a parameter or reachable through `more`; both give equal settings."""
+    """Every parameter of 04_train is an option, and every option a parameter or reachable through `more`;
+    both give equal settings."""
     taken = {}
     monkeypatch.setattr(command_line, "_train", lambda **given: taken.update(given))
     declared = papermill.inspect_notebook(str(FOLDER / "04_train.ipynb"))
@@ -149,8 +183,19 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
     assert Settings.choose(parameters) == taken["settings"]
     assert all(taken[name] == parameters[name] for name in taken.keys() - {"settings"})
     for name in options - parameters.keys():
-        chosen = {"persons": 2, "trained": "head", "keep": "last", "augment": "rotate", "sampling": "classes", "denoise": "median"}
+        chosen = {
+            "persons": 2,
+            "trained": "head",
+            "keep": "last",
+            "augment": "rotate",
+            "sampling": "classes",
+            "denoise": "median",
+        }
         value = chosen.get(name) or type(getattr(Settings, name))(0.5) or 8
         others = {"start_from": "a run"} if name in ("kept_learning_rate", "trained") else {}
-        command_line.main([f"--{option.replace('_', '-')}={given}" for option, given in {name: value, **others}.items()])
-        assert Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != Settings()
+        command_line.main(
+            [f"--{option.replace('_', '-')}={given}" for option, given in {name: value, **others}.items()]
+        )
+        assert (
+            Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != Settings()
+        )

@@ -1,4 +1,5 @@
-"""OpenPose's folders: frames by their numbers, one person followed among several, clips from a table or none."""
+"""OpenPose's folders: frames by their numbers, one person followed among several, clips from a table or
+none."""
 
 import json
 
@@ -71,10 +72,16 @@ def test_without_a_table_each_video_is_one_clip_of_unknown_class(tmp_path):
     write(tmp_path / "a", [[body()], [body()]], first=3)
     write(tmp_path / "b", [[body()]])
     found, report = read(tmp_path)
-    assert [(clip.id, clip.label, clip.split, len(clip.keypoints)) for clip in found] == [("a", -1, "test", 2), ("b", -1, "test", 1)]
+    assert [(clip.id, clip.label, clip.split, len(clip.keypoints)) for clip in found] == [
+        ("a", -1, "test", 2),
+        ("b", -1, "test", 1),
+    ]
     assert "no segments.csv: each video taken as one clip of unknown class, in the test split" in str(report)
     assert (found[0].width, found[0].height) == (140, 90)
-    assert "frame size unknown (no width and height in segments.csv): taken from the largest coordinates: a, b" in str(report)
+    assert (
+        "frame size unknown (no width and height in segments.csv): taken from the largest coordinates: a, b"
+        in str(report)
+    )
 
 
 def test_a_folder_of_frames_alone_is_one_video(tmp_path):
@@ -90,13 +97,17 @@ def test_frames_without_a_file_are_missing_joints(tmp_path):
 
 
 def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
-    """Somebody passes with a better score, and the order in the file changes; who sits there all the time is followed."""
+    """Somebody passes with a better score, and the order in the file changes; who sits there all the time is
+    followed."""
     sitting = [body(300 + t, score=0.5) for t in range(8)]
     passing = {t: body(60 * t, score=0.9) for t in range(2, 5)}
     write(tmp_path / "a", [[passing[t], sitting[t]] if t in passing else [sitting[t]] for t in range(8)])
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.stack(sitting))
-    assert "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)" in str(report)
+    assert (
+        "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
+        in str(report)
+    )
 
 
 def test_who_was_lost_is_found_again_and_nobody_takes_the_place(tmp_path):
@@ -128,10 +139,16 @@ def test_the_18_joints_of_the_coco_model_find_their_places(tmp_path):
 
 def test_classes_of_ones_own_are_given_by_name(tmp_path):
     write(tmp_path / "a", [[body()]] * 4)
-    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class\na,0,1,wave\na,2,3,bow\na,0,3,\n")
+    (tmp_path / "segments.csv").write_text(
+        "video,start_frame,end_frame,class\na,0,1,wave\na,2,3,bow\na,0,3,\n"
+    )
     found, report = read(tmp_path)
     assert report.classes == ("bow", "wave")
-    assert [(clip.id, clip.label, clip.split) for clip in found] == [("a_0", 1, "train"), ("a_1", 0, "train"), ("a_2", -1, "test")]
+    assert [(clip.id, clip.label, clip.split) for clip in found] == [
+        ("a_0", 1, "train"),
+        ("a_1", 0, "train"),
+        ("a_2", -1, "test"),
+    ]
 
 
 def test_classes_by_number_are_those_of_the_label_files(tmp_path):
@@ -145,9 +162,15 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
         ("video,start_frame,end_frame\nb,0,1\n", "there is no folder or file of video 'b'"),
-        ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number: correct the row"),
+        (
+            "video,start_frame,end_frame\na,0,x\n",
+            "row 0 has end_frame 'x'; expected a whole number: correct the row",
+        ),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
-        ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64; give classes of your own by name"),
+        (
+            "video,start_frame,end_frame,class\na,0,1,64\n",
+            "a class is 1 to 31 or 99, found 64; give classes of your own by name",
+        ),
         ("video,start_frame,end_frame,split\na,0,1,dev\n", "split 'dev' is none of train, val, test"),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
@@ -168,8 +191,14 @@ def test_a_wrong_table_is_named(tmp_path, table, message):
         ('{"people": [3]}', "expected an object with a list `people`"),
         ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "pose_keypoints_2d must have 75 numbers, found 2"),
         ('{"people": [{"pose_keypoints_2d": 5}]}', "pose_keypoints_2d must have 75 numbers, found 5"),
-        ('{"people": [{"hand_left_keypoints_2d": ["a"' + ', "a"' * 62 + "]}]}", "hand_left_keypoints_2d must have numbers only, found 'a'"),
-        ('{"people": [{"pose_keypoints_2d": [1' + "0" * 400 + ", 1" * 74 + "]}]}", "has a number that is too large to read"),
+        (
+            '{"people": [{"hand_left_keypoints_2d": ["a"' + ', "a"' * 62 + "]}]}",
+            "hand_left_keypoints_2d must have numbers only, found 'a'",
+        ),
+        (
+            '{"people": [{"pose_keypoints_2d": [1' + "0" * 400 + ", 1" * 74 + "]}]}",
+            "has a number that is too large to read",
+        ),
     ],
 )
 def test_a_wrong_frame_is_named(tmp_path, content, message):
@@ -183,17 +212,24 @@ def test_a_wrong_frame_is_named(tmp_path, content, message):
 def test_impossible_file_names_are_refused(tmp_path):
     write(tmp_path / "a", [[body()]] * 2)
     (tmp_path / "a" / "a_999999999999_keypoints.json").write_text('{"people": []}')
-    with pytest.raises(DataError, match="3 files for frames 0 to 999999999999; too many are missing: correct their names"):
+    with pytest.raises(
+        DataError, match="3 files for frames 0 to 999999999999; too many are missing: correct their names"
+    ):
         read(tmp_path)
     (tmp_path / "a" / "a_999999999999_keypoints.json").rename(tmp_path / "a" / "b_0_keypoints.json")
-    with pytest.raises(DataError, match="frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a folder"):
+    with pytest.raises(
+        DataError,
+        match="frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a folder",
+    ):
         read(tmp_path)
 
 
 def test_videos_without_a_row_are_reported(tmp_path):
     for video in ("a", "b", "c"):
         write(tmp_path / video, [[body()]])
-    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class,split,subject,width,height\nb,0,0,wave,train,7,640,480\n")
+    (tmp_path / "segments.csv").write_text(
+        "video,start_frame,end_frame,class,split,subject,width,height\nb,0,0,wave,train,7,640,480\n"
+    )
     found, report = read(tmp_path)
     assert [clip.id for clip in found] == ["b_0"]
     assert str(report) == "     2 × videos without a row in segments.csv left out: a, c"
@@ -205,8 +241,9 @@ def test_folders_that_are_deeper_than_the_videos_are_reported(tmp_path):
     write(tmp_path / "day2" / "b", [[body()]])
     found, report = read(tmp_path)
     assert [clip.id for clip in found] == ["a"]
-    assert "2 × folders of json files left out: they are deeper than the videos, or a video has the same name: a/second, day2/b" in str(
-        report
+    assert (
+        "2 × folders of json files left out: they are deeper than the videos, or a video has the same name: a/second, day2/b"
+        in str(report)
     )
 
 
@@ -226,7 +263,10 @@ def test_litter_is_ignored_and_counted(tmp_path):
     write(tmp_path / "__MACOSX" / "a", [[body()]])
     found, report = read(tmp_path)
     assert [(clip.id, len(clip.keypoints)) for clip in found] == [("a", 1)]
-    assert f"2 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX, a/._a_000000000000_keypoints.json" in str(report)
+    assert (
+        f"2 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX, a/._a_000000000000_keypoints.json"
+        in str(report)
+    )
 
 
 def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_path):
@@ -249,32 +289,51 @@ def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_pat
 
 def test_the_coco_model_is_reported(tmp_path):
     write(tmp_path / "a", [[body()]])
-    (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]}))
-    assert "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of 1 frames)" in str(
-        read(tmp_path)[1]
+    (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(
+        json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]})
+    )
+    assert (
+        "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of 1 frames)"
+        in str(read(tmp_path)[1])
     )
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a,0,1,wave,train,7,1280000,720", "row 0 has a frame of 1280000 × 720 pixels; a side has at most 32768: correct the row"),
-        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a name or a whole number, or an empty cell"),
-        ("a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720", "row 1 has class '1.0'; expected a name or a whole number"),
+        (
+            "a,0,1,wave,train,7,1280000,720",
+            "row 0 has a frame of 1280000 × 720 pixels; a side has at most 32768: correct the row",
+        ),
+        (
+            "a,0,1,nan,train,7,1280,720",
+            "row 0 has class 'nan'; expected a name or a whole number, or an empty cell",
+        ),
+        (
+            "a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720",
+            "row 1 has class '1.0'; expected a name or a whole number",
+        ),
         ("a,0,1,wave,train,7,1280", "line 2 has 7 cells and line 1 has 8"),
     ],
 )
 def test_absurd_values_of_a_table_are_refused(tmp_path, rows, message):
     write(tmp_path / "a", [[body()]] * 2)
-    (tmp_path / "segments.csv").write_text(f"video,start_frame,end_frame,class,split,subject,width,height\n{rows}\n")
+    (tmp_path / "segments.csv").write_text(
+        f"video,start_frame,end_frame,class,split,subject,width,height\n{rows}\n"
+    )
     with pytest.raises(DataError, match=message):
         read(tmp_path)
 
 
 def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):
     write(tmp_path / "a", [[body()]] * 4)
-    (tmp_path / "segments.csv").write_text("\ufeffvideo,start_frame,end_frame,width,height\na,2,3,640,480\na,0,1,640,480\n")
+    (tmp_path / "segments.csv").write_text(
+        "\ufeffvideo,start_frame,end_frame,width,height\na,2,3,640,480\na,0,1,640,480\n"
+    )
     found, report = read(tmp_path)
     assert [len(clip.keypoints) for clip in found] == [2, 2]
     assert "3 × columns that segments.csv does not have: unknown: class, split, subject" in str(report)
-    assert "videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: a" in str(report)
+    assert (
+        "videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: a"
+        in str(report)
+    )

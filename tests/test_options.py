@@ -1,4 +1,5 @@
-"""The options of training that are off by default: what each does, and that a run with all of them resumes to the same bits."""
+"""The options of training that are off by default: what each does, and that a run with all of them resumes to
+the same bits."""
 
 from dataclasses import asdict, replace
 
@@ -61,9 +62,16 @@ def test_a_run_with_every_option_resumes_to_the_same_bits(smoke, tmp_path):
 
 def test_the_name_of_a_run_shows_its_options():
     assert runs.name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
-    assert runs.name(replace(SMOKE, denoise="swaps+gaps")) == "posec3d-joint-imigue41-align-smoke-plain-denoise_swaps+gaps-0"
-    some = replace(SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500, keep="last")
-    assert runs.name(some).endswith("-smoke-plain-min_steps500-keep_last-weight_average0.9-augment_rotate+noise-sampling_classes-0")
+    assert (
+        runs.name(replace(SMOKE, denoise="swaps+gaps"))
+        == "posec3d-joint-imigue41-align-smoke-plain-denoise_swaps+gaps-0"
+    )
+    some = replace(
+        SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500, keep="last"
+    )
+    assert runs.name(some).endswith(
+        "-smoke-plain-min_steps500-keep_last-weight_average0.9-augment_rotate+noise-sampling_classes-0"
+    )
 
 
 def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
@@ -112,7 +120,9 @@ def test_lost_predictions_of_a_run_with_patience_are_made_again_without_training
     about = checkpoint.read(tmp_path / "last.ckpt")
     assert about["position"]["epoch"] == 2
     # An earlier version may have stopped where this one would go on.
-    about["position"]["rows"] = tuple(row | {"val_top1": float(row["epoch"])} for row in about["position"]["rows"])
+    about["position"]["rows"] = tuple(
+        row | {"val_top1": float(row["epoch"])} for row in about["position"]["rows"]
+    )
     torch.save(about, tmp_path / "last.ckpt")
     kept = predictions.load(tmp_path / "test.npz")
     (tmp_path / "test.npz").unlink()
@@ -130,7 +140,8 @@ def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):
 
 
 def test_the_average_of_the_weights_is_what_is_evaluated(smoke, tmp_path):
-    """By hand: the average starts as the weights after the first step, then moves by a fifth of the difference in each step."""
+    """By hand: the average starts as the weights after the first step, then moves by a fifth of the
+    difference in each step."""
     settings = replace(SMOKE, weight_average=0.8, epochs=1).resolve()
     seen = []
     task, state = start(smoke, settings, tmp_path)
@@ -159,7 +170,8 @@ def test_warm_up_multiplies_the_cosine():
 def test_other_seeds_draw_other_clips_and_the_same_seed_the_same(sampling):
     classes = torch.tensor([0] * 40 + [1] * 10)
     one, again, other = (
-        torch.cat(training.batches(classes, replace(SMOKE, sampling=sampling, seed=seed).resolve(), 3)) for seed in (1, 1, 2)
+        torch.cat(training.batches(classes, replace(SMOKE, sampling=sampling, seed=seed).resolve(), 3))
+        for seed in (1, 1, 2)
     )
     assert torch.equal(one, again)
     assert not torch.equal(one.sort()[0], other.sort()[0])
@@ -178,7 +190,9 @@ def test_a_clip_that_is_drawn_twice_is_augmented_in_two_ways(smoke, tmp_path, mo
     assert len(inputs.unique(dim=0)) == len(inputs)
 
 
-@pytest.mark.parametrize(("sampling", "shares"), [("clips", (0.8, 0.2)), ("square_root", (2 / 3, 1 / 3)), ("classes", (0.5, 0.5))])
+@pytest.mark.parametrize(
+    ("sampling", "shares"), [("clips", (0.8, 0.2)), ("square_root", (2 / 3, 1 / 3)), ("classes", (0.5, 0.5))]
+)
 def test_how_often_each_class_is_drawn(sampling, shares):
     # 16 clips of one class and 4 of another, whose square roots are 4 and 2.
     classes = torch.tensor([0] * 16 + [1] * 4)
@@ -222,11 +236,14 @@ def test_the_learning_rate_of_a_run_warms_up(smoke, tmp_path):
 def test_logit_adjustment_adds_the_shares_of_the_training_clips(smoke, tmp_path):
     task, _ = start(smoke, replace(SMOKE, logit_adjustment=0.5), tmp_path)
     counts = np.maximum(np.bincount(task.inputs.labels, minlength=32), 1)
-    torch.testing.assert_close(task.adjustment, torch.tensor(0.5 * np.log(counts / counts.sum()), dtype=torch.float32))
+    torch.testing.assert_close(
+        task.adjustment, torch.tensor(0.5 * np.log(counts / counts.sum()), dtype=torch.float32)
+    )
 
 
 def test_mixing_averages_the_losses_of_two_clips(smoke, tmp_path, monkeypatch):
-    """With a weight of 0.25: a quarter of the loss against the clip's own class, three quarters against that of the clip before it."""
+    """With a weight of 0.25: a quarter of the loss against the clip's own class, three quarters against that
+    of the clip before it."""
     monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.25))
     task, _ = start(smoke, replace(SMOKE, mixing=0.2), tmp_path)
     rows, given = torch.tensor([0, 5, 9]), []
@@ -246,11 +263,18 @@ def test_mixing_averages_the_losses_of_two_clips(smoke, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start_from", ["first", "{run}/best.ckpt", "{run}/theirs.pth"])
 def test_a_new_head_leaves_all_other_weights_and_statistics_as_they_were(smoke, tmp_path, start_from):
     training.fit(smoke, SMOKE, tmp_path / "first", progress=quiet)
-    checkpoints.save_pyskl(training.load_model(tmp_path / "first", "cpu")[0], tmp_path / "first" / "theirs.pth")
-    balanced = replace(SMOKE, start_from=start_from.format(run=tmp_path / "first"), trained="head", sampling="classes")
+    checkpoints.save_pyskl(
+        training.load_model(tmp_path / "first", "cpu")[0], tmp_path / "first" / "theirs.pth"
+    )
+    balanced = replace(
+        SMOKE, start_from=start_from.format(run=tmp_path / "first"), trained="head", sampling="classes"
+    )
     training.fit(smoke, balanced, tmp_path / "second", progress=quiet)
     before, after = (weights(tmp_path / run) for run in ("first", "second"))
-    assert {name for name, tensor in before.items() if not torch.equal(tensor, after[name])} == {"fc_cls.weight", "fc_cls.bias"}
+    assert {name for name, tensor in before.items() if not torch.equal(tensor, after[name])} == {
+        "fc_cls.weight",
+        "fc_cls.bias",
+    }
 
 
 def test_a_run_predicts_filtered_clips_and_is_of_the_clips_as_they_were(smoke, tmp_path):
@@ -261,12 +285,17 @@ def test_a_run_predicts_filtered_clips_and_is_of_the_clips_as_they_were(smoke, t
     model, loaded = training.load_model(tmp_path / "runs" / "filtered", "cpu")
     test = smoke.split("test")
     for clips in (test, denoising.denoised(test, settings.denoise)):
-        assert np.array_equal(training.predict(model, clips, replace(loaded, precision="fp32")).probabilities, kept)
-    assert not np.array_equal(training.predict(model, test, replace(loaded, precision="fp32", denoise="")).probabilities, kept)
+        assert np.array_equal(
+            training.predict(model, clips, replace(loaded, precision="fp32")).probabilities, kept
+        )
+    assert not np.array_equal(
+        training.predict(model, test, replace(loaded, precision="fp32", denoise="")).probabilities, kept
+    )
 
 
 def test_processes_share_the_gradients_of_a_new_head_only(smoke, tmp_path, monkeypatch):
-    """What is wrapped for several processes knows which weights are frozen; otherwise its second step waits for their gradients."""
+    """What is wrapped for several processes knows which weights are frozen; otherwise its second step waits
+    for their gradients."""
     training.fit(smoke, SMOKE, tmp_path / "first", progress=quiet)
     trained = []
 
@@ -283,13 +312,22 @@ def test_processes_share_the_gradients_of_a_new_head_only(smoke, tmp_path, monke
     ("wrong", "message"),
     [
         ({"augment": "rotate+spin"}, "a name in augment must be one of shorten, rotate, .*, got 'spin'"),
-        ({"denoise": "gaps+blur"}, "a name in denoise must be one of swaps, outliers, gaps, median, .*, got 'blur'"),
-        ({"augment": "rotate+rotate"}, "augment has rotate twice, and each is applied once; give each name once"),
+        (
+            {"denoise": "gaps+blur"},
+            "a name in denoise must be one of swaps, outliers, gaps, median, .*, got 'blur'",
+        ),
+        (
+            {"augment": "rotate+rotate"},
+            "augment has rotate twice, and each is applied once; give each name once",
+        ),
         ({"augment": "rotate+"}, "a name in augment must be one of shorten, rotate, .*, got ''"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be below 1, got 1.0"),
         ({"weight_average": 1.5}, r"weight_average must be below 1, got 1.5"),
         ({"sampling": "random"}, "sampling must be one of clips, square_root, classes, got 'random'"),
-        ({"trained": "head"}, "trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too"),
+        (
+            {"trained": "head"},
+            "trained 'head' keeps the other weights, which `start_from` gives; set `start_from`, too",
+        ),
     ],
 )
 def test_wrong_options_are_refused(wrong, message):
@@ -303,7 +341,9 @@ def test_a_run_of_an_earlier_version_kept_the_best_epoch():
     assert Settings.of_run(stored).keep == "best"
     for name in ("frames", "size"):
         del stored[name]
-    assert (Settings.of_run(stored).frames, Settings.of_run(stored).size) == (12, 20), "the input of `quick` when runs did not store it"
+    assert (Settings.of_run(stored).frames, Settings.of_run(stored).size) == (12, 20), (
+        "the input of `quick` when runs did not store it"
+    )
     assert Settings.of_run(stored | {"preset": "smoke"}).frames == 8
     assert Settings.of_run(stored | {"augment": "rotate+rotate+", "denoise": ""}).augment == "rotate"
 

@@ -1,4 +1,5 @@
-"""The page on own data does what it says: a layout of three statements trains both models on both streams; written clips are read alike."""
+"""The page on own data does what it says: a layout of three statements trains both models on both streams;
+written clips are read alike."""
 
 import pickle
 import re
@@ -42,7 +43,12 @@ def test_the_examples_of_the_page_run_as_they_stand(coco_pickle, tmp_path, monke
     names: dict = {}
     for example in examples:
         exec(example.replace('preset="quick"', 'preset="smoke", epochs=1'), names)
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["posec3d-joint", "posec3d-limb", "stgcn-bone", "stgcn-joint"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        "posec3d-joint",
+        "posec3d-limb",
+        "stgcn-bone",
+        "stgcn-joint",
+    ]
     for run in (tmp_path / "runs").iterdir():
         assert (run / "result.json").exists()
     again = clips.load(tmp_path / "for_pyskl.pkl", str(tmp_path / "my_body.json"))
@@ -51,14 +57,18 @@ def test_the_examples_of_the_page_run_as_they_stand(coco_pickle, tmp_path, monke
 
 
 def test_the_layout_of_the_page_has_the_joints_of_coco():
-    joints, limbs = re.search(r"joints = (\(.*?\))\.split\(\)\nlimbs = (\(.*?\n\))", PAGE.read_text(encoding="utf-8"), re.DOTALL).groups()
+    joints, limbs = re.search(
+        r"joints = (\(.*?\))\.split\(\)\nlimbs = (\(.*?\n\))", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    ).groups()
     layout = layouts.make("page", eval(joints).split(), eval(limbs), "nose")
     assert layout.joints == layouts.get("coco17").joints
     assert np.isfinite(layout.distances).all()
 
 
 def test_the_formats_of_the_page_are_those_that_are_tried():
-    assert len(re.findall(r"^\| (?!what|---|one of|no data)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)) == len(clips.READERS)
+    assert len(
+        re.findall(r"^\| (?!what|---|one of|no data)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    ) == len(clips.READERS)
 
 
 def test_clips_of_the_challenge_are_the_same_after_a_pickle_and_back(smoke_outputs, tmp_path):
@@ -79,7 +89,10 @@ def test_test_clips_of_unknown_class_are_written_too(smoke_outputs, tmp_path):
 
 
 def test_what_the_challenge_cannot_hold_is_refused(smoke, smoke_outputs, tmp_path):
-    with pytest.raises(ValueError, match="hold 137 keypoints, these clips are in layout 'imigue41'; load them with 'openpose137'"):
+    with pytest.raises(
+        ValueError,
+        match="hold 137 keypoints, these clips are in layout 'imigue41'; load them with 'openpose137'",
+    ):
         miga.write(tmp_path, smoke)
     whole = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
     whole.table.loc[0, "label"] = -1

@@ -103,7 +103,10 @@ def test_missing_joints_are_shares_of_all_frames(some):
 
 def test_joints_that_are_always_missing_are_counted_and_have_no_score():
     never = clips_of((still(4, scores=(0.5, 0.5, 0)), 0, "train", "v", ""))
-    assert plots.missing_joints(never)[0].get_title() == "33 % of all joints are missing, 1 joints always missing"
+    assert (
+        plots.missing_joints(never)[0].get_title()
+        == "33 % of all joints are missing, 1 joints always missing"
+    )
     nobody = clips_of((still(4, scores=(0, 0, 0)), 0, "train", "v", ""))
     assert "3 joints always missing" in plots.missing_joints(nobody)[0].get_title()
     ax = plots.confidence(nobody)
@@ -126,11 +129,20 @@ def test_the_regions_have_the_same_order_in_both_figures(smoke):
 
 
 def test_every_term_of_the_loss_has_a_curve():
-    """Any column between ``loss`` and ``val_top1`` is a term, whatever its name. One that is always 0 was not used."""
+    """Any column between ``loss`` and ``val_top1`` is a term, whatever its name. One that is always 0 was not
+    used."""
     epochs = pd.DataFrame(
-        {"epoch": [1, 2], "loss": [5.0, 4.0], "cross_entropy": [3.0, 2.5], "semantic": [0.0, 0.0], "arm_length": [0.5, 0.25]}
+        {
+            "epoch": [1, 2],
+            "loss": [5.0, 4.0],
+            "cross_entropy": [3.0, 2.5],
+            "semantic": [0.0, 0.0],
+            "arm_length": [0.5, 0.25],
+        }
     )
-    epochs = epochs.assign(val_top1=[0.1, 0.2], val_top5=1, val_mean_class=0.5, val_macro_f1=0.5, learning_rate=0.1, seconds=9.0)
+    epochs = epochs.assign(
+        val_top1=[0.1, 0.2], val_top5=1, val_mean_class=0.5, val_macro_f1=0.5, learning_rate=0.1, seconds=9.0
+    )
     *losses, scores = plots.learning_curves(epochs)
     assert {ax.get_title(): ax.lines[0].get_ydata().tolist() for ax in losses} == {
         "cross-entropy": [3.0, 2.5],
@@ -140,7 +152,15 @@ def test_every_term_of_the_loss_has_a_curve():
 
 
 def test_the_kept_epoch_and_the_commonest_class_are_marked():
-    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "cross_entropy": [2.0, 0.7], "val_top1": 0.5, "val_mean_class": 0.5})
+    epochs = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "loss": [2.0, 1.0],
+            "cross_entropy": [2.0, 0.7],
+            "val_top1": 0.5,
+            "val_mean_class": 0.5,
+        }
+    )
     result = {"best_epoch": 2, "scores": {"val": {"majority": 0.3}}}
     losses, scores = plots.learning_curves(epochs.assign(val_macro_f1=0.5), result)
     assert [line.get_xdata() for line in (losses.lines[-1], scores.lines[-1])] == [[2, 2], [2, 2]]
@@ -164,7 +184,11 @@ def test_samples_show_no_empty_frame_and_always_the_true_class():
 
 
 def test_no_figure_is_wider_than_a_cell_or_has_text_below_9_points(smoke):
-    drawn = [plots.clip_lengths(smoke), plots.missing_joints(smoke)[0], plots.frames(smoke[0], smoke.layout)[0]]
+    drawn = [
+        plots.clip_lengths(smoke),
+        plots.missing_joints(smoke)[0],
+        plots.frames(smoke[0], smoke.layout)[0],
+    ]
     drawn += [
         plots.layout_skeletons(smoke[0][0], smoke.layout, ["imigue22", "imigue41"])[0, 0],
         plots.mirrored(smoke[0], smoke.layout, 1280)[0, 0],
@@ -196,7 +220,9 @@ def test_every_name_is_at_its_joint(name):
     own = frame[layouts.selection(source, layout)]
     labels = [text for ax in plots.layout_skeletons(frame, source, [name]).flat for text in ax.texts]
     named = {text.get_text().replace(" ", "_"): text.xy for text in labels}
-    assert named.keys() == {joint for joint in layout.joints if not joint.startswith("left_") or not joint.endswith("_4")}
+    assert named.keys() == {
+        joint for joint in layout.joints if not joint.startswith("left_") or not joint.endswith("_4")
+    }
     for joint, place in named.items():
         assert tuple(place) == tuple(own[layout.joints.index(joint), :2])
 
@@ -219,9 +245,11 @@ def test_joints_that_were_not_found_are_counted_and_not_named():
     assert not {"nose", "right knee"} & labels
 
 
-def test_layouts_are_shown_side_by_side_without_names():
+def test_layouts_are_shown_concat_branches_without_names():
     source = layouts.get("openpose137")
-    axes = plots.layout_skeletons(fanned(source), source, ["coco17", "body25", "imigue22_official"], labelled=False)
+    axes = plots.layout_skeletons(
+        fanned(source), source, ["coco17", "body25", "imigue22_official"], labelled=False
+    )
     assert axes.shape == (1, 3)
     assert not any(ax.texts for ax in axes.flat)
     assert [len(ax.collections[0].get_segments()) for ax in axes[0]] == [17, 24, 21], "all limbs are drawn"
@@ -271,7 +299,11 @@ def test_the_mirror_image_swaps_positions_and_names():
     v = layout.joints.index("left_wrist")
     assert places(mirrored)[v].tolist() == [639 - clip[0, layout.mirror[v], 0], clip[0, layout.mirror[v], 1]]
     assert np.array_equal(filmed.get_facecolors(), mirrored.get_facecolors()), "the left joints stay blue"
-    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == ["subject's left", "subject's right", "middle"]
+    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == [
+        "subject's left",
+        "subject's right",
+        "middle",
+    ]
 
 
 def test_an_animation_has_a_picture_for_each_frame(tmp_path):
@@ -289,7 +321,11 @@ def test_an_animation_has_a_picture_for_each_frame(tmp_path):
     ("shown", "name", "message"),
     [
         ({"a": still()}, "film.avi", r"film.avi: an animation must be a .gif or .mp4 file, got '.avi'"),
-        ({"a": still()}, "film.mp4", r"film.mp4: writing .mp4 needs ffmpeg, which is not installed; choose .gif"),
+        (
+            {"a": still()},
+            "film.mp4",
+            r"film.mp4: writing .mp4 needs ffmpeg, which is not installed; choose .gif",
+        ),
         ({}, "film.gif", "an animation needs at least one clip, and each clip at least one frame"),
         ({"a": np.zeros((0, 3, 3))}, "film.gif", "an animation needs at least one clip"),
     ],
@@ -305,7 +341,9 @@ def test_heatmaps_show_the_highest_of_all_joints_and_limbs(smoke):
     axes = plots.heatmaps(smoke[0], smoke.layout, size=32, count=3)
     assert axes.shape == (4, 3)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["skeleton", "41 joints", "43 limbs", "overlaid"]
-    assert [ax.get_title() for ax in axes[0]] == ["frame 1", "frame 25", "frame 48"], "the middle of 1 and 48 is rounded to an even index"
+    assert [ax.get_title() for ax in axes[0]] == ["frame 1", "frame 25", "frame 48"], (
+        "the middle of 1 and 48 is rounded to an even index"
+    )
     joint, limb, both = (axes[row, 1].images[0].get_array() for row in (1, 2, 3))
     assert joint.shape == (32, 32)
     assert np.array_equal(both, np.maximum(joint, limb))
@@ -316,7 +354,8 @@ def test_each_alignment_shows_its_source_frames():
     clip = still(100)
     axes = plots.alignments(clip, STICK, length=20, count=3)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["clip", "align", "crop_pad", "segments"]
-    # The central crop of 20 of 100 frames begins after frame 40. The middle of the first of 20 segments of 5 frames is frame 3.
+    # The central crop of 20 of 100 frames begins after frame 40. The middle of the first of 20 segments of 5
+    # frames is frame 3.
     assert [ax.get_title() for ax in axes[:, -1]] == [
         "100 frames, from 1 to 100",
         "20 frames, from 1 to 100",
@@ -354,7 +393,10 @@ def test_maps_are_blended_in_the_colours_of_their_sides():
     assert picture[0, 0] == pytest.approx(to_rgb(plots.SIDES["left"]))
     assert picture[1, 1] == pytest.approx(1 - (1 - np.array(to_rgb(plots.SIDES["right"]))) / 2)
     assert picture[0, 1].tolist() == [1, 1, 1], "white where all maps are 0"
-    limbs = inputs.blended(np.eye(4)[:, None, :], [{"neck", "left_wrist"}, {"left_eye", "left_ear"}, {"left_hip", "right_hip"}, {"nose"}])
+    limbs = inputs.blended(
+        np.eye(4)[:, None, :],
+        [{"neck", "left_wrist"}, {"left_eye", "left_ear"}, {"left_hip", "right_hip"}, {"nose"}],
+    )
     for pixel, side in zip(limbs[0], ("left", "left", "middle", "middle"), strict=True):
         assert pixel == pytest.approx(to_rgb(plots.SIDES[side]))
 
@@ -363,7 +405,10 @@ def test_maps_are_blended_in_the_colours_of_their_sides():
 def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
     settings = Settings(stream=stream, preset="smoke", device="cpu", precision="fp32").resolve()
     drawn, again, other = (
-        [ax.images[0].get_array() for ax in plots.augmented(smoke, 3, Settings(**{**vars(settings), "seed": seed}), count=4).flat]
+        [
+            ax.images[0].get_array()
+            for ax in plots.augmented(smoke, 3, Settings(**{**vars(settings), "seed": seed}), count=4).flat
+        ]
         for seed in (0, 0, 1)
     )
     assert len(drawn) == 4
@@ -375,7 +420,10 @@ def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
 def marks(axes):
     """How many joints, limbs, points of lines and images that are not 0 are drawn."""
     collections = [one for ax in axes.flat for one in ax.collections]
-    limbs, joints = ([one for one in collections if isinstance(one, LineCollection) == of_limbs] for of_limbs in (True, False))
+    limbs, joints = (
+        [one for one in collections if isinstance(one, LineCollection) == of_limbs]
+        for of_limbs in (True, False)
+    )
     return (
         sum(len(one.get_segments()) for one in limbs)
         + sum(len(places(one)) for one in joints)
@@ -390,7 +438,9 @@ def marks(axes):
         plots.frames,
         plots.trajectories,
         plots.heatmaps,
-        lambda clip, layout: plots.alignments(clip, layout)[:, :-1],  # the last column has the numbers of the frames
+        lambda clip, layout: plots.alignments(clip, layout)[
+            :, :-1
+        ],  # the last column has the numbers of the frames
         lambda clip, layout: plots.mirrored(clip, layout, 640),
         lambda clip, layout: plots.denoised(clip, clip, layout),
     ],
@@ -414,27 +464,41 @@ def test_labels_of_joints_lie_on_no_other_label_and_on_no_limb(smoke_outputs):
     every = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
     with mpl.rc_context():
         plots.style()
-        axes = plots.layout_skeletons(survey.clearest_frame(every), every.layout, ["imigue22", "imigue41", "openpose137"])
+        axes = plots.layout_skeletons(
+            survey.clearest_frame(every), every.layout, ["imigue22", "imigue41", "openpose137"]
+        )
         axes[0, 0].figure.canvas.draw()
     for ax in axes.flat:
         boxes = [Text.get_window_extent(text) for text in ax.texts]  # that of an annotation has its line
         limbs = [ax.transData.transform(limb) for limb in ax.collections[0].get_segments()]
         along = [point for limb in limbs for point in np.linspace(*limb, 50)]
         assert [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)] == [], ax.get_title()
-        assert [text.get_text() for text, box in zip(ax.texts, boxes, strict=True) if any(box.contains(*at) for at in along)] == []
+        assert [
+            text.get_text()
+            for text, box in zip(ax.texts, boxes, strict=True)
+            if any(box.contains(*at) for at in along)
+        ] == []
 
 
 SPOTTED = pd.DataFrame(
-    [("a", 0, 0, 9, 0.9), ("a", 1, 20, 24, 0.5), ("a", 2, 60, 69, 0.4)], columns=["video", "label", "first", "last", "probability"]
+    [("a", 0, 0, 9, 0.9), ("a", 1, 20, 24, 0.5), ("a", 2, 60, 69, 0.4)],
+    columns=["video", "label", "first", "last", "probability"],
 )
 TRUE = SPOTTED.assign(label=[0, 2, 1])[["video", "label", "first", "last"]]
 
 
 def test_a_timeline_has_true_and_predicted_segments_in_seconds_with_links():
-    shown = Predictions(np.array(["x", "y", "z"]), np.array([0, 1, 2]), np.eye(3) * 0.7 + 0.1, np.array(["wave", "nod", "bow"]))
+    shown = Predictions(
+        np.array(["x", "y", "z"]),
+        np.array([0, 1, 2]),
+        np.eye(3) * 0.7 + 0.1,
+        np.array(["wave", "nod", "bow"]),
+    )
     (ax,) = plots.timeline(TRUE, SPOTTED, ["a"], shown, fps=10)
     spans = [bars.get_paths()[0].get_extents() for bars in ax.collections]
-    assert np.array([(span.x0, span.x1) for span in spans]) == pytest.approx(np.array([(0, 1), (2, 2.5), (6, 7)] * 2))
+    assert np.array([(span.x0, span.x1) for span in spans]) == pytest.approx(
+        np.array([(0, 1), (2, 2.5), (6, 7)] * 2)
+    )
     assert [span.y0 for span in spans] == [1, 1, 1, 0, 0, 0]
     links = [bars.get_urls() for bars in ax.collections]
     assert not any(map(any, links[:3])), "true segments have no clip in the viewer"
@@ -460,7 +524,9 @@ def test_a_table_of_spotting_scores_has_readable_headings():
 
 
 def test_scores_are_in_percent_and_differences_in_points():
-    table = pd.DataFrame({"top1": [0.502], "gain": [0.0149], "low": [-0.02], "high": [float("nan")]}, index=["fused"])
+    table = pd.DataFrame(
+        {"top1": [0.502], "gain": [0.0149], "low": [-0.02], "high": [float("nan")]}, index=["fused"]
+    )
     page = plots.comparison_table(table).to_html()
     assert all(f">{text}<" in page for text in ("gain (points)", "50.2 %", "+1.5", "-2.0", "–"))
     assert ">50.2 %<" in plots.score_table({"val": {"top1": 0.502, "clips": 3}}).to_html()
@@ -468,7 +534,11 @@ def test_scores_are_in_percent_and_differences_in_points():
 
 # ---- Colours and alternative texts
 
-DEUTERANOPIA = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
+DEUTERANOPIA = (
+    (0.367322, 0.860646, -0.227968),
+    (0.280085, 0.672501, 0.047413),
+    (-0.011820, 0.042940, 0.968881),
+)
 """Of linear RGB, severity 1. Source: Machado, Oliveira and Fernandes, IEEE TVCG 2009."""
 HEATMAP = to_hex([part / 255 for part in viewer.HEATMAP["rgb"]])
 TOGETHER = {
@@ -492,7 +562,11 @@ TOGETHER = {
 def as_seen(colour, matrix):
     """CIELAB (D65) of a colour after a matrix of linear RGB."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    to_xyz = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
     x, y, z = np.cbrt(np.array(to_xyz) @ np.clip(np.array(matrix) @ linear, 0.001, 1) / [0.95047, 1, 1.08883])
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
@@ -501,7 +575,10 @@ def as_seen(colour, matrix):
 @pytest.mark.parametrize("matrix", [DEUTERANOPIA, np.eye(3)], ids=["deuteranopia", "normal"])
 def test_colours_of_one_figure_are_distinct_with_and_without_deuteranopia(colours, matrix):
     """At least 20 apart in CIELAB; 2.3 is just noticeable."""
-    apart = {pair: np.linalg.norm(as_seen(pair[0], matrix) - as_seen(pair[1], matrix)) for pair in itertools.combinations(colours, 2)}
+    apart = {
+        pair: np.linalg.norm(as_seen(pair[0], matrix) - as_seen(pair[1], matrix))
+        for pair in itertools.combinations(colours, 2)
+    }
     assert min(apart.values()) >= 20, min(apart, key=apart.get)
 
 
@@ -510,7 +587,9 @@ def test_lines_of_one_figure_differ_in_colour_or_dashes():
     seen = plots.over_time(np.eye(8)[:6], list("abcdefgh"), 25.0)
     spotted = plots.precision_recall(TRUE, dict.fromkeys("abcdef", SPOTTED))
     for ax in (seen, spotted):
-        looks = [(line.get_color(), line.get_linestyle()) for line in ax.lines if line.get_linestyle() != "None"]
+        looks = [
+            (line.get_color(), line.get_linestyle()) for line in ax.lines if line.get_linestyle() != "None"
+        ]
         assert len(looks) == len(set(looks)) == 6
         assert {colour for colour, _ in looks} == set(evaluation.RUN_COLOURS)
 

@@ -7,12 +7,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from miga_lib.models.folding import folded
 from miga_lib.models.posec3d import PoseC3D
 
-# Stages of the published network: blocks, kernel size in time of a block's first convolution, strides of T, H and W.
+# Stages of the published network: blocks, kernel size in time of a block's first convolution, strides of T, H
+# and W.
 STAGES = [(4, 1, (1, 2, 2)), (6, 3, (1, 2, 2)), (3, 3, (2, 2, 2))]
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random weights and running statistics, so that no path is blocked by an initial 0 and no variance is negative."""
+    """Random weights and running statistics, so that no path is blocked by an initial 0 and no variance is
+    negative."""
     generator = torch.Generator().manual_seed(seed)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -32,9 +34,13 @@ def reference(state: dict[str, Tensor], heatmaps: Tensor) -> tuple[Tensor, Tenso
     def unit(x: Tensor, name: str, stride: tuple[int, ...] = (1, 1, 1)) -> Tensor:
         kernel = state[f"{name}.conv.weight"]
         x = functional.conv3d(x, kernel, None, stride, [size // 2 for size in kernel.shape[2:]])
-        mean, variance, weight, bias = (state[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        mean, variance, weight, bias = (
+            state[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
         column = (-1, 1, 1, 1)
-        return (x - mean.view(column)) / (variance.view(column) + 1e-5).sqrt() * weight.view(column) + bias.view(column)
+        return (x - mean.view(column)) / (variance.view(column) + 1e-5).sqrt() * weight.view(
+            column
+        ) + bias.view(column)
 
     x = unit(heatmaps, "backbone.conv1").relu()
     x = functional.max_pool3d(x, (1, 3, 3), 1, (0, 1, 1))
@@ -43,9 +49,14 @@ def reference(state: dict[str, Tensor], heatmaps: Tensor) -> tuple[Tensor, Tenso
             name, step = f"backbone.layer{stage}.{block}", stride if block == 0 else (1, 1, 1)
             assert state[f"{name}.conv1.conv.weight"].shape[2] == frames
             inner = unit(unit(x, f"{name}.conv1").relu(), f"{name}.conv2", step).relu()
-            x = (unit(inner, f"{name}.conv3") + (unit(x, f"{name}.downsample", step) if block == 0 else x)).relu()
+            x = (
+                unit(inner, f"{name}.conv3") + (unit(x, f"{name}.downsample", step) if block == 0 else x)
+            ).relu()
     feature = x.flatten(2).mean(2)
-    return tuple(feature @ state[f"cls_head.{head}.weight"].T + state[f"cls_head.{head}.bias"] for head in ("fc_cls", "emb_fc"))
+    return tuple(
+        feature @ state[f"cls_head.{head}.weight"].T + state[f"cls_head.{head}.bias"]
+        for head in ("fc_cls", "emb_fc")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +66,10 @@ def published() -> PoseC3D:
 
 def test_equals_the_published_network_weight_for_weight():
     model = randomised(PoseC3D(5, 7, embedding_size=3).double()).eval()
-    state = {name if name.startswith("backbone") else f"cls_head.{name}": tensor for name, tensor in model.state_dict().items()}
+    state = {
+        name if name.startswith("backbone") else f"cls_head.{name}": tensor
+        for name, tensor in model.state_dict().items()
+    }
     heatmaps = draw(2, 5, 6, 20, 24, dtype=torch.float64)
     for found, expected in zip(model(heatmaps), reference(state, heatmaps), strict=True):
         torch.testing.assert_close(found, expected)
@@ -80,21 +94,26 @@ def test_keys_are_those_of_pyskl(published):
         units += [f"backbone.layer{stage}.{block}.conv{i}" for block in range(blocks) for i in (1, 2, 3)]
         units += [f"backbone.layer{stage}.0.downsample"]
     norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    keys = {f"{unit}.conv.weight" for unit in units} | {f"{unit}.bn.{part}" for unit in units for part in norm}
+    keys = {f"{unit}.conv.weight" for unit in units} | {
+        f"{unit}.bn.{part}" for unit in units for part in norm
+    }
     assert set(published.state_dict()) == keys | {"fc_cls.weight", "fc_cls.bias"}
 
 
 def test_multiply_adds_are_the_published_15_9_billion():
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         PoseC3D(17, 60)(torch.empty(1, 17, 48, 56, 56))
-    # The paper also counts batch norm and ReLU, this test only convolutions; if T were never halved, they would be 17.0.
+    # The paper also counts batch norm and ReLU, this test only convolutions; if T were never halved, they
+    # would be 17.0.
     assert counter.get_total_flops() / 2 == pytest.approx(15.9e9, rel=0.02)
 
 
 def test_sizes_of_the_stages(published):
     sizes = {}
     for name, module in published.backbone.named_children():
-        module.register_forward_hook(lambda module, inputs, output, name=name: sizes.update({name: tuple(output.shape[1:])}))
+        module.register_forward_hook(
+            lambda module, inputs, output, name=name: sizes.update({name: tuple(output.shape[1:])})
+        )
     logits, embedding = published.eval()(draw(1, 17, 4, 56, 48))
     assert sizes == {
         "conv1": (32, 4, 56, 48),
@@ -107,7 +126,9 @@ def test_sizes_of_the_stages(published):
     assert embedding.shape == (1, 0)
 
 
-@pytest.mark.parametrize(("stage_blocks", "width"), [((1,), 32), ((1, 2), 64), ((1, 1, 1), 128), ((1, 1, 1, 1), 256)])
+@pytest.mark.parametrize(
+    ("stage_blocks", "width"), [((1,), 32), ((1, 2), 64), ((1, 1, 1), 128), ((1, 1, 1, 1), 256)]
+)
 def test_smaller_networks(stage_blocks, width):
     model = PoseC3D(3, 4, base_channels=8, stage_blocks=stage_blocks, embedding_size=6)
     assert model.features(draw(2, 3, 4, 16, 16)).shape == (2, width)
@@ -149,7 +170,11 @@ def test_gradient_reaches_every_parameter():
     model = randomised(PoseC3D(3, 4, base_channels=8, embedding_size=5))
     logits, embedding = model(draw(4, 3, 4, 16, 16))
     (logits.square().sum() + embedding.square().sum()).backward()
-    assert [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 def test_dropout_is_before_the_class_head_and_not_before_the_embedding_head():
@@ -184,7 +209,9 @@ def test_half_precision_and_channels_last_agree_with_full_precision():
 
 @pytest.mark.parametrize("stage_blocks", [(), (4, 0, 3)])
 def test_a_stage_without_blocks_is_refused(stage_blocks):
-    with pytest.raises(ValueError, match="stage_blocks must name at least one stage, each of one block or more, got"):
+    with pytest.raises(
+        ValueError, match="stage_blocks must name at least one stage, each of one block or more, got"
+    ):
         PoseC3D(17, 60, stage_blocks=stage_blocks)
 
 
@@ -195,4 +222,6 @@ def test_folding_batch_norm_keeps_the_results():
     for a, b in zip(before, after, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     assert not any(isinstance(module, nn.BatchNorm3d) for module in folded(model).modules())
-    assert any(isinstance(module, nn.BatchNorm3d) for module in model.modules()), "the network itself stays as it is"
+    assert any(isinstance(module, nn.BatchNorm3d) for module in model.modules()), (
+        "the network itself stays as it is"
+    )

@@ -64,7 +64,9 @@ def test_clips_are_selected_by_id_in_the_given_order():
     assert taken.ids.tolist() == ["b", "a"]
     assert taken.labels.tolist() == [-1, 0]
     assert taken.probabilities.tolist() == [[1.0, 0.0], [0.25, 0.75]]
-    with pytest.raises(ValueError, match=r"lack 1 of 2 clips \(such as 0001_0\); they are of clips such as a; choose"):
+    with pytest.raises(
+        ValueError, match=r"lack 1 of 2 clips \(such as 0001_0\); they are of clips such as a; choose"
+    ):
         make().of(["a", "0001_0"])
 
 
@@ -75,13 +77,20 @@ def test_other_files_are_named_with_the_function_that_reads_scores(tmp_path):
     (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:200])
     for name in ("bare.npy", "text.npz", "half.npz"):
         with pytest.raises(
-            ValueError, match=rf"{name}: not an npz file of complete arrays .*; predict again, .*ensemble\.score_files\.read"
+            ValueError,
+            match=rf"{name}: not an npz file of complete arrays .*; predict again, .*ensemble\.score_files\.read",
         ):
             predictions.load(tmp_path / name)
 
 
 def test_a_file_with_invalid_predictions_is_named(tmp_path):
-    np.savez(tmp_path / "x.npz", ids=np.array(["a"]), labels=np.array([5]), probabilities=np.array([[0.5, 0.5]]), classes=CLASSES)
+    np.savez(
+        tmp_path / "x.npz",
+        ids=np.array(["a"]),
+        labels=np.array([5]),
+        probabilities=np.array([[0.5, 0.5]]),
+        classes=CLASSES,
+    )
     with pytest.raises(ValueError, match=r"x\.npz: labels must be -1 \(unknown\) to 1, found 5 to 5"):
         predictions.load(tmp_path / "x.npz")
 
@@ -98,7 +107,11 @@ def test_validation_is_used_where_no_label_of_the_wanted_split_is_known():
 @pytest.mark.parametrize(
     ("splits", "wanted", "message"),
     [
-        (["val", "test"], "test", "no label of split test or val is known, so nothing can be evaluated; give data with labels"),
+        (
+            ["val", "test"],
+            "test",
+            "no label of split test or val is known, so nothing can be evaluated; give data with labels",
+        ),
         (["test"], "test", "no label of split test or val is known"),
         (["val", "test"], "val", "no label of split val is known"),
         (["val", "test"], "train", "split must be one of test, val, got 'train'"),
@@ -119,7 +132,11 @@ def test_data_without_test_clips_are_evaluated_on_validation():
 def test_adjustment_for_rare_classes_worked_by_hand():
     # 3 and 1 training clips: 0.6 / 0.75 = 0.8 and 0.4 / 0.25 = 1.6, so 1/3 and 2/3.
     plain = Predictions(np.array(["a"]), np.array([1]), np.array([[0.6, 0.4]]), np.array(["x", "y"]))
-    assert predictions.adjusted(plain, np.array([3, 1]), 1.0).probabilities.tolist() == [pytest.approx([1 / 3, 2 / 3])]
-    assert predictions.adjusted(plain, np.array([3, 1]), 0.0).probabilities.tolist() == [pytest.approx([0.6, 0.4])]
+    assert predictions.adjusted(plain, np.array([3, 1]), 1.0).probabilities.tolist() == [
+        pytest.approx([1 / 3, 2 / 3])
+    ]
+    assert predictions.adjusted(plain, np.array([3, 1]), 0.0).probabilities.tolist() == [
+        pytest.approx([0.6, 0.4])
+    ]
     # A class without training clips counts as one clip.
     assert np.isfinite(predictions.adjusted(plain, np.array([3, 0]), 1.0).probabilities).all()

@@ -15,16 +15,20 @@ SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight
 
 
 def test_error_worked_by_hand():
-    """Two joints in four frames on a map with a side of 20 px. Only the first is hidden; in the last frame it is missing."""
+    """Two joints in four frames on a map with a side of 20 px. Only the first is hidden; in the last frame it
+    is missing."""
     pixels = torch.zeros(1, 4, 2, 3)
     pixels[0, :, 0] = torch.tensor([15.0, 10.0, 0.9])
     pixels[0, :, 1] = torch.tensor([5.0, 5.0, 0.9])
     pixels[0, 3, 0] = 0
     hidden = torch.tensor([[True, False]])
     predicted = torch.zeros(1, 4, 2, 2)
-    # True positions (0.25, 0); predicted (0.25, 0), (0, 0) and (0.25, 0.5): squared distances 0, 1/16 and 1/4.
+    # True positions (0.25, 0); predicted (0.25, 0), (0, 0) and (0.25, 0.5): squared distances 0, 1/16 and
+    # 1/4.
     predicted[0, :3, 0] = torch.tensor([[0.25, 0.0], [0.0, 0.0], [0.25, 0.5]])
-    assert pretraining.error(predicted.flatten(1), pixels, hidden, 20).item() == pytest.approx((1 / 16 + 1 / 4) / 3)
+    assert pretraining.error(predicted.flatten(1), pixels, hidden, 20).item() == pytest.approx(
+        (1 / 16 + 1 / 4) / 3
+    )
     assert pretraining.error(predicted.flatten(1), pixels, ~hidden & False, 20) == 0
 
 
@@ -48,23 +52,35 @@ def test_it_learns_gives_the_same_bits_again_and_its_weights_start_a_run(smoke, 
     network = training.build(started, 32, 0)
     anew = set(starting_weights.start_weights(network, started, smoke.classes, 0, tmp_path / "new"))
     assert anew - {"A"} in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items() if name not in anew)
+    assert all(
+        torch.equal(tensor, weights[name])
+        for name, tensor in network.state_dict().items()
+        if name not in anew
+    )
 
 
 def test_weights_of_the_same_joints_in_another_order_are_taken_by_name(smoke, tmp_path, monkeypatch):
     pretraining.pretrain(smoke, replace(SMOKE, epochs=1), tmp_path / "a.pt")
     kept = torch.load(tmp_path / "a.pt", weights_only=True)["state_dict"]["backbone.conv1.conv.weight"]
     usual = layouts.get("imigue41")
-    turned = layouts.make("turned", usual.joints[::-1], [(40 - a, 40 - b) for a, b in usual.limbs], 40 - usual.center)
-    started = replace(SMOKE, layout=str(layouts.save(turned, tmp_path / "turned.json")), start_from=str(tmp_path / "a.pt")).resolve()
+    turned = layouts.make(
+        "turned", usual.joints[::-1], [(40 - a, 40 - b) for a, b in usual.limbs], 40 - usual.center
+    )
+    started = replace(
+        SMOKE, layout=str(layouts.save(turned, tmp_path / "turned.json")), start_from=str(tmp_path / "a.pt")
+    ).resolve()
     network = training.build(started, 32, 0)
-    assert "backbone.conv1.conv.weight" in starting_weights.start_weights(network, started, smoke.classes, 0, tmp_path / "new")
+    assert "backbone.conv1.conv.weight" in starting_weights.start_weights(
+        network, started, smoke.classes, 0, tmp_path / "new"
+    )
     assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], kept.flip(1))
     limbs = replace(SMOKE, stream="limb_motion", start_from=str(tmp_path / "a.pt")).resolve()
     network = training.build(limbs, 32, 0)
     initial = network.state_dict()["backbone.conv1.conv.weight"].clone()
     starting_weights.start_weights(network, limbs, smoke.classes, 0, tmp_path / "new")
-    assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], initial), "channels of another stream mean something else"
+    assert torch.equal(network.state_dict()["backbone.conv1.conv.weight"], initial), (
+        "channels of another stream mean something else"
+    )
 
 
 def test_a_stem_of_another_kernel_is_initialised_anew_also_for_other_joints(smoke, tmp_path):
@@ -84,11 +100,19 @@ def test_weights_of_another_model_and_a_damaged_origin_are_refused(smoke, tmp_pa
     path = tmp_path / "a.pt"
     pretraining.pretrain(smoke, replace(SMOKE, epochs=1), path)
     other = replace(SMOKE, model="stgcn", start_from=str(path)).resolve()
-    with pytest.raises(ValueError, match="a.pt: its model is 'posec3d'; start a run of model 'stgcn' from one of the same model"):
-        starting_weights.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, tmp_path / "new")
+    with pytest.raises(
+        ValueError,
+        match="a.pt: its model is 'posec3d'; start a run of model 'stgcn' from one of the same model",
+    ):
+        starting_weights.start_weights(
+            training.build(other, 32, 0), other, smoke.classes, 0, tmp_path / "new"
+        )
     torch.save(torch.load(path, weights_only=True) | {"origin": {"model": "posec3d", "colour": "red"}}, path)
     same = replace(SMOKE, start_from=str(path)).resolve()
-    with pytest.raises(DataError, match="a.pt: expected an origin of model, stream, joints, limbs, channels, found model, colour"):
+    with pytest.raises(
+        DataError,
+        match="a.pt: expected an origin of model, stream, joints, limbs, channels, found model, colour",
+    ):
         starting_weights.start_weights(training.build(same, 32, 0), same, smoke.classes, 0, tmp_path / "new")
 
 
@@ -107,5 +131,7 @@ def test_the_command_prints_what_start_from_takes(tmp_path, smoke_outputs, capsy
 
 
 def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
-    steps = len(training.batches(torch.zeros(len(smoke.split("train")), dtype=torch.long), SMOKE.resolve(), 0))
+    steps = len(
+        training.batches(torch.zeros(len(smoke.split("train")), dtype=torch.long), SMOKE.resolve(), 0)
+    )
     assert len(pretraining.pretrain(smoke, replace(SMOKE, min_steps=3 * steps), tmp_path / "a.pt")) == 3

@@ -28,8 +28,11 @@ print(held() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
 def test_memory_is_kept_for_the_next_step_and_returned_at_the_end():
-    """A new process frees 200 MB ten times. glibc splits the memory that it keeps, so a tensor only fits into it from the third time on."""
-    said = subprocess.run([sys.executable, "-c", MEASURE_MEMORY], check=True, stdout=subprocess.PIPE, text=True).stdout
+    """A new process frees 200 MB ten times. glibc splits the memory that it keeps, so a tensor only fits into
+    it from the third time on."""
+    said = subprocess.run(
+        [sys.executable, "-c", MEASURE_MEMORY], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     *kept, after, later = map(float, said.split())
     assert kept[0] > 190
     assert kept[-1] < 2 * kept[0] + 20, "later tensors use the memory of the first ones"
@@ -54,6 +57,9 @@ print(conv.weight.grad.isfinite().all().item())
 
 @pytest.mark.parametrize("kind", ["graph", "heatmaps"])
 def test_narrow_networks_are_trained_with_several_threads(kind):
-    """oneDNN writes outside its memory in a strided 1×1 convolution of few channels, which crashed the process or left it waiting."""
+    """oneDNN writes outside its memory in a strided 1×1 convolution of few channels, which crashed the
+    process or left it waiting."""
     command = [sys.executable, "-c", TRAIN_NARROW, kind]
-    assert subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE, text=True).stdout == "True\n"
+    assert (
+        subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE, text=True).stdout == "True\n"
+    )

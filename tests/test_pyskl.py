@@ -47,7 +47,8 @@ def test_what_is_written_is_read_back(smoke, tmp_path):
 
 
 def test_pyskl_finds_what_it_looks_for_in_what_is_written(smoke, tmp_path):
-    """Its dataset takes `split` and `annotations`; its pipeline works in place on (M, T, V, 2) and (M, T, V)."""
+    """Its dataset takes `split` and `annotations`; its pipeline works in place on (M, T, V, 2) and (M, T,
+    V)."""
     pyskl.write(tmp_path / "smoke.pkl", smoke)
     with (tmp_path / "smoke.pkl").open("rb") as opened:
         held = pickle.load(opened)
@@ -57,7 +58,9 @@ def test_pyskl_finds_what_it_looks_for_in_what_is_written(smoke, tmp_path):
     assert first["img_shape"] == (720, 1280)
     assert first["keypoint"].flags.writeable
     assert sorted(held["split"]) == ["test", "train", "val"]
-    assert {a["frame_dir"] for a in held["annotations"]} == {id for ids in held["split"].values() for id in ids}
+    assert {a["frame_dir"] for a in held["annotations"]} == {
+        id for ids in held["split"].values() for id in ids
+    }
 
 
 def test_the_file_names_nothing_that_only_one_numpy_has(smoke, tmp_path):
@@ -78,7 +81,9 @@ def test_the_joints_are_taken_in_the_order_of_a_layout_of_that_many(tmp_path):
 def test_a_layout_that_does_not_fit_names_those_that_do(tmp_path):
     with pytest.raises(DataError, match="has 17 joints and layout 'imigue41' has 41; choose layout coco17"):
         read(file(tmp_path, annotation()), layouts.get("imigue41"))
-    with pytest.raises(DataError, match="has 23 joints and layout 'coco17' has 17; `layouts.register` one that has"):
+    with pytest.raises(
+        DataError, match="has 23 joints and layout 'coco17' has 17; `layouts.register` one that has"
+    ):
         read(file(tmp_path, annotation(joints=23)))
 
 
@@ -87,7 +92,10 @@ def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_pa
     both["keypoint_score"][1] = 0.9
     (clip,), report = read(file(tmp_path, both))
     assert np.array_equal(clip.keypoints[..., :2], both["keypoint"][1].astype(np.float32))
-    assert "1 × clips of more persons than requested: the one with the highest total score was read: a" in str(report)
+    assert (
+        "1 × clips of more persons than requested: the one with the highest total score was read: a"
+        in str(report)
+    )
 
 
 def test_an_empty_second_person_is_no_person(tmp_path):
@@ -105,14 +113,21 @@ def test_classes_come_from_the_file_or_beside_it_or_are_numbered(tmp_path):
     (tmp_path / "label_map.txt").write_text("sit\nstand\nwave\n")
     assert read(path)[1].classes == ("sit", "stand", "wave")
     (tmp_path / "label_map.txt").unlink()
-    assert read(file(tmp_path, annotation(joints=22, label=31)), layouts.get("imigue22"))[1].classes == labels.CLASSES
+    assert (
+        read(file(tmp_path, annotation(joints=22, label=31)), layouts.get("imigue22"))[1].classes
+        == labels.CLASSES
+    )
 
 
 def test_loading_brings_the_classes_along(tmp_path):
     loaded = clips.load(file(tmp_path, annotation(label=2)), "coco17", tmp_path / "outputs")
     assert loaded.classes == ("class 0", "class 1", "class 2")
     (tmp_path / "label_map.txt").write_text("sit\nstand\nwave\n")
-    assert clips.load(tmp_path / "own.pkl", "coco17", tmp_path / "outputs").classes == ("sit", "stand", "wave")
+    assert clips.load(tmp_path / "own.pkl", "coco17", tmp_path / "outputs").classes == (
+        "sit",
+        "stand",
+        "wave",
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +140,11 @@ def test_loading_brings_the_classes_along(tmp_path):
             "",
         ),
         ({"train1": ["a"], "test1": ["b"], "train2": ["b"]}, {"a": "train", "b": "test"}, ""),
-        ({"train": ["a", "b"], "validation": ["b"]}, {"a": "train", "b": "val"}, "ids in several splits taken from train for val"),
+        (
+            {"train": ["a", "b"], "validation": ["b"]},
+            {"a": "train", "b": "val"},
+            "ids in several splits taken from train for val",
+        ),
         ({"xsub_train": ["a"], "xsub_eval": ["b"]}, {"a": "train", "b": "val"}, ""),
         ({"train": ["a"]}, {"a": "train"}, "annotations in no split left out: b"),
         ({"train": ["a", "b", "c"]}, {"a": "train", "b": "train"}, "ids in `split` without an annotation: c"),
@@ -206,9 +225,18 @@ def test_a_wrong_annotation_is_named_with_what_is_wrong(tmp_path, wrong, message
     [
         ([], "a list `annotations` of at least one clip"),
         ({"annotations": [3]}, "annotation 0 is 3; expected a dict"),
-        ({"annotations": [annotation()], "split": [1]}, r"`split` must be a dict of lists of ids, found \[1\]"),
-        ({"annotations": [annotation()], "split": {"train": np.array(5.0)}}, r"`split` must be a dict of lists of ids, found \{'train'"),
-        ({"annotations": [annotation()], "split": {"fold": ["a"]}}, r"none of its splits \(\['fold'\]\) is train, val or test"),
+        (
+            {"annotations": [annotation()], "split": [1]},
+            r"`split` must be a dict of lists of ids, found \[1\]",
+        ),
+        (
+            {"annotations": [annotation()], "split": {"train": np.array(5.0)}},
+            r"`split` must be a dict of lists of ids, found \{'train'",
+        ),
+        (
+            {"annotations": [annotation()], "split": {"fold": ["a"]}},
+            r"none of its splits \(\['fold'\]\) is train, val or test",
+        ),
         ({"annotations": [annotation()], "split": {"train": [1]}}, "split 'train' holds 1; expected ids"),
         ({"annotations": [annotation()], "classes": [1]}, r"`classes` must be a list of names, found \[1\]"),
         ({"annotations": [{"frame_dir": "a"}]}, "no annotation has a `keypoint` array"),
@@ -231,7 +259,9 @@ def test_a_folder_of_several_pickles_asks_which(tmp_path):
 
 def test_one_array_claimed_by_many_annotations_is_refused(tmp_path):
     shared = np.zeros((1, 100, 17, 2))
-    with pytest.raises(DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"):
+    with pytest.raises(
+        DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"
+    ):
         read(file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))))
 
 
@@ -244,9 +274,15 @@ def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"sit\n\nstand\n", r"label_map\.txt: line 2 is blank; each line must name a class: complete or delete it"),
+        (
+            b"sit\n\nstand\n",
+            r"label_map\.txt: line 2 is blank; each line must name a class: complete or delete it",
+        ),
         (b"sit\nstand\nsit\n", r"label_map\.txt: 'sit' is no class name, or is there twice"),
-        ("sit\nstand\n".encode("utf-16"), r"label_map\.txt: not text in UTF-8 .*; save it again in this encoding"),
+        (
+            "sit\nstand\n".encode("utf-16"),
+            r"label_map\.txt: not text in UTF-8 .*; save it again in this encoding",
+        ),
         (b"\xef\xbb\xbf\xef\xbb\xbfsit\nstand\n", r"label_map\.txt: '\\ufeffsit' is no class name"),
         (b"", r"label_map\.txt: line 1 is blank"),
     ],
@@ -281,7 +317,9 @@ def test_an_absurd_size_of_the_frame_is_not_taken(tmp_path):
 
 
 def test_regions_of_the_classes_come_from_the_file_or_beside_it_and_order_the_confusion_matrix(tmp_path):
-    path = file(tmp_path, annotation(label=1), classes=["wave", "nod", "clap"], class_regions=["hand", "head", "hand"])
+    path = file(
+        tmp_path, annotation(label=1), classes=["wave", "nod", "clap"], class_regions=["hand", "head", "hand"]
+    )
     loaded = clips.load(path, COCO, tmp_path)
     assert loaded.class_regions == clips.load(path, COCO, tmp_path).class_regions == ("hand", "head", "hand")
     assert failures.by_region(loaded.classes, loaded.class_regions) == {"hand": [0, 2], "head": [1]}
@@ -296,9 +334,21 @@ def test_regions_of_the_classes_come_from_the_file_or_beside_it_and_order_the_co
 @pytest.mark.parametrize(
     ("more", "beside", "message"),
     [
-        ({"classes": ["a", "b"], "class_regions": ["x"]}, "", "`class_regions` has 1 names and `classes` 2; give one for each"),
-        ({"classes": ["a"], "class_regions": [3]}, "", r"`class_regions` must be a list of names, found \[3\]"),
-        ({}, "a\thand\nb\n", "each line must have the name of a class, and in all lines or in none a tab and its region"),
+        (
+            {"classes": ["a", "b"], "class_regions": ["x"]},
+            "",
+            "`class_regions` has 1 names and `classes` 2; give one for each",
+        ),
+        (
+            {"classes": ["a"], "class_regions": [3]},
+            "",
+            r"`class_regions` must be a list of names, found \[3\]",
+        ),
+        (
+            {},
+            "a\thand\nb\n",
+            "each line must have the name of a class, and in all lines or in none a tab and its region",
+        ),
         ({}, "a\thand\tleft\n", "each line must have the name of a class"),
     ],
 )

@@ -30,7 +30,9 @@ def dataset(tmp_path):
     write(tmp_path, "P7_M_02", [0.0, 0.1, 0.2, 0.3, 0.3])  # the last row repeats the time before it
     write(tmp_path, "P1_S_01", [0.5, 0.6, 0.7], last="\n0.7,12,broken")
     write(tmp_path, "P2_L_01", [0.0, 0.1])  # not in the table: excluded by the authors
-    (tmp_path / "RtG_onset_end.csv").write_text("Movement,RtG onset,RtG end\nP7_M_02.csv,0.1,0.25\nP1_S_01.csv,0.55,0.7\n")
+    (tmp_path / "RtG_onset_end.csv").write_text(
+        "Movement,RtG onset,RtG end\nP7_M_02.csv,0.1,0.25\nP1_S_01.csv,0.55,0.7\n"
+    )
     return tmp_path
 
 
@@ -57,7 +59,9 @@ def test_the_layout_has_the_joints_of_the_files_and_both_sides(reach):
 
 def test_a_file_of_another_form_is_refused(reach, tmp_path):
     path = write(tmp_path, "P1_S_01", [0.0, 0.2, 0.1, 0.3])
-    with pytest.raises(ValueError, match="P1_S_01.csv: the time must grow from row to row, in row 2 it does not"):
+    with pytest.raises(
+        ValueError, match="P1_S_01.csv: the time must grow from row to row, in row 2 it does not"
+    ):
         reach.read_movement(path, 0, 1)
     path.write_text("Time,x\n0,1\n")
     with pytest.raises(ValueError, match="expected a time and 150 numbers in each row, found 2 columns"):

@@ -16,7 +16,9 @@ CLASSES = np.array(["nod", "shake"])
 def make(rows):
     """Predictions from (id, label, probability of the first of two classes)."""
     ids, labels, first = zip(*rows, strict=True)
-    return Predictions(np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), CLASSES)
+    return Predictions(
+        np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), CLASSES
+    )
 
 
 GOOD = make([("1_0", 0, 0.9), ("1_1", 1, 0.2), ("2_0", 1, 0.3), ("2_1", 0, 0.4)])
@@ -26,7 +28,9 @@ GROUPS = pd.Series(list("aabb"), index=GOOD.ids)
 
 def test_recipes_have_the_fitted_weights_and_temperatures():
     known = recipes.fit([GOOD, POOR], [3, 1])
-    assert tuple(known) == recipes.WAYS == ("equal", "given", "searched", "calibrated", "calibrated, searched")
+    assert (
+        tuple(known) == recipes.WAYS == ("equal", "given", "searched", "calibrated", "calibrated, searched")
+    )
     assert known["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
     assert known["given"].weights == (0.75, 0.25)
     assert known["searched"].weights == pytest.approx(tuple(ensemble.search([GOOD, POOR])))
@@ -40,7 +44,8 @@ def test_recipes_have_the_fitted_weights_and_temperatures():
 
 
 def test_a_recipe_tempers_and_then_averages():
-    """At temperature 2 the odds 0.9 : 0.1 become 3 : 1, so 0.75. With weights 3 and 1, 0.75 and 0.6 average to 0.7125."""
+    """At temperature 2 the odds 0.9 : 0.1 become 3 : 1, so 0.75. With weights 3 and 1, 0.75 and 0.6 average
+    to 0.7125."""
     fused = recipes.Recipe((2.0, 1.0), (3.0, 1.0)).fuse([GOOD, POOR])
     assert fused.of(["1_0"]).probabilities[0, 0] == pytest.approx((3 * 0.75 + 0.6) / 4)
 
@@ -48,16 +53,23 @@ def test_a_recipe_tempers_and_then_averages():
 def test_leaving_a_member_out_of_a_recipe():
     recipe = recipes.Recipe((1.0, 2.0, 3.0), (0.5, 0.5, 0.0))
     assert recipe.without(0) == recipes.Recipe((2.0, 3.0), (0.5, 0.0))
-    assert recipes.Recipe((1.0, 1.0), (1.0, 0.0)).without(0) == recipes.Recipe((1.0,), (1.0,)), "the others had weight 0"
+    assert recipes.Recipe((1.0, 1.0), (1.0, 0.0)).without(0) == recipes.Recipe((1.0,), (1.0,)), (
+        "the others had weight 0"
+    )
 
 
 def test_the_way_of_the_paper_is_the_default():
     assert recipes.choose(recipes.fit([GOOD, POOR])) == "equal"
     assert recipes.choose(recipes.fit([GOOD, POOR], [1, 2])) == "given"
     assert recipes.choose(recipes.fit([GOOD, POOR], [1, 2]), "searched") == "searched"
-    with pytest.raises(ValueError, match="fusion 'given' needs `weights`, one for each member; give them or choose another fusion"):
+    with pytest.raises(
+        ValueError,
+        match="fusion 'given' needs `weights`, one for each member; give them or choose another fusion",
+    ):
         recipes.choose(recipes.fit([GOOD, POOR]), "given")
-    with pytest.raises(ValueError, match="fusion must be one of 'equal', 'given', .*, 'calibrated, searched', got 'mean'"):
+    with pytest.raises(
+        ValueError, match="fusion must be one of 'equal', 'given', .*, 'calibrated, searched', got 'mean'"
+    ):
         recipes.choose(recipes.fit([GOOD, POOR]), "mean")
 
 
@@ -68,7 +80,8 @@ def test_the_description_has_a_row_for_each_recipe():
 
 
 def test_comparison_by_hand():
-    """The good one is correct on 3 of 4 clips, the poor one on 2 of 4 (1_0 and 2_1). The gain is the second minus the first."""
+    """The good one is correct on 3 of 4 clips, the poor one on 2 of 4 (1_0 and 2_1). The gain is the second
+    minus the first."""
     table = recipes.compare({"good": GOOD, "poor": POOR}, "good", GROUPS)
     assert table["top1"].to_dict() == {"good": 0.75, "poor": 0.5}
     assert np.isnan(table.loc["good", "gain"])
@@ -77,7 +90,8 @@ def test_comparison_by_hand():
 
 
 def test_contributions_by_hand():
-    """Equal weights give 0.75, 0.4, 0.6, 0.6 for the first class: correct on 1_0, 1_1 and 2_1, as many as the good one alone."""
+    """Equal weights give 0.75, 0.4, 0.6, 0.6 for the first class: correct on 1_0, 1_1 and 2_1, as many as the
+    good one alone."""
     table = recipes.contributions(recipes.Recipe((1, 1), (2, 2)), {"good": GOOD, "poor": POOR}, GROUPS)
     assert table["weight"].tolist() == [0.5, 0.5]
     assert table["alone"].tolist() == [0.75, 0.5]
@@ -97,7 +111,9 @@ def test_names_of_folders():
 def test_an_ensemble_is_kept_whole_and_an_earlier_one_replaced(tmp_path):
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
     for splits in (["val", "test"], ["val"]):
-        recipes.keep(tmp_path / "new", recipe, ["joint", "limb"], dict.fromkeys(splits, GOOD), {"fusion": "given"})
+        recipes.keep(
+            tmp_path / "new", recipe, ["joint", "limb"], dict.fromkeys(splits, GOOD), {"fusion": "given"}
+        )
         submissions.write(GOOD, tmp_path / "new", 2023) if "test" in splits else None
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"val.npz", "result.json"}
     assert predictions.load(tmp_path / "new" / "val.npz").ids.tolist() == GOOD.ids.tolist()
@@ -110,7 +126,10 @@ def test_an_ensemble_is_kept_whole_and_an_earlier_one_replaced(tmp_path):
 def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
     (tmp_path / "val.npz").write_bytes(b"mine")
     (tmp_path / "faces.npz").write_bytes(b"mine")
-    with pytest.raises(ValueError, match=r"not overwritten, since it has 'faces\.npz', a file of another origin; choose another name"):
+    with pytest.raises(
+        ValueError,
+        match=r"not overwritten, since it has 'faces\.npz', a file of another origin; choose another name",
+    ):
         recipes.keep(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
@@ -120,6 +139,9 @@ def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, clos
     recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     before = (kept / runs.RESULT).read_bytes()
     close(tmp_path)
-    with pytest.raises(OSError, match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to as `outputs`"):
+    with pytest.raises(
+        OSError,
+        match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to as `outputs`",
+    ):
         recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (kept / runs.RESULT).read_bytes() == before

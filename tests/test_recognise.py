@@ -1,4 +1,5 @@
-"""Trained runs on new data: recordings and clips of other sources, one run, several and ensembles, and what cannot be recognised."""
+"""Trained runs on new data: recordings and clips of other sources, one run, several and ensembles, and what
+cannot be recognised."""
 
 import json
 import re
@@ -20,25 +21,38 @@ RUNS = {"joint": {}, "limb": {"stream": "limb"}, "body": {"layout": "body25", "m
 
 @pytest.fixture(scope="module")
 def trained(smoke_outputs):
-    """Finished runs: joint and limb of 41 joints, and a graph network of 25; and an ensemble of the first two."""
+    """Finished runs: joint and limb of 41 joints, and a graph network of 25; and an ensemble of the first
+    two."""
     for name, changes in RUNS.items():
-        settings = Settings(**{"preset": "smoke", "device": "cpu", "epochs": 1, "semantic_weight": 0.0, "precision": "fp32"} | changes)
+        settings = Settings(
+            **{"preset": "smoke", "device": "cpu", "epochs": 1, "semantic_weight": 0.0, "precision": "fp32"}
+            | changes
+        )
         data = clips.load("synthetic-smoke", settings.layout, smoke_outputs)
         training.fit(data, settings, runs.folder(f"of_{name}", smoke_outputs), progress=lambda row: None)
     parts = [predictions.load(smoke_outputs / "runs" / name / "val.npz") for name in ("of_joint", "of_limb")]
     about = {"runs": ["of_joint", "of_limb"], "data": {}, "adjustment": 0.5}
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
-    recipes.keep(smoke_outputs / "ensembles" / "both", recipe, ["of_joint", "of_limb"], {"val": recipe.fuse(parts)}, about)
+    recipes.keep(
+        smoke_outputs / "ensembles" / "both",
+        recipe,
+        ["of_joint", "of_limb"],
+        {"val": recipe.fuse(parts)},
+        about,
+    )
     return smoke_outputs
 
 
 def shown(outputs, *names, **options):
     options = {"lengths": (32,), "stride": 24} | options
-    return recognise.recordings("synthetic-smoke", recognise.members(names, outputs, "cpu"), outputs, **options)
+    return recognise.recordings(
+        "synthetic-smoke", recognise.members(names, outputs, "cpu"), outputs, **options
+    )
 
 
 def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_windows(trained):
-    """A row has the class that is the most probable one in all its frames, the time of its first frame, and the mean probability."""
+    """A row has the class that is the most probable one in all its frames, the time of its first frame, and
+    the mean probability."""
     found = shown(trained, "of_joint", lengths=(24,), stride=16, fps=10)
     (member,) = recognise.members(["of_joint"], trained, "cpu")
     videos = clips.recordings("synthetic-smoke", outputs=trained)
@@ -48,7 +62,9 @@ def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_w
         each = windows.predict(member.model, videos[i], places, member.settings, 32)
         assert np.allclose(posteriors, windows.of_frames(len(videos[i]), places, each))
         rows = found.table[found.table["recording"] == video]
-        covered = np.concatenate([np.arange(row.first_frame, row.last_frame + 1) for row in rows.itertuples()])
+        covered = np.concatenate(
+            [np.arange(row.first_frame, row.last_frame + 1) for row in rows.itertuples()]
+        )
         assert covered.tolist() == np.flatnonzero(posteriors.any(1)).tolist()
         for row in rows.itertuples():
             within = posteriors[row.first_frame : row.last_frame + 1]
@@ -65,7 +81,11 @@ def test_runs_are_averaged_and_an_ensemble_has_its_weights_and_temperatures(trai
         assert np.allclose(both[video], (joint[video] + limb[video]) / 2)
         assert not np.allclose(fused[video], both[video])
     by = recognise.members(["both", "of_joint"], trained, "cpu", report := Report())
-    assert [(m.run.name, m.weight, m.temperature) for m in by] == [("of_joint", 0.125, 1), ("of_limb", 0.375, 2), ("of_joint", 0.5, 1)]
+    assert [(m.run.name, m.weight, m.temperature) for m in by] == [
+        ("of_joint", 0.125, 1),
+        ("of_limb", 0.375, 2),
+        ("of_joint", 0.5, 1),
+    ]
     assert "adjustment for rare classes is not applied to new data: both" in str(report)
 
 
@@ -77,7 +97,9 @@ def test_clips_are_predicted_as_by_the_run_itself(trained):
     assert found.table["recording"].tolist() == found.clips.table["id"].tolist()
     assert (found.table["last_frame"] + 1).tolist() == found.clips.table["frames"].tolist()
     right = (found.predictions.predicted == found.predictions.labels).mean()
-    assert recognise.accuracy(found) == f"Top-1 on {len(found.table)} clips of known class: {100 * right:.1f} %."
+    assert (
+        recognise.accuracy(found) == f"Top-1 on {len(found.table)} clips of known class: {100 * right:.1f} %."
+    )
 
 
 def test_runs_of_different_joints_recognise_together(trained):
@@ -116,7 +138,10 @@ def people(tmp_path, seen):
     [
         ([1] * 5, "recordings shorter than 8 frames, the shortest window: taken as one window: talk (5)"),
         ([0] * 12, "recordings without any joint: no gesture: talk"),
-        ([1] * 9 + [0] * 20 + [1] * 9, "recordings with frames without a person: talk (20 of 38, at most 0.8 s in a row)"),
+        (
+            [1] * 9 + [0] * 20 + [1] * 9,
+            "recordings with frames without a person: talk (20 of 38, at most 0.8 s in a row)",
+        ),
     ],
 )
 def test_recordings_that_are_short_or_empty_are_reported(trained, tmp_path, seen, note):
@@ -135,8 +160,14 @@ def test_frames_of_no_gesture_have_no_row(trained):
     rows, means = recognise._gestures(posteriors, ("wave", "nod"), 0)
     assert rows == [("a", 0, 0, 0), ("a", 1, 1, 2), ("a", 0, 4, 5)]
     assert np.allclose(means, [[0.9, 0.1], [0.3, 0.7], [0.65, 0.35]])
-    assert [row[1:] for row in recognise._gestures(posteriors, ("wave", labels.NO_GESTURE), 0)[0]] == [(0, 0, 0), (0, 4, 5)]
-    assert [row[1:] for row in recognise._gestures(posteriors, ("wave", "nod"), 0.7)[0]] == [(0, 0, 0), (1, 1, 2)]
+    assert [row[1:] for row in recognise._gestures(posteriors, ("wave", labels.NO_GESTURE), 0)[0]] == [
+        (0, 0, 0),
+        (0, 4, 5),
+    ]
+    assert [row[1:] for row in recognise._gestures(posteriors, ("wave", "nod"), 0.7)[0]] == [
+        (0, 0, 0),
+        (1, 1, 2),
+    ]
 
 
 def test_the_files_say_what_was_found(trained, tmp_path):
@@ -149,7 +180,9 @@ def test_the_files_say_what_was_found(trained, tmp_path):
         assert set(kept["fps"]) == {25}
         assert np.allclose(kept["probabilities"], np.concatenate(list(found.of_frames.values())))
         assert tuple(kept["classes"]) == labels.CLASSES
-    assert "http" not in re.sub(r'xmlns="[^"]*"|"http://www.w3.org/[^"]*"', "", page.read_text().split("<script")[0])
+    assert "http" not in re.sub(
+        r'xmlns="[^"]*"|"http://www.w3.org/[^"]*"', "", page.read_text().split("<script")[0]
+    )
     of_clips = recognise.clips("synthetic-smoke", recognise.members(["of_joint"], trained, "cpu"), trained)
     assert len(predictions.load(recognise.write(of_clips, tmp_path / "c.csv")[1])) == 42
 
@@ -157,12 +190,28 @@ def test_the_files_say_what_was_found(trained, tmp_path):
 def test_text_from_data_is_no_markup_in_the_page(trained):
     found, evil = shown(trained, "of_joint"), "<img src=x onerror=alert(1)>"
     table, of_frames = found.table.assign(recording=evil), {evil: found.of_frames["0001"]}
-    assert evil not in recognise.page(replace(found, table=table, report=evil, of_frames=of_frames, fps={evil: 25.0}), evil)
+    assert evil not in recognise.page(
+        replace(found, table=table, report=evil, of_frames=of_frames, fps={evil: 25.0}), evil
+    )
 
 
 def test_the_command_line(trained, tmp_path, capsys):
     common = ["synthetic-smoke", "--outputs", str(trained), "--out", str(tmp_path / "t.csv")]
-    recognise.main([*common, "--runs", "of_joint", "of_limb", "--least", "0.9", "--lengths", "32", "64", "--stride", "32"])
+    recognise.main(
+        [
+            *common,
+            "--runs",
+            "of_joint",
+            "of_limb",
+            "--least",
+            "0.9",
+            "--lengths",
+            "32",
+            "64",
+            "--stride",
+            "32",
+        ]
+    )
     said = capsys.readouterr().out
     assert "25 assumed; give `fps` to change it" in said
     assert said.endswith("0 rows by of_joint, of_limb\n")
@@ -173,12 +222,27 @@ def test_the_command_line(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["synthetic-smoke", "--runs", "nope"], "there is no finished run or ensemble 'nope' in .*; finished runs are .*of_"),
+        (
+            ["synthetic-smoke", "--runs", "nope"],
+            "there is no finished run or ensemble 'nope' in .*; finished runs are .*of_",
+        ),
         (["nowhere", "--runs", "of_joint"], "nowhere: no such file or folder"),
-        (["synthetic-smoke", "--runs", "of_joint", "--lengths", "0"], r"windows need .* got 1 frames, lengths \[0\] and stride 4"),
-        (["synthetic-smoke", "--runs", "of_joint", "--least", "2"], "the least probability must be 0 to 1, got 2.0"),
-        (["synthetic-smoke", "--runs", "of_joint", "--fps", "-1"], r"fps must be 0 \(of the source\) to 1000, got -1.0"),
-        (["synthetic-smoke", "--runs", "of_joint", "--out", "t.txt"], "t.txt: the table is a csv file; give a name that ends with .csv"),
+        (
+            ["synthetic-smoke", "--runs", "of_joint", "--lengths", "0"],
+            r"windows need .* got 1 frames, lengths \[0\] and stride 4",
+        ),
+        (
+            ["synthetic-smoke", "--runs", "of_joint", "--least", "2"],
+            "the least probability must be 0 to 1, got 2.0",
+        ),
+        (
+            ["synthetic-smoke", "--runs", "of_joint", "--fps", "-1"],
+            r"fps must be 0 \(of the source\) to 1000, got -1.0",
+        ),
+        (
+            ["synthetic-smoke", "--runs", "of_joint", "--out", "t.txt"],
+            "t.txt: the table is a csv file; give a name that ends with .csv",
+        ),
         (
             ["synthetic-smoke", "--runs", "of_joint", "other"],
             "has other classes than of_joint .'turtle neck' and 'x'.",
@@ -192,7 +256,10 @@ def test_the_command_line(trained, tmp_path, capsys):
 def test_what_cannot_be_recognised_is_said_in_one_line(trained, capsys, arguments, message):
     for folder, about in (
         ("runs/other", {"settings": {}, "scores": {}, "data": {"classes": ["x", *labels.CLASSES[1:]]}}),
-        ("ensembles/scored", {"members": {"scores.csv": {"weight": 1, "temperature": 1}}, "runs": [], "scores": {}}),
+        (
+            "ensembles/scored",
+            {"members": {"scores.csv": {"weight": 1, "temperature": 1}}, "runs": [], "scores": {}},
+        ),
     ):
         (trained / folder).mkdir(exist_ok=True, parents=True)
         (trained / folder / runs.RESULT).write_text(json.dumps(about))

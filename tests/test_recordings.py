@@ -1,4 +1,5 @@
-"""Whole videos: their clips are those of ``clips.load``, bit for bit; frame rates, splits, their cache, and who has none."""
+"""Whole videos: their clips are those of ``clips.load``, bit for bit; frame rates, splits, their cache, and
+who has none."""
 
 import fuzzing
 import numpy as np
@@ -12,7 +13,9 @@ HAVING = [name for name, reader in READERS.items() if isinstance(reader, Recordi
 
 def equal(one, other):
     """Whether two sets of clips have the same tables and the same keypoints."""
-    assert one.table.drop(columns="start").to_dict("list") == other.table.drop(columns="start").to_dict("list")
+    assert one.table.drop(columns="start").to_dict("list") == other.table.drop(columns="start").to_dict(
+        "list"
+    )
     assert type(one) is type(other) is clips.Clips
     assert one.checksum == other.checksum
     return one.classes == other.classes
@@ -42,7 +45,9 @@ def test_recordings_cut_at_their_segments_are_the_clips(source, tmp_path):
     assert again.table.equals(of_videos.table)
 
 
-@pytest.mark.parametrize("options", [{}, {"folds": 3, "fold": 1}, {"protocol": "leave-one-subject-out", "fold": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"folds": 3, "fold": 1}, {"protocol": "leave-one-subject-out", "fold": 2}]
+)
 def test_synthetic_recordings_are_divided_as_their_clips(smoke_outputs, options):
     of_videos = clips.recordings("synthetic-smoke", outputs=smoke_outputs, **options)
     assert equal(of_videos.cut(), clips.load("synthetic-smoke", outputs=smoke_outputs, **options))
@@ -52,10 +57,14 @@ def test_synthetic_recordings_are_divided_as_their_clips(smoke_outputs, options)
 def test_a_recording_has_the_frames_between_its_segments(smoke_outputs):
     of_videos = clips.recordings("synthetic-smoke", "imigue22", smoke_outputs)
     place = clips._place("synthetic-smoke", smoke_outputs)
-    for video, keypoints in zip(of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True):
+    for video, keypoints in zip(
+        of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True
+    ):
         (folder,) = place.glob(f"*/{video}")
         assert np.array_equal(keypoints, miga.read_keypoints(folder, layouts.get("imigue22"))[0])
-    gaps = of_videos.segments.groupby("video").apply(lambda of: (of["first"].iloc[1:].to_numpy() - of["last"].iloc[:-1].to_numpy()).min())
+    gaps = of_videos.segments.groupby("video").apply(
+        lambda of: (of["first"].iloc[1:].to_numpy() - of["last"].iloc[:-1].to_numpy()).min()
+    )
     assert (gaps > 1).any()
 
 
@@ -84,7 +93,9 @@ def test_one_split_keeps_its_segments_only(smoke_outputs):
 def test_an_unknown_frame_rate_is_assumed_and_reported(smoke_outputs):
     assumed, given = (clips.recordings("synthetic-smoke", outputs=smoke_outputs, fps=fps) for fps in (0, 30))
     assert set(assumed.table["fps"]) == {25.0}
-    assert f"frames per second of {len(assumed)} videos: 25 assumed; give `fps` to change it" in assumed.report
+    assert (
+        f"frames per second of {len(assumed)} videos: 25 assumed; give `fps` to change it" in assumed.report
+    )
     assert set(given.table["fps"]) == {30}
     assert "assumed" not in given.report
     with pytest.raises(ValueError, match=r"fps must be 0 \(of the source\) to 1000, got -1"):
@@ -122,7 +133,9 @@ def test_a_folder_without_segments_is_not_annotated(tmp_path):
 
 
 def test_a_recording_whose_rows_are_in_several_splits_is_in_none(tmp_path):
-    source = openpose_of(tmp_path / "in", "video,start_frame,end_frame,split", "a,0,2,train", "b,0,1,train", "b,2,3,test")
+    source = openpose_of(
+        tmp_path / "in", "video,start_frame,end_frame,split", "a,0,2,train", "b,0,1,train", "b,2,3,test"
+    )
     found = clips.recordings(source, "imigue41", tmp_path / "outputs")
     assert found.table["split"].tolist() == ["train", "none"]
     assert "videos whose rows in segments.csv have several splits: used in none: b" in found.report
@@ -131,8 +144,14 @@ def test_a_recording_whose_rows_are_in_several_splits_is_in_none(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["subject", "a,0,2,7", "a,3,4,8"], "a: its rows in segments.csv have subject '7' and '8'; a recording has one: correct the table"),
-        (["fps", "a,0,2,25", "a,3,4,0"], "a: its rows in segments.csv have fps 25 and 0; a recording has one"),
+        (
+            ["subject", "a,0,2,7", "a,3,4,8"],
+            "a: its rows in segments.csv have subject '7' and '8'; a recording has one: correct the table",
+        ),
+        (
+            ["fps", "a,0,2,25", "a,3,4,0"],
+            "a: its rows in segments.csv have fps 25 and 0; a recording has one",
+        ),
         (["fps", "a,0,2,x"], "segments.csv: row 0 has no fps of 0 .unknown. to 1000; correct the row"),
         (["fps", "a,0,2,-1"], "segments.csv: row 0 has no fps of 0"),
     ],
@@ -158,7 +177,10 @@ def test_a_damaged_cache_is_refused(smoke_outputs):
     (folder,) = (smoke_outputs / "cache").glob("synthetic-smoke*-body25-recordings-*")
     before = (folder / "segments.csv").read_text()
     (folder / "segments.csv").write_text(before.replace("\n", "\n0", 1))
-    with pytest.raises(DataError, match=r"this cache is damaged \(clips.csv or segments.csv or about.json is not as it was written\)"):
+    with pytest.raises(
+        DataError,
+        match=r"this cache is damaged \(clips.csv or segments.csv or about.json is not as it was written\)",
+    ):
         clips.recordings("synthetic-smoke", "body25", smoke_outputs)
     text, usable = clips.check("synthetic-smoke", "body25", smoke_outputs)
     assert f"ERROR {folder}: this cache is damaged" in text

@@ -1,4 +1,5 @@
-"""The full release: workbooks read once, clips named by video and row, and the official split between subjects."""
+"""The full release: workbooks read once, clips named by video and row, and the official split between
+subjects."""
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,15 @@ def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
     for name, of in smoke.table.reset_index(drop=True).groupby("video"):
         videos[name] = np.concatenate([smoke[i] for i in of.index])
         ends = of["frames"].cumsum()
-        rows += zip(of["video"], of["subject"], of["label"].map(labels.to_file), ends - of["frames"], ends - 1, [0] * len(of), strict=True)
+        rows += zip(
+            of["video"],
+            of["subject"],
+            of["label"].map(labels.to_file),
+            ends - of["frames"],
+            ends - 1,
+            [0] * len(of),
+            strict=True,
+        )
     write(tmp_path / "in", videos, rows)
     again = clips.load(tmp_path / "in", "openpose137", tmp_path / "outputs")
     assert again.table["label"].tolist() == smoke.table["label"].tolist()
@@ -59,7 +68,10 @@ def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
 
 def test_clips_are_named_by_video_and_row_and_split_by_subject(root):
     found, report = read(root)
-    about = {id: (clip.label, clip.split, clip.video, clip.subject, len(clip.keypoints)) for id, clip in found.items()}
+    about = {
+        id: (clip.label, clip.split, clip.video, clip.subject, len(clip.keypoints))
+        for id, clip in found.items()
+    }
     assert about == {
         "0007_0": (31, "test", "0007", "1", 1),
         "0012_0": (0, "train", "0012", "2", 3),
@@ -137,7 +149,10 @@ def test_a_missing_workbook_or_table_is_named(root):
     with pytest.raises(DataError, match=r"0012_2\.xlsx: cannot be read \(No such file"):
         read(root)
     (root / "Label" / miga.SUBJECTS_FILE).unlink()
-    with pytest.raises(DataError, match=r"expected labels_20200831\.csv once beside mg_skeleton_only, as in Label/, found it 0 times"):
+    with pytest.raises(
+        DataError,
+        match=r"expected labels_20200831\.csv once beside mg_skeleton_only, as in Label/, found it 0 times",
+    ):
         read(root)
 
 
@@ -162,20 +177,28 @@ def test_nested_folders_are_found_and_litter_is_counted(root):
     (root / "mg_skeleton_only/mg_skeleton_only/@eaDir").mkdir()
     after, report = read(root)
     assert list(after) == list(before)
-    assert f"2 × files and folders of other programs ignored: {root.name}/__MACOSX, mg_skeleton_only/@eaDir" in str(report)
+    assert (
+        f"2 × files and folders of other programs ignored: {root.name}/__MACOSX, mg_skeleton_only/@eaDir"
+        in str(report)
+    )
 
 
 def test_two_folders_of_skeletons_are_refused(root):
     (root / "old/mg_skeleton_only").mkdir(parents=True)
-    with pytest.raises(DataError, match="found mg_skeleton_only 2 times; keep one of mg_skeleton_only, old/mg_skeleton_only"):
+    with pytest.raises(
+        DataError, match="found mg_skeleton_only 2 times; keep one of mg_skeleton_only, old/mg_skeleton_only"
+    ):
         read(root)
 
 
 def test_labels_that_were_sorted_are_reported(root):
     """Their order is the number in the clip's id."""
-    miga.write_subjects(root, pd.DataFrame([(12, 2, 99, 3, 5, 1), (12, 2, 1, 0, 2, 1), (7, 1, 99, 1, 1, 0)], columns=COLUMNS))
-    assert "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012" in str(
-        read(root)[1]
+    miga.write_subjects(
+        root, pd.DataFrame([(12, 2, 99, 3, 5, 1), (12, 2, 1, 0, 2, 1), (7, 1, 99, 1, 1, 0)], columns=COLUMNS)
+    )
+    assert (
+        "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012"
+        in str(read(root)[1])
     )
 
 

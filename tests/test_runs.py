@@ -1,4 +1,5 @@
-"""The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are written for TensorBoard."""
+"""The table of runs lists each with its state; the newest runs on the same clips are found; all epochs are
+written for TensorBoard."""
 
 import contextlib
 import errno
@@ -26,15 +27,23 @@ from miga_lib.settings import Settings
 def leave(outputs, name, clips, at=0, finished=True, **settings):
     """A run's folder as after training, without the weights, last changed at that second of 1970."""
     folder = runs.folder(name, outputs)
-    about = {"settings": asdict(Settings(preset="smoke", device="cpu", **settings).resolve()), "data": runs.fingerprint(clips)}
+    about = {
+        "settings": asdict(Settings(preset="smoke", device="cpu", **settings).resolve()),
+        "data": runs.fingerprint(clips),
+    }
     runs.write_json(folder / "settings.json", about)
-    rows = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_top1": [0.25, 0.5], "learning_rate": [0.1, 0.0]})
+    rows = pd.DataFrame(
+        {"epoch": [1, 2], "loss": [2.0, 1.0], "val_top1": [0.25, 0.5], "learning_rate": [0.1, 0.0]}
+    )
     rows.to_csv(folder / "metrics.csv", index=False)
     if finished:
         predicted = Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)), np.array(["nod"]))
         for split in ("val", "test"):
             predicted.save(folder / f"{split}.npz")
-        runs.write_json(folder / runs.RESULT, about | {"seconds": 3.5, "scores": {"val": {"top1": 0.5}, "test": {"top1": 0.25}}})
+        runs.write_json(
+            folder / runs.RESULT,
+            about | {"seconds": 3.5, "scores": {"val": {"top1": 0.5}, "test": {"top1": 0.25}}},
+        )
     for path in [*folder.iterdir(), folder]:
         os.utime(path, (at, at))
     return folder
@@ -59,8 +68,17 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     assert states["torn"].startswith("broken: ValueError")
     assert states["odd"].startswith("broken: ")
     assert table.loc["half", "epochs_done"] == 2
-    assert table.loc["whole", ["stream", "epochs", "test_top1", "seconds"]].tolist() == ["joint", 2, 0.25, 3.5]
-    assert [name for name in table.index if name in ("whole", "half", "robbed")] == ["half", "robbed", "whole"], "newest first"
+    assert table.loc["whole", ["stream", "epochs", "test_top1", "seconds"]].tolist() == [
+        "joint",
+        2,
+        0.25,
+        3.5,
+    ]
+    assert [name for name in table.index if name in ("whole", "half", "robbed")] == [
+        "half",
+        "robbed",
+        "whole",
+    ], "newest first"
 
 
 def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
@@ -77,7 +95,9 @@ def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
 
 def test_without_runs_the_table_is_empty(tmp_path):
     assert runs.table(tmp_path).empty
-    with pytest.raises(FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"):
+    with pytest.raises(
+        FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"
+    ):
         runs.newest(1, tmp_path)
 
 
@@ -86,13 +106,22 @@ def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
     leave(tmp_path, "other", smoke.split("train"), at=2)
     assert [path.name for path in runs.newest(2, tmp_path)] == ["other", "old"]
     assert [path.name for path in runs.newest(1, tmp_path, smoke)] == ["old"]
-    with pytest.raises(FileNotFoundError, match="expected at least 2 finished runs, found 1; .*, on the same `data`"):
+    with pytest.raises(
+        FileNotFoundError, match="expected at least 2 finished runs, found 1; .*, on the same `data`"
+    ):
         runs.newest(2, tmp_path, smoke)
 
 
 def test_the_fingerprint_is_the_one_that_training_writes(tmp_path, smoke):
-    training.fit(smoke, Settings(preset="smoke", device="cpu", epochs=1), runs.folder("run", tmp_path), progress=lambda row: None)
-    assert json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["data"] == runs.fingerprint(smoke)
+    training.fit(
+        smoke,
+        Settings(preset="smoke", device="cpu", epochs=1),
+        runs.folder("run", tmp_path),
+        progress=lambda row: None,
+    )
+    assert json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["data"] == runs.fingerprint(
+        smoke
+    )
     assert runs.fingerprint(smoke)["digest"] != runs.fingerprint(smoke.split("val"))["digest"]
 
 
@@ -104,7 +133,9 @@ def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, s
     leave(tmp_path, "other", smoke.split("train"), at=4, seed=3)
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["alike", "limb"]
     leave(tmp_path, "again", smoke, at=5, seed=3)
-    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], "of two with the same settings the newer one"
+    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], (
+        "of two with the same settings the newer one"
+    )
 
 
 def test_streams_of_an_earlier_version_are_found_without_the_settings_that_it_did_not_have(tmp_path, smoke):
@@ -119,15 +150,26 @@ def test_streams_of_an_earlier_version_are_found_without_the_settings_that_it_di
             path.write_text(json.dumps(about))
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["joint", "limb"]
     assert runs.all_folds([tmp_path / "runs" / "joint"]) == [tmp_path / "runs" / "joint"]
-    arguments = {"layout": "imigue41", "protocol": "", "folds": 0, "fold": 0, "persons": 1, "background": 0.0}
+    arguments = {
+        "layout": "imigue41",
+        "protocol": "",
+        "folds": 0,
+        "fold": 0,
+        "persons": 1,
+        "no_gesture_ratio": 0.0,
+    }
     assert runs.clip_arguments([tmp_path / "runs" / "joint"]) == arguments
 
 
 def test_a_missing_stream_is_named(tmp_path, smoke):
-    with pytest.raises(FileNotFoundError, match="no finished limb run on these clips; train with 04_train -p stream limb"):
+    with pytest.raises(
+        FileNotFoundError, match="no finished limb run on these clips; train with 04_train -p stream limb"
+    ):
         runs.newest_streams(tmp_path, smoke)
     leave(tmp_path, "limb", smoke, stream="limb")
-    with pytest.raises(FileNotFoundError, match="no finished joint run on these clips; train with 04_train -p stream joint"):
+    with pytest.raises(
+        FileNotFoundError, match="no finished joint run on these clips; train with 04_train -p stream joint"
+    ):
         runs.newest_streams(tmp_path, smoke)
 
 
@@ -140,7 +182,9 @@ def test_runs_and_ensembles_are_found_by_name_or_path(tmp_path, smoke):
     assert runs.find(str(whole), tmp_path / "elsewhere") == whole
     assert runs.find("both", tmp_path) == tmp_path / "ensembles" / "both"
     for name in ("half", "none", ""):
-        with pytest.raises(ValueError, match=f"there is no finished run or ensemble '{name}' in .*; finished runs are whole"):
+        with pytest.raises(
+            ValueError, match=f"there is no finished run or ensemble '{name}' in .*; finished runs are whole"
+        ):
             runs.find(name, tmp_path)
 
 
@@ -154,7 +198,9 @@ def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
     assert {path.name for path in folder.iterdir()} == {"whole", "half"}
     for name in ("whole", "half"):
         events = accumulator.EventAccumulator(str(folder / name)).Reload()
-        assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], "once, although written twice"
+        assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], (
+            "once, although written twice"
+        )
         assert [event.value for event in events.Scalars("validation/top1")] == [0.25, 0.5]
     assert accumulator.EventAccumulator(str(folder / "whole")).Reload().Scalars("test_top1")[0].value == 0.25
 
@@ -174,12 +220,20 @@ def test_for_tensorboard_only_the_event_files_of_runs_are_replaced(tmp_path, smo
         (folder / name).touch()
     assert runs.to_tensorboard(tmp_path) == folder
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert left == {"notes.txt", "whole/notes.txt", "whole/events.out.tfevents.2", "mine/events.out.tfevents.1"}
+    assert left == {
+        "notes.txt",
+        "whole/notes.txt",
+        "whole/events.out.tfevents.2",
+        "mine/events.out.tfevents.1",
+    }
 
 
 def test_the_command_prints_the_table(tmp_path, smoke, capsys):
     runs.main(["--outputs", str(tmp_path)])
-    assert capsys.readouterr().out == f"no runs in {tmp_path / 'runs'}; `python -m miga_lib.training` trains one\n"
+    assert (
+        capsys.readouterr().out
+        == f"no runs in {tmp_path / 'runs'}; `python -m miga_lib.training` trains one\n"
+    )
     leave(tmp_path, "whole", smoke)
     runs.main(["--outputs", str(tmp_path)])
     assert "whole finished" in capsys.readouterr().out
@@ -192,7 +246,24 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "../x", "/tmp/x", "a\\b", ".hidden", "a b", "<i>", "a\n", "x" * 151, "$x$", "😀", "é" * 100]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../x",
+        "/tmp/x",
+        "a\\b",
+        ".hidden",
+        "a b",
+        "<i>",
+        "a\n",
+        "x" * 151,
+        "$x$",
+        "😀",
+        "é" * 100,
+    ],
 )
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="the name of a run must be up to 150 letters, digits and"):
@@ -204,12 +275,19 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
 
 
 def test_every_setting_that_changes_the_result_changes_the_name():
-    base = Settings(preset="smoke", device="cpu", precision="fp32", model="stgcn", start_from="one", protocol="cross-subject")
+    base = Settings(
+        preset="smoke",
+        device="cpu",
+        precision="fp32",
+        model="stgcn",
+        start_from="one",
+        protocol="cross-subject",
+    )
     others = {
         "stream": "bone",
         "layout": "imigue22",
         "temporal": "crop_pad",
-        "strategy": "uniform",
+        "partition": "uniform",
         "trained": "head",
         "sampling": "classes",
         "keep": "last",
@@ -221,7 +299,11 @@ def test_every_setting_that_changes_the_result_changes_the_name():
         "folds": 5,
     }
     for field in fields(Settings):
-        if field.name in ("device", "precision", "fold"):  # where and how fast; the fold is named with its folds
+        if field.name in (
+            "device",
+            "precision",
+            "fold",
+        ):  # where and how fast; the fold is named with its folds
             continue
         value = others.get(field.name, {int: 3, float: 0.25, str: "other"}[field.type])
         assert runs.name(replace(base, **{field.name: value})) != runs.name(base), field.name
@@ -231,7 +313,12 @@ def test_every_setting_that_changes_the_result_changes_the_name():
 
 def test_a_name_made_safe_is_short_enough_for_a_disk():
     """A name on disk has at most 255 bytes, and a letter up to 4."""
-    assert {len(runs.safe_name(letter * 250).encode()) for letter in ("x", "é", "漢", "𝒳")} <= {147, 148, 149, 150}
+    assert {len(runs.safe_name(letter * 250).encode()) for letter in ("x", "é", "漢", "𝒳")} <= {
+        147,
+        148,
+        149,
+        150,
+    }
     assert len(runs.safe_name("x" * 150)) == 150
 
 
@@ -252,7 +339,9 @@ ONE_EPOCH = Settings(preset="smoke", device="cpu", precision="fp32", epochs=1)
 def trained(smoke_outputs, tmp_path_factory):
     """The folder of a finished run, to copy."""
     run = tmp_path_factory.mktemp("trained")
-    training.fit(clips.load("synthetic-smoke", outputs=smoke_outputs), ONE_EPOCH, run, progress=lambda row: None)
+    training.fit(
+        clips.load("synthetic-smoke", outputs=smoke_outputs), ONE_EPOCH, run, progress=lambda row: None
+    )
     return run
 
 
@@ -293,9 +382,14 @@ def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished
     for resume in (True, False):
         with pytest.raises(OSError, match=refused):
             training.fit(smoke, ONE_EPOCH, finished, resume)
-    with pytest.raises(OSError, match=r"runs.new: cannot be written \(Permission denied\); give a folder that"):
+    with pytest.raises(
+        OSError, match=r"runs.new: cannot be written \(Permission denied\); give a folder that"
+    ):
         runs.folder("new", tmp_path)
-    with pytest.raises(OSError, match=r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder"):
+    with pytest.raises(
+        OSError,
+        match=r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder",
+    ):
         runs.write_text(tmp_path / "a.csv", "")
 
 
@@ -306,7 +400,9 @@ def test_a_folder_of_runs_that_cannot_be_listed_is_no_empty_table(tmp_path, smok
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
     monkeypatch.setattr(os, "scandir", locked)
-    with pytest.raises(DataError, match=r"runs: cannot be listed \(Permission denied\); check its permissions"):
+    with pytest.raises(
+        DataError, match=r"runs: cannot be listed \(Permission denied\); check its permissions"
+    ):
         runs.table(tmp_path)
     with pytest.raises(SystemExit, match=r"runs: cannot be listed"):
         runs.main(["--outputs", str(tmp_path)])
@@ -326,7 +422,8 @@ def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content)
     (finished / "settings.json").write_bytes(content)
     before = (finished / "last.ckpt").read_bytes()
     with pytest.raises(
-        ValueError, match=r"settings\.json: .*restore it, choose another `run` name, or train the run again with `resume=False`"
+        ValueError,
+        match=r"settings\.json: .*restore it, choose another `run` name, or train the run again with `resume=False`",
     ):
         training.fit(smoke, ONE_EPOCH, finished)
     assert (finished / "last.ckpt").read_bytes() == before
@@ -353,7 +450,10 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out(smoke, finished, content
 def test_a_folder_with_files_of_others_is_never_written_to(smoke, tmp_path, resume):
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / "val.npz").write_bytes(b"mine")
-    with pytest.raises(ValueError, match=r"not overwritten, since it has 'thesis\.tex', a file of another origin; choose another name"):
+    with pytest.raises(
+        ValueError,
+        match=r"not overwritten, since it has 'thesis\.tex', a file of another origin; choose another name",
+    ):
         training.fit(smoke, Settings(preset="smoke", device="cpu"), tmp_path, resume)
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
@@ -361,7 +461,11 @@ def test_a_folder_with_files_of_others_is_never_written_to(smoke, tmp_path, resu
 def test_validation_clips_without_classes_are_refused_before_training(smoke, tmp_path):
     labels = smoke.table["label"].where(smoke.table["split"] != "val", -1)
     with pytest.raises(ValueError, match="the class of every validation clip is unknown"):
-        training.fit(replace(smoke, table=smoke.table.assign(label=labels)), Settings(preset="smoke", device="cpu"), tmp_path)
+        training.fit(
+            replace(smoke, table=smoke.table.assign(label=labels)),
+            Settings(preset="smoke", device="cpu"),
+            tmp_path,
+        )
     twice = replace(smoke, classes=("same", "same", *smoke.classes[2:]))
     with pytest.raises(ValueError, match="class names must differ, 'same' is there more than once"):
         training.fit(twice, Settings(preset="smoke", device="cpu", semantic_weight=0.0), tmp_path / "other")
@@ -389,7 +493,13 @@ def test_any_terminal_shows_the_table(tmp_path, smoke, monkeypatch):
 def test_a_closed_pipe_ends_the_command_silently(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-W", "ignore", "-c", "from miga_lib import clips\nwith clips.terminal():\n    print('a')"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from miga_lib import clips\nwith clips.terminal():\n    print('a')",
+    ]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")

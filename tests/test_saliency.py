@@ -21,7 +21,8 @@ SETTINGS = Settings(layout="coco17", preset="smoke", device="cpu").resolve()
 
 
 def made(wrist, frames=20, seed=0):
-    """A clip in which all joints stay where they are, except for the left wrist, whose height in each frame is given."""
+    """A clip in which all joints stay where they are, except for the left wrist, whose height in each frame
+    is given."""
     places = np.random.default_rng(seed).uniform(100, 200, (len(LAYOUT.joints), 2))
     clip = np.concatenate([np.tile(places, (frames, 1, 1)), np.ones((frames, len(LAYOUT.joints), 1))], axis=2)
     clip[:, WRIST, 1] = wrist
@@ -33,12 +34,15 @@ def together(parts, labels):
     lengths = [len(part) for part in parts]
     table = pd.DataFrame({"id": [f"clip {i}" for i in range(len(parts))], "label": labels, "frames": lengths})
     table["split"] = ["train", "val"] * (len(parts) // 2) + ["val"] * (len(parts) % 2)
-    table = table.assign(video=table["id"], subject="", width=300, height=300, missing=0.0, start=np.cumsum([0, *lengths[:-1]]))
+    table = table.assign(
+        video=table["id"], subject="", width=300, height=300, missing=0.0, start=np.cumsum([0, *lengths[:-1]])
+    )
     return clips.Clips(table, np.concatenate(parts).astype(np.float32), LAYOUT, ("low", "high"), "")
 
 
 class OnlyTheWrist(nn.Module):
-    """A network of heatmaps whose logit of the second class is 3 · the mean of the wrist's map, and of the first one 0."""
+    """A network of heatmaps whose logit of the second class is 3 · the mean of the wrist's map, and of the
+    first one 0."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +77,9 @@ def test_occlusion_and_gradient_of_a_linear_network_are_what_the_joint_adds():
     data, settings = together([made(150)], [1]), replace(SETTINGS, frames=20)
     (maps,) = next(Inputs(data, settings).views(torch.tensor([0])))
     logit = OnlyTheWrist()(maps)[0][0, 1].item()
-    occluded, sloped = (saliency.importance(OnlyTheWrist(), data, settings, 0, method) for method in ("occlusion", "gradient"))
+    occluded, sloped = (
+        saliency.importance(OnlyTheWrist(), data, settings, 0, method) for method in ("occlusion", "gradient")
+    )
     assert sloped.sum() == pytest.approx(logit, rel=1e-4)
     lengths = np.bincount(np.arange(20) * saliency.PARTS // 20)
     assert (occluded[:, WRIST] / np.repeat(lengths, lengths)).sum() == pytest.approx(logit, rel=1e-4)
@@ -100,7 +106,9 @@ def test_a_limb_shares_its_value_between_its_joints(method):
 
 def test_frames_that_a_crop_cuts_off_count_nothing():
     data = together([made(150, frames=40)], [1])
-    counts = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20, temporal="crop_pad"), 0)[:, WRIST]
+    counts = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20, temporal="crop_pad"), 0)[
+        :, WRIST
+    ]
     assert np.flatnonzero(counts).tolist() == list(range(10, 30))  # of 40
 
 
@@ -114,7 +122,8 @@ def test_joints_are_those_of_the_clips():
 
 
 def test_filters_see_the_joints_of_the_network_only():
-    """The wrist jumps by 60 px in one frame. Among joints that the network does not have, the person seems too large for an outlier."""
+    """The wrist jumps by 60 px in one frame. Among joints that the network does not have, the person seems
+    too large for an outlier."""
     clip = made(150)
     clip[10, WRIST, 1] += 60
     body, settings = layouts.get("body25"), replace(SETTINGS, frames=20, denoise="outliers")
@@ -135,7 +144,9 @@ def test_only_the_joint_that_a_graph_network_reads_counts():
     data = together([made(np.linspace(110, 190, 20))], [1])
     counts = saliency.importance(network, data, settings, 0)
     assert np.flatnonzero(counts.any(0)).tolist() == [WRIST]
-    assert (counts == saliency.importance(network, data, settings, 0, "gradient")).all(), "the default for graphs"
+    assert (counts == saliency.importance(network, data, settings, 0, "gradient")).all(), (
+        "the default for graphs"
+    )
 
 
 def test_a_fold_explains_the_clips_that_it_was_tested_on(tmp_path, monkeypatch):
@@ -144,14 +155,21 @@ def test_a_fold_explains_the_clips_that_it_was_tested_on(tmp_path, monkeypatch):
         (tmp_path / str(fold)).mkdir()
         (tmp_path / str(fold) / "best.ckpt").touch()
         ids = data.table["id"].to_numpy(str)[[row]]
-        Predictions(ids, np.array([0]), np.array([[0.5, 0.5]]), np.array(data.classes)).save(tmp_path / str(fold) / "test.npz")
+        Predictions(ids, np.array([0]), np.array([[0.5, 0.5]]), np.array(data.classes)).save(
+            tmp_path / str(fold) / "test.npz"
+        )
     read = []
-    monkeypatch.setattr(saliency.training, "load_model", lambda run: (read.append(run.name), (OnlyTheWrist(), SETTINGS))[1])
+    monkeypatch.setattr(
+        saliency.training, "load_model", lambda run: (read.append(run.name), (OnlyTheWrist(), SETTINGS))[1]
+    )
     counts = saliency.of_run([tmp_path / "0", tmp_path / "1"], data)
     for row in (0, 1, 1):
         counts(row)
     assert read == ["1", "0"]
-    with pytest.raises(ValueError, match="clip 'clip 0' is not in split 'test' of any of 2 folds; choose another clip or split"):
+    with pytest.raises(
+        ValueError,
+        match="clip 'clip 0' is not in split 'test' of any of 2 folds; choose another clip or split",
+    ):
         saliency.of_run([tmp_path / "0"] * 2, data)(0)
 
 
@@ -164,21 +182,32 @@ def test_an_ensemble_has_no_network(tmp_path):
     ("changes", "method", "message"),
     [
         ({}, "lime", "method must be one of occlusion, gradient, grad_cam, got 'lime'"),
-        ({"model": "stgcn"}, "grad_cam", "model 'stgcn' has no maps in space; use method 'gradient' or 'occlusion'"),
+        (
+            {"model": "stgcn"},
+            "grad_cam",
+            "model 'stgcn' has no maps in space; use method 'gradient' or 'occlusion'",
+        ),
         ({"layout": "openpose137"}, "gradient", "joints"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(changes, method, message):
     with pytest.raises(ValueError, match=message):
-        saliency.importance(OnlyTheWrist(), together([made(150)], [1]), replace(SETTINGS, **changes), 0, method, label=0)
+        saliency.importance(
+            OnlyTheWrist(), together([made(150)], [1]), replace(SETTINGS, **changes), 0, method, label=0
+        )
 
 
 def test_a_stream_of_another_name_is_explained_by_what_its_channels_show(monkeypatch):
-    monkeypatch.setitem(MODELS["posec3d"].streams, "edges", streams.Maps(streams.limb_heatmaps, shows="limbs"))
+    monkeypatch.setitem(
+        MODELS["posec3d"].streams, "edges", streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")
+    )
     settings, data = replace(SETTINGS, stream="limb"), together([made(150)], [1])
     network = training.build(settings, 2, 0)
     for method in saliency.METHODS:
-        usual, renamed = (saliency.importance(network, data, replace(settings, stream=name), 0, method) for name in ("limb", "edges"))
+        usual, renamed = (
+            saliency.importance(network, data, replace(settings, stream=name), 0, method)
+            for name in ("limb", "edges")
+        )
         assert np.array_equal(usual, renamed)
         assert usual.any()
 
@@ -188,5 +217,7 @@ def test_a_network_without_a_last_stage_in_space_has_no_grad_cam():
         def forward(self, maps):
             return maps.sum((2, 3, 4))[:, :2], maps[:, :0, 0, 0, 0]
 
-    with pytest.raises(ValueError, match="model 'posec3d' has no maps in space; use method 'gradient' or 'occlusion'"):
+    with pytest.raises(
+        ValueError, match="model 'posec3d' has no maps in space; use method 'gradient' or 'occlusion'"
+    ):
         saliency.importance(Flat(), together([made(150)], [1]), SETTINGS, 0, "grad_cam")

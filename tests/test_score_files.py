@@ -1,4 +1,5 @@
-"""Scores of other toolboxes are read as predictions of the right clips and classes, or refused. Every repair is reported."""
+"""Scores of other toolboxes are read as predictions of the right clips and classes, or refused. Every repair
+is reported."""
 
 import os
 import pickle
@@ -32,9 +33,14 @@ def read(path, **options):
 @pytest.fixture
 def annotations(tmp_path):
     """A PySkl annotation file whose order is neither that of its splits nor that of the ids."""
-    listed = [{"frame_dir": id, "label": label} for id, label in zip(("0002_0", "9999_0", "0001_0", "0001_1"), (2, 1, 0, 1), strict=True)]
+    listed = [
+        {"frame_dir": id, "label": label}
+        for id, label in zip(("0002_0", "9999_0", "0001_0", "0001_1"), (2, 1, 0, 1), strict=True)
+    ]
     path = tmp_path / "annotations.pkl"
-    path.write_bytes(pickle.dumps({"split": {"xsub_train": ["9999_0"], "xsub_val": list(IDS)}, "annotations": listed}))
+    path.write_bytes(
+        pickle.dumps({"split": {"xsub_train": ["9999_0"], "xsub_val": list(IDS)}, "annotations": listed})
+    )
     return path
 
 
@@ -49,7 +55,10 @@ def test_a_csv_with_ids_needs_no_header(tmp_path, header):
 
 @given(st.permutations(range(3)), st.permutations(range(3)))
 def test_the_order_of_lines_and_of_named_columns_changes_nothing(tmp_path_factory, clips, columns):
-    lines = ["id," + ",".join(CLASSES[k] for k in columns), *csv_lines([IDS[i] for i in clips], ROWS[clips][:, columns])]
+    lines = [
+        "id," + ",".join(CLASSES[k] for k in columns),
+        *csv_lines([IDS[i] for i in clips], ROWS[clips][:, columns]),
+    ]
     report = Report()
     predictions = read(write(tmp_path_factory.mktemp("any") / "rgb.csv", lines), report=report).of(IDS)
     assert predictions.probabilities.tolist() == ROWS.tolist()
@@ -72,7 +81,13 @@ def test_placeholder_labels_are_unknown(tmp_path):
 
 
 def test_an_npz_can_have_ids_labels_and_classes(tmp_path):
-    np.savez(tmp_path / "a.npz", ids=np.array(IDS), labels=np.array([0, 1, 2]), scores=ROWS, classes=np.array(CLASSES))
+    np.savez(
+        tmp_path / "a.npz",
+        ids=np.array(IDS),
+        labels=np.array([0, 1, 2]),
+        scores=ROWS,
+        classes=np.array(CLASSES),
+    )
     predictions = read(tmp_path / "a.npz")
     assert predictions.labels.tolist() == [0, 1, 2]
     assert predictions.probabilities.tolist() == ROWS.tolist()
@@ -104,11 +119,17 @@ def test_scores_without_ids_are_in_the_order_of_the_annotations(tmp_path, annota
 def test_logits_are_converted_only_if_the_caller_says_so(tmp_path):
     report = Report()
     path = write(tmp_path / "rgb.csv", csv_lines(rows=np.log(np.maximum(ROWS, 1e-30)) + 7))
-    with pytest.raises(ValueError, match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip 0002_0 .*`normalise`"):
+    with pytest.raises(
+        ValueError,
+        match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip 0002_0 .*`normalise`",
+    ):
         read(path)
     assert np.allclose(read(path, normalise="softmax", report=report).probabilities, ROWS)
     assert "scores converted to probabilities by softmax: rgb.csv" in str(report)
-    with pytest.raises(ValueError, match="only scores of 0 or more, not all 0, can be divided by their sum, .*; for logits .*'softmax'"):
+    with pytest.raises(
+        ValueError,
+        match="only scores of 0 or more, not all 0, can be divided by their sum, .*; for logits .*'softmax'",
+    ):
         read(path, normalise="divide")
 
 
@@ -137,8 +158,14 @@ def test_rounding_is_repaired_and_reported(tmp_path):
         (["0.5,0.25,0.25"], "has no ids; give `annotations`"),
         (["a,0.5,0.5"], "must have scores of 3 classes .*, found 2"),
         (["a,0.5,0.25,0.25,0"], r"must have scores of 3 classes \(nod to touch face\), found 4"),
-        (["id,nod,shake,bow", "a,0.5,0.25,0.25"], "its 3 classes must be the 3 of the data: 'touch face' is missing"),
-        (["id,nod,shake,touch face,bow", "a,0.5,0.25,0.25,0"], "its 4 classes must be the 3 of the data: 'bow' is not one of them"),
+        (
+            ["id,nod,shake,bow", "a,0.5,0.25,0.25"],
+            "its 3 classes must be the 3 of the data: 'touch face' is missing",
+        ),
+        (
+            ["id,nod,shake,touch face,bow", "a,0.5,0.25,0.25,0"],
+            "its 4 classes must be the 3 of the data: 'bow' is not one of them",
+        ),
         (["id,0,1,2", "a,0.5,,0.5"], "scores must be finite numbers, found nan in row 0, column 1"),
         (["id,0,1,2", "a,0.5,inf,0.5"], "scores must be finite numbers, found inf"),
         (["id,label,0,1,2", "a,3,0.5,0.5,0"], r"labels must be whole numbers from -1 \(unknown\) to 2"),
@@ -155,21 +182,34 @@ def test_an_invalid_csv_is_refused(tmp_path, lines, message):
 
 def test_other_invalid_files_are_refused(tmp_path, annotations):
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
-    with pytest.raises(ValueError, match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found a, b"):
+    with pytest.raises(
+        ValueError, match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found a, b"
+    ):
         read(tmp_path / "two.npz")
     np.savez(tmp_path / "few.npz", scores=ROWS, ids=np.array(IDS[:2]))
-    with pytest.raises(ValueError, match=r"few\.npz: has scores of 3 clips and `ids` of shape \(2,\); each clip needs one"):
+    with pytest.raises(
+        ValueError, match=r"few\.npz: has scores of 3 clips and `ids` of shape \(2,\); each clip needs one"
+    ):
         read(tmp_path / "few.npz")
     np.save(tmp_path / "flat.npy", ROWS[0])
     with pytest.raises(ValueError, match=r"flat\.npy: expected an array .* found an array of shape \(3,\)"):
         read(tmp_path / "flat.npy")
     (tmp_path / "views.pkl").write_bytes(pickle.dumps([ROWS, ROWS]))
-    with pytest.raises(ValueError, match=r"views\.pkl: expected arrays of a score for each class, .* average the views of a clip first"):
+    with pytest.raises(
+        ValueError,
+        match=r"views\.pkl: expected arrays of a score for each class, .* average the views of a clip first",
+    ):
         read(tmp_path / "views.pkl")
     (tmp_path / "text.pkl").write_bytes(pickle.dumps("text"))
-    with pytest.raises(ValueError, match=r"text\.pkl: expected a list of score arrays, one a clip, or a dict of them by id, found 'text'"):
+    with pytest.raises(
+        ValueError,
+        match=r"text\.pkl: expected a list of score arrays, one a clip, or a dict of them by id, found 'text'",
+    ):
         read(tmp_path / "text.pkl")
-    with pytest.raises(ValueError, match=r"scores\.json: a score file must be one of \.csv, \.npz, \.npy, \.pkl, \.pickle, got \.json"):
+    with pytest.raises(
+        ValueError,
+        match=r"scores\.json: a score file must be one of \.csv, \.npz, \.npy, \.pkl, \.pickle, got \.json",
+    ):
         read(tmp_path / "scores.json")
     with pytest.raises(ValueError, match="normalise must be softmax, divide or empty, got 'sum'"):
         read(tmp_path / "two.npz", normalise="sum")
@@ -178,16 +218,22 @@ def test_other_invalid_files_are_refused(tmp_path, annotations):
 @pytest.mark.parametrize("ids", [np.array(5.0), 3, "text"])
 def test_a_split_that_is_no_list_is_refused(tmp_path, annotations, ids):
     (tmp_path / "result.pkl").write_bytes(pickle.dumps(list(ROWS)))
-    (tmp_path / "other.pkl").write_bytes(pickle.dumps({**pickle.loads(annotations.read_bytes()), "split": {"val": ids}}))
+    (tmp_path / "other.pkl").write_bytes(
+        pickle.dumps({**pickle.loads(annotations.read_bytes()), "split": {"val": ids}})
+    )
     with pytest.raises(ValueError, match=r"other\.pkl: split 'val' must be a list of ids, found"):
         read(tmp_path / "result.pkl", annotations=tmp_path / "other.pkl", split="val")
 
 
 def test_scores_of_another_split_or_file_are_refused(tmp_path, annotations):
     (tmp_path / "result.pkl").write_bytes(pickle.dumps(list(ROWS)))
-    with pytest.raises(ValueError, match=r"result\.pkl: has scores of 3 clips, and split 'train' of .*annotations\.pkl has 1"):
+    with pytest.raises(
+        ValueError, match=r"result\.pkl: has scores of 3 clips, and split 'train' of .*annotations\.pkl has 1"
+    ):
         read(tmp_path / "result.pkl", annotations=annotations, split="train")
-    with pytest.raises(ValueError, match=r"annotations\.pkl: split must be one of xsub_train, xsub_val, got 'test'"):
+    with pytest.raises(
+        ValueError, match=r"annotations\.pkl: split must be one of xsub_train, xsub_val, got 'test'"
+    ):
         read(tmp_path / "result.pkl", annotations=annotations, split="test")
 
 
@@ -205,14 +251,18 @@ def test_no_pickle_is_run(tmp_path):
 @pytest.mark.parametrize("suffix", ["csv", "npz", "npy", "pkl"])
 def test_a_missing_file_is_named_with_the_way_out(tmp_path, suffix):
     with pytest.raises(
-        ValueError, match=rf"none\.{suffix}: cannot be read \(No such file or directory\); give the path of an existing file"
+        ValueError,
+        match=rf"none\.{suffix}: cannot be read \(No such file or directory\); give the path of an existing file",
     ):
         read(tmp_path / f"none.{suffix}")
 
 
 def test_probabilities_stored_as_text_are_refused(tmp_path):
     np.savez(tmp_path / "text.npz", ids=np.array(IDS), scores=ROWS.astype(str))
-    with pytest.raises(ValueError, match=r"text\.npz: expected one array of numbers .* found none among ids \(<U6\), scores \(<U32\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"text\.npz: expected one array of numbers .* found none among ids \(<U6\), scores \(<U32\)",
+    ):
         read(tmp_path / "text.npz")
 
 

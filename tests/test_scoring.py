@@ -43,9 +43,9 @@ def test_the_class_and_the_video_must_be_the_same(match):
 
 def test_the_overlap_counts_both_ends_and_must_be_larger():
     truth = segments((1, 0, 9))  # 10 frames
-    assert scoring.overlap(truth, segments((1, 0, 2), (1, 0, 3), (1, 5, 14), (1, 10, 12), (1, 12, 14))) == pytest.approx(
-        np.array([[3 / 10, 4 / 10, 5 / 15, 0 / 13, -2 / 15]])
-    )
+    assert scoring.overlap(
+        truth, segments((1, 0, 2), (1, 0, 3), (1, 5, 14), (1, 10, 12), (1, 12, 14))
+    ) == pytest.approx(np.array([[3 / 10, 4 / 10, 5 / 15, 0 / 13, -2 / 15]]))
     assert pooled(truth, segments((1, 0, 2))) == (0, 0, 0), "3 of 10 frames are exactly 0.3, which is no hit"
     assert pooled(truth, segments((1, 0, 3))) == (1, 1, 1)
     assert pooled(segments((1, 0, 99)), segments((1, 0, 29))) == (0, 0, 0)
@@ -54,7 +54,9 @@ def test_the_overlap_counts_both_ends_and_must_be_larger():
 
 def test_the_official_overlap_leaves_the_last_frame_out():
     truth = segments((1, 0, 10))  # from 0 to 10: a length of 10
-    assert pooled(truth, segments((1, 0, 3)), match="official") == (0, 0, 0), "3 / 10 is no hit; with both ends it is 4 / 11"
+    assert pooled(truth, segments((1, 0, 3)), match="official") == (0, 0, 0), (
+        "3 / 10 is no hit; with both ends it is 4 / 11"
+    )
     assert pooled(truth, segments((1, 0, 3))) == (1, 1, 1)
     assert pooled(truth, segments((1, 0, 4)), match="official") == (1, 1, 1)
     one_frame = segments((1, 4, 4))
@@ -82,7 +84,8 @@ def test_the_official_hit_is_the_first_in_time_and_the_strict_one_the_best():
 
 
 def test_one_to_one_finds_the_most_hits_where_the_best_pair_would_cost_one():
-    """The first prediction has the bounds of the first gesture, but only it fits the second; two hits of 0.4 are better than one of 1."""
+    """The first prediction has the bounds of the first gesture, but only it fits the second; two hits of 0.4
+    are better than one of 1."""
     truth = segments((1, 0, 9), (1, 0, 3))
     predicted = segments((1, 0, 9), (1, 6, 9))
     assert scoring.overlap(truth, predicted) == pytest.approx(np.array([[1, 4 / 10], [4 / 10, -2 / 10]]))
@@ -101,9 +104,14 @@ def test_nothing_predicted_or_nothing_true(match):
 
 def test_counts_are_pooled_over_videos():
     truth = pd.concat([THREE, segments((1, 0, 9), video="b")])
-    predicted = pd.concat([segments((5, 0, 40), (5, 200, 240)), segments((1, 0, 8), (2, 0, 8), (2, 9, 9), video="b")])
+    predicted = pd.concat(
+        [segments((5, 0, 40), (5, 200, 240)), segments((1, 0, 8), (2, 0, 8), (2, 9, 9), video="b")]
+    )
     table = scoring.counts(truth, predicted)
-    assert table.to_dict("index") == {"a": {"hits": 1, "predictions": 2, "truths": 3}, "b": {"hits": 1, "predictions": 3, "truths": 1}}
+    assert table.to_dict("index") == {
+        "a": {"hits": 1, "predictions": 2, "truths": 3},
+        "b": {"hits": 1, "predictions": 3, "truths": 1},
+    }
     assert pooled(truth, predicted) == (2 / 5, 2 / 4, 4 / 9)
 
 
@@ -119,15 +127,20 @@ def test_one_to_one_is_a_largest_matching(data):
     truth, predicted = some_segments(data.draw), some_segments(data.draw)
     true, found = scoring.pairs(truth, predicted)
     assert len(set(true.tolist())) == len(set(found.tolist())) == len(true)
-    allowed = (scoring.overlap(truth, predicted) > 0.3) & (truth["label"].to_numpy()[:, None] == predicted["label"].to_numpy())
+    allowed = (scoring.overlap(truth, predicted) > 0.3) & (
+        truth["label"].to_numpy()[:, None] == predicted["label"].to_numpy()
+    )
     assert allowed[true, found].all()
     largest = (maximum_bipartite_matching(csr_array(allowed)) >= 0).sum() if allowed.size else 0
     assert len(true) == largest
-    assert {*scoring.pairs(predicted, truth)[0].tolist()} == {*found.tolist()} or len(true) == len(scoring.pairs(predicted, truth)[0])
+    assert {*scoring.pairs(predicted, truth)[0].tolist()} == {*found.tolist()} or len(true) == len(
+        scoring.pairs(predicted, truth)[0]
+    )
 
 
 def test_average_precision():
-    """Class 5: hit, miss, hit of three: recall 1/3 at precision 1, 2/3 at 2/3. Class 1 is never predicted. Class 9 is not true."""
+    """Class 5: hit, miss, hit of three: recall 1/3 at precision 1, 2/3 at 2/3. Class 1 is never predicted.
+    Class 9 is not true."""
     truth = pd.concat([THREE, segments((1, 0, 9), video="b")])
     predicted = segments((5, 0, 40, 0.9), (5, 200, 240, 0.8), (5, 82, 119, 0.7), (9, 0, 9, 0.6))
     assert scoring.by_confidence(truth, predicted).tolist() == [True, False, True, False]
@@ -146,7 +159,14 @@ def test_errors_by_kind():
     truth = segments((5, 0, 9), (5, 100, 109), (2, 200, 209))
     predicted = segments((5, 0, 9), (5, 1, 9), (2, 100, 109), (2, 207, 230), (7, 300, 309), (5, 207, 230))
     of_prediction, found = scoring.kinds(truth, predicted)
-    assert of_prediction.tolist() == ["correct", "duplicate", "wrong class", "wrong bounds", "invented", "invented"]
+    assert of_prediction.tolist() == [
+        "correct",
+        "duplicate",
+        "wrong class",
+        "wrong bounds",
+        "invented",
+        "invented",
+    ]
     assert found.tolist() == [True, False, False]
     assert scoring.kinds(NOTHING, predicted)[0].tolist() == ["invented"] * 6
     assert scoring.kinds(truth, NOTHING)[1].tolist() == [False] * 3

@@ -34,7 +34,8 @@ PAPER = Settings(
     device="cpu",
     precision="fp32",
 )
-"""The recipe of Xu et al., arXiv 2506.12848, section 4. The 100 epochs are those of arXiv 2307.10624, on which it builds."""
+"""The recipe of Xu et al., arXiv 2506.12848, section 4. The 100 epochs are those of arXiv 2307.10624, on
+which it builds."""
 
 
 def start(clips, settings, run):
@@ -44,7 +45,8 @@ def start(clips, settings, run):
 
 @pytest.fixture
 def two_wrists(smoke):
-    """A training clip in which only the wrists are present: left at (100, 100), right at (180, 140), scores 0.8 and 0.4, in all frames.
+    """A training clip in which only the wrists are present: left at (100, 100), right at (180, 140), scores
+    0.8 and 0.4, in all frames.
 
     The longer side is 80 px. With 25 % margin the square around both is 100 px wide, from (90, 70) on.
     """
@@ -75,7 +77,8 @@ def test_the_learning_rate_of_the_paper_falls_to_0_along_a_cosine():
 
 
 def test_the_paper_preset_trains_the_published_network_with_the_published_optimiser(smoke, tmp_path):
-    """The slim SlowOnly of PoseC3D: base 32, stages of 4, 6 and 3 blocks, stem 1×7×7 without stride, 512 features."""
+    """The slim SlowOnly of PoseC3D: base 32, stages of 4, 6 and 3 blocks, stem 1×7×7 without stride, 512
+    features."""
     _, state = start(smoke, PAPER, tmp_path)
     assert type(state.optimizer) is torch.optim.SGD
     group = state.optimizer.param_groups[0]
@@ -91,9 +94,11 @@ def test_the_paper_preset_trains_the_published_network_with_the_published_optimi
 
 
 def test_the_input_of_the_paper_in_test(two_wrists):
-    """64 / 100 px of a map per px of the video: the left wrist at (10 · 0.64, 30 · 0.64) = (6.4, 19.2), the right one at (57.6, 44.8).
+    """64 / 100 px of a map per px of the video: the left wrist at (10 · 0.64, 30 · 0.64) = (6.4, 19.2), the
+    right one at (57.6, 44.8).
 
-    The highest pixels are (6, 19) and (58, 45), at squared distances 0.2 and 0.2. The Gaussian has σ = 0.6 and the height of the score.
+    The highest pixels are (6, 19) and (58, 45), at squared distances 0.2 and 0.2. The Gaussian has σ = 0.6
+    and the height of the score.
     """
     (plain,), (mirrored,) = inputs.Inputs(two_wrists, PAPER).views(torch.tensor([0]))
     assert plain.shape == mirrored.shape == (1, 41, 48, 64, 64)
@@ -107,7 +112,8 @@ def test_the_input_of_the_paper_in_test(two_wrists):
 @pytest.mark.parametrize(
     ("area", "flip", "joint", "place"),
     [
-        # Area 0.56 of the box: √0.56 · 100 = 74.83 px on 56 pixels. (10, 30) px from the corner are 7.48 and 22.45.
+        # Area 0.56 of the box: √0.56 · 100 = 74.83 px on 56 pixels. (10, 30) px from the corner are 7.48 and
+        # 22.45.
         (0.0, 0.5, "left_wrist", (22, 7)),
         # The same, mirrored: 55 − 7.48 = 47.52.
         (0.0, 0.4999, "right_wrist", (22, 48)),
@@ -158,30 +164,49 @@ def test_a_value_by_name_takes_the_place_of_the_preset_s():
     resolved = Settings(preset="quick", device="cpu", **given).resolve()
     assert {name: getattr(resolved, name) for name in given} == given
     assert resolved.differing() == given
-    assert Settings(preset="quick", device="cpu", epochs=60, width=16).resolve().differing() == {}, "the preset's own values"
+    assert Settings(preset="quick", device="cpu", epochs=60, width=16).resolve().differing() == {}, (
+        "the preset's own values"
+    )
 
 
 def test_what_a_study_varies_reaches_the_run(smoke, tmp_path):
-    task, state = start(smoke, Settings(preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path)
+    task, state = start(
+        smoke, Settings(preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path
+    )
     assert task.inputs.training(torch.tensor([0, 1]), 0).shape == (2, 41, 6, 24, 24)
     assert next(task.inputs.views(torch.tensor([0])))[0].shape == (1, 41, 6, 24, 24)
     assert state.model.backbone.conv1.conv.out_channels == 6
     assert state.model.dropout.p == 0.25
     assert state.optimizer.param_groups[0]["weight_decay"] == 0.01
-    _, state = start(smoke, Settings("stgcn", preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path)
+    _, state = start(
+        smoke,
+        Settings("stgcn", preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(),
+        tmp_path,
+    )
     assert state.model.st_gcn_networks[0].gcn.conv.out_channels == 3 * 6, "three partitions"
     assert state.model.st_gcn_networks[0].tcn[4].p == 0.25
 
 
-@pytest.mark.parametrize(("preset", "size", "expected"), [("paper", 56, 64), ("paper", 28, 32), ("paper", 30, 34), ("quick", 33, 33)])
+@pytest.mark.parametrize(
+    ("preset", "size", "expected"),
+    [("paper", 56, 64), ("paper", 28, 32), ("paper", 30, 34), ("quick", 33, 33)],
+)
 def test_test_heatmaps_keep_the_preset_s_ratio(preset, size, expected):
     """The paper's is 64 / 56, and 30 · 64 / 56 = 34.3."""
     assert Settings(preset=preset, size=size, device="cpu").resolve().test_size == expected
 
 
 def test_settings_are_chosen_among_the_parameters_of_a_notebook():
-    parameters = {"data": "synthetic", "run": "", "preset": "smoke", "seed": 3, "more": {"width": 6, "dropout": 0, "embeddings": "a.npz"}}
-    assert Settings.choose(parameters) == Settings(preset="smoke", seed=3, width=6, dropout=0.0, embeddings="a.npz")
+    parameters = {
+        "data": "synthetic",
+        "run": "",
+        "preset": "smoke",
+        "seed": 3,
+        "more": {"width": 6, "dropout": 0, "embeddings": "a.npz"},
+    }
+    assert Settings.choose(parameters) == Settings(
+        preset="smoke", seed=3, width=6, dropout=0.0, embeddings="a.npz"
+    )
     assert Settings.choose({}) == Settings()
 
 
@@ -241,8 +266,14 @@ def test_a_value_of_another_type_is_refused(name, value, message):
     ("wrong", "message"),
     [
         ({"model": "lstm"}, "model must be one of posec3d, stgcn, stgcnpp, ctrgcn, got 'lstm'"),
-        ({"stream": "elbow"}, "stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"),
-        ({"model": "stgcn", "stream": "limb"}, "stream must be one of joint, bone, .* for model 'stgcn', got 'limb'"),
+        (
+            {"stream": "elbow"},
+            "stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'",
+        ),
+        (
+            {"model": "stgcn", "stream": "limb"},
+            "stream must be one of joint, bone, .* for model 'stgcn', got 'limb'",
+        ),
         ({"layout": "imigue23"}, "layout must be one of openpose137"),
         ({"temporal": "stretch"}, "temporal must be one of align, crop_pad, segments, got 'stretch'"),
         ({"preset": "huge"}, "preset must be one of auto, smoke, quick, paper, got 'huge'"),
@@ -268,7 +299,10 @@ def test_a_device_is_one_that_there_can_be(device):
 
 @pytest.mark.parametrize("device", ["mps", "mps:0"])
 def test_mps_is_refused_with_the_reason(device):
-    with pytest.raises(ValueError, match=rf"device must be auto, cpu, cuda.* got '{device}'; .*64-bit numbers.*mps does not have.*cpu"):
+    with pytest.raises(
+        ValueError,
+        match=rf"device must be auto, cpu, cuda.* got '{device}'; .*64-bit numbers.*mps does not have.*cpu",
+    ):
         Settings(device=device)
     with pytest.raises(ValueError, match=r"device must be auto, cpu, cuda.* got 'tpu'$"):
         Settings(device="tpu")
@@ -276,26 +310,37 @@ def test_mps_is_refused_with_the_reason(device):
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="device 'cuda' was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"):
+    with pytest.raises(
+        ValueError, match="device 'cuda' was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"
+    ):
         Settings(device="cuda")
 
 
-@pytest.mark.parametrize(("available", "device", "preset"), [(False, "cpu", "quick"), (True, "cuda", "paper")])
-def test_auto_is_the_paper_s_preset_with_a_gpu_and_the_quick_one_without(monkeypatch, available, device, preset):
+@pytest.mark.parametrize(
+    ("available", "device", "preset"), [(False, "cpu", "quick"), (True, "cuda", "paper")]
+)
+def test_auto_is_the_paper_s_preset_with_a_gpu_and_the_quick_one_without(
+    monkeypatch, available, device, preset
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     resolved = Settings(precision="fp32").resolve()
     assert (resolved.device, resolved.preset) == (device, preset)
     assert Settings(preset="smoke", precision="fp32").resolve().preset == "smoke"
 
 
-@pytest.mark.parametrize("name", ["model", "stream", "layout", "temporal", "preset", "precision", "strategy", "device"])
+@pytest.mark.parametrize(
+    "name", ["model", "stream", "layout", "temporal", "preset", "precision", "partition", "device"]
+)
 def test_a_long_value_makes_no_long_message(name):
     with pytest.raises(ValueError, match=f"^{name} must be ") as error:
         Settings(**{name: "x" * 3000})
     assert len(str(error.value)) <= 400
 
 
-@pytest.mark.parametrize(("onednn", "cpu", "expected"), [("there", "there", "bf16"), ("gone", "there", "fp32"), ("there", "gone", "fp32")])
+@pytest.mark.parametrize(
+    ("onednn", "cpu", "expected"),
+    [("there", "there", "bf16"), ("gone", "there", "fp32"), ("there", "gone", "fp32")],
+)
 def test_without_the_private_functions_of_pytorch_the_precision_is_fp32(monkeypatch, onednn, cpu, expected):
     """A release may remove them; `auto` then means what works everywhere."""
     functions = {"_is_mkldnn_bf16_supported": lambda: True} if onednn == "there" else {}

@@ -1,4 +1,5 @@
-"""SMG's folders: which rows are a clip, which numbers are pixels, who is in which split, and what a Kinect loses."""
+"""SMG's folders: which rows are a clip, which numbers are pixels, who is in which split, and what a Kinect
+loses."""
 
 import itertools
 import json
@@ -20,7 +21,8 @@ def plain(items, **_):
 
 
 def body(frames=FRAMES):
-    """Numbers of each joint: metres that change in each frame, an orientation, depth pixels, colour pixels."""
+    """Numbers of each joint: metres that change in each frame, an orientation, depth pixels, colour
+    pixels."""
     t, v = np.arange(frames)[:, None], np.arange(25)
     numbers = np.zeros((frames, 25, 11))
     numbers[..., 0], numbers[..., 1], numbers[..., 2] = v / 50 - 0.3 + t / 100, 0.4 - v / 50, 2 + t / 100
@@ -52,7 +54,13 @@ def rows_of(clip):
 def test_a_clip_has_colour_pixels_a_score_of_one_and_the_names_of_its_person(tmp_path):
     write(tmp_path, "Sample0033", rows=[(17, 2, 6), (1, 7, 9)])
     (first, second), report = read(tmp_path)
-    assert (first.id, first.label, first.split, first.video, first.subject) == ("Sample0033_0", 16, "val", "Sample0033", "33")
+    assert (first.id, first.label, first.split, first.video, first.subject) == (
+        "Sample0033_0",
+        16,
+        "val",
+        "Sample0033",
+        "33",
+    )
     assert (second.id, second.label, len(second.keypoints)) == ("Sample0033_1", 0, 2)
     assert (first.width, first.height) == (1920, 1080)
     np.testing.assert_array_equal(first.keypoints[..., :2], body()[2:6, :, 9:])
@@ -64,7 +72,9 @@ def test_a_clip_has_colour_pixels_a_score_of_one_and_the_names_of_its_person(tmp
 def test_the_report_says_what_the_format_leaves_open(tmp_path):
     write(tmp_path)
     rule = "clips are the rows start … end − 1 of their segments, counted from 0; for start − 1 … end − 1, set frames to 'inclusive'"
-    pixels = "numbers 9-10 of a joint taken as colour pixels (1920 × 1080); numbers 7-8 seem to be depth pixels"
+    pixels = (
+        "numbers 9-10 of a joint taken as colour pixels (1920 × 1080); numbers 7-8 seem to be depth pixels"
+    )
     _, report = read(tmp_path)
     assert str(report).splitlines() == [
         f"     1 × {rule} in reader.json: {tmp_path.name}",
@@ -88,7 +98,11 @@ def test_frames_of_a_segment_are_chosen_in_reader_json(tmp_path):
     ("row", "rows", "event"),
     [
         ((5, 10, 14), [10, 11], "segment clamped to the frames of the video: Sample0001_0"),
-        ((5, 12, 14), [11], "segment starts after the video's last frame: the last frame was kept: Sample0001_0"),
+        (
+            (5, 12, 14),
+            [11],
+            "segment starts after the video's last frame: the last frame was kept: Sample0001_0",
+        ),
         ((5, 4, 4), [4], "segment ends before it starts: its first frame was kept: Sample0001_0"),
         ((5, -1, 2), [0, 1], "segment clamped to the frames of the video: Sample0001_0"),
     ],
@@ -103,12 +117,20 @@ def test_segments_outside_the_recording_are_clamped_and_reported(tmp_path, row, 
 def test_unsorted_doubled_and_overlapping_segments_are_reported(tmp_path):
     write(tmp_path, "Sample0001", rows=[(5, 8, 10), (5, 2, 4)])
     write(tmp_path, "Sample0002", rows=[(5, 2, 4), (5, 2, 4)])
-    write(tmp_path, "Sample0003", rows=[(5, 0, 9), (5, 2, 4), (5, 8, 11), (5, 11, 12)])  # row 8 is in two, row 11 is not
+    write(
+        tmp_path, "Sample0003", rows=[(5, 0, 9), (5, 2, 4), (5, 8, 11), (5, 11, 12)]
+    )  # row 8 is in two, row 11 is not
     found, report = read(tmp_path)
     assert [rows_of(clip) for clip in found[:2]] == [[8, 9], [2, 3]]
-    assert "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: Sample0001" in str(report)
+    assert (
+        "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: Sample0001"
+        in str(report)
+    )
     assert "1 × videos with the same segment twice: both rows are clips: Sample0002" in str(report)
-    assert "2 × people with segments that begin before an earlier one ends: Sample0002 (1 of 2), Sample0003 (2 of 4)" in str(report)
+    assert (
+        "2 × people with segments that begin before an earlier one ends: Sample0002 (1 of 2), Sample0003 (2 of 4)"
+        in str(report)
+    )
 
 
 def test_splits_are_by_person_in_two_protocols(tmp_path):
@@ -120,12 +142,17 @@ def test_splits_are_by_person_in_two_protocols(tmp_path):
     assert {clip.video: clip.split for clip in found} == people
     assert list(report.protocols) == ["challenge", "kit"]
     assert report.protocols["challenge"] == people
-    assert report.protocols["kit"] == {person: "train" if split == "val" else split for person, split in people.items()}
+    assert report.protocols["kit"] == {
+        person: "train" if split == "val" else split for person, split in people.items()
+    }
 
 
 def test_the_folders_of_the_challenge_are_found_in_the_folders_that_archives_make(tmp_path):
     write(tmp_path / "smg_data_phase1" / "smg_data_phase1" / "smg_skeleton_train", "Sample0001")
-    write(tmp_path / "smg_data_phase1" / "smg_data_phase1" / "smg_skeleton_validate" / "Sample0031", "Sample0031")
+    write(
+        tmp_path / "smg_data_phase1" / "smg_data_phase1" / "smg_skeleton_validate" / "Sample0031",
+        "Sample0031",
+    )
     write(tmp_path / "phase2" / "smg_skeleton_test", "Sample0036")
     write(tmp_path / "__MACOSX" / "smg_skeleton_test", "Sample0036")
     options(tmp_path / "smg_data_phase1", frames="inclusive")
@@ -157,18 +184,25 @@ def test_clips_load_with_their_layout_from_a_cache_of_all_joints(tmp_path, monke
     assert (loaded.classes, loaded.layout.name, len(loaded)) == (labels.SMG_CLASSES, "kinect25", 1)
     monkeypatch.setattr(smg, "read", lambda *_: pytest.fail("the tables were read again"))
     arm = layouts.make("arm", ["left_elbow", "left_wrist"], [(0, 1)], 0, mirror=[0, 1])
-    np.testing.assert_array_equal(clips.load(tmp_path / "smg", arm, tmp_path / "outputs").keypoints, loaded.keypoints[:, [5, 6]])
+    np.testing.assert_array_equal(
+        clips.load(tmp_path / "smg", arm, tmp_path / "outputs").keypoints, loaded.keypoints[:, [5, 6]]
+    )
 
 
 def test_joints_are_selected_by_name(tmp_path):
     write(tmp_path)
-    (clip,), _ = read(tmp_path, layouts.make("arm", ["right_wrist", "right_elbow"], [(0, 1)], 0, mirror=[0, 1]))
+    (clip,), _ = read(
+        tmp_path, layouts.make("arm", ["right_wrist", "right_elbow"], [(0, 1)], 0, mirror=[0, 1])
+    )
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, [10, 9], 9:])
 
 
 def test_a_layout_with_joints_that_a_kinect_does_not_have_is_refused(tmp_path):
     write(tmp_path)
-    with pytest.raises(DataError, match=r"layout 'imigue22' needs 1\d joints that 'kinect25' does not have .*; choose layout kinect25"):
+    with pytest.raises(
+        DataError,
+        match=r"layout 'imigue22' needs 1\d joints that 'kinect25' does not have .*; choose layout kinect25",
+    ):
         read(tmp_path, layouts.get("imigue22"))
 
 
@@ -188,7 +222,9 @@ def test_nine_numbers_a_joint_are_depth_pixels(tmp_path):
     (clip,), report = read(tmp_path)
     assert (clip.width, clip.height) == (512, 424)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert "1 × numbers 7-8 of a joint taken as depth pixels (512 × 424): Sample0001_skeleton.csv" in str(report)
+    assert "1 × numbers 7-8 of a joint taken as depth pixels (512 × 424): Sample0001_skeleton.csv" in str(
+        report
+    )
 
 
 def test_an_empty_last_column_is_left_out(tmp_path):
@@ -198,14 +234,20 @@ def test_an_empty_last_column_is_left_out(tmp_path):
     found, report = read(tmp_path)
     assert [clip.width for clip in found] == [1920, 512]
     np.testing.assert_array_equal(found[0].keypoints[..., :2], body()[2:6, :, 9:])
-    assert "2 × empty columns at the end left out: Sample0001_skeleton.csv (1), Sample0002_skeleton.csv (1)" in str(report)
+    assert (
+        "2 × empty columns at the end left out: Sample0001_skeleton.csv (1), Sample0002_skeleton.csv (1)"
+        in str(report)
+    )
 
 
 def test_colour_pixels_are_found_in_either_pair(tmp_path):
     write(tmp_path, numbers=exchanged(body()))
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 9:])
-    assert "numbers 7-8 of a joint taken as colour pixels (1920 × 1080); numbers 9-10 seem to be depth pixels" in str(report)
+    assert (
+        "numbers 7-8 of a joint taken as colour pixels (1920 × 1080); numbers 9-10 seem to be depth pixels"
+        in str(report)
+    )
 
 
 def test_some_joints_outside_the_picture_do_not_change_which_it_is(tmp_path):
@@ -217,7 +259,13 @@ def test_some_joints_outside_the_picture_do_not_change_which_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "what"), [(np.zeros(2), "no"), ([2, 1], "no"), ([-1e6, np.inf], "no"), (np.stack([np.linspace(-1, 1, 25)] * 2, -1), "no")]
+    ("other", "what"),
+    [
+        (np.zeros(2), "no"),
+        ([2, 1], "no"),
+        ([-1e6, np.inf], "no"),
+        (np.stack([np.linspace(-1, 1, 25)] * 2, -1), "no"),
+    ],
 )
 def test_numbers_that_are_no_pixels_are_not_taken(tmp_path, other, what):
     """Nothing, states of tracking, impossible values, metres."""
@@ -227,7 +275,10 @@ def test_numbers_that_are_no_pixels_are_not_taken(tmp_path, other, what):
     write(tmp_path, numbers=numbers)
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert f"numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be {what} pixels" in str(report)
+    assert (
+        f"numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be {what} pixels"
+        in str(report)
+    )
 
 
 def test_two_pairs_of_the_same_picture_ask_which(tmp_path):
@@ -252,14 +303,19 @@ def test_depth_pixels_are_taken_on_request(tmp_path):
     (clip,), report = read(tmp_path)
     assert (clip.width, clip.height) == (512, 424)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert "numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be colour pixels" in str(report)
+    assert (
+        "numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be colour pixels"
+        in str(report)
+    )
 
 
 @pytest.mark.parametrize("numbers", [nine(body()), body() * ([1] * 9 + [0, 0])])
 def test_a_pair_on_request_must_be_pixels(tmp_path, numbers):
     write(tmp_path, numbers=numbers)
     options(tmp_path, pixels="9-10")
-    with pytest.raises(DataError, match=r"which numbers of a joint are its pixels\? numbers 7-8 are .*: depth pixels"):
+    with pytest.raises(
+        DataError, match=r"which numbers of a joint are its pixels\? numbers 7-8 are .*: depth pixels"
+    ):
         read(tmp_path)
 
 
@@ -281,10 +337,21 @@ def test_joints_of_zeros_are_missing_and_counted(tmp_path):
     ]
     assert not clip.keypoints[~present].any()
     text = str(report)
-    assert "frames of zeros before the first person: all joints missing: Sample0001_skeleton.csv (2 of 12 frames)" in text
-    assert "frames of zeros after the first person: all joints missing: Sample0001_skeleton.csv (1 of 12 frames)" in text
-    assert "joints of zeros in other frames taken as missing: Sample0001_skeleton.csv (1 of 300 joints)" in text
-    assert "joints with a position in metres and the pixel 0, 0 taken as missing: Sample0001_skeleton.csv (1 of 300)" in text
+    assert (
+        "frames of zeros before the first person: all joints missing: Sample0001_skeleton.csv (2 of 12 frames)"
+        in text
+    )
+    assert (
+        "frames of zeros after the first person: all joints missing: Sample0001_skeleton.csv (1 of 12 frames)"
+        in text
+    )
+    assert (
+        "joints of zeros in other frames taken as missing: Sample0001_skeleton.csv (1 of 300 joints)" in text
+    )
+    assert (
+        "joints with a position in metres and the pixel 0, 0 taken as missing: Sample0001_skeleton.csv (1 of 300)"
+        in text
+    )
     assert "exactly" not in text
 
 
@@ -296,7 +363,9 @@ def test_impossible_pixels_are_missing(tmp_path):
     assert clip.width == 1920
     assert np.argwhere(clip.keypoints[..., 2] == 0).tolist() == [[0, 0], [1, 1], [2, 2]]
     assert "joints with an empty or infinite cell taken as missing: Sample0001_skeleton.csv" in str(report)
-    assert "joints with a coordinate beyond 131072 pixels taken as missing: Sample0001_skeleton.csv" in str(report)
+    assert "joints with a coordinate beyond 131072 pixels taken as missing: Sample0001_skeleton.csv" in str(
+        report
+    )
 
 
 def test_frozen_joints_and_repeated_frames_are_counted_and_kept(tmp_path):
@@ -323,7 +392,9 @@ def test_a_clip_without_any_joint_is_reported(tmp_path):
 # Files that do not fit.
 
 
-@pytest.mark.parametrize("about", ["numFrames,fps,maxDepth\n12,28,4500\n", "12,28,4500", "\ufeff12.0,28,4500\r\n"])
+@pytest.mark.parametrize(
+    "about", ["numFrames,fps,maxDepth\n12,28,4500\n", "12,28,4500", "\ufeff12.0,28,4500\r\n"]
+)
 def test_the_number_of_frames_may_stand_below_a_header(tmp_path, about):
     (write(tmp_path) / "Sample0001_data.csv").write_text(about)
     assert "numFrames" not in str(read(tmp_path)[1])
@@ -334,8 +405,14 @@ def test_another_number_of_frames_and_a_missing_file_are_reported(tmp_path):
     (write(tmp_path, "Sample0002") / "Sample0002_data.csv").unlink()
     found, report = read(tmp_path)
     assert len(found) == 2
-    assert "1 × numFrames of _data.csv is not the number of rows: check that none is missing: Sample0001_data.csv (13, 12)" in str(report)
-    assert "1 × people without a file _data.csv: the number of their frames was not checked: Sample0002_data.csv" in str(report)
+    assert (
+        "1 × numFrames of _data.csv is not the number of rows: check that none is missing: Sample0001_data.csv (13, 12)"
+        in str(report)
+    )
+    assert (
+        "1 × people without a file _data.csv: the number of their frames was not checked: Sample0002_data.csv"
+        in str(report)
+    )
 
 
 def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
@@ -345,18 +422,29 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
     (tmp_path / "smg_rgb_train" / "Sample0001").mkdir(parents=True)  # the same person's video
     found, report = read(tmp_path)
     assert [clip.id for clip in found] == ["Sample0001_0"]
-    assert "1 × people without a file _finelabels.csv left out: their segments are unknown: Sample0036" in str(report)
+    assert (
+        "1 × people without a file _finelabels.csv left out: their segments are unknown: Sample0036"
+        in str(report)
+    )
     assert "1 × folders without a file _skeleton.csv left out: Sample0002" in str(report)
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("finelabels", "18,2,6\n", r"Sample0001_finelabels\.csv: row 0: a class is 1 to 17, found 18; correct the label file"),
+        (
+            "finelabels",
+            "18,2,6\n",
+            r"Sample0001_finelabels\.csv: row 0: a class is 1 to 17, found 18; correct the label file",
+        ),
         ("finelabels", "1,2,6\n0,2,6\n", r"row 1: a class is 1 to 17, found 0"),
         ("finelabels", "1,2,x\n", "row 0 is '1,2,x'; expected three whole numbers"),
         ("finelabels", "", "no clips in it; expected rows of class,start_frame,end_frame"),
-        ("data", "x,28,4500\n", r"Sample0001_data\.csv: expected one row numFrames,fps,maxDepth of whole numbers; restore the file"),
+        (
+            "data",
+            "x,28,4500\n",
+            r"Sample0001_data\.csv: expected one row numFrames,fps,maxDepth of whole numbers; restore the file",
+        ),
         ("data", "12,28,4500\n12,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
         ("data", "12.5,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
         ("data", "", "expected one row numFrames,fps,maxDepth of whole numbers"),
@@ -366,7 +454,11 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
             r"expected 275 columns \(25 joints × x, y, z, orientation, two pairs of pixels\) or 225 columns \(25 joints × x, y, z, "
             r"orientation, pixels\), or 276 or 226 with a first one that counts the frames, found 3; separate the cells by commas",
         ),
-        ("skeleton", ",".join(["0"] * 275) + "\n", r"which numbers of a joint are its pixels\? numbers 7-8 are empty: no pixels"),
+        (
+            "skeleton",
+            ",".join(["0"] * 275) + "\n",
+            r"which numbers of a joint are its pixels\? numbers 7-8 are empty: no pixels",
+        ),
         ("skeleton", "", "the file is empty; restore it from the release, or remove its folder"),
     ],
 )
@@ -378,7 +470,8 @@ def test_a_wrong_file_is_named(tmp_path, file, content, message):
 
 @pytest.mark.parametrize("zeros", [0, 7, 9])
 def test_a_first_frame_that_became_a_header_is_refused(tmp_path, zeros):
-    """pandas adds .1, .2, … to numbers that it finds twice: joints of zeros would lie inside the first pixel."""
+    """pandas adds .1, .2, … to numbers that it finds twice: joints of zeros would lie inside the first
+    pixel."""
     numbers = body()
     numbers[0] = np.random.default_rng(0).uniform(100, 400, (25, 11))  # nothing else is there twice
     numbers[0, 5:7, zeros : zeros + 2 if zeros else None] = 0
@@ -393,7 +486,10 @@ def test_a_first_frame_that_became_a_header_is_refused(tmp_path, zeros):
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"frames": "1-based"}, r"reader\.json: frames must be one of 'half_open', 'inclusive', found '1-based'"),
+        (
+            {"frames": "1-based"},
+            r"reader\.json: frames must be one of 'half_open', 'inclusive', found '1-based'",
+        ),
         ({"pixels": "colour"}, r"pixels must be one of 'auto', '7-8', '9-10', found 'colour'"),
         ({"frame": "inclusive"}, r"expected a JSON object with 'frames', 'pixels', found 'frame'"),
     ],
@@ -408,7 +504,9 @@ def test_a_wrong_choice_is_refused(tmp_path, chosen, message):
 def test_choices_in_two_places_are_refused(tmp_path):
     options(write(tmp_path / "in"), frames="inclusive")
     options(tmp_path, frames="half_open")
-    with pytest.raises(DataError, match=r"found reader\.json 2 times; keep one of in/Sample0001/reader\.json, reader\.json"):
+    with pytest.raises(
+        DataError, match=r"found reader\.json 2 times; keep one of in/Sample0001/reader\.json, reader\.json"
+    ):
         read(tmp_path)
 
 
@@ -424,7 +522,10 @@ def test_a_person_twice_is_refused(tmp_path):
 
 def test_people_that_are_none_of_the_forty_are_refused(tmp_path):
     write(tmp_path, "Sample0041")
-    with pytest.raises(DataError, match=r"Sample0041_skeleton\.csv: the people of SMG are Sample0001 to Sample0040, each in a folder of"):
+    with pytest.raises(
+        DataError,
+        match=r"Sample0041_skeleton\.csv: the people of SMG are Sample0001 to Sample0040, each in a folder of",
+    ):
         read(tmp_path)
     write(tmp_path / "in", "Sample0002").rename(tmp_path / "in" / "Sample0003")
     with pytest.raises(DataError, match=r"Sample0003/Sample0002_skeleton\.csv: the people of SMG are"):
@@ -433,7 +534,9 @@ def test_people_that_are_none_of_the_forty_are_refused(tmp_path):
 
 def test_a_table_that_asks_for_the_whole_recording_again_and_again_is_refused(tmp_path):
     write(tmp_path, rows=[(5, 0, 12)] * 1000)
-    with pytest.raises(DataError, match="Sample0001: its clips have 12,000 frames together, the video has 12"):
+    with pytest.raises(
+        DataError, match="Sample0001: its clips have 12,000 frames together, the video has 12"
+    ):
         read(tmp_path)
 
 
@@ -451,7 +554,10 @@ def test_a_check_collects_the_errors_of_all_people(tmp_path):
 def test_the_published_arrays_are_refused_by_name(tmp_path):
     np.save(tmp_path / "train_data.npy", np.zeros((2, 3, 60, 25, 1), np.float32))
     assert [name for name, reader in READERS.items() if reader.recognises(tmp_path)] == ["miga23"]
-    with pytest.raises(DataError, match=r"train_data\.npy: has clips of 25 joints, as the arrays of SMG; these have metres and no pixels"):
+    with pytest.raises(
+        DataError,
+        match=r"train_data\.npy: has clips of 25 joints, as the arrays of SMG; these have metres and no pixels",
+    ):
         clips.load(tmp_path, "imigue22", tmp_path / "outputs")
 
 

@@ -20,9 +20,19 @@ STICK = layouts.make("stick", ["hip", "head"], [(0, 1)], "hip")
 def made_up(subjects, labels=None, split="train"):
     """Clips of one frame, one for each subject that is named."""
     count = len(subjects)
-    table = pd.DataFrame({"id": [f"c{i}" for i in range(count)], "label": labels or [i % 2 for i in range(count)], "split": split})
-    table = table.assign(video=[f"v{i}" for i in range(count)], subject=subjects, frames=1, width=10, height=10, missing=0.0)
-    return Clips(table.assign(start=range(count)), np.ones((count, 2, 3), np.float32), STICK, ("a", "b"), "Nothing.")
+    table = pd.DataFrame(
+        {
+            "id": [f"c{i}" for i in range(count)],
+            "label": labels or [i % 2 for i in range(count)],
+            "split": split,
+        }
+    )
+    table = table.assign(
+        video=[f"v{i}" for i in range(count)], subject=subjects, frames=1, width=10, height=10, missing=0.0
+    )
+    return Clips(
+        table.assign(start=range(count)), np.ones((count, 2, 3), np.float32), STICK, ("a", "b"), "Nothing."
+    )
 
 
 def load(made, tmp_path, **more):
@@ -35,14 +45,23 @@ def split_of_each(loaded):
     return dict(zip(loaded.table["id"], loaded.table["split"], strict=True))
 
 
-@given(st.lists(st.sampled_from("abcdefgh"), min_size=12, max_size=40).filter(lambda names: len(set(names)) >= 4), st.integers(3, 4))
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=12, max_size=40).filter(
+        lambda names: len(set(names)) >= 4
+    ),
+    st.integers(3, 4),
+)
 def test_each_clip_is_tested_once_and_validated_once_and_no_subject_is_in_two_splits(names, folds):
     made = made_up(names)
     tested, validated = [], []
     for fold in range(folds):
         divided, note = splits.cross_validate(made.table, folds, fold)
         by_split = divided.groupby("split")["subject"].agg(set)
-        assert not by_split["train"] & by_split["test"] | by_split["train"] & by_split["val"] | by_split["val"] & by_split["test"]
+        assert (
+            not by_split["train"] & by_split["test"]
+            | by_split["train"] & by_split["val"]
+            | by_split["val"] & by_split["test"]
+        )
         tested += divided["id"][divided["split"] == "test"].tolist()
         validated += divided["id"][divided["split"] == "val"].tolist()
         assert note.startswith(f"Fold {fold} of {folds} (0 to {folds - 1}): ")
@@ -64,7 +83,10 @@ def test_leave_one_subject_out_takes_the_subjects_in_the_order_of_their_names(tm
         ({"folds": 5}, "cannot make 5 folds of 3 subjects or videos; ask for fewer folds"),
         ({"protocol": LEAVE_ONE_OUT, "folds": 3}, "makes a fold of each subject: leave `folds` at 0"),
         ({"protocol": LEAVE_ONE_OUT, "fold": 3}, "fold must be 0 to 2 with 3 folds, got 3"),
-        ({"protocol": "xsub"}, r"own.pkl: protocol 'xsub' is unknown; this source has 'leave-one-subject-out'"),
+        (
+            {"protocol": "xsub"},
+            r"own.pkl: protocol 'xsub' is unknown; this source has 'leave-one-subject-out'",
+        ),
         ({"persons": 3}, "persons must be 1 or 2, got 3"),
     ],
 )
@@ -74,7 +96,9 @@ def test_what_cannot_be_divided_is_refused(tmp_path, given, message):
 
 
 def test_leave_one_subject_out_needs_subjects(tmp_path):
-    with pytest.raises(ValueError, match="'leave-one-subject-out' needs the subject of every clip: use `folds`"):
+    with pytest.raises(
+        ValueError, match="'leave-one-subject-out' needs the subject of every clip: use `folds`"
+    ):
         load(made_up(["p1", "p2", ""]), tmp_path, protocol=LEAVE_ONE_OUT)
 
 
@@ -91,7 +115,10 @@ def test_without_a_validation_split_the_same_tenth_of_the_subjects_is_held_out_a
     assert len(held) == 6
     assert split_of_each(first) == split_of_each(again)
     shown = ", ".join(sorted(held.unique()))
-    assert f"There is no validation split: the training clips of {shown} (6) are held out for validation." in first.report
+    assert (
+        f"There is no validation split: the training clips of {shown} (6) are held out for validation."
+        in first.report
+    )
     assert first.checksum == replace(first).checksum
 
 
@@ -123,9 +150,15 @@ def test_a_protocol_is_chosen_by_name_and_other_splits_are_left_out(tmp_path):
     assert split_of_each(view) == {"c0": "test", "c1": "train", "c2": "none", "c3": "val"}
     assert view.summary().index.tolist() == ["train", "val", "test"]
     assert len(list((tmp_path / "cache").iterdir())) == 1, "read once for all protocols"
-    with pytest.raises(ValueError, match="protocol 'xset' is unknown; this source has 'xsub', 'xview', 'leave-one-subject-out'"):
+    with pytest.raises(
+        ValueError,
+        match="protocol 'xset' is unknown; this source has 'xsub', 'xview', 'leave-one-subject-out'",
+    ):
         clips.load(path, STICK, tmp_path, protocol="xset")
-    assert "Protocols: xsub, xview. The first is shown." in clips.check(path, str(layouts.save(STICK, tmp_path / "s.json")), tmp_path)[0]
+    assert (
+        "Protocols: xsub, xview. The first is shown."
+        in clips.check(path, str(layouts.save(STICK, tmp_path / "s.json")), tmp_path)[0]
+    )
 
 
 def test_two_persons_are_kept_on_request_and_refused_where_there_is_one(smoke_outputs, tmp_path):
@@ -141,5 +174,7 @@ def test_two_persons_are_kept_on_request_and_refused_where_there_is_one(smoke_ou
     assert two.layout.joints == ("hip", "head", "hip 2", "head 2")
     assert two[0][0, :, 0].tolist() == [1, 1, 6, 6]
     assert clips.load(path, STICK, tmp_path)[0].shape == (1, 2, 3)
-    with pytest.raises(ValueError, match="two persons were requested, and the data have one in each clip; set `persons` to 1"):
+    with pytest.raises(
+        ValueError, match="two persons were requested, and the data have one in each clip; set `persons` to 1"
+    ):
         clips.load("synthetic-smoke", "imigue22", smoke_outputs, persons=2)

@@ -15,18 +15,23 @@ from miga_lib.settings import Settings
 from miga_lib.spotting import decoding, scoring, search
 from miga_lib.training import windows
 
-SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", background=1.0)
+SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
 STUB = (nn.Identity(), SETTINGS)
 """A network that is not asked, since ``predicting`` answers."""
 
 
 def recordings_of(*sizes, segments=(), classes=labels.CLASSES):
-    """Test recordings a, b, … of so many frames in which every joint is present; segments (video, label, first, last)."""
+    """Test recordings a, b, … of so many frames in which every joint is present; segments (video, label,
+    first, last)."""
     names, layout = "abcdef"[: len(sizes)], layouts.get("imigue22")
-    table = pd.DataFrame({"id": list(names), "video": list(names), "frames": sizes}).assign(label=-1, split="test", subject="", fps=25.0)
+    table = pd.DataFrame({"id": list(names), "video": list(names), "frames": sizes}).assign(
+        label=-1, split="test", subject="", fps=25.0
+    )
     table = table.assign(width=1280, height=720, missing=0.0, start=np.cumsum(sizes) - sizes)
     keypoints = np.ones((sum(sizes), len(layout.joints), 3), np.float32)
-    return clips.Recordings(table, keypoints, layout, classes, "", segments=pd.DataFrame(segments, columns=scoring.COLUMNS))
+    return clips.Recordings(
+        table, keypoints, layout, classes, "", segments=pd.DataFrame(segments, columns=scoring.COLUMNS)
+    )
 
 
 def predicting(monkeypatch, *rows):
@@ -47,7 +52,9 @@ def test_a_frame_has_the_mean_of_its_windows(monkeypatch):
     asked = predicting(monkeypatch, one, two, three, four)
     found = spotting.posteriors([STUB], recordings_of(10, 3, classes=("nod", "wave")), length=4, stride=3)
     assert asked == [[0, 3], [3, 6], [6, 9], [0, 2]], "the video of three frames is one window"
-    assert found["a"] == pytest.approx(np.array([one] * 3 + [[0.5, 0.5, 0]] + [two] * 2 + [[0.25, 0.5, 0.25]] + [three] * 3))
+    assert found["a"] == pytest.approx(
+        np.array([one] * 3 + [[0.5, 0.5, 0]] + [two] * 2 + [[0.25, 0.5, 0.25]] + [three] * 3)
+    )
     assert found["b"] == pytest.approx(np.array([four] * 3))
 
 
@@ -58,7 +65,8 @@ def test_networks_are_averaged(monkeypatch):
 
 
 def test_frames_without_a_person_are_no_gesture(monkeypatch):
-    """A window without any joint has probabilities of 0, and says nothing where another one covers the frame."""
+    """A window without any joint has probabilities of 0, and says nothing where another one covers the
+    frame."""
     predicting(monkeypatch, [1, 0], [0, 0])
     found = spotting.posteriors([STUB], recordings_of(6, classes=("nod",)), length=4, stride=4)
     assert found["a"].tolist() == [[1, 0]] * 4 + [[0, 1]] * 2
@@ -79,12 +87,15 @@ def test_durations_are_those_of_gestures_and_gaps():
     some = recordings_of(35, segments=[("a", 0, 5, 14), ("a", 3, 20, 29)])
     durations = spotting.durations(some)
     assert durations.shape == (33, 10)
-    expected = decoding.log_durations([np.full(int(label in (0, 3)), 10) for label in range(32)] + [np.full(3, 5)], 10)
+    expected = decoding.log_durations(
+        [np.full(int(label in (0, 3)), 10) for label in range(32)] + [np.full(3, 5)], 10
+    )
     np.testing.assert_allclose(durations, expected)
 
 
 def test_the_baselines():
-    """The median length in training is 4, the commonest class 2; the run prefers class 1, and would prefer no gesture to it."""
+    """The median length in training is 4, the commonest class 2; the run prefers class 1, and would prefer no
+    gesture to it."""
     segments = [("a", 2, 0, 3), ("a", 2, 10, 13), ("b", 0, 1, 5), ("b", 1, 6, 6)]
     some = recordings_of(20, 9, segments=segments, classes=("nod", "wave", "bow"))
     some.table["split"] = ["train", "test"]
@@ -96,7 +107,11 @@ def test_the_baselines():
         np.array([*some.classes, labels.NO_GESTURE]),
     )
     found = spotting.baselines(some, test, predicted)
-    assert found["always"][["video", "label", "first", "last"]].to_numpy().tolist() == [["b", 2, 0, 3], ["b", 2, 4, 7], ["b", 2, 8, 8]]
+    assert found["always"][["video", "label", "first", "last"]].to_numpy().tolist() == [
+        ["b", 2, 0, 3],
+        ["b", 2, 4, 7],
+        ["b", 2, 8, 8],
+    ]
     assert found["true bounds"][["label", "first", "last"]].to_numpy().tolist() == [[1, 1, 5], [1, 6, 6]]
     assert scoring.pooled(scoring.counts(test.segments, found["true bounds"]))["f1"] == 1 / 2
 
@@ -122,19 +137,23 @@ def test_the_submission_has_a_file_for_each_video(tmp_path):
             "Sequencea_prediction.csv": "1,2,4\n99,8,15\n",
             "Sequenceb_prediction.csv": "",
         }
-    with pytest.raises(ValueError, match="the challenge has the 32 classes of iMiGUE, these recordings have 1 others"):
+    with pytest.raises(
+        ValueError, match="the challenge has the 32 classes of iMiGUE, these recordings have 1 others"
+    ):
         spotting.submission(predicted, replace(some, classes=("nod",)), tmp_path)
 
 
 def test_recordings_without_known_classes_are_refused():
     with pytest.raises(
-        ValueError, match="none of the 1 recordings has a gesture of known class, so nothing can be chosen or scored on them"
+        ValueError,
+        match="none of the 1 recordings has a gesture of known class, so nothing can be chosen or scored on them",
     ):
         spotting.true_segments(recordings_of(30, segments=[("a", -1, 0, 9)]))
 
 
 def test_validation_chooses_lengths_and_parameters():
-    """Windows of 8 frames are right and those of 16 say nothing: the best rows use 8 alone and find the gesture."""
+    """Windows of 8 frames are right and those of 16 say nothing: the best rows use 8 alone and find the
+    gesture."""
     right = np.full((40, 3), 0.1)
     right[:, 2] = 0.8
     right[10:20] = 0.8, 0.1, 0.1
@@ -150,10 +169,10 @@ def test_validation_chooses_lengths_and_parameters():
         assert found[["video", "label", "first", "last"]].to_numpy().tolist() == [["a", 0, 10, 19]]
 
 
-def finished(outputs, name, classes, layout="imigue41", background=1.0):
+def finished(outputs, name, classes, layout="imigue41", no_gesture_ratio=1.0):
     """The folder of a run that looks finished, with these classes."""
     folder = runs.folder(name, outputs)
-    settings = replace(SETTINGS, layout=layout, background=background).resolve()
+    settings = replace(SETTINGS, layout=layout, no_gesture_ratio=no_gesture_ratio).resolve()
     about = {"settings": vars(settings), "data": {"classes": list(classes)}, "scores": {}, "seconds": 1.0}
     for file in (runs.SETTINGS, runs.RESULT):
         (folder / file).write_text(json.dumps(about))
@@ -161,15 +180,20 @@ def finished(outputs, name, classes, layout="imigue41", background=1.0):
 
 
 def test_runs_that_cannot_spot_are_refused(tmp_path, smoke_outputs):
-    with pytest.raises(ValueError, match="no finished run knows 'no gesture'; train one with 04_train -p background 1"):
+    with pytest.raises(
+        ValueError, match="no finished run knows 'no gesture'; train one with 04_train -p no_gesture_ratio 1"
+    ):
         spotting.find_runs([], tmp_path)
-    finished(tmp_path, "plain", labels.CLASSES, background=0.0)
+    finished(tmp_path, "plain", labels.CLASSES, no_gesture_ratio=0.0)
     runs.folder("unfinished", tmp_path)
     with pytest.raises(ValueError, match="no finished run knows 'no gesture'"):
         spotting.find_runs([], tmp_path)
     good = finished(tmp_path, "good", (*labels.CLASSES, labels.NO_GESTURE))
     assert spotting.find_runs([], tmp_path) == spotting.find_runs(["good"], tmp_path) == [good]
-    with pytest.raises(ValueError, match="plain: must be a run .no ensemble. that knows 'no gesture'; train one .*, or give one of good"):
+    with pytest.raises(
+        ValueError,
+        match="plain: must be a run .no ensemble. that knows 'no gesture'; train one .*, or give one of good",
+    ):
         spotting.find_runs(["plain"], tmp_path)
     with pytest.raises(ValueError, match="there is no finished run or ensemble 'unfinished'"):
         spotting.find_runs(["unfinished"], tmp_path)
@@ -180,11 +204,15 @@ def test_runs_of_other_classes_or_joints_are_refused(tmp_path, smoke_outputs):
     assert spotting.load("synthetic-smoke", [good], smoke_outputs).classes == labels.CLASSES
     other = finished(tmp_path, "other", (*labels.SMG_CLASSES, labels.NO_GESTURE))
     with pytest.raises(
-        ValueError, match="other: knows 17 classes such as 'turtling neck and shoulder', the recordings 32 such as 'turtle neck'"
+        ValueError,
+        match="other: knows 17 classes such as 'turtling neck and shoulder', the recordings 32 such as 'turtle neck'",
     ):
         spotting.load("synthetic-smoke", [other], smoke_outputs)
     fewer = finished(tmp_path, "fewer", (*labels.CLASSES, labels.NO_GESTURE), layout="imigue22")
-    with pytest.raises(ValueError, match="fewer: has the joints of 'imigue22' and good those of 'imigue41'; give runs of one layout"):
+    with pytest.raises(
+        ValueError,
+        match="fewer: has the joints of 'imigue22' and good those of 'imigue41'; give runs of one layout",
+    ):
         spotting.load("synthetic-smoke", [good, fewer], smoke_outputs)
 
 

@@ -41,7 +41,8 @@ def weights(run):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A pickle of two persons with three joints, four subjects and two classes of other names; and a file of its layout."""
+    """A pickle of two persons with three joints, four subjects and two classes of other names; and a file of
+    its layout."""
     folder, random = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
     annotations = [
         {
@@ -50,7 +51,11 @@ def own(tmp_path_factory):
         }
         for i in range(24)
     ]  # fmt: skip
-    content = {"split": {"train": [a["frame_dir"] for a in annotations]}, "annotations": annotations, "classes": ["wave", "nod"]}
+    content = {
+        "split": {"train": [a["frame_dir"] for a in annotations]},
+        "annotations": annotations,
+        "classes": ["wave", "nod"],
+    }
     (folder / "own.pkl").write_bytes(pickle.dumps(content))
     return folder / "own.pkl", layouts.save(STICK, folder / "stick.json")
 
@@ -66,10 +71,16 @@ def finished(smoke_outputs, tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, finished, tmp_path, model, capsys):
+def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(
+    smoke, finished, tmp_path, model, capsys
+):
     settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model)).resolve()
     network = training.build(settings, len(smoke.classes), 0)
-    assert [name for name in starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") if name != "A"] == []
+    assert [
+        name
+        for name in starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new")
+        if name != "A"
+    ] == []
     kept = weights(finished / "runs" / model)
     assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
 
@@ -80,18 +91,28 @@ def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(smoke, fin
         ("posec3d", {"backbone.conv1.conv.weight"}),
         ("stgcn", {"A", "data_bn.weight", "edge_importance.0", "edge_importance.1"}),
         ("stgcnpp", {"backbone.data_bn.weight", "backbone.gcn.0.gcn.A", "backbone.gcn.1.gcn.A"}),
-        ("ctrgcn", {"backbone.A", "backbone.data_bn.weight", "backbone.net.0.gcn1.A", "backbone.net.1.gcn1.A"}),
+        (
+            "ctrgcn",
+            {"backbone.A", "backbone.data_bn.weight", "backbone.net.0.gcn1.A", "backbone.net.1.gcn1.A"},
+        ),
     ],
 )
-def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(smoke, finished, model, anew, tmp_path):
+def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(
+    smoke, finished, model, anew, tmp_path
+):
     settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
     beside = finished / "runs" / "new"
     network = training.build(settings, len(smoke.classes), 0)
     joints = set(starting_weights.start_weights(network, settings, smoke.classes, 0, beside))
     assert anew <= joints
-    assert not any(name.startswith(("fc", "backbone.layer", "st_gcn_networks")) or ".conv" in name for name in joints - anew)
+    assert not any(
+        name.startswith(("fc", "backbone.layer", "st_gcn_networks")) or ".conv" in name
+        for name in joints - anew
+    )
     same = replace(settings, layout="imigue41")
-    classes = set(starting_weights.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)) - {"A"}
+    classes = set(
+        starting_weights.start_weights(training.build(same, 32, 0), same, smoke.classes[::-1], 0, beside)
+    ) - {"A"}
     assert classes in ({"fc_cls.weight", "fc_cls.bias"}, {"fcn.weight", "fcn.bias"})
 
 
@@ -121,7 +142,9 @@ def test_the_layout_of_the_same_number_of_joints_is_still_another_one(smoke, fin
     settings = replace(SMOKE, model="stgcn", layout="imigue22").resolve()
     run = fit(smoke_in("imigue22", smoke), finished, "stgcn22", model="stgcn", layout="imigue22")
     other = replace(settings, layout="imigue22_official", start_from=str(run))
-    anew = starting_weights.start_weights(training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new")
+    anew = starting_weights.start_weights(
+        training.build(other, 32, 0), other, smoke.classes, 0, run.parent / "new"
+    )
     assert {"data_bn.weight", "edge_importance.0"} <= set(anew)
 
 
@@ -141,11 +164,15 @@ def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
 def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished, tmp_path):
     torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
     settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
-    assert starting_weights.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new") == ("A",)
+    assert starting_weights.start_weights(
+        training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new"
+    ) == ("A",)
 
 
 def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypatch):
-    monkeypatch.setitem(MODELS["posec3d"].streams, "edges", streams.Maps(streams.limb_heatmaps, shows="limbs"))
+    monkeypatch.setitem(
+        MODELS["posec3d"].streams, "edges", streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")
+    )
     usual, renamed, graph = (
         starting_weights.Origin.of(replace(SMOKE, layout="coco17", **changes).resolve())
         for changes in ({"stream": "limb"}, {"stream": "edges"}, {"model": "stgcn"})
@@ -158,21 +185,37 @@ def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypa
 @pytest.mark.parametrize(
     ("start_from", "message"),
     [
-        ("none", "start_from 'none' is no finished run and no file; finished runs are ctrgcn, posec3d, .*stgcn"),
+        (
+            "none",
+            "start_from 'none' is no finished run and no file; finished runs are ctrgcn, posec3d, .*stgcn",
+        ),
         ("stgcn", "stgcn: its model is 'stgcn'; start a run of model 'posec3d' from one of the same model"),
         ("{folder}/posec3d/metrics.csv", "metrics.csv: not a checkpoint of PyTorch"),
-        ("{folder}/stgcn/best.ckpt", r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model, width"),
+        (
+            "{folder}/stgcn/best.ckpt",
+            r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model, width",
+        ),
     ],
 )
 def test_what_cannot_be_started_from_is_refused(smoke, finished, start_from, message):
     settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs")).resolve()
     with pytest.raises((ValueError, DataError), match=message):
-        starting_weights.start_weights(training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new")
+        starting_weights.start_weights(
+            training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new"
+        )
 
 
-def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, finished, tmp_path, monkeypatch, capsys):
+def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(
+    smoke, finished, tmp_path, monkeypatch, capsys
+):
     """With a learning rate of almost 0 the kept weights stay, while the new head learns."""
-    settings = replace(SMOKE, epochs=2, start_from=str(finished / "runs" / "posec3d"), kept_learning_rate=1e-12, weight_decay=1e-12)
+    settings = replace(
+        SMOKE,
+        epochs=2,
+        start_from=str(finished / "runs" / "posec3d"),
+        kept_learning_rate=1e-12,
+        weight_decay=1e-12,
+    )
     data = replace(smoke, classes=smoke.classes[::-1])
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     for run in (whole, stopped):
@@ -180,7 +223,9 @@ def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, fini
     training.fit(data, settings, whole, progress=quiet)
     assert "Newly initialised, at least in part: fc_cls.weight, fc_cls.bias." in capsys.readouterr().out
     kept, found = weights(finished / "runs" / "posec3d"), checkpoint.read(whole / "last.ckpt")["model"]
-    torch.testing.assert_close(found["backbone.conv1.conv.weight"], kept["backbone.conv1.conv.weight"], rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        found["backbone.conv1.conv.weight"], kept["backbone.conv1.conv.weight"], rtol=0, atol=1e-7
+    )
     assert not torch.allclose(found["fc_cls.weight"], kept["fc_cls.weight"], atol=1e-2)
 
     def interrupt(row):
@@ -196,7 +241,10 @@ def test_kept_weights_have_their_own_learning_rate_also_after_a_stop(smoke, fini
 
 
 def test_a_learning_rate_of_kept_weights_needs_kept_weights():
-    with pytest.raises(ValueError, match="kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too"):
+    with pytest.raises(
+        ValueError,
+        match="kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too",
+    ):
         Settings(kept_learning_rate=0.1)
 
 
@@ -205,18 +253,25 @@ def test_other_weights_or_embeddings_under_the_same_name_do_not_get_the_old_resu
     np.save(table, np.eye(32))
     fit(smoke, tmp_path, "start")
     given = {"start_from": "start", "embeddings": str(table), "semantic_weight": 1.0}
-    result = training.fit(smoke, replace(SMOKE, **given), fit(smoke, tmp_path, "run", **given), progress=quiet)
+    result = training.fit(
+        smoke, replace(SMOKE, **given), fit(smoke, tmp_path, "run", **given), progress=quiet
+    )
     shutil.rmtree(start)
     fit(smoke, tmp_path, "start")  # the same weights again, in another time
     assert training.fit(smoke, replace(SMOKE, **given), tmp_path / "runs" / "run", progress=quiet) == result
     shutil.rmtree(start)
     fit(smoke, tmp_path, "start", seed=1)
-    with pytest.raises(ValueError, match="holds a run with an earlier content of start_from='start'; choose another `run` name, or"):
+    with pytest.raises(
+        ValueError,
+        match="holds a run with an earlier content of start_from='start'; choose another `run` name, or",
+    ):
         fit(smoke, tmp_path, "run", **given)
     shutil.rmtree(start)
     assert fit(smoke, tmp_path, "run", **given), "the run needs the weights no more"
     np.save(table, np.eye(32)[::-1])
-    with pytest.raises(ValueError, match=r"holds a run with an earlier content of embeddings='.*table.npy'; choose"):
+    with pytest.raises(
+        ValueError, match=r"holds a run with an earlier content of embeddings='.*table.npy'; choose"
+    ):
         fit(smoke, tmp_path, "run", **given)
     about = json.loads((tmp_path / "runs" / "run" / "settings.json").read_text())
     del about["data"]["embeddings"], about["data"]["start_from"]  # as earlier versions wrote it
@@ -226,7 +281,9 @@ def test_other_weights_or_embeddings_under_the_same_name_do_not_get_the_old_resu
 
 def test_without_a_file_to_start_from_an_older_run_stays(smoke, tmp_path):
     run = fit(smoke, tmp_path, "run")
-    with pytest.raises(ValueError, match="start_from 'none' is no finished run and no file; finished runs are run"):
+    with pytest.raises(
+        ValueError, match="start_from 'none' is no finished run and no file; finished runs are run"
+    ):
         training.fit(smoke, replace(SMOKE, start_from="none"), run, resume=False, progress=quiet)
     assert (run / runs.RESULT).exists()
 
@@ -235,30 +292,43 @@ def test_a_run_in_a_layout_from_a_file_is_loaded_without_the_file(own, tmp_path,
     path, layout = own
     mine = layouts.save(layouts.get(str(layout)), tmp_path / "stick.json")
     data = clips.load(path, str(mine), tmp_path)
-    assert runs.name(replace(SMOKE, layout=str(mine)), path).startswith("own.pkl-posec3d-joint-stick-align-smoke")
+    assert runs.name(replace(SMOKE, layout=str(mine)), path).startswith(
+        "own.pkl-posec3d-joint-stick-align-smoke"
+    )
     run = fit(data, tmp_path, "mine", layout=str(mine))
     mine.unlink()
     model, settings = training.load_model(run, "cpu")
     again = training.predict(model, data.split("val"), replace(settings, precision="fp32"))
     assert np.array_equal(again.probabilities, predictions.load(run / "val.npz").probabilities)
     copied = layouts.save(STICK, tmp_path / "copied.json")
-    training.fit(data, replace(SMOKE, layout=str(copied)), run, progress=quiet)  # finished, in the same layout
+    training.fit(
+        data, replace(SMOKE, layout=str(copied)), run, progress=quiet
+    )  # finished, in the same layout
     other = layouts.save(replace(STICK, limbs=STICK.limbs[::-1]), tmp_path / "other.json")
     with pytest.raises(ValueError, match=r"holds a run with layout=.*layout.json"):
         training.fit(data, replace(SMOKE, layout=str(other)), run, progress=quiet)
 
 
-def test_without_embeddings_of_the_classes_the_semantic_loss_is_switched_off_and_this_is_printed(own, tmp_path, capsys):
+def test_without_embeddings_of_the_classes_the_semantic_loss_is_switched_off_and_this_is_printed(
+    own, tmp_path, capsys
+):
     path, layout = own
-    data, said = clips.load(path, str(layout), tmp_path), "The semantic loss is switched off: the table of the package has no embedding for"
+    data, said = (
+        clips.load(path, str(layout), tmp_path),
+        "The semantic loss is switched off: the table of the package has no embedding for",
+    )
     run = fit(data, tmp_path, "plain", layout=str(layout), semantic_weight=20.0)
     assert f"{said} class 'wave'" in capsys.readouterr().out
     assert runs.result(run)["settings"]["semantic_weight"] == 0
-    fit(data, tmp_path, "plain", layout=str(layout), semantic_weight=20.0)  # finished: nothing is switched off now
+    fit(
+        data, tmp_path, "plain", layout=str(layout), semantic_weight=20.0
+    )  # finished: nothing is switched off now
     assert said not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("model", "stream"), [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone")])
+@pytest.mark.parametrize(
+    ("model", "stream"), [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone")]
+)
 def test_two_persons_are_merged_in_heatmaps_and_apart_in_graphs(model, stream):
     two = layouts.pair(STICK)
     random = torch.Generator().manual_seed(0)
@@ -272,7 +342,9 @@ def test_two_persons_are_merged_in_heatmaps_and_apart_in_graphs(model, stream):
         assert found.shape == (2, 3, 4, 3, 2)
         swapped = row.tensor(stream, torch.cat([keypoints[:, :, :3], keypoints[:, :, :3]], dim=2), two, 8)
         torch.testing.assert_close(swapped[..., 0], swapped[..., 1])
-        torch.testing.assert_close(swapped[..., 0], row.tensor(stream, keypoints[:, :, :3], STICK, 8)[..., 0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            swapped[..., 0], row.tensor(stream, keypoints[:, :, :3], STICK, 8)[..., 0], rtol=1e-4, atol=1e-4
+        )
 
 
 def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own, tmp_path):
@@ -281,13 +353,18 @@ def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own
     for model in MODELS:
         run = fit(data, tmp_path, f"two-{model}", model=model, layout=str(layout), persons=2)
         assert runs.clip_arguments([run])["persons"] == 2
-    with pytest.raises(ValueError, match=r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with"):
+    with pytest.raises(
+        ValueError,
+        match=r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with",
+    ):
         fit(data, tmp_path, "one", layout=str(layout))
 
 
 def executed(name, place, given):
     """What a notebook shows."""
-    done = papermill.execute_notebook(str(FOLDER / name), str(place / name), given, cwd=str(FOLDER), progress_bar=False)
+    done = papermill.execute_notebook(
+        str(FOLDER / name), str(place / name), given, cwd=str(FOLDER), progress_bar=False
+    )
     return json.dumps([cell.get("outputs") for cell in done.cells])
 
 
@@ -306,7 +383,9 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     folds = runs.all_folds([one])
     assert [folder.name[-5:] for folder in folds] == ["fold0", "fold1", "fold2", "fold3"]
     plain = clips.load(path, str(layout), tmp_path)
-    ((name, joined),) = ensemble.gather(folds, [], "test", clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))).items()
+    ((name, joined),) = ensemble.gather(
+        folds, [], "test", clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))
+    ).items()
     assert name.endswith(f"{LEAVE_ONE_OUT}-0")
     assert sorted(joined.ids) == sorted(plain.table["id"])
     text = executed("06_ensemble.ipynb", tmp_path, given | {"name": "both"})
@@ -317,7 +396,10 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     assert len(predictions.load(tmp_path / "ensembles" / "both" / "test.npz")) == 24
     (folds[3] / runs.RESULT).unlink()
     text = executed("05_confusion.ipynb", tmp_path, given)
-    assert "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the others only." in text
+    assert (
+        "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the others only."
+        in text
+    )
     assert "on the 18 test clips" in text
     assert "3 subjects or videos" in text
 

@@ -38,7 +38,8 @@ def reference(state: dict[str, Tensor], poses: Tensor) -> tuple[Tensor, Tensor]:
 
     def norm(x: Tensor, name: str) -> Tensor:
         mean, variance, weight, bias = (
-            state[f"{name}.{part}"].view(1, -1, *[1] * (x.dim() - 2)) for part in ("running_mean", "running_var", "weight", "bias")
+            state[f"{name}.{part}"].view(1, -1, *[1] * (x.dim() - 2))
+            for part in ("running_mean", "running_var", "weight", "bias")
         )
         return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
 
@@ -53,13 +54,19 @@ def reference(state: dict[str, Tensor], poses: Tensor) -> tuple[Tensor, Tensor]:
             stride = (2, 1) if i in (4, 7) else (1, 1)
             y = 0
             for p in range(len(graph)):
-                weight, bias = (state[f"{name}.gcn.conv.{part}"][p * wide : (p + 1) * wide] for part in ("weight", "bias"))
+                weight, bias = (
+                    state[f"{name}.gcn.conv.{part}"][p * wide : (p + 1) * wide] for part in ("weight", "bias")
+                )
                 y = y + functional.conv2d(x, weight, bias) @ graph[p]
             y = norm(y, f"{name}.tcn.0").relu()
-            y = functional.conv2d(y, state[f"{name}.tcn.2.weight"], state[f"{name}.tcn.2.bias"], stride, (4, 0))
+            y = functional.conv2d(
+                y, state[f"{name}.tcn.2.weight"], state[f"{name}.tcn.2.bias"], stride, (4, 0)
+            )
             y = norm(y, f"{name}.tcn.3")
             if i in (4, 7):
-                x = functional.conv2d(x, state[f"{name}.residual.0.weight"], state[f"{name}.residual.0.bias"], stride)
+                x = functional.conv2d(
+                    x, state[f"{name}.residual.0.weight"], state[f"{name}.residual.0.bias"], stride
+                )
                 y = y + norm(x, f"{name}.residual.1")
             elif i > 0:
                 y = y + x
@@ -100,8 +107,15 @@ def test_multiply_adds_are_the_published_3_8_billion():
 
 
 def test_keys_are_those_of_the_published_code():
-    affine, norm = ("weight", "bias"), ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    keys = {"A", "fcn.weight", "fcn.bias"} | {f"data_bn.{part}" for part in norm} | {f"edge_importance.{i}" for i in range(10)}
+    affine, norm = (
+        ("weight", "bias"),
+        ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
+    )
+    keys = (
+        {"A", "fcn.weight", "fcn.bias"}
+        | {f"data_bn.{part}" for part in norm}
+        | {f"edge_importance.{i}" for i in range(10)}
+    )
     for i in range(10):
         parts = {"gcn.conv": affine, "tcn.0": norm, "tcn.2": affine, "tcn.3": norm}
         parts |= {"residual.0": affine, "residual.1": norm} if i in (4, 7) else {}
@@ -122,15 +136,16 @@ def test_sizes_of_the_blocks(frames, halved, quartered):
     assert embedding.shape == (2, 0)
 
 
-@pytest.mark.parametrize(("strategy", "partitions"), [("uniform", 1), ("distance", 2), ("spatial", 3)])
-def test_each_strategy_has_its_partitions(strategy, partitions):
-    model = STGCN(layouts.get("imigue41"), 4, strategy=strategy, **SMALL)
+@pytest.mark.parametrize(("partition", "partitions"), [("uniform", 1), ("distance", 2), ("spatial", 3)])
+def test_each_strategy_has_its_partitions(partition, partitions):
+    model = STGCN(layouts.get("imigue41"), 4, partition=partition, **SMALL)
     assert model.A.shape == (partitions, 41, 41)
     assert [tuple(output.shape) for output in model(draw(2, 3, 8, 41, 1))] == [(2, 4), (2, 5)]
 
 
 def test_spatial_partitions_of_a_chain_worked_by_hand():
-    # Neighbourhoods: {head, hip}, all three, {hip, foot}, so the weights in the columns are 1/2, 1/3, 1/2. Row: from, column: to.
+    # Neighbourhoods: {head, hip}, all three, {hip, foot}, so the weights in the columns are 1/2, 1/3, 1/2.
+    # Row: from, column: to.
     half, third = 1 / 2, 1 / 3
     expected = [
         [[half, 0, 0], [0, third, 0], [0, 0, half]],
@@ -142,11 +157,17 @@ def test_spatial_partitions_of_a_chain_worked_by_hand():
 
 @pytest.mark.parametrize("name", ["openpose18", "imigue22", "imigue41"])
 def test_spatial_partitions_are_those_of_the_published_code(name):
-    """Its rule for each pair of joints: a distance to the centre of more than one limb is infinite, and infinite distances are equal."""
+    """Its rule for each pair of joints: a distance to the centre of more than one limb is infinite, and
+    infinite distances are equal."""
     layout = layouts.get(name)
     joints = range(len(layout.joints))
-    neighbours = {v: {v, *(b for a, b in layout.limbs if a == v), *(a for a, b in layout.limbs if b == v)} for v in joints}
-    distance = {v: 0 if v == layout.center else 1 if v in neighbours[layout.center] else math.inf for v in joints}
+    neighbours = {
+        v: {v, *(b for a, b in layout.limbs if a == v), *(a for a, b in layout.limbs if b == v)}
+        for v in joints
+    }
+    distance = {
+        v: 0 if v == layout.center else 1 if v in neighbours[layout.center] else math.inf for v in joints
+    }
     expected = np.zeros((3, len(joints), len(joints)))
     for v in joints:
         for w in neighbours[v]:
@@ -163,7 +184,11 @@ def test_a_graph_convolution_depends_only_on_neighbours():
     elbow = layout.joints.index("right_elbow")
     moved = x.clone()
     moved[elbow] += 1
-    heard = (graph_convolution(convolution, x, weights) != graph_convolution(convolution, moved, weights)).flatten(1).any(1)
+    heard = (
+        (graph_convolution(convolution, x, weights) != graph_convolution(convolution, moved, weights))
+        .flatten(1)
+        .any(1)
+    )
     heard = heard.nonzero().flatten().tolist()
     assert {layout.joints[v] for v in heard} == {"right_shoulder", "right_elbow", "right_wrist"}
 
@@ -182,7 +207,11 @@ def test_gradient_reaches_every_parameter_and_the_importance_of_every_limb():
     model = randomised(STGCN(layouts.get("imigue22"), 4, dropout=0, **SMALL))
     logits, embedding = model(draw(4, 3, 12, 22, 1))
     (logits.square().sum() + embedding.square().sum()).backward()
-    assert [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ] == []
     for importance in model.edge_importance:
         assert torch.equal(importance.grad != 0, model.A != 0)
 
@@ -190,15 +219,19 @@ def test_gradient_reaches_every_parameter_and_the_importance_of_every_limb():
 def test_edge_importance_begins_at_one():
     weighted, plain = STGCN(CHAIN, 4, **SMALL).eval(), STGCN(CHAIN, 4, edge_importance=False, **SMALL).eval()
     state = weighted.state_dict()
-    plain.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("edge_importance")})
+    plain.load_state_dict(
+        {name: tensor for name, tensor in state.items() if not name.startswith("edge_importance")}
+    )
     poses = draw(2, 3, 8, 3, 2)
     torch.testing.assert_close(weighted(poses), plain(poses), rtol=0, atol=0)
     assert state["edge_importance.0"].shape == (3, 3, 3)
 
 
 def test_wrong_settings_are_refused():
-    with pytest.raises(ValueError, match="strategy must be one of uniform, distance, spatial, got 'angular'"):
-        STGCN(CHAIN, 4, strategy="angular")
+    with pytest.raises(
+        ValueError, match="partition must be one of uniform, distance, spatial, got 'angular'"
+    ):
+        STGCN(CHAIN, 4, partition="angular")
     with pytest.raises(ValueError, match="channels must have a number for at least one block, got none"):
         STGCN(CHAIN, 4, channels=())
 
@@ -211,7 +244,9 @@ def test_dropout_keeps_the_share_and_the_mean_and_depends_on_the_seed():
     assert dropped == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / x.numel()) ** 0.5)
     torch.testing.assert_close(y[y != 0], torch.full_like(y[y != 0], 1 / 0.7))
     together = ((y == 0) & (other == 0)).float().mean().item()
-    assert together == pytest.approx(0.09, abs=4 * (0.09 * 0.91 / x.numel()) ** 0.5), "two draws are independent"
+    assert together == pytest.approx(0.09, abs=4 * (0.09 * 0.91 / x.numel()) ** 0.5), (
+        "two draws are independent"
+    )
     y.sum().backward()
     torch.testing.assert_close(x.grad, y.detach())
     torch.manual_seed(0)

@@ -15,7 +15,9 @@ HEATMAPS, GRAPHS = MODELS["posec3d"].streams, MODELS["stgcn"].streams
 STICK = layouts.make("stick", ["low", "middle", "high"], "low-middle-high", center="middle", mirror=[0, 1, 2])
 
 
-def clips(seed: int = 0, number: int = 2, frames: int = 4, missing: float = 0.3, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def clips(
+    seed: int = 0, number: int = 2, frames: int = 4, missing: float = 0.3, dtype: torch.dtype = torch.float64
+) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     keypoints = rng.random((number, frames, 22, 3)) * (300, 200, 0.9) + (100, 50, 0.1)
     keypoints[rng.random((number, frames, 22)) < missing] = 0
@@ -36,12 +38,18 @@ def test_heatmaps_equal_those_of_each_frame_with_channels_before_time(stream, nu
     assert maps.dtype == dtype
     places, scores = keypoints[..., :2], keypoints[..., 2]
     limbs = heatmaps.limbs(places, scores, LAYOUT.limbs, (24, 40), 1)
-    assert torch.equal(maps.transpose(1, 2), heatmaps.joints(places, scores, (24, 40), 1) if stream == "joint" else limbs)
+    assert torch.equal(
+        maps.transpose(1, 2), heatmaps.joints(places, scores, (24, 40), 1) if stream == "joint" else limbs
+    )
 
 
 def test_joint_stream_worked_by_hand():
-    keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
-    # The centre's mean is (10, 5); relative to it (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean distance of 14/5.
+    keypoints = stick(
+        [(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)],
+        [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)],
+    )
+    # The centre's mean is (10, 5); relative to it (0, −5), (0, −1), (0, 2), (0, 1), (5, 0), at a mean
+    # distance of 14/5.
     x, y, score = GRAPHS["joint"](keypoints, STICK)[0, ..., 0]
     torch.testing.assert_close(x * 2.8, torch.tensor([[0.0, 0, 0], [0, 0, 5]], dtype=torch.float64))
     torch.testing.assert_close(y * 2.8, torch.tensor([[-5.0, -1, 2], [0, 1, 0]], dtype=torch.float64))
@@ -49,7 +57,10 @@ def test_joint_stream_worked_by_hand():
 
 
 def test_bone_and_motion_streams_worked_by_hand():
-    keypoints = stick([(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)], [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)])
+    keypoints = stick(
+        [(10.0, 0.0, 0.5), (10.0, 4.0, 0.6), (10.0, 7.0, 0.7)],
+        [(0.0, 0.0, 0.0), (10.0, 6.0, 0.8), (15.0, 5.0, 0.9)],
+    )
     expected = {
         # (0, 0) − (0, 4), nothing, (0, 7) − (0, 4); then low is missing, and (15, 5) − (10, 6)
         "bone": ([[0, 0, 0], [0, 0, 5]], [[-4, 0, 3], [0, 0, -1]], [[0.5, 0.6, 0.6], [0, 0.8, 0.8]]),
@@ -70,7 +81,9 @@ def test_graph_does_not_depend_on_position_and_size_of_the_person(seed, stream, 
     keypoints = clips(seed)
     moved = torch.cat([keypoints[..., :2] * scale + shift, keypoints[..., 2:]], dim=-1)
     moved = moved.where(keypoints[..., 2:] > 0, 0)
-    torch.testing.assert_close(GRAPHS[stream](moved, LAYOUT), GRAPHS[stream](keypoints, LAYOUT), rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        GRAPHS[stream](moved, LAYOUT), GRAPHS[stream](keypoints, LAYOUT), rtol=0, atol=1e-7
+    )
 
 
 @settings(deadline=None)
@@ -89,7 +102,9 @@ def test_missing_joints_are_zero_and_their_coordinates_do_not_matter(seed, missi
 def test_each_clip_is_normalised_by_itself(seed, number):
     keypoints = clips(seed, number)
     graph = GRAPHS["bone_motion"](keypoints, LAYOUT)
-    torch.testing.assert_close(torch.cat([GRAPHS["bone_motion"](of[None], LAYOUT) for of in keypoints]), graph)
+    torch.testing.assert_close(
+        torch.cat([GRAPHS["bone_motion"](of[None], LAYOUT) for of in keypoints]), graph
+    )
 
 
 def test_mean_distance_is_one_and_the_centre_is_at_the_origin():
@@ -122,51 +137,80 @@ def test_single_frame_has_no_motion(stream):
 
 
 @pytest.mark.parametrize(
-    ("model", "stream", "expected"), [("posec3d", "joint", 22), ("posec3d", "limb", 21), ("stgcn", "joint", 3), ("stgcn", "bone_motion", 3)]
+    ("model", "stream", "expected"),
+    [("posec3d", "joint", 22), ("posec3d", "limb", 21), ("stgcn", "joint", 3), ("stgcn", "bone_motion", 3)],
 )
 def test_channels(model, stream, expected):
     assert MODELS[model].in_channels(stream, LAYOUT) == expected
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
+    with pytest.raises(
+        ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"
+    ):
         GRAPHS["joint"](clips(), STICK)
-    with pytest.raises(ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"):
+    with pytest.raises(
+        ValueError, match=r"layout 'stick' has 3 joints, the keypoints have 22: `layouts.selection`"
+    ):
         HEATMAPS["joint"](clips(), STICK, (8, 8))
 
 
 @pytest.mark.parametrize(("sigma", "speed"), [(0.6, 0.5), (1.2, 0.25)])
 def test_motion_heatmaps_worked_by_hand(sigma, speed):
-    """A joint that moves by 0.3 px has half the height at σ = 0.6; one that stays, or is missing in the next frame, is not drawn."""
+    """A joint that moves by 0.3 px has half the height at σ = 0.6; one that stays, or is missing in the next
+    frame, is not drawn."""
     layout = layouts.make("three", ["a", "b", "c"], [(0, 1), (1, 2)], 0)
     keypoints = torch.zeros(1, 4, 3, 3)
     keypoints[0, :, 0] = torch.tensor([[4.0, 4.0, 0.8], [4.3, 4.0, 0.5], [9.0, 4.0, 0.5], [9.0, 4.3, 0.5]])
     keypoints[0, :, 1] = torch.tensor([[8.0, 8.0, 0.4]] * 4)
     keypoints[0, :, 2] = torch.tensor([[2.0, 8.0, 1.0], [0.0, 0.0, 0.0], [4.0, 8.0, 1.0], [4.0, 8.0, 1.0]])
-    joints, moving = (stream(keypoints, layout, (12, 12), sigma) for stream in (streams.joint_heatmaps, streams.joint_motion_heatmaps))
-    torch.testing.assert_close(moving[0, 0], joints[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0)
+    joints, moving = (
+        stream(keypoints, layout, (12, 12), sigma)
+        for stream in (streams.joint_heatmaps, streams.joint_motion_heatmaps)
+    )
+    torch.testing.assert_close(
+        moving[0, 0], joints[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0
+    )
     assert joints[0, 0, 1].max() > 0.3
     assert (moving[0, 1:] == 0).all()
-    limbs, turning = (stream(keypoints, layout, (12, 12), sigma) for stream in (streams.limb_heatmaps, streams.limb_motion_heatmaps))
+    limbs, turning = (
+        stream(keypoints, layout, (12, 12), sigma)
+        for stream in (streams.limb_heatmaps, streams.limb_motion_heatmaps)
+    )
     # The limb from the moving to the resting joint turns; the other has no end that moves.
-    torch.testing.assert_close(turning[0, 0], limbs[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        turning[0, 0], limbs[0, 0] * torch.tensor([speed, 1.0, speed, 0.0])[:, None, None], atol=1e-6, rtol=0
+    )
     assert limbs[0, 0, 1].max() > 0.3
     assert (turning[0, 1] == 0).all()
 
 
 def test_a_heatmap_stream_says_what_its_channels_show():
     for stream in MODELS["posec3d"].streams.values():
-        assert len(stream.channel_names(LAYOUT)) == stream(torch.zeros(1, 2, len(LAYOUT.joints), 3), LAYOUT, (4, 4)).shape[1]
+        assert (
+            len(stream.channel_names(LAYOUT))
+            == stream(torch.zeros(1, 2, len(LAYOUT.joints), 3), LAYOUT, (4, 4)).shape[1]
+        )
     with pytest.raises(ValueError, match="shows of a heatmap stream must be joints or limbs, got 'bones'"):
-        streams.Maps(streams.joint_heatmaps, shows="bones")
-    row = replace(MODELS["posec3d"], streams={"joint": streams.Maps(streams.joint_heatmaps, shows="limbs")})
-    with pytest.raises(ValueError, match="stream 'joint' draws 22 maps and its `shows` says 21; correct its row"):
+        streams.HeatmapStream(streams.joint_heatmaps, shows="bones")
+    row = replace(
+        MODELS["posec3d"], streams={"joint": streams.HeatmapStream(streams.joint_heatmaps, shows="limbs")}
+    )
+    with pytest.raises(
+        ValueError, match="stream 'joint' draws 22 maps and its `shows` says 21; correct its row"
+    ):
         row.in_channels("joint", LAYOUT)
-    with pytest.raises(ValueError, match=r"stream 'joint' of a model that takes heatmaps must be a streams\.Maps, got <function"):
+    with pytest.raises(
+        ValueError,
+        match=r"stream 'joint' of a model that takes heatmaps must be a streams\.HeatmapStream, got <function",
+    ):
         replace(row, streams={"joint": streams.joint_heatmaps})
 
 
 def test_a_centre_that_is_found_once_is_the_origin():
-    keypoints = stick([(0.0, 0.0, 0.5), (2.0, 4.0, 0.5), (6.0, 0.0, 0.5)], [(1.0, 0.0, 0.5), (0.0, 0.0, 0.0), (5.0, 0.0, 0.5)])
+    keypoints = stick(
+        [(0.0, 0.0, 0.5), (2.0, 4.0, 0.5), (6.0, 0.0, 0.5)],
+        [(1.0, 0.0, 0.5), (0.0, 0.0, 0.0), (5.0, 0.0, 0.5)],
+    )
     x, y, _ = GRAPHS["joint"](keypoints, STICK)[0, ..., 0]
     assert (x[0, 1].item(), y[0, 1].item()) == (0, 0)

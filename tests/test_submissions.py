@@ -13,7 +13,12 @@ from miga_lib.predictions import Predictions
 def make(rows):
     """Predictions from (id, label, probability of the first of two classes)."""
     ids, labels, first = zip(*rows, strict=True)
-    return Predictions(np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), np.array(["nod", "shake"]))
+    return Predictions(
+        np.array(ids),
+        np.array(labels),
+        np.stack([first, 1 - np.array(first)], axis=1),
+        np.array(["nod", "shake"]),
+    )
 
 
 THREE = make([("1_0", 0, 0.9), ("1_1", 1, 0.6), ("2_0", 1, 0.2)])
@@ -23,7 +28,12 @@ THREE = make([("1_0", 0, 0.9), ("1_1", 1, 0.6), ("2_0", 1, 0.2)])
     ("year", "archive", "table", "rows"),
     [
         (2023, "Submission.zip", "Submission.csv", [["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
-        (2026, "prediction.zip", "prediction.csv", [["Id", "Target"], ["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]]),
+        (
+            2026,
+            "prediction.zip",
+            "prediction.csv",
+            [["Id", "Target"], ["0002_0", "1"], ["0010_2", "0"], ["0010_10", "1"]],
+        ),
     ],
 )
 def test_a_submission_is_sorted_by_video_and_number(tmp_path, year, archive, table, rows):
@@ -38,7 +48,10 @@ def test_a_submission_is_sorted_by_video_and_number(tmp_path, year, archive, tab
 
 
 def test_a_submission_must_be_of_the_test_split(tmp_path):
-    with pytest.raises(ValueError, match=r"exactly the 3 clips of the test split; 1 are missing and 1 are not of it \(such as 2_0\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"exactly the 3 clips of the test split; 1 are missing and 1 are not of it \(such as 2_0\)",
+    ):
         submissions.write(THREE, tmp_path, ids=["1_0", "1_1", "7_7"])
     with pytest.raises(ValueError, match="ids of a submission must be <video>_<number>, found 'clip'"):
         submissions.write(make([("clip", 0, 0.5)]), tmp_path)
@@ -67,7 +80,9 @@ def test_an_archive_that_unpacks_to_far_more_than_a_submission_is_refused_unread
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("Submission.csv", b"1_0,1\n" * 1_400_000)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
-    with pytest.raises(ValueError, match=r"x\.zip: Submission\.csv has 8,400,000 bytes, at most 8,000,000 are read"):
+    with pytest.raises(
+        ValueError, match=r"x\.zip: Submission\.csv has 8,400,000 bytes, at most 8,000,000 are read"
+    ):
         submissions.read(tmp_path / "x.zip")
 
 
@@ -81,7 +96,10 @@ def test_an_archive_that_does_not_read_back_is_not_left_behind(tmp_path, monkeyp
 @pytest.mark.parametrize("content", [b"", b"id,class", b"PK\x03\x04" + 50 * b"\0"])
 def test_a_file_that_is_no_archive_is_refused_by_its_path(tmp_path, content):
     (tmp_path / "x.zip").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.zip: not a submission archive \(.*\); give a Submission\.zip or prediction\.zip"):
+    with pytest.raises(
+        ValueError,
+        match=r"x\.zip: not a submission archive \(.*\); give a Submission\.zip or prediction\.zip",
+    ):
         submissions.read(tmp_path / "x.zip")
 
 

@@ -19,7 +19,9 @@ def clips_of(*rows, layout=STICK):
     frames = np.array([len(clip) for clip in keypoints])
     missing = [float((clip[..., 2] == 0).mean()) for clip in keypoints]
     ids = [f"clip_{i}" for i in range(len(rows))]
-    table = table.assign(id=ids, frames=frames, width=640, height=480, missing=missing, start=frames.cumsum() - frames)
+    table = table.assign(
+        id=ids, frames=frames, width=640, height=480, missing=missing, start=frames.cumsum() - frames
+    )
     return Clips(table, np.concatenate(keypoints), layout, CLASSES, "")
 
 
@@ -70,21 +72,32 @@ def test_a_subject_in_two_splits_is_reported_with_the_consequence(some):
 
 
 def test_a_shared_video_or_a_test_subject_has_its_own_consequence():
-    shared = clips_of((still(), 0, "train", "v1", "anna"), (still(at=1), 0, "test", "v1", "anna"), (still(), 1, "test", "v2", "ben"))
+    shared = clips_of(
+        (still(), 0, "train", "v1", "anna"),
+        (still(at=1), 0, "test", "v1", "anna"),
+        (still(), 1, "test", "v2", "ben"),
+    )
     of_video, of_subject = survey.overlaps(shared)
-    assert of_video.startswith("Warning: 1 of 2 videos of test are also in train (v1). Clips of one recording are similar")
-    assert of_subject.startswith("Warning: 1 of 2 subjects of test are also in train (anna). This is not the cross-subject protocol")
+    assert of_video.startswith(
+        "Warning: 1 of 2 videos of test are also in train (v1). Clips of one recording are similar"
+    )
+    assert of_subject.startswith(
+        "Warning: 1 of 2 subjects of test are also in train (anna). This is not the cross-subject protocol"
+    )
 
 
 def test_splits_without_shared_subjects_are_reported_with_what_could_not_be_checked():
     apart = clips_of((still(), 0, "train", "v1", ""), (still(), 0, "val", "v2", "ben"))
     fine, unknown = survey.overlaps(apart)
     assert fine == "No video and no known subject is in two splits."
-    assert unknown.startswith("The subject of 1 of 2 clips is unknown, so only their videos could be compared.")
+    assert unknown.startswith(
+        "The subject of 1 of 2 clips is unknown, so only their videos could be compared."
+    )
 
 
 def test_scores_are_counted_by_joint():
-    # 0 is missing; 0.005 is in the first of 100 bins, 0.5 at the start of bin 50, 1 and above in the last bin.
+    # 0 is missing; 0.005 is in the first of 100 bins, 0.5 at the start of bin 50, 1 and above in the last
+    # bin.
     clip = np.concatenate([still(1, scores=(0, 0.005, 1.0)), still(2, scores=(0.5, 0, 1.3))])
     counts = survey.score_counts(clips_of((clip, 0, "train", "v", "")))
     assert counts.shape == (3, 101)
@@ -95,7 +108,9 @@ def test_scores_are_counted_by_joint():
 
 def test_missing_joints_agree_with_the_table(smoke):
     counts, frames = survey.score_counts(smoke), smoke.table["frames"]
-    assert counts[:, 0].sum() == pytest.approx((smoke.table["missing"] * frames).sum() * len(smoke.layout.joints))
+    assert counts[:, 0].sum() == pytest.approx(
+        (smoke.table["missing"] * frames).sum() * len(smoke.layout.joints)
+    )
 
 
 def test_quantiles_come_from_the_counts():
@@ -107,7 +122,10 @@ def test_quantiles_come_from_the_counts():
 
 
 def test_the_clearest_frame_has_most_joints_and_then_the_highest_scores():
-    poses = [still(1, scores=scores, at=x) for x, scores in enumerate([(1, 1, 0), (0.2, 0.3, 0.2), (0.4, 0.3, 0.2)])]
+    poses = [
+        still(1, scores=scores, at=x)
+        for x, scores in enumerate([(1, 1, 0), (0.2, 0.3, 0.2), (0.4, 0.3, 0.2)])
+    ]
     frame = survey.clearest_frame(clips_of(*((pose, 0, "train", "v", "") for pose in poses)))
     assert frame[0, 0] == 2
 
@@ -130,12 +148,19 @@ def test_without_copies_the_table_is_empty(smoke):
 
 
 def test_a_clip_is_found_by_id_or_length():
-    clips = clips_of(*((still(frames, scores=(0.5, 0.5, score)), 0, "train", "v", "") for frames, score in ((4, 0), (5, 0.5), (9, 0))))
+    clips = clips_of(
+        *(
+            (still(frames, scores=(0.5, 0.5, score)), 0, "train", "v", "")
+            for frames, score in ((4, 0), (5, 0.5), (9, 0))
+        )
+    )
     assert survey.row_of(clips, "clip_2") == 2
     assert survey.row_of(clips) == 1, "the one with no missing joint"
     assert survey.row_of(clips, frames=(1, 4)) == 0
     assert survey.row_of(clips, frames=(20, 30)) == 2, "the nearest in length"
-    with pytest.raises(ValueError, match="there is no clip 'clip_7' among the 3 clips; give an id such as 'clip_0'"):
+    with pytest.raises(
+        ValueError, match="there is no clip 'clip_7' among the 3 clips; give an id such as 'clip_0'"
+    ):
         survey.row_of(clips, "clip_7")
 
 
@@ -146,25 +171,36 @@ def test_clips_in_another_layout_have_the_same_joints(smoke):
     assert fewer.table["id"].tolist() == smoke.table["id"].iloc[rows].tolist()
     for i, row in enumerate(rows):
         assert np.array_equal(fewer[i], smoke[row][:, :22])
-    with pytest.raises(ValueError, match="these clips: layout 'openpose137' needs 96 joints that .* choose layout imigue22 or"):
+    with pytest.raises(
+        ValueError,
+        match="these clips: layout 'openpose137' needs 96 joints that .* choose layout imigue22 or",
+    ):
         survey.in_layout(smoke, layouts.get("openpose137"))
 
 
-@pytest.mark.parametrize("count", [survey.CLIPS_PER_CHUNK - 1, survey.CLIPS_PER_CHUNK, survey.CLIPS_PER_CHUNK + 1])
+@pytest.mark.parametrize(
+    "count", [survey.CLIPS_PER_CHUNK - 1, survey.CLIPS_PER_CHUNK, survey.CLIPS_PER_CHUNK + 1]
+)
 def test_no_clip_is_lost_between_chunks(count):
     clips = clips_of(*((still(1, at=i), 0, "train", "v", "") for i in range(count)))
     assert survey.in_layout(clips, STICK).keypoints[:, 0, 0].tolist() == list(range(count))
 
 
 def test_faults_are_shares_of_the_frames_of_a_regions_joints():
-    layout = layouts.make("ends", ["head", "neck", "hip"], "head-neck-hip", "neck", regions={"top": (0, 1), "end": (2,)})
+    layout = layouts.make(
+        "ends", ["head", "neck", "hip"], "head-neck-hip", "neck", regions={"top": (0, 1), "end": (2,)}
+    )
     keypoints = still(10, scores=(0.5, 0.5, 0.5))
     keypoints[:, 1, 1], keypoints[:, 2, 1] = 100, 200  # a person of 200 px
     keypoints[4, 0] = keypoints[0:2, 1] = 0  # a gap, and a joint that comes late
     keypoints[6, 2, 0] = 50
     table = survey.faults(clips_of((keypoints, 0, "train", "v", ""), layout=layout))
-    assert table.loc["top"].to_dict() == pytest.approx({"missing": 3 / 20, "in gaps": 1 / 20, "swapped": 0, "outliers": 0})
-    assert table.loc["end"].to_dict() == pytest.approx({"missing": 0, "in gaps": 0, "swapped": 0, "outliers": 1 / 10})
+    assert table.loc["top"].to_dict() == pytest.approx(
+        {"missing": 3 / 20, "in gaps": 1 / 20, "swapped": 0, "outliers": 0}
+    )
+    assert table.loc["end"].to_dict() == pytest.approx(
+        {"missing": 0, "in gaps": 0, "swapped": 0, "outliers": 1 / 10}
+    )
 
 
 def test_swapped_hands_are_found_in_their_frames(smoke):
@@ -173,4 +209,6 @@ def test_swapped_hands_are_found_in_their_frames(smoke):
     left, right = (list(smoke.layout.regions[f"{side}_hand"]) for side in ("left", "right"))
     clean[3:5, left], clean[3:5, right] = clean[3:5, right], clean[3:5, left].copy()
     table = survey.faults(clips_of((clean, 0, "train", "v", ""), layout=smoke.layout))
-    assert table["swapped"].to_dict() == pytest.approx({name: 2 / 8 * name.endswith("hand") for name in smoke.layout.regions})
+    assert table["swapped"].to_dict() == pytest.approx(
+        {name: 2 / 8 * name.endswith("hand") for name in smoke.layout.regions}
+    )

@@ -1,4 +1,5 @@
-"""A run survives Ctrl-C, kill -9, a full disk and a second run with its name; it stops at numbers that are not finite.
+"""A run survives Ctrl-C, kill -9, a full disk and a second run with its name; it stops at numbers that are
+not finite.
 
 The short form of ``benchmarks/soak.py``, whose trials are used here.
 """
@@ -79,7 +80,8 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
-        OSError, match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make room and run"
+        OSError,
+        match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make room and run",
     ):
         runs.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]
@@ -98,7 +100,9 @@ def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(smoke, tmp_path, af
     for run in (whole, stopped):
         run.mkdir()
     training.fit(smoke, SMOKE, whole, progress=quiet)
-    with pytest.raises(KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to resume"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to resume"
+    ):
         training.fit(smoke, SMOKE, stopped, progress=interrupt)
     assert not (stopped / "result.json").exists()
     training.fit(smoke, SMOKE, stopped, progress=quiet)
@@ -130,11 +134,20 @@ def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
 
 @POSIX
 def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_outputs, tmp_path):
-    """The stack that papermill shows of itself cannot be changed here, nor that it may end the kernel before the line was sent."""
+    """The stack that papermill shows of itself cannot be changed here, nor that it may end the kernel before
+    the line was sent."""
     root, out = Path(__file__).parents[1], tmp_path / "out.ipynb"
-    given = {"data": "synthetic-smoke", "preset": "smoke", "epochs": "2000", "run": "stopped", "outputs": str(smoke_outputs)}
+    given = {
+        "data": "synthetic-smoke",
+        "preset": "smoke",
+        "epochs": "2000",
+        "run": "stopped",
+        "outputs": str(smoke_outputs),
+    }
     options = [word for name, value in given.items() for word in ("-p", name, value)]
-    with (tmp_path / "said.txt").open("w+") as said:  # no pipe, whose end a kernel that is still ending holds open
+    with (tmp_path / "said.txt").open(
+        "w+"
+    ) as said:  # no pipe, whose end a kernel that is still ending holds open
         process = subprocess.Popen(
             [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), "--no-progress-bar", *options],
             cwd=root / "notebooks",
@@ -142,11 +155,14 @@ def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_output
             stdout=subprocess.DEVNULL,
             stderr=said,
             start_new_session=True,
-            # A shell starts what ends with `&` with Ctrl-C ignored, and so would be this suite and what it starts.
+            # A shell starts what ends with `&` with Ctrl-C ignored, and so would be this suite and what it
+            # starts.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
-            while not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None:
+            while (
+                not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None
+            ):
                 time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
@@ -156,7 +172,12 @@ def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_output
     stopped = smoke_outputs / "runs" / "stopped"
     assert process.returncode > 0
     assert not re.findall('File ".*miga_lib.*', (tmp_path / "said.txt").read_text())
-    shown = [line for cell in nbformat.read(out, 4).cells for one in cell.get("outputs", []) for line in one.get("traceback", [])]
+    shown = [
+        line
+        for cell in nbformat.read(out, 4).cells
+        for one in cell.get("outputs", [])
+        for line in one.get("traceback", [])
+    ]
     assert len(shown) <= 1
     assert all(line.startswith(f"KeyboardInterrupt: {stopped}: stopped after step ") for line in shown)
     assert torch.load(stopped / "last.ckpt", weights_only=True)["position"]["epoch"] > 0
@@ -206,5 +227,7 @@ def test_clips_without_any_joint_are_left_out_of_training_and_counted(smoke, tmp
     assert seen["train_clips"] == len(train) - 4
     missing[train] = 1.0
     empty = replace(smoke, table=smoke.table.assign(missing=missing))
-    with pytest.raises(ValueError, match="none of the 24 training clips can be used. Left out of training: 0 clips"):
+    with pytest.raises(
+        ValueError, match="none of the 24 training clips can be used. Left out of training: 0 clips"
+    ):
         training.fit(empty, SMOKE, tmp_path / "none", progress=quiet)

@@ -19,7 +19,9 @@ from miga_lib.synthetic.subjects import USUAL_RESTS, subject
 
 OPENPOSE = layouts.get("openpose137")
 MIRROR = np.array(OPENPOSE.mirror)
-BUILD = body.Build(shoulder=0.18, slope=0.0, upper_arm=0.29, forearm=0.25, neck=0.1, head=1.0, hand=1.0, face=shapes.FACE)
+BUILD = body.Build(
+    shoulder=0.18, slope=0.0, upper_arm=0.29, forearm=0.25, neck=0.1, head=1.0, hand=1.0, face=shapes.FACE
+)
 STYLE = Style(hand=RIGHT, one_sided=1.0, energy=1.0, pace=1.0, talk=0.5)
 START, END, FRAMES = 25, 85, 110
 
@@ -41,7 +43,8 @@ def written(tmp_path_factory):
 
 
 def performed(name: str, seed: int = 0, rest: str = "table") -> np.ndarray:
-    """Points in space, (T, 137, 3), of one gesture from START to END, by a right-handed subject of average size without other moves."""
+    """Points in space, (T, 137, 3), of one gesture from START to END, by a right-handed subject of average
+    size without other moves."""
     script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
     perform(Act(script, STYLE, np.random.default_rng(seed), START, END), labels.CLASSES.index(name))
     return body.points(BUILD, script.channels, script.moves)
@@ -56,21 +59,28 @@ def distance(points: np.ndarray, first: str, second: str) -> np.ndarray:
     return np.linalg.norm(points[:, joint(first)] - points[:, joint(second)], axis=-1)
 
 
-# --- sizes, splits, classes --------------------------------------------------------------------------------------------------
+# --- sizes, splits, classes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_full_size_has_the_counts_of_imigue():
     plans = synthetic.plans("synthetic-full", 0)
     clips = {split: [label for p in plans if p.split == split for label in p.labels] for split in plan.SPLITS}
     assert len(plans) == 359
-    assert {split: len(found) for split, found in clips.items()} == {"train": 12893, "val": 13936 - 12893, "test": 4563}
+    assert {split: len(found) for split, found in clips.items()} == {
+        "train": 12893,
+        "val": 13936 - 12893,
+        "test": 4563,
+    }
     assert np.bincount(clips["train"], minlength=32).tolist() == list(labels.TRAINING_COUNTS)
     assert {p.subject for p in plans} == set(range(1, 73))
 
 
 @pytest.mark.parametrize("size", synthetic.SIZES)
 def test_test_subjects_never_train(size):
-    subjects = {split: {p.subject for p in synthetic.plans(size, 3) if p.split == split} for split in plan.SPLITS}
+    subjects = {
+        split: {p.subject for p in synthetic.plans(size, 3) if p.split == split} for split in plan.SPLITS
+    }
     assert subjects["train"] <= set(plan.TRAINING_SUBJECTS)
     assert subjects["val"] <= subjects["train"]
     assert subjects["test"] <= set(plan.TEST_SUBJECTS)
@@ -120,7 +130,8 @@ def test_clip_lengths_are_spread():
     assert ((lengths >= 15) & (lengths <= 90)).mean() > 0.7
 
 
-# --- recordings --------------------------------------------------------------------------------------------------------------
+# --- recordings
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_smoke_is_small_but_has_everything(smoke):
@@ -154,7 +165,9 @@ def test_segments_lie_inside_the_video_one_after_another(smoke):
 
 def test_a_video_depends_only_on_size_seed_and_plan(smoke):
     chosen = synthetic.plans("synthetic-smoke", 0)[2]
-    np.testing.assert_array_equal(synthetic.record(chosen, 0, "synthetic-smoke").keypoints, smoke[2].keypoints)
+    np.testing.assert_array_equal(
+        synthetic.record(chosen, 0, "synthetic-smoke").keypoints, smoke[2].keypoints
+    )
     other = synthetic.record(chosen, 1, "synthetic-smoke")
     assert other.keypoints.shape != smoke[2].keypoints.shape or (other.keypoints != smoke[2].keypoints).any()
 
@@ -168,7 +181,8 @@ def test_a_subject_is_the_same_in_every_video():
 
 
 def test_hidden_hands_are_missing_with_their_wrists_or_alone():
-    # A still pose at 800 pixels per metre, the neck at (640, 300); both hands are in the lap, which a table at row 560 hides.
+    # A still pose at 800 pixels per metre, the neck at (640, 300); both hands are in the lap, which a table
+    # at row 560 hides.
     space = np.repeat(at_rest("lap")[:1], 40, 0)
     pixels = 800 * space[..., :2] + (640, 300)
     conditions = Conditions(scale=800.0, sharpness=0.6, table=560.0, flaws=0.0)
@@ -183,14 +197,19 @@ def test_a_hand_on_the_face_lowers_the_scores_of_covered_points():
     space = np.repeat(at_rest()[:1], 200, 0)
     conditions = Conditions(scale=800.0, sharpness=0.6, table=float("inf"), flaws=0.0)
     free = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
-    space[:, 116:] += (space[:, [joint("right_lip_corner")]] - space[:, 116:].mean(1, keepdims=True)) + (0, 0, -0.03)
+    space[:, 116:] += (space[:, [joint("right_lip_corner")]] - space[:, 116:].mean(1, keepdims=True)) + (
+        0,
+        0,
+        -0.03,
+    )
     covered = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
     mouth, brow = joint("right_lip_corner"), joint("left_brow_3")
     assert covered[:, mouth, 2].mean() < 0.7 * free[:, mouth, 2].mean()
     assert covered[:, brow, 2].mean() == pytest.approx(free[:, brow, 2].mean(), rel=0.05)
 
 
-# --- kinematics --------------------------------------------------------------------------------------------------------------
+# --- kinematics
+# --------------------------------------------------------------------------------------------------------------
 
 
 @given(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5))
@@ -235,7 +254,8 @@ def test_a_bump_of_any_length_begins_and_ends_at_0():
     script = Script(np.zeros((40, len(body.CHANNELS))), [RESTS["table"]] * 2)
     script.bump("nod", 1.0, start=10, end=20, rise=30, fall=30)
     nod = script.channels[:, body.CHANNEL["nod"]]
-    # Rise and fall are shortened to five frames each, so the maximum is in the middle and no value is below 0.
+    # Rise and fall are shortened to five frames each, so the maximum is in the middle and no value is below
+    # 0.
     assert nod.argmax() == 15
     assert nod.max() == pytest.approx(1)
     assert nod.min() == 0
@@ -243,10 +263,15 @@ def test_a_bump_of_any_length_begins_and_ends_at_0():
 
 
 def test_the_right_side_is_the_mirror_image_of_the_left():
-    one = [Move(-2.0, -1.0, RESTS["table"]), Move(5.0, 15.0, Pose(body.HEAD, (0.05, 0.05, -0.05), swing=(0.01, 0, 0), hertz=2.0))]
+    one = [
+        Move(-2.0, -1.0, RESTS["table"]),
+        Move(5.0, 15.0, Pose(body.HEAD, (0.05, 0.05, -0.05), swing=(0.01, 0, 0), hertz=2.0)),
+    ]
     two = [Move(-2.0, -1.0, RESTS["lap"])]
     channels = np.zeros((30, len(body.CHANNELS)))
-    channels[:, [body.CHANNEL[name] for name in ("pitch", "nod", "jaw", "smile", "brow", "blink", "wide", "frown")]] = 0.1
+    channels[
+        :, [body.CHANNEL[name] for name in ("pitch", "nod", "jaw", "smile", "brow", "blink", "wide", "frown")]
+    ] = 0.1
     points = body.points(BUILD, channels, [one, two])
     mirrored = body.points(BUILD, channels, [two, one])
     np.testing.assert_allclose(mirrored[:, MIRROR] * (-1, 1, 1), points, atol=1e-9)
@@ -255,11 +280,13 @@ def test_the_right_side_is_the_mirror_image_of_the_left():
 def test_the_camera_shows_a_metre_at_its_scale():
     camera = body.Camera(0.0, 0.0, 0.0, 3.0, 800.0, (640.0, 300.0), np.zeros((1, 2)), np.ones(1))
     seen = body.view(camera, np.array([[[0.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.5, 0.25, 1.0]]]))
-    # 800 pixels per metre at the subject, three metres from the camera; three quarters of that one metre further away.
+    # 800 pixels per metre at the subject, three metres from the camera; three quarters of that one metre
+    # further away.
     np.testing.assert_allclose(body.project(camera, seen), [[[640, 300], [1040, 500], [940, 450]]])
 
 
-# --- gestures ----------------------------------------------------------------------------------------------------------------
+# --- gestures
+# ----------------------------------------------------------------------------------------------------------------
 
 HOLD = slice(START + 15, END - 22)
 ON_THE_FACE = {
@@ -274,7 +301,9 @@ def test_a_fingertip_reaches_the_touched_landmark(name, landmark):
     nearest = []
     for seed in range(15):
         points = performed(name, seed)
-        nearest.append(min(distance(points, f"right_{finger}_4", landmark)[HOLD].min() for finger in layouts.FINGERS))
+        nearest.append(
+            min(distance(points, f"right_{finger}_4", landmark)[HOLD].min() for finger in layouts.FINGERS)
+        )
     assert idle > 0.3
     assert np.median(nearest) < 0.045
     assert max(nearest) < idle
@@ -289,7 +318,9 @@ def test_the_other_hand_rests_while_one_touches():
 def test_folded_forearms_cross():
     for seed in range(5):
         points = performed("fold arm", seed)
-        across = points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]  # x is larger on the subject's left
+        across = (
+            points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]
+        )  # x is larger on the subject's left
         assert np.median(across[HOLD]) < -0.06
         assert across[0] > 0.1
 
@@ -299,7 +330,9 @@ def test_akimbo_puts_the_hand_on_the_hip_and_the_elbow_out():
         points = performed("arm akimbo", seed)[HOLD]
         assert (points[:, joint("right_shoulder"), 0] - points[:, joint("right_elbow"), 0]).min() > 0.1
         wrist = points[:, joint("right_wrist")]
-        assert np.abs(wrist[:, 1] - 0.38).max() < 0.14  # the hip is half a metre below the neck, its crest about 0.1 m higher
+        assert (
+            np.abs(wrist[:, 1] - 0.38).max() < 0.14
+        )  # the hip is half a metre below the neck, its crest about 0.1 m higher
 
 
 @pytest.mark.parametrize("name", ["cross finger", "rub hand", "minaret hand"])
@@ -358,7 +391,14 @@ def test_head_up_raises_the_nose():
 
 def test_shoulders_rise_slowly_in_a_breath_and_fast_in_a_shrug():
     def fastest(name: str) -> float:
-        return float(np.median([np.abs(np.diff(performed(name, seed)[:, joint("right_shoulder"), 1])).max() for seed in range(12)]))
+        return float(
+            np.median(
+                [
+                    np.abs(np.diff(performed(name, seed)[:, joint("right_shoulder"), 1])).max()
+                    for seed in range(12)
+                ]
+            )
+        )
 
     for seed in range(5):
         height = performed("deep breath", seed)[:, joint("left_shoulder"), 1]
@@ -389,12 +429,15 @@ def test_every_class_moves_something():
         assert np.abs(performed(name)[START:END] - idle[START:END]).max() > 0.001, name
 
 
-# --- folders and clips -------------------------------------------------------------------------------------------------------
+# --- folders and clips
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_written_folders_read_back(written, smoke):
     clips = list(miga.read(written, OPENPOSE, Report(), lambda videos, **_: videos))
-    known = {f"{video.id}_{k}": (video, *segment) for video in smoke for k, segment in enumerate(video.segments)}
+    known = {
+        f"{video.id}_{k}": (video, *segment) for video in smoke for k, segment in enumerate(video.segments)
+    }
     assert {clip.id for clip in clips} == known.keys()
     for clip in clips:
         video, label, start, end = known[clip.id]
@@ -403,7 +446,11 @@ def test_written_folders_read_back(written, smoke):
 
 
 def test_written_folders_state_their_origin(written):
-    assert json.loads((written / synthetic.ABOUT).read_text()) == {"size": "synthetic-smoke", "seed": 0, "version": synthetic.VERSION}
+    assert json.loads((written / synthetic.ABOUT).read_text()) == {
+        "size": "synthetic-smoke",
+        "seed": 0,
+        "version": synthetic.VERSION,
+    }
     assert {path.suffix for path in written.rglob("*_openpose.*")} == {".npy", ".csv", ".xlsx"}
     assert [path.name for path in written.parent.iterdir()] == [written.name]
 
@@ -430,7 +477,13 @@ def test_read_gives_the_clips_of_the_videos(smoke):
     assert len({clip.id for clip in clips}) == len(clips) == len(expected)
     chosen = layouts.selection(OPENPOSE, layout)
     for clip, (video, label, start, end) in zip(clips, expected, strict=True):
-        assert (clip.video, clip.label, clip.split, clip.width, clip.height) == (video.id, label, video.split, 1280, 720)
+        assert (clip.video, clip.label, clip.split, clip.width, clip.height) == (
+            video.id,
+            label,
+            video.split,
+            1280,
+            720,
+        )
         np.testing.assert_array_equal(clip.keypoints, video.keypoints[start : end + 1, chosen])
     assert not report.events
 

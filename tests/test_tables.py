@@ -1,4 +1,5 @@
-"""Tables of keypoints from many programs: csv and xlsx by the same rules; every frame at its place, or a message."""
+"""Tables of keypoints from many programs: csv and xlsx by the same rules; every frame at its place, or a
+message."""
 
 import csv
 
@@ -7,7 +8,7 @@ import openpyxl
 import pytest
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, limits, miga, tables
+from miga_lib.readers import DataError, miga, tables, untrusted
 
 SMALL = layouts.make("two_joints", ["nose", "neck"], [(0, 1)], "neck")
 ROWS = [[f"{100 * t + 7 * c}.5" for c in range(6)] for t in range(10)]
@@ -55,7 +56,9 @@ def test_a_cell_without_a_value_is_a_missing_joint_in_any_row(tmp_path, kind, ro
 def test_any_other_text_is_refused_in_any_row(tmp_path, kind, row, cell):
     rows = [list(cells) for cells in ROWS]
     rows[row][1] = cell
-    with pytest.raises(DataError, match=rf"a\.{kind}: line {row + 1}, column 2 holds '{cell}'; expected a number"):
+    with pytest.raises(
+        DataError, match=rf"a\.{kind}: line {row + 1}, column 2 holds '{cell}'; expected a number"
+    ):
         read(save(tmp_path, rows, kind))
 
 
@@ -94,7 +97,10 @@ def test_a_title_of_one_cell_may_stand_above_a_csv(tmp_path):
 
 @KINDS
 def test_an_empty_row_below_a_header_is_refused_without_an_index(tmp_path, kind):
-    with pytest.raises(DataError, match="the row below the header is empty; delete it, or write a frame without a person as zeros"):
+    with pytest.raises(
+        DataError,
+        match="the row below the header is empty; delete it, or write a frame without a person as zeros",
+    ):
         read(save(tmp_path, [["x0", "y0", "s0", "x1", "y1", "s1"], [""] * 6, *ROWS], kind))
 
 
@@ -108,9 +114,15 @@ def test_a_byte_order_mark_is_no_header(tmp_path, line_end):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("\n".join(map(",".join, ROWS)).encode("utf-16"), "is not text in UTF-8; save it again as csv with this encoding"),
+        (
+            "\n".join(map(",".join, ROWS)).encode("utf-16"),
+            "is not text in UTF-8; save it again as csv with this encoding",
+        ),
         (b"\xff,1,2,3,4,5\n1,2,3,4,5,6\n", "line 1, column 1 holds '�'; expected a number"),
-        ("\n".join(map(";".join, ROWS)).encode(), "line 1, column 1 holds '0.5;7.5;.*expected a number.*separate cells by commas"),
+        (
+            "\n".join(map(";".join, ROWS)).encode(),
+            "line 1, column 1 holds '0.5;7.5;.*expected a number.*separate cells by commas",
+        ),
         (b'0,1,2,3,"4,5\n1,2,3,4,5,6\n', "line 1 has|not a csv table"),
     ],
 )
@@ -141,25 +153,39 @@ def test_empty_columns_at_the_end_are_left_out_and_reported(tmp_path, kind, rows
         [[row[0], *row] for row in ROWS],
         [[str(9 - t), *row] for t, row in enumerate(INDEXED)],
     ],
-    ids=["at the end", "at the end of an index", "of one value", "empty", "index at the end", "doubled", "two indices"],
+    ids=[
+        "at the end",
+        "at the end of an index",
+        "of one value",
+        "empty",
+        "index at the end",
+        "doubled",
+        "two indices",
+    ],
 )
 def test_a_first_column_is_an_index_only_if_it_counts(tmp_path, kind, rows):
     with pytest.raises(
-        DataError, match=r"expected 6 columns \(2 joints × x, y, score\), or 7 with a first one that counts the frames, found"
+        DataError,
+        match=r"expected 6 columns \(2 joints × x, y, score\), or 7 with a first one that counts the frames, found",
     ):
         read(save(tmp_path, rows, kind))
 
 
 @KINDS
 def test_an_index_that_two_programs_wrote_is_one(tmp_path, kind):
-    assert np.array_equal(read(save(tmp_path, [[str(t), *row] for t, row in enumerate(INDEXED)], kind))[0], FRAMES)
+    assert np.array_equal(
+        read(save(tmp_path, [[str(t), *row] for t, row in enumerate(INDEXED)], kind))[0], FRAMES
+    )
 
 
 @KINDS
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([row[:-1] for row in INDEXED], "its first column counts the frames, so a column of the 2 joints is missing"),
+        (
+            [row[:-1] for row in INDEXED],
+            "its first column counts the frames, so a column of the 2 joints is missing",
+        ),
         (
             [[*row[:4], *row[5:], ""] for row in INDEXED],
             "joint 1 has an empty column beside a filled one|its first column counts the frames, so a column",
@@ -176,7 +202,10 @@ def test_a_lost_column_is_refused(tmp_path, kind, rows, message):
     ("rows", "event"),
     [
         (INDEXED[::-1], "rows put into the order of their frame index"),
-        ([INDEXED[t] for t in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)], "rows put into the order of their frame index"),
+        (
+            [INDEXED[t] for t in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)],
+            "rows put into the order of their frame index",
+        ),
         ([row for row in INDEXED for _ in range(2)], "rows of a frame that was there before left out"),
         ([*INDEXED[:4], [""] * 7, *INDEXED[4:]], "empty rows without a frame index left out"),
         ([[str(t + 1), *row] for t, row in enumerate(ROWS)], tables.FROM_1),
@@ -193,7 +222,10 @@ def test_an_index_from_1_and_a_lost_first_row_look_the_same_so_the_report_says_b
     frames, events = read(save(tmp_path, INDEXED[1:], kind))
     assert np.array_equal(frames, FRAMES[1:])
     (event,) = events
-    assert "taken as the first frame; if these videos are numbered from 0, their first row is lost and all other frames" in event
+    assert (
+        "taken as the first frame; if these videos are numbered from 0, their first row is lost and all other frames"
+        in event
+    )
 
 
 @KINDS
@@ -209,7 +241,10 @@ def test_frames_that_the_index_does_not_have_are_missing(tmp_path, kind):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([*INDEXED, ["4", *ROWS[5]]], "frame index 4 is there twice, with different joints; delete one of the rows"),
+        (
+            [*INDEXED, ["4", *ROWS[5]]],
+            "frame index 4 is there twice, with different joints; delete one of the rows",
+        ),
         ([*INDEXED[:4], ["", *ROWS[4]], *INDEXED[5:]], "row 4 has joints and no frame index"),
     ],
 )
@@ -219,7 +254,9 @@ def test_an_index_in_doubt_is_refused(tmp_path, kind, rows, message):
 
 
 def test_blank_lines_without_an_index_are_refused_except_at_the_end(tmp_path):
-    with pytest.raises(DataError, match="has 1 blank lines between its rows, and no frame index; delete them"):
+    with pytest.raises(
+        DataError, match="has 1 blank lines between its rows, and no frame index; delete them"
+    ):
         read(save(tmp_path, [*ROWS[:4], [], *ROWS[4:]]))
     assert np.array_equal(read(save(tmp_path, [*ROWS, [], []]))[0], FRAMES)
 
@@ -236,14 +273,19 @@ def test_empty_rows_without_an_index_are_reported(tmp_path, kind):
 
 @KINDS
 def test_rows_of_different_length_are_refused(tmp_path, kind):
-    """A lost cell moves all later cells of its row. A workbook has no end of a row, only an empty last cell."""
+    """A lost cell moves all later cells of its row. A workbook has no end of a row, only an empty last
+    cell."""
     rows = [list(row) for row in INDEXED]
     del rows[4][3]
     if kind == "csv":
-        with pytest.raises(DataError, match="line 5 has 6 cells and line 1 has 7; all rows need the same number"):
+        with pytest.raises(
+            DataError, match="line 5 has 6 cells and line 1 has 7; all rows need the same number"
+        ):
             read(save(tmp_path, rows))
     else:
-        assert list(read(save(tmp_path, rows, kind))[1]) == ["joints with an empty or infinite cell taken as missing"]
+        assert list(read(save(tmp_path, rows, kind))[1]) == [
+            "joints with an empty or infinite cell taken as missing"
+        ]
 
 
 @KINDS
@@ -267,7 +309,10 @@ def test_an_array_has_frames_first_and_values_last(tmp_path, shape):
     np.save(tmp_path / "a.npy", FRAMES.reshape(shape))
     assert np.array_equal(read(tmp_path / "a.npy")[0], FRAMES)
     np.save(tmp_path / "a.npy", FRAMES.transpose(0, 2, 1))
-    with pytest.raises(DataError, match=r"expected an array \(frames, 3 × joints\) or \(frames, joints, 3\), found shape \(10, 3, 2\)"):
+    with pytest.raises(
+        DataError,
+        match=r"expected an array \(frames, 3 × joints\) or \(frames, joints, 3\), found shape \(10, 3, 2\)",
+    ):
         read(tmp_path / "a.npy")
 
 
@@ -283,8 +328,8 @@ def test_an_array_has_frames_first_and_values_last(tmp_path, shape):
     ],
 )
 def test_a_table_is_bounded_before_it_is_parsed(tmp_path, content, message, monkeypatch):
-    monkeypatch.setattr(limits.pd, "read_csv", lambda *_, **__: pytest.fail("it was parsed"))
+    monkeypatch.setattr(untrusted.pd, "read_csv", lambda *_, **__: pytest.fail("it was parsed"))
     (tmp_path / "a.csv").write_bytes(content)
-    for parse in (read, limits.rows):
+    for parse in (read, untrusted.rows):
         with pytest.raises(DataError, match=rf"a\.csv: {message}"):
             parse(tmp_path / "a.csv")

@@ -30,28 +30,54 @@ def finished(smoke_outputs, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("model", "stream"),
-    [("posec3d", "joint"), ("posec3d", "limb"), ("stgcn", "joint"), ("stgcn", "bone"), ("stgcnpp", "joint"), ("ctrgcn", "bone_motion")],
+    [
+        ("posec3d", "joint"),
+        ("posec3d", "limb"),
+        ("stgcn", "joint"),
+        ("stgcn", "bone"),
+        ("stgcnpp", "joint"),
+        ("ctrgcn", "bone_motion"),
+    ],
 )
 def test_each_stream_overfits_four_clips(smoke, tmp_path, monkeypatch, model, stream):
-    """Four clips of four classes in a hundred steps: the loss must fall to a quarter, and all clips must be predicted correctly."""
+    """Four clips of four classes in a hundred steps: the loss must fall to a quarter, and all clips must be
+    predicted correctly."""
     validate, losses = loop._validate, []
 
     def validate_the_last(task, state, clips):
-        validate(task, state, clips) if state.epoch + 1 == task.epochs else state.end_epoch({"val_top1": 0.0, "seconds": 0.0})
+        validate(task, state, clips) if state.epoch + 1 == task.epochs else state.end_epoch(
+            {"val_top1": 0.0, "seconds": 0.0}
+        )
 
     monkeypatch.setattr(loop, "_validate", validate_the_last)  # most of the time of such short epochs
     first = smoke.split("train").table.drop_duplicates("label").index[:4]
     four = smoke.where(np.repeat(first.to_numpy(), 2))
     table = four.table.assign(split=["train", "val"] * 4, id=[f"clip {i}" for i in range(8)])
     four = replace(four, table=table)
-    settings = Settings(model, stream, preset="smoke", epochs=100, batch_size=4, semantic_weight=0.0, device="cpu", precision="fp32")
-    result = training.fit(four, settings, tmp_path, progress=lambda row: losses.append(row["loss"]) if "val_top1" not in row else None)
+    settings = Settings(
+        model,
+        stream,
+        preset="smoke",
+        epochs=100,
+        batch_size=4,
+        semantic_weight=0.0,
+        device="cpu",
+        precision="fp32",
+    )
+    result = training.fit(
+        four,
+        settings,
+        tmp_path,
+        progress=lambda row: losses.append(row["loss"]) if "val_top1" not in row else None,
+    )
     assert len(losses) == 100
     assert losses[-1] < 0.25 * losses[0]
     assert result["scores"]["val"]["top1"] == 1
 
 
-def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(smoke, finished, tmp_path, monkeypatch, capsys):
+def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
+    smoke, finished, tmp_path, monkeypatch, capsys
+):
     def refuse(inputs):
         raise RuntimeError("no compiler\nwith a long explanation")
 
@@ -67,7 +93,15 @@ def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(smoke, finished, 
 def test_a_run_writes_all_documented_files(finished):
     run, result = finished
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert names == {"settings.json", "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", "result.json"}
+    assert names == {
+        "settings.json",
+        "metrics.csv",
+        "last.ckpt",
+        "best.ckpt",
+        "val.npz",
+        "test.npz",
+        "result.json",
+    }
     assert runs.result(run)["scores"] == result["scores"]
     metrics = pd.read_csv(run / "metrics.csv")
     assert metrics["epoch"].tolist() == [1, 2]
@@ -115,9 +149,14 @@ def four_steps(smoke_outputs, tmp_path_factory):
     return settings, run
 
 
-@pytest.mark.parametrize(("at", "kept"), [((1, 1), None), ((1, 3), (0, 2)), ((2, 1), (1, 0)), ((2, 3), (1, 2))])
-def test_a_run_stopped_at_a_step_resumes_from_its_last_checkpoint_to_the_same_bits(four_steps, smoke, tmp_path, monkeypatch, at, kept):
-    """Stopped at a step of an epoch; kept are the finished epochs, and the steps of the next one, of the last checkpoint."""
+@pytest.mark.parametrize(
+    ("at", "kept"), [((1, 1), None), ((1, 3), (0, 2)), ((2, 1), (1, 0)), ((2, 3), (1, 2))]
+)
+def test_a_run_stopped_at_a_step_resumes_from_its_last_checkpoint_to_the_same_bits(
+    four_steps, smoke, tmp_path, monkeypatch, at, kept
+):
+    """Stopped at a step of an epoch; kept are the finished epochs, and the steps of the next one, of the last
+    checkpoint."""
     settings, run = four_steps
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
 
@@ -135,7 +174,9 @@ def test_a_run_stopped_at_a_step_resumes_from_its_last_checkpoint_to_the_same_bi
         assert not (tmp_path / "last.ckpt").exists()
     training.fit(smoke, settings, tmp_path, progress=quiet)
     assert same_weights(run, tmp_path)
-    straight, resumed = (pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (run, tmp_path))
+    straight, resumed = (
+        pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (run, tmp_path)
+    )
     pd.testing.assert_frame_equal(straight, resumed, check_exact=True)
 
 
@@ -152,7 +193,9 @@ def test_a_resumed_run_reports_its_earlier_epochs_and_its_position(smoke, tmp_pa
         training.fit(smoke, settings, tmp_path, progress=stop)
     done, seen = checkpoint.read(tmp_path / "last.ckpt")["position"]["step"], []
     training.fit(smoke, settings, tmp_path, progress=seen.append)
-    resumed = [(row["epoch"], row["step"] == row["steps"], "val_top1" in row) for row in seen if "resumed" in row]
+    resumed = [
+        (row["epoch"], row["step"] == row["steps"], "val_top1" in row) for row in seen if "resumed" in row
+    ]
     assert resumed == [(1, True, True), (2, False, False)]
     assert [row["step"] for row in seen if row["epoch"] == 2][:2] == [done, done + 1]
     assert [row["epoch"] for row in seen if "val_top1" in row] == [1, 2]
@@ -169,7 +212,16 @@ def test_a_run_that_stops_early_reports_its_last_epoch_as_the_last(smoke, tmp_pa
 def test_of_epochs_with_equal_accuracy_the_first_is_the_best():
     state = checkpoint.State(model := torch.nn.Linear(1, 1), torch.optim.SGD(model.parameters()))
     accuracies = [0.0, 0.5, 0.5, 0.25, 0.4, 0.75, 0.75, 0.5]
-    assert [state.end_epoch({"val_top1": top1}) for top1 in accuracies] == [True, True, False, False, False, True, False, False]
+    assert [state.end_epoch({"val_top1": top1}) for top1 in accuracies] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     assert state.best == 0.75
     assert state.epoch == 8
     assert [row["val_top1"] for row in state.rows] == accuracies
@@ -187,22 +239,31 @@ class Scaled(torch.nn.Module):
 
 
 def fit_scaled(smoke, run, monkeypatch, scale, **settings):
-    """The weights after training on clips of a single class, which is returned too, in steps of all clips with learning rate 0.1."""
+    """The weights after training on clips of a single class, which is returned too, in steps of all clips
+    with learning rate 0.1."""
 
     def build(layout, in_channels, classes, **arguments):
         return Scaled(classes, scale)
 
     sizes = {"smoke": models.Size(width=1, learning_rate=0.1)}
-    monkeypatch.setitem(models.MODELS, "scaled", models.Model("graph", {"joint": streams.joint_graph}, sizes, build))
+    monkeypatch.setitem(
+        models.MODELS, "scaled", models.Model("graph", {"joint": streams.joint_graph}, sizes, build)
+    )
     label = smoke.split("train").table["label"].mode()[0]
     some = smoke.where((smoke.table["split"] == "val") | (smoke.table["label"] == label))
-    training.fit(some, replace(SMOKE, model="scaled", batch_size=100, semantic_weight=0.0, **settings), run, progress=quiet)
+    training.fit(
+        some,
+        replace(SMOKE, model="scaled", batch_size=100, semantic_weight=0.0, **settings),
+        run,
+        progress=quiet,
+    )
     return torch.load(run / "last.ckpt", weights_only=True)["model"]["weights"], label
 
 
 @pytest.mark.parametrize(("scale", "norm"), [(30.0, 30 * (31 / 32) ** 0.5), (1000.0, 40.0)])
 def test_a_gradient_with_norm_above_40_is_scaled_down_to_40(smoke, tmp_path, monkeypatch, scale, norm):
-    """Of 32 equal logits, the gradient is scale · (1/32 − 1 for the class of the clips), whose norm is scale · √(31/32).
+    """Of 32 equal logits, the gradient is scale · (1/32 − 1 for the class of the clips), whose norm is scale
+    · √(31/32).
 
     The first step is −0.1 times it: without momentum yet, and without weight decay, since the weights are 0.
     """
@@ -223,7 +284,8 @@ def test_best_ckpt_is_the_first_of_epochs_with_equal_accuracy(smoke, tmp_path, m
 
 
 def generators():
-    """The state of the generators of PyTorch and NumPy. (The type checker of the tests draws from Python's own.)"""
+    """The state of the generators of PyTorch and NumPy. (The type checker of the tests draws from Python's
+    own.)"""
     _, keys, *rest = np.random.get_state()  # noqa: NPY002
     return torch.get_rng_state().tolist(), keys.tolist(), rest
 
@@ -242,14 +304,21 @@ def test_the_callers_random_generators_are_not_changed(finished, smoke, tmp_path
     assert generators() == before
     training.predict(model, smoke.split("val"), settings)
     assert generators() == before
-    assert all(torch.equal(built[name], again[name]) for name in built), "weights depend on the seed of the settings alone"
-    assert not torch.equal(built["fc_cls.weight"], training.build(replace(settings, seed=1), 32, 5).state_dict()["fc_cls.weight"])
+    assert all(torch.equal(built[name], again[name]) for name in built), (
+        "weights depend on the seed of the settings alone"
+    )
+    assert not torch.equal(
+        built["fc_cls.weight"], training.build(replace(settings, seed=1), 32, 5).state_dict()["fc_cls.weight"]
+    )
 
 
 def test_a_folder_with_another_run_is_refused_and_can_be_replaced(finished, smoke, tmp_path):
     settings = replace(SMOKE, epochs=1)
     training.fit(smoke, settings, tmp_path, progress=quiet)
-    with pytest.raises(ValueError, match=r"holds a run with epochs=1; choose another `run` name, or `resume=False` to replace it"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds a run with epochs=1; choose another `run` name, or `resume=False` to replace it",
+    ):
         training.fit(smoke, SMOKE, tmp_path, progress=quiet)
     fewer = smoke.where(smoke.table.index != 0)
     with pytest.raises(ValueError, match="holds a run with other clips"):
@@ -261,7 +330,10 @@ def test_a_folder_with_another_run_is_refused_and_can_be_replaced(finished, smok
 def test_a_loss_that_is_not_finite_stops_and_names_the_clips(smoke, tmp_path):
     broken = replace(smoke, keypoints=np.full_like(smoke.keypoints, 1e30))
     settings = replace(SMOKE, model="stgcn", semantic_weight=0.0, learning_rate=1e18)
-    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in epoch 1, step \d+, clips 0\d+_\d+.*lower learning_rate"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"the loss is (nan|inf) in epoch 1, step \d+, clips 0\d+_\d+.*lower learning_rate",
+    ):
         training.fit(broken, settings, tmp_path, progress=quiet)
 
 
@@ -270,21 +342,45 @@ def test_batches_have_every_clip_once_and_no_batch_is_very_small():
     parts = training.batches(torch.zeros(9, dtype=torch.long), settings, 0)
     assert sorted(torch.cat(parts).tolist()) == list(range(9))
     assert [len(part) for part in parts] == [4, 5]
-    assert torch.cat(parts).tolist() != torch.cat(training.batches(torch.zeros(9, dtype=torch.long), settings, 1)).tolist()
+    assert (
+        torch.cat(parts).tolist()
+        != torch.cat(training.batches(torch.zeros(9, dtype=torch.long), settings, 1)).tolist()
+    )
 
 
 def test_two_runs_at_once_in_a_folder_are_refused(tmp_path):
     with (
         runs.lock(tmp_path),
-        pytest.raises(RuntimeError, match=r"held by process \d+ on .*; wait for it, end it, or choose another `run` name"),
+        pytest.raises(
+            RuntimeError,
+            match=r"held by process \d+ on .*; wait for it, end it, or choose another `run` name",
+        ),
         runs.lock(tmp_path),
     ):
         pass
 
 
 def test_the_command_line_takes_the_notebooks_parameters(tmp_path, capsys):
-    main(["--data", "synthetic-smoke", "--preset", "smoke", "--stream", "limb", "--outputs", str(tmp_path), "--epochs", "1"])
-    assert (tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs1-0" / "result.json").exists()
+    main(
+        [
+            "--data",
+            "synthetic-smoke",
+            "--preset",
+            "smoke",
+            "--stream",
+            "limb",
+            "--outputs",
+            str(tmp_path),
+            "--epochs",
+            "1",
+        ]
+    )
+    assert (
+        tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs1-0" / "result.json"
+    ).exists()
     assert "epoch   1: loss" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'"):
+    with pytest.raises(
+        SystemExit,
+        match="stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'",
+    ):
         main(["--stream", "elbow"])

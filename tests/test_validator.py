@@ -24,7 +24,9 @@ def annotation(id, label=0, frames=4, width=1280, height=720, **more):
 def pickled(folder, *annotations, **split):
     ids = [a["frame_dir"] for a in annotations]
     (folder / "own.pkl").write_bytes(
-        pickle.dumps({"split": split or {"train": ids}, "annotations": list(annotations), "classes": ["sit", "stand"]})
+        pickle.dumps(
+            {"split": split or {"train": ids}, "annotations": list(annotations), "classes": ["sit", "stand"]}
+        )
     )
     return folder / "own.pkl"
 
@@ -32,11 +34,19 @@ def pickled(folder, *annotations, **split):
 def transposed(folder):
     """(width, height) where (height, width) belongs."""
     clip = annotation("0012_0")
-    return pickled(folder, clip | {"img_shape": (1280, 720), "keypoint": clip["keypoint"].clip(max=(1270, 719))}, annotation("0013_0"))
+    return pickled(
+        folder,
+        clip | {"img_shape": (1280, 720), "keypoint": clip["keypoint"].clip(max=(1270, 719))},
+        annotation("0013_0"),
+    )
 
 
 def outside(folder):
-    return pickled(folder, annotation("0012_0", keypoint=np.full((1, 4, 17, 2), 1500.0, np.float32)), annotation("0013_0"))
+    return pickled(
+        folder,
+        annotation("0012_0", keypoint=np.full((1, 4, 17, 2), 1500.0, np.float32)),
+        annotation("0013_0"),
+    )
 
 
 def not_a_number(folder):
@@ -82,7 +92,9 @@ def labels(folder):
 def duplicates(folder):
     first = annotation("0012_0", subject="7")
     again, other = first | {"frame_dir": "0012_1"}, annotation("0013_0", subject="7")
-    return pickled(folder, first, first, again, other, train=["0012_0", "0012_1"], val=["0012_1"], test=["0013_0"])
+    return pickled(
+        folder, first, first, again, other, train=["0012_0", "0012_1"], val=["0012_1"], test=["0013_0"]
+    )
 
 
 def challenge(folder):
@@ -300,10 +312,17 @@ def test_a_source_without_faults_can_be_used(smoke, tmp_path):
 
 def test_the_exit_status_tells_whether_a_source_can_be_used(tmp_path):
     command = [sys.executable, "-m", "miga_lib.clips", "check", "--layout", "coco17"]
-    good = subprocess.run([*command, str(pickled(tmp_path, annotation("0012_0")))], capture_output=True, text=True, encoding="utf-8")
+    good = subprocess.run(
+        [*command, str(pickled(tmp_path, annotation("0012_0")))],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     assert good.returncode == 0, good.stderr
     assert good.stdout.endswith("Can be used.\n")
-    bad = subprocess.run([*command, str(tmp_path / "nowhere")], capture_output=True, text=True, encoding="utf-8")
+    bad = subprocess.run(
+        [*command, str(tmp_path / "nowhere")], capture_output=True, text=True, encoding="utf-8"
+    )
     assert bad.returncode == 1
     assert bad.stdout.endswith("Cannot be used: 1 error.\n")
     assert good.stderr == bad.stderr == ""

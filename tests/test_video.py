@@ -82,17 +82,27 @@ def test_the_viewer_tells_what_is_around_a_clip_and_sends_its_pictures(smoke_out
     data = clips.load("synthetic-smoke", "imigue22", smoke_outputs)
     id, segments = recordings.ids.iloc[1], recordings.segments
     before, own, after = (segments.iloc[k] for k in range(3))
-    shown = SkeletonViewer(data, clip=id, recordings=recordings, video=Video(film(tmp_path / "a.mp4"), offset=-int(own["first"])))
+    shown = SkeletonViewer(
+        data, clip=id, recordings=recordings, video=Video(film(tmp_path / "a.mp4"), offset=-int(own["first"]))
+    )
     around = shown._clip["around"]
     assert around.startswith(f"{own['video']}: {own['first'] / 25:.1f} to {(own['last'] + 1) / 25:.1f} s; ")
-    assert f"{(own['first'] - before['last'] - 1) / 25:.1f} s before: {data.classes[before['label']]}" in around
+    assert (
+        f"{(own['first'] - before['last'] - 1) / 25:.1f} s before: {data.classes[before['label']]}" in around
+    )
     assert f"{(after['first'] - own['last'] - 1) / 25:.1f} s after: {data.classes[after['label']]}" in around
     row = data.table["id"].tolist().index(id)
     frames = int(data.table["frames"].iloc[row])
     assert shown._send_video(row) == f"{min(frames, 25)} of {frames} frames of the video are shown."
     assert numbers(shown._video["pictures"]) == list(range(min(frames, 25)))
-    assert SkeletonViewer(data, clip=id, video=str(tmp_path / "a.mp4"))._send_video(row).startswith(f"{min(frames, 25)} of")
+    assert (
+        SkeletonViewer(data, clip=id, video=str(tmp_path / "a.mp4"))
+        ._send_video(row)
+        .startswith(f"{min(frames, 25)} of")
+    )
     with pytest.raises(ValueError, match="nowhere: no such file or folder"):
         SkeletonViewer(data, video="nowhere")
-    other = SkeletonViewer(data, clip=id, recordings=recordings.where(recordings.table["video"] != own["video"]))
+    other = SkeletonViewer(
+        data, clip=id, recordings=recordings.where(recordings.table["video"] != own["video"])
+    )
     assert f"the recordings have no clip {id!r}" in other._clip["messages"][0]

@@ -1,4 +1,5 @@
-"""What the kernel sends to the viewer, its messages where something cannot be shown, and what replaces it without a browser."""
+"""What the kernel sends to the viewer, its messages where something cannot be shown, and what replaces it
+without a browser."""
 
 import base64
 import io
@@ -99,9 +100,9 @@ def test_a_clip_without_a_person(clips):
 
 
 def test_a_clip_without_frames(clips):
-    assert SkeletonViewer(samples.clips_of([np.zeros((0, 17, 3))], [1]), beside="align")._clip["messages"] == [
-        "Clip a_0 has no frames: there is nothing to draw."
-    ]
+    assert SkeletonViewer(samples.clips_of([np.zeros((0, 17, 3))], [1]), beside="align")._clip[
+        "messages"
+    ] == ["Clip a_0 has no frames: there is nothing to draw."]
 
 
 def test_a_run_of_other_classes(clips):
@@ -111,14 +112,19 @@ def test_a_run_of_other_classes(clips):
     assert shown._clip["bars"] is None
     names = np.array(clips.classes)
     other = predictions(clips, classes=names[[1, 0, *range(2, 32)]])
-    assert "class 0 is 'deep breath' and the data's is 'turtle neck'" in SkeletonViewer(clips, other)._clip["messages"][0]
+    assert (
+        "class 0 is 'deep breath' and the data's is 'turtle neck'"
+        in SkeletonViewer(clips, other)._clip["messages"][0]
+    )
 
 
 def test_a_run_of_other_clips(clips):
     other = predictions(clips, ids=np.array(["b_0", "b_1", "b_2"]))
     assert "predicts 3 clips, but none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
     both = [other, predictions(clips)]
-    assert SkeletonViewer(clips, both)._clip["messages"] == [], "it is enough that one of a run's files has some of these clips"
+    assert SkeletonViewer(clips, both)._clip["messages"] == [], (
+        "it is enough that one of a run's files has some of these clips"
+    )
 
 
 # ---- Predictions
@@ -142,7 +148,10 @@ def test_bars_are_the_five_most_probable_and_the_true_class(clips):
 
 def test_predictions_of_several_splits_are_joined_on_ids(clips):
     whole = samples.predictions_of(clips)
-    parts = [Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes) for rows in ([2], [0])]
+    parts = [
+        Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes)
+        for rows in ([2], [0])
+    ]
     shown = SkeletonViewer(clips, parts, clip=0)
     assert shown._clip["bars"] == SkeletonViewer(clips, whole, clip=0)._clip["bars"]
     shown.show("a_1")
@@ -150,25 +159,31 @@ def test_predictions_of_several_splits_are_joined_on_ids(clips):
     assert np.frombuffer(shown._list["runs"][0]["predicted"], "<i2")[1] == -1
 
 
-def test_bars_of_several_runs_are_side_by_side(clips):
-    """Class 7 has 0.9 and 0.1, class 8 has 0.1 and 0.5, class 3, the true one, 0 and 0.4: means 0.5, 0.3 and 0.2."""
+def test_bars_of_several_runs_are_concat_branches(clips):
+    """Class 7 has 0.9 and 0.1, class 8 has 0.1 and 0.5, class 3, the true one, 0 and 0.4: means 0.5, 0.3 and
+    0.2."""
     joint, limb = np.eye(32)[[0, 5, 5]], np.eye(32)[[0, 5, 5]]
     joint[0], limb[0] = 0, 0
     joint[0, [7, 8]], limb[0, [8, 3, 7]] = [0.9, 0.1], [0.5, 0.4, 0.1]
     second = predictions(clips, probabilities=limb)
     second = Predictions(second.ids[:1], second.labels[:1], second.probabilities[:1], second.classes)
-    shown = SkeletonViewer(clips, {"joint": predictions(clips, probabilities=joint), "limb": [second]}, clip=0)
+    shown = SkeletonViewer(
+        clips, {"joint": predictions(clips, probabilities=joint), "limb": [second]}, clip=0
+    )
     bars = [bar for bar in shown._clip["bars"] if max(bar["probabilities"])]
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 3)]
     assert [bar["probabilities"] for bar in bars] == [[0.9, 0.1], [0.1, 0.5], [0, 0.4]]
     assert [bar["ranks"][1] for bar in bars] == [3, 1, 2]
     shown.show(1)
-    assert shown._clip["bars"][0]["probabilities"] == [1, None], "the second run has no prediction of this clip"
+    assert shown._clip["bars"][0]["probabilities"] == [1, None], (
+        "the second run has no prediction of this clip"
+    )
     assert [of_run["name"] for of_run in shown._list["runs"]] == ["joint", "limb"]
 
 
 def test_it_opens_on_a_clip_with_motion_that_every_run_predicts(clips):
-    """Clip 1 rotates. A run that lacks it leaves clips 0 and 2, neither of which moves: the first one counts."""
+    """Clip 1 rotates. A run that lacks it leaves clips 0 and 2, neither of which moves: the first one
+    counts."""
     assert SkeletonViewer(clips)._clip["row"] == 1
     whole = samples.predictions_of(clips)
     part = Predictions(whole.ids[[0, 2]], whole.labels[[0, 2]], whole.probabilities[[0, 2]], whole.classes)
@@ -183,7 +198,8 @@ def test_it_opens_in_the_layout_that_the_model_sees():
 
 
 def test_motion_is_in_units_of_the_extent():
-    """Two joints at x = 0 and 6 move by 4 px, then one of them by 2: 10 px of 12 over 2 joints. Without a common joint there is none."""
+    """Two joints at x = 0 and 6 move by 4 px, then one of them by 2: 10 px of 12 over 2 joints. Without a
+    common joint there is none."""
     clip = np.ones((3, 2, 3))
     clip[..., 0] = [[0, 6], [4, 10], [4, 12]]
     assert viewer.motion(clip) == pytest.approx(10 / 2 / 12)
@@ -250,7 +266,9 @@ def test_views_are_the_face_the_hands_and_the_other_regions():
     assert {layouts.OPENPOSE_137[v].split("_")[0] for v in whole["left hand"]} == {"left"}
     assert len(whole["face"]) == 28 + 17 + 10 + 20
     assert list(coco) == ["face", "torso", "left arm", "right arm", "lower body"], "it has no hands"
-    assert viewer.views(layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")) == {}, "its only region is the whole"
+    assert viewer.views(layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")) == {}, (
+        "its only region is the whole"
+    )
 
 
 def test_an_unregistered_layout_is_shown():
@@ -274,7 +292,8 @@ def test_the_mirrored_clip_swaps_sides(clips):
 
 
 def test_a_denoised_clip_is_beside_the_detected_one_in_step():
-    """The nose is missing in frame 1 and far away in frame 5; the arms, of different score, are exchanged in frame 3."""
+    """The nose is missing in frame 1 and far away in frame 5; the arms, of different score, are exchanged in
+    frame 3."""
     ring, layout = samples.ring(9), layouts.get("coco17")
     ring[5, 0, 0] += 300
     left, right = (list(layout.regions[f"{side}_arm"]) for side in ("left", "right"))
@@ -295,12 +314,15 @@ def test_a_denoised_clip_is_beside_the_detected_one_in_step():
 
 def test_clips_that_are_denoised_are_not_filtered_again(clips):
     shown = SkeletonViewer(denoising.denoised(clips, "gaps"), clip=0, beside="denoised")
-    assert shown._clip["messages"] == ["These clips are already denoised (gaps): load them without `denoise` to compare."]
+    assert shown._clip["messages"] == [
+        "These clips are already denoised (gaps): load them without `denoise` to compare."
+    ]
     assert shown._clip["beside"] is None
 
 
 def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
-    """Clip 1 equals clip 0 and is of the same class. Clip 2 is clip 0 moved and enlarged. Clip 3 is clip 0 rotated by a quarter turn."""
+    """Clip 1 equals clip 0 and is of the same class. Clip 2 is clip 0 moved and enlarged. Clip 3 is clip 0
+    rotated by a quarter turn."""
     base = samples.ring()
     moved, turned = base.copy(), base.copy()
     moved[..., :2] = (3 * moved[..., :2] + 50) * (moved[..., 2:] > 0)
@@ -311,11 +333,14 @@ def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
     alone = samples.clips_of([base, base], [4, 4])
     shown = SkeletonViewer(alone, beside="nearest")
     assert shown._clip["beside"] is None
-    assert shown._clip["messages"] == ["No clip of another class has enough joints in common with this one to be compared."]
+    assert shown._clip["messages"] == [
+        "No clip of another class has enough joints in common with this one to be compared."
+    ]
 
 
 def test_the_nearest_row_by_hand():
-    """Squared distances from (0, 0): (3, 4) 25, (1, 0) 1. (0.5, 0) has the same label and (0.1, 0) an unknown one: neither counts."""
+    """Squared distances from (0, 0): (3, 4) 25, (1, 0) 1. (0.5, 0) has the same label and (0.1, 0) an unknown
+    one: neither counts."""
     places = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[1.0, 0.0]], [[0.5, 0.0]], [[0.1, 0.0]]])
     present = torch.ones(5, 1, dtype=torch.bool)
     assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 2
@@ -341,7 +366,9 @@ def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
     assert page.count("</script>") == 2, "its own two"
     state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
     sent = state["_clip"]["main"]
-    assert np.array_equal(np.frombuffer(base64.b64decode(sent["keypoints"]["base64"]), "<f4"), named[0].ravel())
+    assert np.array_equal(
+        np.frombuffer(base64.b64decode(sent["keypoints"]["base64"]), "<f4"), named[0].ravel()
+    )
     assert state["_list"]["ids"] == "</script><b>"
 
 
@@ -352,7 +379,11 @@ def test_a_page_keeps_further_clips(clips):
 
 
 def test_there_is_a_picture_even_where_nothing_can_be_drawn(clips):
-    for shown in (SkeletonViewer(clips.where([])), SkeletonViewer(clips, clip=2), SkeletonViewer(clips.where([0]), clip=0)):
+    for shown in (
+        SkeletonViewer(clips.where([])),
+        SkeletonViewer(clips, clip=2),
+        SkeletonViewer(clips.where([0]), clip=0),
+    ):
         assert base64.b64decode(shown.standalone()["image/png"]).startswith(b"\x89PNG")
 
 
@@ -375,15 +406,23 @@ def test_colours_stand_out_from_the_page(theme, page):
 def test_a_saved_page_has_all_its_clips_and_needs_nothing_else(clips, tmp_path):
     path = viewer.save_page(tmp_path / "new" / "page.html", clips)
     page = path.read_text(encoding="utf-8")
-    state = json.loads(re.search(r'<script type="application/json" id="[^"]*">(.*?)</script>', page, re.DOTALL)[1])
+    state = json.loads(
+        re.search(r'<script type="application/json" id="[^"]*">(.*?)</script>', page, re.DOTALL)[1]
+    )
     assert [int(row) for row in state["_kept"]] == list(range(len(clips)))
-    assert all(kept["main"]["frames"] == frames for kept, frames in zip(state["_kept"].values(), clips.table["frames"], strict=True))
+    assert all(
+        kept["main"]["frames"] == frames
+        for kept, frames in zip(state["_kept"].values(), clips.table["frames"], strict=True)
+    )
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert [file.name for file in path.parent.iterdir()] == ["page.html"]
 
 
 @pytest.mark.parametrize("count", [0, 101])
 def test_a_page_of_no_clips_or_of_too_many_is_refused(clips, tmp_path, count):
-    with pytest.raises(ValueError, match=rf"page.html: a page has 1 to 100 clips, got {count}; choose some with `clips.where`"):
+    with pytest.raises(
+        ValueError,
+        match=rf"page.html: a page has 1 to 100 clips, got {count}; choose some with `clips.where`",
+    ):
         viewer.save_page(tmp_path / "page.html", clips.where([0] * count))
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,5 @@
-"""The wheel, installed apart from the repository: it has everything that runs, and writes to ./outputs where it is used."""
+"""The wheel, installed apart from the repository: it has everything that runs, and writes to ./outputs where
+it is used."""
 
 import importlib.util
 import json
@@ -36,7 +37,9 @@ print(json.dumps({
 
 
 def pip(*arguments):
-    job = subprocess.run([sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"], capture_output=True, text=True)
+    job = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"], capture_output=True, text=True
+    )
     assert job.returncode == 0, job.stderr
 
 
@@ -47,14 +50,17 @@ def wheel(tmp_path_factory):
     for name in SOURCES:
         shutil.copy(ROOT / name, copy)
     shutil.copytree(ROOT / "miga_lib", copy / "miga_lib", ignore=shutil.ignore_patterns("__pycache__"))
-    has_setuptools = importlib.util.find_spec("setuptools") and int(version("setuptools").partition(".")[0]) >= 77
+    has_setuptools = (
+        importlib.util.find_spec("setuptools") and int(version("setuptools").partition(".")[0]) >= 77
+    )
     pip("wheel", str(copy), f"--wheel-dir={copy}", *(["--no-build-isolation"] if has_setuptools else []))
     return next(copy.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel, smoke_outputs, tmp_path_factory):
-    """Runs Python with the installed wheel, and the dependencies of this environment, in a folder with a file of clips."""
+    """Runs Python with the installed wheel, and the dependencies of this environment, in a folder with a file
+    of clips."""
     site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("elsewhere")
     pip("install", str(wheel), f"--target={site}")
     pyskl.write(folder / "mine.pkl", clips.load("synthetic-smoke", "imigue22", smoke_outputs))
@@ -62,7 +68,9 @@ def python(wheel, smoke_outputs, tmp_path_factory):
     environment |= {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
 
     def run(*arguments):
-        job = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+        job = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
         assert job.returncode == 0, job.stderr
         return job.stdout
 
@@ -73,9 +81,16 @@ def test_it_holds_the_package_and_what_goes_with_it(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "miga_lib").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "miga_lib").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
     assert {name for name in names if name.startswith("miga_lib/")} == files
-    assert {"miga_lib/py.typed", *(f"miga_lib/viewer/{name}" for name in ("figures.js", "clips.js", "viewer.js", "viewer.css"))} <= names
+    assert {
+        "miga_lib/py.typed",
+        *(f"miga_lib/viewer/{name}" for name in ("figures.js", "clips.js", "viewer.js", "viewer.css")),
+    } <= names
     assert {name.partition(".dist-info/licenses/")[2] for name in names} >= {"LICENSE", "NOTICE"}
     assert "License-Expression: Apache-2.0" in metadata
 
@@ -91,7 +106,18 @@ def test_what_is_read_shown_and_embedded_is_there(python):
 
 def test_its_commands_run_where_they_are_called(python):
     run, _, folder = python
-    assert run("-m", "miga_lib.clips", "check", "mine.pkl", "--layout=imigue22").rstrip().endswith("Can be used.")
-    settings = ["--layout=imigue22", "--preset=smoke", "--epochs=1", "--device=cpu", "--precision=fp32", "--run=first"]
+    assert (
+        run("-m", "miga_lib.clips", "check", "mine.pkl", "--layout=imigue22")
+        .rstrip()
+        .endswith("Can be used.")
+    )
+    settings = [
+        "--layout=imigue22",
+        "--preset=smoke",
+        "--epochs=1",
+        "--device=cpu",
+        "--precision=fp32",
+        "--run=first",
+    ]
     assert "epoch   1: loss" in run("-m", "miga_lib.training", "--data=mine.pkl", *settings)
     assert (folder / "outputs" / "runs" / "first" / "result.json").exists()

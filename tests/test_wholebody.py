@@ -1,4 +1,5 @@
-"""COCO-WholeBody's 133 joints: the mapping to OpenPose's 137, and the files of MMPose and rtmlib with all their quirks."""
+"""COCO-WholeBody's 133 joints: the mapping to OpenPose's 137, and the files of MMPose and rtmlib with all
+their quirks."""
 
 import json
 import pickle
@@ -57,7 +58,10 @@ def inferencer(folder, video, frames):
 def demo(folder, video, frames):
     path = folder / f"results_{video}.json"
     path.write_text(
-        json.dumps({"meta_info": {"dataset_name": "coco_wholebody", "num_keypoints": 133}, "instance_info": frames}, indent="\t")
+        json.dumps(
+            {"meta_info": {"dataset_name": "coco_wholebody", "num_keypoints": 133}, "instance_info": frames},
+            indent="\t",
+        )
     )
     return path
 
@@ -65,7 +69,9 @@ def demo(folder, video, frames):
 def rtmlib(folder, video, frames, size=(1, 1)):
     """``frames``: for each frame the people (V, 3); None: the two empty lists of the tracker."""
     content = {
-        "keypoints": [[] if people is None else np.stack(people)[..., :2] / np.array(size) for people in frames],
+        "keypoints": [
+            [] if people is None else np.stack(people)[..., :2] / np.array(size) for people in frames
+        ],
         "scores": [[] if people is None else np.stack(people)[..., 2] for people in frames],
     }
     path = folder / f"{video}.pkl"
@@ -74,7 +80,9 @@ def rtmlib(folder, video, frames, size=(1, 1)):
 
 
 def table(folder, *rows):
-    (folder / "segments.csv").write_text("\n".join(["video,start_frame,end_frame,class,split,subject,width,height", *rows]) + "\n")
+    (folder / "segments.csv").write_text(
+        "\n".join(["video,start_frame,end_frame,class,split,subject,width,height", *rows]) + "\n"
+    )
 
 
 def read(source, layout=WHOLE):
@@ -95,10 +103,38 @@ def random(*shape, seed=0):
 
 def test_the_133_joints_are_in_the_published_order():
     index = {joint: v for v, joint in enumerate(WHOLE.joints)}
-    expected = {"nose": 0, "left_eye": 1, "right_ear": 4, "left_shoulder": 5, "right_wrist": 10, "left_hip": 11, "right_ankle": 16}
-    expected |= {"left_big_toe": 17, "left_small_toe": 18, "left_heel": 19, "right_big_toe": 20, "right_heel": 22}
-    expected |= {"right_jaw_8": 23, "chin": 31, "left_jaw_8": 39, "nose_bridge_1": 50, "upper_mouth": 85, "right_lower_mouth": 90}
-    expected |= {"left_hand": 91, "left_thumb_4": 95, "left_index_4": 99, "left_little_4": 111, "right_hand": 112, "right_little_4": 132}
+    expected = {
+        "nose": 0,
+        "left_eye": 1,
+        "right_ear": 4,
+        "left_shoulder": 5,
+        "right_wrist": 10,
+        "left_hip": 11,
+        "right_ankle": 16,
+    }
+    expected |= {
+        "left_big_toe": 17,
+        "left_small_toe": 18,
+        "left_heel": 19,
+        "right_big_toe": 20,
+        "right_heel": 22,
+    }
+    expected |= {
+        "right_jaw_8": 23,
+        "chin": 31,
+        "left_jaw_8": 39,
+        "nose_bridge_1": 50,
+        "upper_mouth": 85,
+        "right_lower_mouth": 90,
+    }
+    expected |= {
+        "left_hand": 91,
+        "left_thumb_4": 95,
+        "left_index_4": 99,
+        "left_little_4": 111,
+        "right_hand": 112,
+        "right_little_4": 132,
+    }
     assert {joint: index[joint] for joint in expected} == expected
 
 
@@ -130,12 +166,17 @@ def test_mapping_and_mirroring_may_change_places():
     def mirrored(keypoints, layout):
         return keypoints[..., layout.mirror, :] * np.array([-1, 1, 1], np.float32)
 
-    np.testing.assert_array_equal(layouts.to_openpose137(mirrored(keypoints, WHOLE)), mirrored(layouts.to_openpose137(keypoints), OPENPOSE))
+    np.testing.assert_array_equal(
+        layouts.to_openpose137(mirrored(keypoints, WHOLE)),
+        mirrored(layouts.to_openpose137(keypoints), OPENPOSE),
+    )
 
 
 def test_the_133_joints_are_selected_unchanged_from_the_mapped_ones():
     keypoints = random(5, 133)
-    np.testing.assert_array_equal(layouts.to_openpose137(keypoints)[:, layouts.selection(OPENPOSE, WHOLE)], keypoints)
+    np.testing.assert_array_equal(
+        layouts.to_openpose137(keypoints)[:, layouts.selection(OPENPOSE, WHOLE)], keypoints
+    )
 
 
 def test_the_134_joints_have_a_neck_of_their_own():
@@ -153,10 +194,21 @@ def test_the_inferencers_files_are_read(tmp_path):
     inferencer(tmp_path, "a", [frame(t, person) for t, person in enumerate(people)])
     table(tmp_path, "a,1,2,wave,train,7,640,480")
     (clip,), report = read(tmp_path)
-    assert (clip.id, clip.label, clip.split, clip.video, clip.subject, clip.width, clip.height) == ("a_0", 0, "train", "a", "7", 640, 480)
+    assert (clip.id, clip.label, clip.split, clip.video, clip.subject, clip.width, clip.height) == (
+        "a_0",
+        0,
+        "train",
+        "a",
+        "7",
+        640,
+        480,
+    )
     np.testing.assert_array_equal(clip.keypoints, np.float32(people[1:3]))
     assert report.classes == ("wave",)
-    assert "frames numbered from 0 in the inferencer's form: start_frame and end_frame are taken as such numbers: a" in str(report)
+    assert (
+        "frames numbered from 0 in the inferencer's form: start_frame and end_frame are taken as such numbers: a"
+        in str(report)
+    )
 
 
 def test_the_demo_scripts_files_count_from_one(tmp_path):
@@ -165,7 +217,10 @@ def test_the_demo_scripts_files_count_from_one(tmp_path):
     table(tmp_path, "a,1,2,wave,train,7,640,480")
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.float32(people[:2]))
-    assert "frames numbered from 1 in the demo script's form: start_frame and end_frame are taken as such numbers: a" in str(report)
+    assert (
+        "frames numbered from 1 in the demo script's form: start_frame and end_frame are taken as such numbers: a"
+        in str(report)
+    )
 
 
 def test_rtmlibs_pickles_are_read(tmp_path):
@@ -175,7 +230,9 @@ def test_rtmlibs_pickles_are_read(tmp_path):
     np.testing.assert_array_equal(clip.keypoints[[0, 2]], np.float32([people[0], people[2]]))
     assert not clip.keypoints[1].any()
     assert "frames without numbers, counted from 0: a" in str(report)
-    assert "files without boxes: people invented where nobody was found cannot be told from others: a" in str(report)
+    assert "files without boxes: people invented where nobody was found cannot be told from others: a" in str(
+        report
+    )
 
 
 def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
@@ -184,9 +241,7 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
     (clip,), report = read(tmp_path)
     np.testing.assert_allclose(clip.keypoints, np.float32([body(), body()]), rtol=1e-6)
     assert "coordinates were shares of the frame: multiplied by its width and height: a" in str(report)
-    message = (
-        r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* width and height of the video in segments"
-    )
+    message = r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* width and height of the video in segments"
     for rows in (["a,0,1,wave,train,7,0,0"], ["a,0,0,wave,train,7,640,480", "a,1,1,wave,train,7,480,640"]):
         table(tmp_path, *rows)
         with pytest.raises(DataError, match=message):
@@ -195,7 +250,10 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
 
 def test_coordinates_in_an_unknown_unit_are_refused(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body() / [20, 20, 1])])
-    with pytest.raises(DataError, match=r"a\.json: its coordinates, up to 7, are neither pixels nor shares of the frame; write pixels"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.json: its coordinates, up to 7, are neither pixels nor shares of the frame; write pixels",
+    ):
         read(tmp_path)
 
 
@@ -208,7 +266,9 @@ def test_134_joints_are_recognised(tmp_path):
     assert "134 joints, taken in the order that rtmlib and MMPose call openpose: a" in str(report)
 
 
-@pytest.mark.parametrize(("layout", "joints"), [("imigue41", 41), ("imigue22", 22), ("light_hand35", 35), ("coco17", 17)])
+@pytest.mark.parametrize(
+    ("layout", "joints"), [("imigue41", 41), ("imigue22", 22), ("light_hand35", 35), ("coco17", 17)]
+)
 def test_every_layout_of_openposes_joints_can_be_selected(tmp_path, layout, joints):
     inferencer(tmp_path, "a", [frame(0, body())])
     loaded = clips.load(tmp_path, layout, tmp_path / "outputs")
@@ -221,7 +281,9 @@ def test_pupils_that_a_layout_needs_are_reported_missing(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     (clip,), report = read(tmp_path, OPENPOSE)
     assert np.flatnonzero(clip.keypoints[0, :, 2] == 0).tolist() == [93, 94]
-    assert f"pupils, which the layout needs, are not among the 133 joints: missing: {tmp_path.name}" in str(report)
+    assert f"pupils, which the layout needs, are not among the 133 joints: missing: {tmp_path.name}" in str(
+        report
+    )
 
 
 def test_scores_above_one_are_set_to_one(tmp_path):
@@ -243,7 +305,9 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
     assert f"{unset}: {tmp_path.name}" in str(report)
     (tmp_path / "reader.json").write_text('{"score_threshold": 2}')
     (clip,), report = read(tmp_path, OPENPOSE)
-    assert not clip.keypoints[:, [0, 1, 2, 5, 8, 15]].any(), "the joints, and the means of which one is missing"
+    assert not clip.keypoints[:, [0, 1, 2, 5, 8, 15]].any(), (
+        "the joints, and the means of which one is missing"
+    )
     assert clip.keypoints[:, 9, 2].tolist() == [0, 0]
     assert clip.keypoints[:, [10, 13, 25, 95], 2].tolist() == [[1] * 4] * 2
     assert "joints with a score below 2 taken as missing: a (26 of 266)" in str(report)
@@ -253,12 +317,30 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"threshold": 1}', r"reader\.json: expected a JSON object with 'score_threshold', found 'threshold'; correct the file"),
-        ('{"score_threshold": "1"}', r"reader\.json: score_threshold must be float, found '1'; correct the file"),
-        ('{"score_threshold": -1}', r"reader\.json: score_threshold must be 0 or more, found -1; correct the file"),
-        (f'{{"score_threshold": 1{"0" * 400}}}', r"reader\.json: score_threshold must be 0 or more, found 10+\.\.\.0+; correct the file"),
-        ('{"score_threshold": NaN}', r"reader\.json: score_threshold must be 0 or more, found nan; correct the file"),
-        ('{"score_threshold": Infinity}', r"reader\.json: score_threshold must be 0 or more, found inf; correct the file"),
+        (
+            '{"threshold": 1}',
+            r"reader\.json: expected a JSON object with 'score_threshold', found 'threshold'; correct the file",
+        ),
+        (
+            '{"score_threshold": "1"}',
+            r"reader\.json: score_threshold must be float, found '1'; correct the file",
+        ),
+        (
+            '{"score_threshold": -1}',
+            r"reader\.json: score_threshold must be 0 or more, found -1; correct the file",
+        ),
+        (
+            f'{{"score_threshold": 1{"0" * 400}}}',
+            r"reader\.json: score_threshold must be 0 or more, found 10+\.\.\.0+; correct the file",
+        ),
+        (
+            '{"score_threshold": NaN}',
+            r"reader\.json: score_threshold must be 0 or more, found nan; correct the file",
+        ),
+        (
+            '{"score_threshold": Infinity}',
+            r"reader\.json: score_threshold must be 0 or more, found inf; correct the file",
+        ),
     ],
 )
 def test_a_wrong_threshold_is_refused(tmp_path, content, message):
@@ -270,7 +352,12 @@ def test_a_wrong_threshold_is_refused(tmp_path, content, message):
 
 def test_boxes_of_the_whole_image_are_flagged(tmp_path):
     whole = {"box": (0, 0, 640, 480), "box_score": 1}
-    frames = [frame(0, body()), frame(1, body(), **whole), frame(2, body(), box=(0, 0, 300, 480), box_score=1.0), frame(3)]
+    frames = [
+        frame(0, body()),
+        frame(1, body(), **whole),
+        frame(2, body(), box=(0, 0, 300, 480), box_score=1.0),
+        frame(3),
+    ]
     inferencer(tmp_path, "a", frames)
     flagged = "people in a box of the whole image: MMPose invents one if it finds nobody; they were read: a"
     assert f"{flagged} (2 of 3)" in str(read(tmp_path)[1]), "without the size of the frame, the score tells"
@@ -289,7 +376,10 @@ def test_a_box_in_one_bracket_is_understood_and_its_absence_reported(tmp_path):
     inferencer(tmp_path, "a", frames)
     report = str(read(tmp_path)[1])
     assert "they were read: a (1 of 3)" in report
-    assert "people without a box: those invented where nobody was found cannot be told from others: a (1)" in report
+    assert (
+        "people without a box: those invented where nobody was found cannot be told from others: a (1)"
+        in report
+    )
 
 
 def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
@@ -298,7 +388,10 @@ def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
     inferencer(tmp_path, "a", frames)
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.float32(sitting))
-    assert "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)" in str(report)
+    assert (
+        "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
+        in str(report)
+    )
 
 
 def test_frames_are_placed_by_their_numbers(tmp_path):
@@ -345,7 +438,9 @@ def test_the_table_may_be_in_the_folder_of_predictions_and_archives_may_add_fold
     assert wholebody.recognises(tmp_path / "in")
     assert [clip.id for clip in read(tmp_path / "in")[0]] == ["a_0"]
     table(inner.parent, "a,0,0,wave,train,7,640,480")
-    with pytest.raises(DataError, match=r"predictions/segments\.csv: there is another one in .*unpacked; remove one of them"):
+    with pytest.raises(
+        DataError, match=r"predictions/segments\.csv: there is another one in .*unpacked; remove one of them"
+    ):
         read(tmp_path / "in")
 
 
@@ -363,22 +458,32 @@ def test_litter_and_files_in_other_folders_are_reported(tmp_path):
 def test_two_files_of_one_video_are_refused(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     demo(tmp_path, "a", [frame(1, body())])
-    with pytest.raises(DataError, match=r"a\.json: results_a\.json is of the same video, 'a'; remove or rename one of them"):
+    with pytest.raises(
+        DataError, match=r"a\.json: results_a\.json is of the same video, 'a'; remove or rename one of them"
+    ):
         read(tmp_path)
 
 
 def test_a_video_that_the_table_names_must_be_there(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     table(tmp_path, "b,0,0,wave,train,7,640,480")
-    with pytest.raises(DataError, match=r"segments\.csv: there is no folder or file of video 'b'; correct its name"):
+    with pytest.raises(
+        DataError, match=r"segments\.csv: there is no folder or file of video 'b'; correct its name"
+    ):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("write", [lambda folder: demo(folder, "a", [frame(1, body())]), lambda folder: rtmlib(folder, "a", [[body()]])])
+@pytest.mark.parametrize(
+    "write",
+    [lambda folder: demo(folder, "a", [frame(1, body())]), lambda folder: rtmlib(folder, "a", [[body()]])],
+)
 def test_a_file_alone_asks_for_its_folder(tmp_path, write):
     path = write(tmp_path)
     assert wholebody.recognises(path)
-    with pytest.raises(DataError, match=f"{path.name}: give the folder of this file, so that segments.csv and reader.json are read"):
+    with pytest.raises(
+        DataError,
+        match=f"{path.name}: give the folder of this file, so that segments.csv and reader.json are read",
+    ):
         clips.load(path, "coco17", tmp_path / "outputs")
 
 
@@ -386,27 +491,51 @@ def test_a_file_alone_asks_for_its_folder(tmp_path, write):
     ("content", "message"),
     [
         ("", "not a json file"),
-        ("[]", r"expected MMPose's result of a video, a list of frames with frame_id and instances, found \[\]; results of single images"),
+        (
+            "[]",
+            r"expected MMPose's result of a video, a list of frames with frame_id and instances, found \[\]; results of single images",
+        ),
         ("{}", "expected MMPose's result of a video"),
-        (json.dumps(frame(0, body())["instances"]), "results of single images are not read: run MMPose on the video, or remove the file"),
+        (
+            json.dumps(frame(0, body())["instances"]),
+            "results of single images are not read: run MMPose on the video, or remove the file",
+        ),
         ('[{"frame_id": true, "instances": []}]', "expected MMPose's result of a video"),
         ('[{"frame_id": -1, "instances": []}]', "expected MMPose's result of a video"),
         ('[{"frame_id": 0, "instances": [1]}]', "expected MMPose's result of a video"),
-        ('[{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}]', "frame_id 0 is there twice; remove one of the entries"),
+        (
+            '[{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}]',
+            "frame_id 0 is there twice; remove one of the entries",
+        ),
         (
             '[{"frame_id": 0, "instances": []}, {"frame_id": 5000, "instances": []}]',
             "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second one needs an entry",
         ),
-        (json.dumps([frame(0, body(joints=17))]), r"has people of 17 joints; expected the 133 of COCO-WholeBody, or the 134 in the order"),
+        (
+            json.dumps([frame(0, body(joints=17))]),
+            r"has people of 17 joints; expected the 133 of COCO-WholeBody, or the 134 in the order",
+        ),
         (json.dumps([frame(0, body(), body(joints=134))]), "has people of 133 and 134 joints"),
-        ('[{"frame_id": 3, "instances": [{}]}]', "frame_id 3 has keypoints None and keypoint_scores None; expected x and y in pixels"),
+        (
+            '[{"frame_id": 3, "instances": [{}]}]',
+            "frame_id 3 has keypoints None and keypoint_scores None; expected x and y in pixels",
+        ),
         (
             '[{"frame_id": 3, "instances": [{"keypoints": [[1, 2, 3]], "keypoint_scores": [1]}]}]',
             r"frame_id 3 has keypoints \[\[1, 2, 3\]\]",
         ),
-        ('[{"frame_id": 3, "instances": [{"keypoints": [["1", "2"]], "keypoint_scores": [1]}]}]', "expected x and y in pixels"),
-        ('[{"frame_id": 3, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [null]}]}]', r"keypoint_scores \[None\]"),
-        ('[{"frame_id": 3, "instances": [{"keypoints": [[1, 2], [1]], "keypoint_scores": [1, 1]}]}]', r"keypoints \[\[1, 2\], \[1\]\]"),
+        (
+            '[{"frame_id": 3, "instances": [{"keypoints": [["1", "2"]], "keypoint_scores": [1]}]}]',
+            "expected x and y in pixels",
+        ),
+        (
+            '[{"frame_id": 3, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [null]}]}]',
+            r"keypoint_scores \[None\]",
+        ),
+        (
+            '[{"frame_id": 3, "instances": [{"keypoints": [[1, 2], [1]], "keypoint_scores": [1, 1]}]}]',
+            r"keypoints \[\[1, 2\], \[1\]\]",
+        ),
     ],
 )
 def test_a_wrong_json_file_is_named(tmp_path, content, message):
@@ -420,11 +549,20 @@ def test_a_wrong_json_file_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], r"expected a dict of two lists of one length, keypoints and scores, found \[1\]; write it again"),
+        (
+            [1],
+            r"expected a dict of two lists of one length, keypoints and scores, found \[1\]; write it again",
+        ),
         ({"keypoints": [], "scores": []}, "expected a dict of two lists of one length"),
         ({"keypoints": [[]], "scores": [[], []]}, "expected a dict of two lists of one length"),
-        ({"keypoints": [[[1, 2]]], "scores": [[[1]]]}, r"frame 0 has keypoints \[\[1, 2\]\] and scores \[\[1\]\]; expected arrays"),
-        ({"keypoints": [np.ones((133, 2))], "scores": [np.ones(133)]}, r"frame 0 has keypoints an array of shape \(133, 2\)"),
+        (
+            {"keypoints": [[[1, 2]]], "scores": [[[1]]]},
+            r"frame 0 has keypoints \[\[1, 2\]\] and scores \[\[1\]\]; expected arrays",
+        ),
+        (
+            {"keypoints": [np.ones((133, 2))], "scores": [np.ones(133)]},
+            r"frame 0 has keypoints an array of shape \(133, 2\)",
+        ),
         (
             {"keypoints": [np.ones((1, 133, 3))], "scores": [np.ones((1, 133))]},
             r"shape \(1, 133, 3\) .* expected arrays \(persons, 133, 2\)",
@@ -445,7 +583,9 @@ def test_one_array_claimed_by_many_frames_is_refused(tmp_path):
     shared = np.ones((1, 133, 2)), np.ones((1, 133))
     content = {"keypoints": [shared[0]] * 100, "scores": [shared[1]] * 100}
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
-    with pytest.raises(DataError, match=r"a\.pkl: its frames share a few arrays; write each frame with an array of its own"):
+    with pytest.raises(
+        DataError, match=r"a\.pkl: its frames share a few arrays; write each frame with an array of its own"
+    ):
         read(tmp_path)
 
 
@@ -457,17 +597,22 @@ def test_too_many_frames_are_refused(tmp_path, monkeypatch):
         read(tmp_path)
     (tmp_path / "a.pkl").unlink()
     inferencer(tmp_path, "a", [frame(t) for t in range(3)])
-    with pytest.raises(DataError, match=r"a\.json: has 3 entries for frames 0 to 2; at most 2 frames are read"):
+    with pytest.raises(
+        DataError, match=r"a\.json: has 3 entries for frames 0 to 2; at most 2 frames are read"
+    ):
         read(tmp_path)
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_the_limit_of_a_json_file_is_above_that_of_openposes(tmp_path, monkeypatch):
     path = inferencer(tmp_path, "a", [frame(0, body())])
-    monkeypatch.setitem(wholebody.limits.LARGEST, ".json", 10)
+    monkeypatch.setitem(wholebody.untrusted.LARGEST, ".json", 10)
     assert len(read(tmp_path)[0]) == 1
     monkeypatch.setattr(wholebody, "LARGEST", 1000)
-    with pytest.raises(DataError, match=f"a.json: has {path.stat().st_size:,} bytes, at most 1,000 are read; split it or remove it"):
+    with pytest.raises(
+        DataError,
+        match=f"a.json: has {path.stat().st_size:,} bytes, at most 1,000 are read; split it or remove it",
+    ):
         read(tmp_path)
 
 
@@ -480,7 +625,8 @@ def test_the_other_videos_are_checked_after_a_broken_one(tmp_path):
 
 
 def test_other_files_are_not_taken_for_these(tmp_path):
-    """OpenPose's frames, PySkl's pickles and json files of anything else have readers of their own, or none."""
+    """OpenPose's frames, PySkl's pickles and json files of anything else have readers of their own, or
+    none."""
     (tmp_path / "a_000000000000_keypoints.json").write_text('{"version": 1.3, "people": []}')
     (tmp_path / "reader.json").write_text('{"score_threshold": 1}')
     (tmp_path / "own.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": []}))
@@ -501,7 +647,9 @@ def annotated(folder, keypoints):
         "keypoint_score": keypoints[..., 2],
     }  # fmt: skip
     path = folder / "own.pkl"
-    path.write_bytes(pickle.dumps({"split": {"train": ["a"]}, "annotations": [annotation], "classes": ["wave"]}))
+    path.write_bytes(
+        pickle.dumps({"split": {"train": ["a"]}, "annotations": [annotation], "classes": ["wave"]})
+    )
     return path
 
 
@@ -525,11 +673,19 @@ def test_pickles_of_pyskl_with_133_joints_are_read_as_they_are(tmp_path):
     (clip,) = pyskl.read(annotated(tmp_path, keypoints), WHOLE, report, plain)
     np.testing.assert_array_equal(clip.keypoints, keypoints[0])
     assert not report.events
-    with pytest.raises(DataError, match="has 133 joints and layout 'stick' has 2; choose layout wholebody133"):
-        list(pyskl.read(tmp_path / "own.pkl", layouts.make("stick", ["head", "hip"], [(0, 1)], 0), report, plain))
+    with pytest.raises(
+        DataError, match="has 133 joints and layout 'stick' has 2; choose layout wholebody133"
+    ):
+        list(
+            pyskl.read(
+                tmp_path / "own.pkl", layouts.make("stick", ["head", "hip"], [(0, 1)], 0), report, plain
+            )
+        )
 
 
 def test_of_a_pickle_with_133_joints_two_persons_are_mapped_each(tmp_path):
     keypoints = random(2, 4, 133)
     (clip,) = pyskl.read(annotated(tmp_path, keypoints), layouts.pair(layouts.get("body25")), Report(), plain)
-    np.testing.assert_array_equal(clip.keypoints, layouts.to_openpose137(keypoints)[:, :, :25].swapaxes(0, 1).reshape(4, 50, 3))
+    np.testing.assert_array_equal(
+        clip.keypoints, layouts.to_openpose137(keypoints)[:, :, :25].swapaxes(0, 1).reshape(4, 50, 3)
+    )

@@ -31,7 +31,8 @@ def made(**changes):
 
 
 class MeanOfMaps(torch.nn.Module):
-    """A network of heatmaps that does not know of shared frames: the mean of each map, weighted by its time → classes."""
+    """A network of heatmaps that does not know of shared frames: the mean of each map, weighted by its time →
+    classes."""
 
     def __init__(self, channels, classes, embedding_size):
         super().__init__()
@@ -48,9 +49,11 @@ def another_model(monkeypatch):
     """A row of a model of heatmaps, with a stream of its own, as a user would add it."""
     row = Model(
         input="heatmaps",
-        streams={"edges": streams.Maps(streams.limb_heatmaps, shows="limbs")},
+        streams={"edges": streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")},
         sizes=MODELS["posec3d"].sizes,
-        build=lambda layout, channels, classes, *, embedding_size, **_: MeanOfMaps(channels, classes, embedding_size),
+        build=lambda layout, channels, classes, *, embedding_size, **_: MeanOfMaps(
+            channels, classes, embedding_size
+        ),
     )
     monkeypatch.setitem(MODELS, "mean_of_maps", row)
 
@@ -86,9 +89,14 @@ def test_windows_cover_every_frame_where_they_overlap(frames, lengths, stride):
     assert covered.all() or min(lengths) < stride
 
 
-@pytest.mark.parametrize(("frames", "lengths", "stride"), [(0, (4,), 1), (9, (), 1), (9, (0,), 1), (9, (4,), 0)])
+@pytest.mark.parametrize(
+    ("frames", "lengths", "stride"), [(0, (4,), 1), (9, (), 1), (9, (0,), 1), (9, (4,), 0)]
+)
 def test_impossible_windows_are_refused(frames, lengths, stride):
-    with pytest.raises(ValueError, match="windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got"):
+    with pytest.raises(
+        ValueError,
+        match="windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got",
+    ):
         windows.places(frames, lengths, stride)
 
 
@@ -114,12 +122,18 @@ def test_a_window_is_predicted_as_the_clip_with_a_rounded_box(videos, monkeypatc
     if settings.denoise:  # a filter sees the whole recording, and only the cut clip
         keypoints = videos[0][20:31]
         found = np.array([[0, 10]])
-        one = replace(videos, table=videos.table.iloc[:1].assign(frames=11, start=videos.table["start"].iloc[0] + 20))
-        one = replace(one, segments=pd.DataFrame({"video": one.table["id"], "label": -1, "first": 0, "last": 10}))
+        one = replace(
+            videos, table=videos.table.iloc[:1].assign(frames=11, start=videos.table["start"].iloc[0] + 20)
+        )
+        one = replace(
+            one, segments=pd.DataFrame({"video": one.table["id"], "label": -1, "first": 0, "last": 10})
+        )
     else:
         keypoints = videos[0]
         found = np.concatenate([windows.places(40, (5, 13), 3), [[0, 90], [300, 340]]])
-        rows = pd.DataFrame(found, columns=["first", "last"]).assign(video=videos.table["id"].iloc[0], label=-1)
+        rows = pd.DataFrame(found, columns=["first", "last"]).assign(
+            video=videos.table["id"].iloc[0], label=-1
+        )
         one = replace(videos.where([0]), segments=rows[["video", "label", "first", "last"]])
     exact = augmentation.crop_box
     monkeypatch.setattr(augmentation, "crop_box", lambda keypoints: windows.rounded(exact(keypoints)))
@@ -165,7 +179,9 @@ def test_the_posterior_of_a_frame_is_the_mean_over_its_windows():
 
 @given(st.integers(0, 2**32 - 1))
 def test_rounded_boxes_are_near(seed):
-    boxes = augmentation.crop_box(torch.rand(50, 3, 7, 3, generator=torch.Generator().manual_seed(seed)) * 900 + 1)
+    boxes = augmentation.crop_box(
+        torch.rand(50, 3, 7, 3, generator=torch.Generator().manual_seed(seed)) * 900 + 1
+    )
     near = windows.rounded(boxes)
     side, other = ((of[:, 2] - of[:, 0]) for of in (boxes, near))
     assert ((other / side - 1).abs() < 0.05).all()

@@ -1,4 +1,5 @@
-"""The sweep: its parameters are those of the notebooks, its result is a table and a figure, and a killed sweep resumes."""
+"""The sweep: its parameters are those of the notebooks, its result is a table and a figure, and a killed
+sweep resumes."""
 
 import importlib.util
 import json
@@ -16,8 +17,12 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / "workflow"
-SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv' / 'sweep' / 'bin'}{os.pathsep}{os.environ['PATH']}")
-NEEDS_SNAKEMAKE = pytest.mark.skipif(SNAKEMAKE is None, reason="Snakemake has an environment of its own; `make .venv/sweep/installed`")
+SNAKEMAKE = shutil.which(
+    "snakemake", path=f"{ROOT / '.venv' / 'sweep' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+)
+NEEDS_SNAKEMAKE = pytest.mark.skipif(
+    SNAKEMAKE is None, reason="Snakemake has an environment of its own; `make .venv/sweep/installed`"
+)
 
 TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=30", "--device=cpu")
 
@@ -52,7 +57,14 @@ def results(tmp_path):
         for stream, top1 in {"joint": 0.5 + 0.1 * seed, "limb": 0.4}.items():
             settings = {"model": "posec3d", "stream": stream, "seed": seed, "device": "cpu"}
             scores = {split: {"top1": top1, "majority": 0.3} for split in ("val", "test")}
-            paths.append(write(tmp_path, "runs", f"{stream}-{seed}", {"settings": settings, "seconds": 10.0, "scores": scores}))
+            paths.append(
+                write(
+                    tmp_path,
+                    "runs",
+                    f"{stream}-{seed}",
+                    {"settings": settings, "seconds": 10.0, "scores": scores},
+                )
+            )
         scores = {split: {"top1": 0.7, "majority": 0.3} for split in ("val", "test")}
         members = {f"joint-{seed}": {}, f"limb-{seed}": {}}
         paths.append(write(tmp_path, "ensembles", f"both-{seed}", {"members": members, "scores": scores}))
@@ -61,7 +73,16 @@ def results(tmp_path):
 
 def test_the_table_has_a_row_for_each_result_and_a_column_for_each_varied_setting(summary, results):
     table = summary.table(results)
-    assert table.columns.tolist() == ["name", "stream", "seed", "seconds", "val_top1", "val_majority", "test_top1", "test_majority"]
+    assert table.columns.tolist() == [
+        "name",
+        "stream",
+        "seed",
+        "seconds",
+        "val_top1",
+        "val_majority",
+        "test_top1",
+        "test_majority",
+    ]
     assert table["name"].tolist()[:2] == ["both-0", "both-1"]
     both = table.set_index("name").loc["both-1"]
     assert (both["stream"], both["seconds"], both["test_top1"]) == ("joint+limb", 20, 0.7)
@@ -82,7 +103,14 @@ def test_an_ensemble_of_two_models_names_both_and_no_setting_that_follows_from_t
         )
         for name, of_run in settings.items()
     ]
-    paths.append(write(tmp_path, "ensembles", "both", {"runs": list(settings), "members": {}, "scores": {"val": {"top1": 0.5}}}))
+    paths.append(
+        write(
+            tmp_path,
+            "ensembles",
+            "both",
+            {"runs": list(settings), "members": {}, "scores": {"val": {"top1": 0.5}}},
+        )
+    )
     table = summary.table(paths)
     assert table[["name", "model", "stream"]].to_numpy().tolist() == [
         ["one", "posec3d", "joint"],
@@ -105,9 +133,12 @@ def test_the_figure_has_a_dot_for_each_run_and_a_line_for_each_mean(summary, res
 def test_its_parameters_are_those_of_the_notebooks():
     config = yaml.safe_load((WORKFLOW / "config.yaml").read_text())
     known = {
-        name: papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb")) for name in ("04_train", "05_confusion", "06_ensemble")
+        name: papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
+        for name in ("04_train", "05_confusion", "06_ensemble")
     }
-    assert {*config["fixed"], *config["grid"], "data", "outputs", "devices", "run"} <= known["04_train"].keys()
+    assert {*config["fixed"], *config["grid"], "data", "outputs", "devices", "run"} <= known[
+        "04_train"
+    ].keys()
     assert {"data", "outputs", "runs"} <= known["05_confusion"].keys()
     assert {"data", "outputs", "runs", "name"} <= known["06_ensemble"].keys()
     assert not {*config["fixed"]} & {*config["grid"]}
@@ -135,7 +166,11 @@ def rehearsal(profile, folder, configfile=None, **changes):
 
 def planned(said):
     """How many jobs of each kind there will be."""
-    counts = {line.split()[0]: int(line.split()[1]) for line in said.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
+    counts = {
+        line.split()[0]: int(line.split()[1])
+        for line in said.splitlines()
+        if len(line.split()) == 2 and line.split()[1].isdigit()
+    }
     return {name: count for name, count in counts.items() if name != "jobid:"}
 
 
@@ -166,7 +201,9 @@ def test_the_folds_of_a_cross_validation_are_evaluated_together(streams, ensembl
     config |= {"fixed": {"preset": "smoke", "folds": 3}, "grid": {"stream": streams, "fold": [0, 1, 2]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     found = planned(rehearsal("local", tmp_path, tmp_path / "mine.yaml"))
-    assert {"train": 3 * len(streams), "confusion": 1, "table": 1} == {name: found[name] for name in ("train", "confusion", "table")}
+    assert {"train": 3 * len(streams), "confusion": 1, "table": 1} == {
+        name: found[name] for name in ("train", "confusion", "table")
+    }
     assert found.get("ensemble", 0) == ensembles
 
 

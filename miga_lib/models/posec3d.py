@@ -1,9 +1,11 @@
 """PoseC3D: a 3D ResNet over joint or limb heatmaps. The whole network is in this file.
 
-The slim SlowOnly network of Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022 (arXiv 2104.13586). It has the same
-weights as the network published in PySkl: a state dict from there fits after ``cls_head.`` is removed from its keys.
+The slim SlowOnly network of Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022 (arXiv
+2104.13586). It has the same weights as the network published in PySkl: a state dict from there fits after
+``cls_head.`` is removed from its keys.
 
-Letters: C_out, T_out, H_out and W_out are C, T, H and W after a layer. R counts views of clips; R = N where each clip has one view.
+Letters: C_out, T_out, H_out and W_out are C, T, H and W after a layer. R counts views of clips; R = N where
+each clip has one view.
 """
 
 from collections import OrderedDict
@@ -17,7 +19,8 @@ from torch.nn import functional
 from ..layouts import Layout
 
 VALUES_AT_ONCE = {"cpu": 2 * 48 * 32 * 32 * 128}
-"""Values that the later stages take at a time, by device type: on a CPU two views of the published size, more do not fit in its cache."""
+"""Values that the later stages take at a time, by device type: on a CPU two views of the published size, more
+do not fit in its cache."""
 EXPANSION = 4
 """Output channels of a bottleneck / channels inside it."""
 
@@ -25,17 +28,20 @@ EXPANSION = 4
 class PoseC3D(nn.Module):
     """Heatmaps to class logits and a label embedding.
 
-    A stem with a 1×7×7 kernel and no stride, then stages of bottlenecks. Each stage halves H and W and has twice the channels of the
-    stage before. All stages but the first also convolve over time. The last stage halves T. With the defaults the pooled feature has
-    512 values, and for 17 joints and 60 classes the network has 2.0 million parameters.
+    A stem with a 1×7×7 kernel and no stride, then stages of bottlenecks. Each stage halves H and W and has
+    twice the channels of the stage before. All stages but the first also convolve over time. The last stage
+    halves T. With the defaults the pooled feature has 512 values, and for 17 joints and 60 classes the
+    network has 2.0 million parameters.
 
     Args:
         in_channels: C, the number of joints or limbs; each has one heatmap.
         num_classes: K.
         base_channels: channels of the stem.
         stage_blocks: number of bottlenecks in each stage; fewer or shorter stages make a smaller network.
-        stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of about half the published size.
-        dropout: share of the feature's values dropped before the classification head; the embedding head gets all of them.
+        stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of about half the
+            published size.
+        dropout: share of the feature's values dropped before the classification head; the embedding head gets
+            all of them.
         embedding_size: E; 0: no embedding head.
 
     Raises:
@@ -55,8 +61,11 @@ class PoseC3D(nn.Module):
     ) -> None:
         super().__init__()
         if not stage_blocks or min(stage_blocks) < 1:
-            raise ValueError(f"stage_blocks must name at least one stage, each of one block or more, got {tuple(stage_blocks)}")
-        # The published stem ends with a max pool of stride 1. It has no weights and keeps the size, but it changes the values.
+            raise ValueError(
+                f"stage_blocks must name at least one stage, each of one block or more, got {tuple(stage_blocks)}"
+            )
+        # The published stem ends with a max pool of stride 1. It has no weights and keeps the size, but it
+        # changes the values.
         self.backbone = nn.Sequential(
             OrderedDict(
                 conv1=_convolution(in_channels, base_channels, (1, stem_kernel, stem_kernel), relu=True),
@@ -71,15 +80,19 @@ class PoseC3D(nn.Module):
             first = Bottleneck(channels, width, frames, stride)
             channels = width * EXPANSION
             self.backbone.add_module(
-                f"layer{stage + 1}", nn.Sequential(first, *(Bottleneck(channels, width, frames) for _ in range(blocks - 1)))
+                f"layer{stage + 1}",
+                nn.Sequential(first, *(Bottleneck(channels, width, frames) for _ in range(blocks - 1))),
             )
         self.dropout = nn.Dropout(dropout)
         self.fc_cls = nn.Linear(channels, num_classes)
         self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
         self._initialise()
 
-    def features(self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None) -> Float[Tensor, "R C_out"]:
-        """The last stage averaged over time and space: one feature vector for each clip, or for each view of a clip; see ``forward``."""
+    def features(
+        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
+    ) -> Float[Tensor, "R C_out"]:
+        """The last stage averaged over time and space: one feature vector for each clip, or for each view of
+        a clip; see ``forward``."""
         if frames is None:
             return self.backbone(heatmaps).mean((2, 3, 4))
         # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
@@ -87,17 +100,21 @@ class PoseC3D(nn.Module):
         of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
         of_view = of_frames[0].numel() * frames.shape[1]
         together = max(1, VALUES_AT_ONCE.get(heatmaps.device.type, of_view * len(frames)) // of_view)
-        views = [self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)]
+        views = [
+            self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)
+        ]
         return torch.cat([view.mean((2, 3, 4)) for view in views])
 
     def forward(
         self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
     ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
-        """Class logits and the label embedding (E = 0 where the network has no embedding head); R = N without ``frames``.
+        """Class logits and the label embedding (E = 0 where the network has no embedding head); R = N without
+        ``frames``.
 
         Args:
-            frames: for each of R views the frames that it consists of, as indices into all N · T frames, counted clip after clip. The
-                stem and the first stage, most of the computation, work on single frames; views that share a frame share its result.
+            frames: for each of R views the frames that it consists of, as indices into all N · T frames,
+                counted clip after clip. The stem and the first stage, most of the computation, work on single
+                frames; views that share a frame share its result.
         """
         feature = self.features(heatmaps, frames)
         embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
@@ -118,31 +135,38 @@ class PoseC3D(nn.Module):
 class Bottleneck(nn.Module):
     """A residual block: 1×1 to fewer channels, 3×3 in space, 1×1 to more channels, added to the input.
 
-    ``frames`` is the kernel size in time of the first convolution. Where the block has a stride or changes the channels, another
-    convolution gives the input the same shape.
+    ``frames`` is the kernel size in time of the first convolution. Where the block has a stride or changes
+    the channels, another convolution gives the input the same shape.
     """
 
-    def __init__(self, in_channels: int, width: int, frames: int, stride: tuple[int, int, int] = (1, 1, 1)) -> None:
+    def __init__(
+        self, in_channels: int, width: int, frames: int, stride: tuple[int, int, int] = (1, 1, 1)
+    ) -> None:
         super().__init__()
         out_channels = width * EXPANSION
         self.conv1 = _convolution(in_channels, width, (frames, 1, 1), relu=True)
         self.conv2 = _convolution(width, width, (1, 3, 3), stride, relu=True)
         self.conv3 = _convolution(width, out_channels, (1, 1, 1))
         carried = in_channels == out_channels and stride == (1, 1, 1)
-        self.downsample = nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
+        self.downsample = (
+            nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
+        )
 
     def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N C_out T_out H_out W_out"]:
         y = self.conv3(self.conv2(self.conv1(x)))
-        y += self.downsample(x)  # in place, as the ReLU: these are the largest maps, and a CPU is limited by memory
+        y += self.downsample(
+            x
+        )  # in place, as the ReLU: these are the largest maps, and a CPU is limited by memory
         return torch.relu_(y)
 
 
 class FlatConvolution(nn.Conv3d):
     """A 3-D convolution over space only or over time only, computed as a 2-D convolution.
 
-    Weights and results are those of ``nn.Conv3d``. The network trains twice as fast with it on an H200, and at the same speed on a CPU
-    with AVX-512 and bf16 (``benchmarks/README.md``). For a kernel in space, each frame is an image of the batch. For a kernel in time,
-    each clip is an image with a row for each frame. In channels-last memory both are views, and no data are copied.
+    Weights and results are those of ``nn.Conv3d``. The network trains twice as fast with it on an H200, and
+    at the same speed on a CPU with AVX-512 and bf16 (``benchmarks/README.md``). For a kernel in space, each
+    frame is an image of the batch. For a kernel in time, each clip is an image with a row for each frame. In
+    channels-last memory both are views, and no data are copied.
     """
 
     padding: tuple[int, int, int]  # never a name, such as "same"
@@ -151,7 +175,8 @@ class FlatConvolution(nn.Conv3d):
         frames, *space = self.stride
         x = x[:, :, ::frames]
         if self.kernel_size == (1, 1, 1):
-            # With a stride and less than 16 channels, oneDNN writes outside its memory in the backward pass (its issue 6035).
+            # With a stride and less than 16 channels, oneDNN writes outside its memory in the backward pass
+            # (its issue 6035).
             x, space = x[..., :: space[0], :: space[1]], [1, 1]
         n, c, t, h, w = x.shape
         last = x.permute(0, 2, 3, 4, 1)
@@ -183,11 +208,12 @@ def build(
     width: int,
     dropout: float,
     embedding_size: int,
-    strategy: str,
+    partition: str,
     stage_blocks: Sequence[int],
     stem_kernel: int,
 ) -> PoseC3D:
-    """The network of a row of ``models.MODELS``. Heatmaps have no graph, so layout and strategy are ignored."""
+    """The network of a row of ``models.MODELS``. Heatmaps have no graph, so layout and partition are
+    ignored."""
     network = PoseC3D(
         in_channels,
         num_classes,
@@ -201,9 +227,14 @@ def build(
 
 
 def _convolution(
-    in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1), relu: bool = False
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int] = (1, 1, 1),
+    relu: bool = False,
 ) -> nn.Sequential:
-    """A convolution that keeps the size, apart from its stride; batch norm instead of a bias; a ReLU where ``relu`` is set."""
+    """A convolution that keeps the size, apart from its stride; batch norm instead of a bias; a ReLU where
+    ``relu`` is set."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     parts = OrderedDict(
         conv=FlatConvolution(in_channels, out_channels, kernel, stride, padding, bias=False),

@@ -1,8 +1,8 @@
 """ST-GCN: graph convolutions over joints and convolutions over time. The whole network is in this file.
 
-The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018
-(arXiv 1801.07455). It has the same weights as the published code, whose state dicts fit without a change. They contain their own graph
-``A``, which replaces that of the layout.
+The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action
+Recognition, AAAI 2018 (arXiv 1801.07455). It has the same weights as the published code, whose state dicts
+fit without a change. They contain their own graph ``A``, which replaces that of the layout.
 
 Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
 """
@@ -24,21 +24,23 @@ KERNEL_FRAMES = 9
 class STGCN(nn.Module):
     """Joint coordinates over time to class logits and a label embedding.
 
-    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block with more output than input
-    channels halves T. With the defaults the network has, for 17 joints and 60 classes, 3.1 million parameters.
+    Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block
+    with more output than input channels halves T. With the defaults the network has, for 17 joints and 60
+    classes, 3.1 million parameters.
 
     Args:
         layout: the skeleton; the input has its V joints.
         num_classes: K.
-        strategy: how a neighbourhood is split into P partitions, see ``layouts.partitions``.
+        partition: how a neighbourhood is split into P partitions, see ``layouts.partitions``.
         in_channels: C, the values of each joint.
         edge_importance: whether each block learns a factor for each limb and partition; it starts at 1.
-        dropout: share of the values dropped after each convolution over time; 0.5 in the paper (0 in its settings for Kinetics).
+        dropout: share of the values dropped after each convolution over time; 0.5 in the paper (0 in its
+            settings for Kinetics).
         embedding_size: E; 0: no embedding head.
         channels: output channels of each block; fewer or smaller numbers make a smaller network.
 
     Raises:
-        ValueError: an unknown strategy, or no blocks.
+        ValueError: an unknown partition, or no blocks.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class STGCN(nn.Module):
         layout: layouts.Layout,
         num_classes: int,
         *,
-        strategy: str = "spatial",
+        partition: str = "spatial",
         in_channels: int = 3,
         edge_importance: bool = True,
         dropout: float = 0.5,
@@ -58,13 +60,17 @@ class STGCN(nn.Module):
             raise ValueError("channels must have a number for at least one block, got none")
         self.layout = layout
         self.A: Tensor
-        self.register_buffer("A", torch.tensor(layouts.partitions(layout, strategy)))
+        self.register_buffer("A", torch.tensor(layouts.partitions(layout, partition)))
         partitions, joints, _ = self.A.shape
         self.data_bn = nn.BatchNorm1d(joints * in_channels)
         first = Block(in_channels, channels[0], partitions, dropout, residual=False)
         rest = (Block(wide, wider, partitions, dropout) for wide, wider in itertools.pairwise(channels))
         self.st_gcn_networks = nn.ModuleList([first, *rest])
-        self.edge_importance = nn.ParameterList(torch.ones_like(self.A) for _ in channels) if edge_importance else [1.0] * len(channels)
+        self.edge_importance = (
+            nn.ParameterList(torch.ones_like(self.A) for _ in channels)
+            if edge_importance
+            else [1.0] * len(channels)
+        )
         self.fcn = nn.Conv2d(channels[-1], num_classes, 1)
         self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
         self._initialise()
@@ -99,7 +105,9 @@ class STGCN(nn.Module):
 class Block(nn.Module):
     """A residual block: a graph convolution, then a convolution over time, added to the input."""
 
-    def __init__(self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool = True
+    ) -> None:
         super().__init__()
         widens = in_channels != out_channels
         stride = (2, 1) if residual and widens else (1, 1)
@@ -113,11 +121,15 @@ class Block(nn.Module):
         )
         self.residual: nn.Module | None
         if residual and widens:
-            self.residual = nn.Sequential(TimeConvolution(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+            self.residual = nn.Sequential(
+                TimeConvolution(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels)
+            )
         else:
             self.residual = nn.Identity() if residual else None
 
-    def forward(self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "V C_out NM T_out"]:
+    def forward(
+        self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
+    ) -> Float[Tensor, "V C_out NM T_out"]:
         y = self.tcn(self.gcn(x, weights))
         return torch.relu(y if self.residual is None else y + self.residual(x))
 
@@ -129,5 +141,7 @@ class GraphConvolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
 
-    def forward(self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]) -> Float[Tensor, "V C_out NM T"]:
+    def forward(
+        self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
+    ) -> Float[Tensor, "V C_out NM T"]:
         return graph_convolution(self.conv, x, weights)

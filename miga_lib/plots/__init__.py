@@ -12,7 +12,18 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from .answers import answer_table, both_sides, differences
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
-from .evaluation import ORDERS, PER, accuracy_by_group, adjustment, alone, calibration, class_scores, confusion, gains, hard_clips
+from .evaluation import (
+    ORDERS,
+    PER,
+    accuracy_by_group,
+    adjustment,
+    alone,
+    calibration,
+    class_scores,
+    confusion,
+    gains,
+    hard_clips,
+)
 from .inputs import alignments, augmented, heatmaps
 from .links import linked, pair_table
 from .motion import animate, denoised, film, filter_effects, mirrored, over_time, trajectories
@@ -75,16 +86,20 @@ __all__ = [
 
 
 def style() -> None:
-    """Set the style of all figures. Call it once, at the top of a notebook: figures then have twice the resolution and alternative text.
+    """Set the style of all figures. Call it once, at the top of a notebook: figures then have twice the
+    resolution and alternative text.
 
-    Figures are at most 8.3 inches, 830 px, wide, so that a cell does not make them and their text of 9 pt and more smaller.
+    Figures are at most 8.3 inches, 830 px, wide, so that a cell does not make them and their text of 9 pt and
+    more smaller.
     """
     if shell := get_ipython():
         set_matplotlib_formats("retina")
         shell.display_formatter.formatters["text/html"].for_type(Figure, _with_text)
         shell.display_formatter.formatters["image/png"].for_type(Figure, _picture)
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
-    pd.set_option("display.html.use_mathjax", False)  # a name in a table is no formula, nor is one in a figure
+    pd.set_option(
+        "display.html.use_mathjax", False
+    )  # a name in a table is no formula, nor is one in a figure
     plt.rcParams.update(
         {
             "text.parse_math": False,
@@ -105,7 +120,8 @@ def alternative(figure: Figure) -> str:
 
 
 def _with_text(figure: Figure) -> str | None:
-    """The picture as HTML, since neither JupyterLab nor nbconvert gives alternative text to other pictures."""
+    """The picture as HTML, since neither JupyterLab nor nbconvert gives alternative text to other
+    pictures."""
     if not (drawn := retina_figure(figure, base64=True)):
         return None  # an empty figure
     picture, size = vars(figure)["picture"] = drawn

@@ -19,10 +19,11 @@ PAPER = PRESETS["paper"]
 
 
 def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, count: int = 6) -> np.ndarray:
-    """Frames of a clip, (T, V, 3), as skeletons, joint maps, limb maps, and both maps overlaid: (4, count) Axes.
+    """Frames of a clip, (T, V, 3), as skeletons, joint maps, limb maps, and both maps overlaid: (4, count)
+    Axes.
 
-    The maps are cropped to the person and drawn as for a network. Each pixel shows the highest value of all joints or limbs; the
-    network takes one map for each.
+    The maps are cropped to the person and drawn as for a network. Each pixel shows the highest value of all
+    joints or limbs; the network takes one map for each.
 
     Args:
         size: height and width of the maps, in pixels.
@@ -40,7 +41,11 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
         axes[3, i].imshow(np.maximum(maps["joint"][i], maps["limb"][i]), cmap="cividis", vmin=0, vmax=1)
         axes[3, i].add_collection(limb_lines(pixels[0, i].numpy(), layout, "white", 0.6))
         skeleton(pixels[0, i].numpy(), layout, axes[0, i])
-    for ax, name in zip(axes[:, 0], ("skeleton", f"{len(layout.joints)} joints", f"{len(layout.limbs)} limbs", "overlaid"), strict=True):
+    for ax, name in zip(
+        axes[:, 0],
+        ("skeleton", f"{len(layout.joints)} joints", f"{len(layout.limbs)} limbs", "overlaid"),
+        strict=True,
+    ):
         ax.set_ylabel(name, fontsize=9)
         ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     for ax in axes.flat:
@@ -49,14 +54,19 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
     return axes
 
 
-def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames, count: int = 6) -> np.ndarray:
-    """A clip, (T, V, 3), and its alignment to ``length`` frames by each method of ``alignment``, without randomness: (4, count + 1) Axes.
+def alignments(
+    keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames, count: int = 6
+) -> np.ndarray:
+    """A clip, (T, V, 3), and its alignment to ``length`` frames by each method of ``alignment``, without
+    randomness: (4, count + 1) Axes.
 
-    Each row has frames evenly spaced over the clip, or over the aligned frames. The title of each is the number of its source frame.
-    The last Axes of a row show the source frame of each aligned frame.
+    Each row has frames evenly spaced over the clip, or over the aligned frames. The title of each is the
+    number of its source frame. The last Axes of a row show the source frame of each aligned frame.
     """
     widths = [1] * count + [3.4]
-    axes = plt.subplots(1 + len(alignment.METHODS), count + 1, figsize=(8.3, 6), width_ratios=widths, squeeze=False)[1]
+    axes = plt.subplots(
+        1 + len(alignment.METHODS), count + 1, figsize=(8.3, 6), width_ratios=widths, squeeze=False
+    )[1]
     for row, method in enumerate(("clip", *alignment.METHODS)):
         taken, sources = keypoints, np.arange(len(keypoints), dtype=float)
         if method != "clip":
@@ -71,7 +81,8 @@ def alignments(keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames
 
 
 def aligned(keypoints: np.ndarray, length: int, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """A clip aligned to ``length`` frames without randomness, and the source frame of each: fractional between two frames, NaN if empty."""
+    """A clip aligned to ``length`` frames without randomness, and the source frame of each: fractional
+    between two frames, NaN if empty."""
     starts, frames = torch.tensor([0]), torch.tensor([len(keypoints)])
     taken = alignment.resample(torch.tensor(keypoints), starts, frames, length, method)[0].numpy()
     sources = alignment.source_frames(len(keypoints), length, method).numpy()
@@ -89,7 +100,8 @@ def _frame_of(ax: Axes, frame: np.ndarray, source: float, keypoints: np.ndarray,
 
 
 def _source_frames(ax: Axes, sources: np.ndarray, frames: int) -> None:
-    """The source frame of each aligned frame. The frames of the clip before the first and after the last one are shaded."""
+    """The source frame of each aligned frame. The frames of the clip before the first and after the last one
+    are shaded."""
     first, last = np.nanmin(sources), np.nanmax(sources)
     empty = int(np.isnan(sources).sum())
     ax.scatter(sources + 1, np.arange(len(sources)) + 1, s=3, color="black")
@@ -104,9 +116,11 @@ def _source_frames(ax: Axes, sources: np.ndarray, frames: int) -> None:
 
 
 def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.ndarray:
-    """The middle frame of a clip as the network takes it in ``count`` epochs of training: (2, (count + 1) // 2) Axes.
+    """The middle frame of a clip as the network takes it in ``count`` epochs of training: (2, (count + 1) //
+    2) Axes.
 
-    The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can be recognised.
+    The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can
+    be recognised.
     """
     inputs = Inputs(clips.where([row]), settings)
     channels = settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
@@ -120,7 +134,7 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
 
 
 def blended(maps: np.ndarray, channels: Sequence[Collection[str]]) -> np.ndarray:
-    """Maps of joints or limbs, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side.
+    """HeatmapStream of joints or limbs, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side.
 
     Args:
         channels: the joint, or the two joints of the limb, of each map.

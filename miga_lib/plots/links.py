@@ -1,6 +1,8 @@
-"""Links from a number in a figure or table to its clips: a click fills the list of the viewer in the same notebook or page.
+"""Links from a number in a figure or table to its clips: a click fills the list of the viewer in the same
+notebook or page.
 
-The link is followed by the viewer in the browser, without the kernel. Where there is no viewer, it leads nowhere.
+The link is followed by the viewer in the browser, without the kernel. Where there is no viewer, it leads
+nowhere.
 """
 
 import base64
@@ -51,8 +53,9 @@ def link(title: str, **clips: str | int | float) -> str:
 
     Args:
         title: what a click shows, in words.
-        clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``, indices of the true and the
-            predicted class, of several classes with commas between; ``low`` and ``high``, the confidence, without its lower bound.
+        clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``,
+            indices of the true and the predicted class, of several classes with commas between; ``low`` and
+            ``high``, the confidence, without its lower bound.
     """
     return "#miga?" + urlencode({**clips, "title": title})
 

@@ -12,15 +12,18 @@ from .. import layouts
 from ..layouts import Layout
 
 SIDES = {"left": "#0072b2", "right": "#d55e00", "middle": "#595959"}
-"""Colours of the subject's left, right and middle, distinct with any colour vision (Okabe and Ito's palette)."""
+"""Colours of the subject's left, right and middle, distinct with any colour vision (Okabe and Ito's
+palette)."""
 MAX_SINGLE_LABELS = 60
 """In a layout with more joints, the joints of one finger or one line of the face share a label."""
 LABELLED_PARTS = {"body": (), "head": ("head", "jaw", "brows", "lips"), "right hand": ("right_hand",)}
-"""The rows of a figure with names of joints, and the regions in each close-up. The left hand has none: it is the mirrored right one."""
+"""The rows of a figure with names of joints, and the regions in each close-up. The left hand has none: it is
+the mirrored right one."""
 
 
 def side_colour(joints: Collection[str]) -> str:
-    """The colour of a joint, or of a limb by its two joints: of the side of the subject's body, the middle for both sides or none."""
+    """The colour of a joint, or of a limb by its two joints: of the side of the subject's body, the middle
+    for both sides or none."""
     side = {joint.partition("_")[0] for joint in joints} & {"left", "right"}
     return SIDES[side.pop() if len(side) == 1 else "middle"]
 
@@ -31,17 +34,22 @@ def sides(layout: Layout) -> list[str]:
 
 
 def limb_lines(keypoints: np.ndarray, layout: Layout, colour: str = "", width: float = 1.2) -> LineCollection:
-    """The limbs of one frame, (V, 3), whose two joints were found, in one colour or the colours of their sides."""
+    """The limbs of one frame, (V, 3), whose two joints were found, in one colour or the colours of their
+    sides."""
     present = keypoints[:, 2] > 0
     limbs = [limb for limb in layout.limbs if present[list(limb)].all()]
     lines = [keypoints[list(limb), :2] for limb in limbs]
     return LineCollection(
-        lines, colors=[colour or side_colour([layout.joints[v] for v in limb]) for limb in limbs], linewidths=width, zorder=1
+        lines,
+        colors=[colour or side_colour([layout.joints[v] for v in limb]) for limb in limbs],
+        linewidths=width,
+        zorder=1,
     )
 
 
 def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, names: bool = False) -> Axes:
-    """One frame, (V, 3): joints as dots, fainter for lower scores, limbs as lines. Missing joints are not drawn.
+    """One frame, (V, 3): joints as dots, fainter for lower scores, limbs as lines. Missing joints are not
+    drawn.
 
     Args:
         names: write the name of each joint next to it.
@@ -51,18 +59,28 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes | None = None, name
     ax.add_collection(limb_lines(keypoints, layout))
     if present.any():
         strength = np.clip(keypoints[present, 2], 0.15, 1)
-        ax.scatter(keypoints[present, 0], keypoints[present, 1], s=9, c=colours[present], alpha=strength, zorder=2)
+        ax.scatter(
+            keypoints[present, 0], keypoints[present, 1], s=9, c=colours[present], alpha=strength, zorder=2
+        )
     if names:
         for v in np.flatnonzero(present):
             x, y = keypoints[v, :2]
-            ax.annotate(layout.joints[v].replace("_", " "), (x, y), fontsize=9, xytext=(2, 2), textcoords="offset points")
+            ax.annotate(
+                layout.joints[v].replace("_", " "),
+                (x, y),
+                fontsize=9,
+                xytext=(2, 2),
+                textcoords="offset points",
+            )
     ax.set_aspect("equal")
     if not ax.yaxis_inverted():
         ax.invert_yaxis()
     return ax
 
 
-def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None) -> np.ndarray:
+def frames(
+    keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None
+) -> np.ndarray:
     """``count`` frames of a clip, (T, V, 3), side by side on the same scale: an array of Axes.
 
     They are evenly spaced over the frames in which a joint was found; of a clip without any, over all.
@@ -81,7 +99,8 @@ def frames(keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence
 
 
 def fit(ax: Axes, keypoints: np.ndarray, margin: float = 20) -> None:
-    """Remove the ticks and frame of Axes, and set limits that include all joints of a clip, (T, V, 3), and a margin in px."""
+    """Remove the ticks and frame of Axes, and set limits that include all joints of a clip, (T, V, 3), and a
+    margin in px."""
     places = keypoints[keypoints[..., 2] > 0][:, :2]
     if len(places):
         (left, top), (right, bottom) = places.min(0) - margin, places.max(0) + margin
@@ -89,7 +108,9 @@ def fit(ax: Axes, keypoints: np.ndarray, margin: float = 20) -> None:
     ax.set(xticks=[], yticks=[], frame_on=False)
 
 
-def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str], labelled: bool = True) -> np.ndarray:
+def layout_skeletons(
+    keypoints: np.ndarray, source: Layout, names: Sequence[str], labelled: bool = True
+) -> np.ndarray:
     """One frame, (V of source, 3), in several layouts: an array of Axes, a column for each layout.
 
     Args:
@@ -99,7 +120,9 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
     Raises:
         ValueError: an unknown layout, or one with joints that ``source`` lacks.
     """
-    wanted = [source if name == source.name else layouts.get(name) for name in names]  # that of a file has no known name
+    wanted = [
+        source if name == source.name else layouts.get(name) for name in names
+    ]  # that of a file has no known name
     parts = list(LABELLED_PARTS) if labelled else ["body"]
     count = len(parts) * len(wanted)
     across = 2 if labelled else min(5, count)  # so that names at both sides, and titles, have room
@@ -113,7 +136,9 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
     for column, layout in zip(axes.T, wanted, strict=True):
         own = keypoints[layouts.selection(source, layout)]
         found = np.flatnonzero(own[:, 2] > 0).tolist()
-        column[0].set_title(f"{layout.name}\n{len(found)} of {len(own)} joints\n{len(layout.limbs)} limbs", fontsize=9)
+        column[0].set_title(
+            f"{layout.name}\n{len(found)} of {len(own)} joints\n{len(layout.limbs)} limbs", fontsize=9
+        )
         for ax, part in zip(column, parts, strict=True):
             if part != "body":
                 ax.set_title(f"{layout.name}: {part}", fontsize=9)
@@ -133,7 +158,10 @@ def layout_skeletons(keypoints: np.ndarray, source: Layout, names: Sequence[str]
 def _part(layout: Layout, joint: int) -> str:
     """The key of ``LABELLED_PARTS`` under which a joint is labelled; empty if there is none."""
     region = next((name for name, members in layout.regions.items() if joint in members), "")
-    return next((part for part, regions in LABELLED_PARTS.items() if region in regions), "" if region == "left_hand" else "body")
+    return next(
+        (part for part, regions in LABELLED_PARTS.items() if region in regions),
+        "" if region == "left_hand" else "body",
+    )
 
 
 def _close_up(ax: Axes, places: np.ndarray) -> None:
@@ -149,7 +177,9 @@ def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequ
     groups: dict[str, list[int]] = {}
     for v in members:
         name = layout.joints[v]
-        groups.setdefault(re.sub(r"_\d+$|(?<=_eye)_.*$", "", name) if len(layout.joints) > MAX_SINGLE_LABELS else name, []).append(v)
+        groups.setdefault(
+            re.sub(r"_\d+$|(?<=_eye)_.*$", "", name) if len(layout.joints) > MAX_SINGLE_LABELS else name, []
+        ).append(v)
     places = {name: keypoints[group, :2].mean(0) for name, group in groups.items()}
     by_x = sorted(places, key=lambda name: places[name][0])
     half = (len(by_x) + 1) // 2
@@ -164,6 +194,12 @@ def _label_joints(ax: Axes, keypoints: np.ndarray, layout: Layout, members: Sequ
                 ha=align,
                 va="center",
                 color=sides(layout)[groups[name][0]],
-                arrowprops={"arrowstyle": "-", "color": "#c0c0c0", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": "#c0c0c0",
+                    "linewidth": 0.5,
+                    "shrinkA": 0,
+                    "shrinkB": 1,
+                },
             )
             label.set_in_layout(False)  # to measure a hundred labels takes longer than to draw them

@@ -39,7 +39,8 @@ BREAK_LONG_WORDS = "overflow-wrap: anywhere"
 """Style of elements that a long id must not make wider than the page."""
 
 MAX_UNBROKEN_LENGTH = 20
-"""Cells of up to this many characters stay on one line, and headings do not break within words of up to so many."""
+"""Cells of up to this many characters stay on one line, and headings do not break within words of up to so
+many."""
 
 STYLE = """
 #KEY th {cursor: pointer; text-align: left}
@@ -85,11 +86,14 @@ def record(table: pd.DataFrame) -> HTML:
 def comparison_table(table: pd.DataFrame) -> Styler:
     """A table of ``recipes.compare`` or ``recipes.contributions``, with a dash where there is no value."""
     heads, formats = zip(*(SCORE_COLUMNS[column] for column in table), strict=True)
-    return styled(table.set_axis(list(heads), axis=1)).format(dict(zip(heads, formats, strict=True)), na_rep="–")
+    return styled(table.set_axis(list(heads), axis=1)).format(
+        dict(zip(heads, formats, strict=True)), na_rep="–"
+    )
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table to show and to style, in which no text of cells and headings is taken as markup, script or formula.
+    """A table to show and to style, in which no text of cells and headings is taken as markup, script or
+    formula.
 
     Numbers do not break, nor do short words of headings and of columns without long ones.
     """
@@ -99,11 +103,21 @@ def styled(table: pd.DataFrame) -> Styler:
 
     index, columns = table.index.map(escaped), table.columns.map(escaped)
     if isinstance(table.columns, pd.MultiIndex):
-        columns = pd.MultiIndex.from_tuples([tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names)
+        columns = pd.MultiIndex.from_tuples(
+            [tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names
+        )
     shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
     levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
-    heads = ((i, level) for level, names in enumerate(levels) for i, name in enumerate(names) if not _long_word(name))
-    unbroken = [{"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"} for i, level in heads]
+    heads = (
+        (i, level)
+        for level, names in enumerate(levels)
+        for i, name in enumerate(names)
+        if not _long_word(name)
+    )
+    unbroken = [
+        {"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"}
+        for i, level in heads
+    ]
     for level in range(table.index.nlevels):
         if not table.index.get_level_values(level).map(_long_word).any():
             unbroken.append({"selector": f"th.row_heading.level{level}", "props": "overflow-wrap: normal"})
@@ -112,21 +126,30 @@ def styled(table: pd.DataFrame) -> Styler:
             unbroken.append({"selector": f"td.col{i}", "props": "white-space: nowrap"})
         elif not table.iloc[:, i].map(_long_word).any():
             unbroken.append({"selector": f"td.col{i}", "props": "overflow-wrap: normal"})
-    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"').set_table_styles(unbroken)
+    return shown.style.set_table_attributes(
+        f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"'
+    ).set_table_styles(unbroken)
 
 
 def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
-    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then ascending.
+    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then
+    ascending.
 
-    Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run, the table is not sorted.
+    Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run,
+    the table is not sorted.
 
     Args:
         shares: columns of numbers that are written in percent.
     """
     key = f"sortable-{uuid.uuid4().hex[:12]}"
-    heads = "".join(f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>' for name in table)
+    heads = "".join(
+        f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>'
+        for name in table
+    )
     rows = "".join(
-        "<tr>" + "".join(_cell(value, name in shares) for name, value in zip(table, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(_cell(value, name in shares) for name, value in zip(table, row, strict=True))
+        + "</tr>"
         for row in table.itertuples(index=False)
     )
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))

@@ -14,13 +14,16 @@ MARGIN = 0.02
 
 
 def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
-    """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice is an error."""
+    """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice
+    is an error."""
     ids: dict[str, str] = {}
     contents: dict[bytes, str] = {}
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
     for clip in clips:
         if clip.id in ids:
-            report.wrong(f"ids of clips must differ, {clip.id!r} is there twice, in splits {ids[clip.id]} and {clip.split}")
+            report.wrong(
+                f"ids of clips must differ, {clip.id!r} is there twice, in splits {ids[clip.id]} and {clip.split}"
+            )
         ids[clip.id] = clip.split
         same = contents.setdefault(hashlib.sha256(clip.keypoints.tobytes()).digest(), clip.id)
         if same != clip.id and clip.keypoints[..., 2].any():
@@ -47,7 +50,10 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
         return
     x, y, scores = clip.keypoints[present].T
     if scores.max() > HIGHEST_SCORE:
-        report.note(f"scores above {HIGHEST_SCORE}: divide them, so that 1 is certain", f"{clip.id} ({scores.max():g})")
+        report.note(
+            f"scores above {HIGHEST_SCORE}: divide them, so that 1 is certain",
+            f"{clip.id} ({scores.max():g})",
+        )
     if max(x.max(), y.max()) <= 2 < min(clip.width, clip.height):
         report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
     elif not _inside(x, y, clip.width, clip.height):
@@ -60,4 +66,7 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
 
 
 def _inside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> bool:
-    return all(-MARGIN * side <= values.min() and values.max() <= (1 + MARGIN) * side for values, side in ((x, width), (y, height)))
+    return all(
+        -MARGIN * side <= values.min() and values.max() <= (1 + MARGIN) * side
+        for values, side in ((x, width), (y, height))
+    )

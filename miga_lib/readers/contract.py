@@ -1,4 +1,5 @@
-"""What every reader offers: clips one by one, and a report of everything that it skipped, clamped or repaired."""
+"""What every reader offers: clips one by one, and a report of everything that it skipped, clamped or
+repaired."""
 
 import reprlib
 from collections import defaultdict
@@ -22,19 +23,21 @@ UNUSED = "none"
 """The split of a clip that only other protocols of its source use."""
 
 Progress = Callable[..., Iterable[Any]]
-"""Wraps the iteration over the parts of a source, called like ``tqdm``: ``progress(iterable, total=…, desc=…)``."""
+"""Wraps the iteration over the parts of a source, called like ``tqdm``: ``progress(iterable, total=…,
+desc=…)``."""
 
 
 class DataError(ValueError):
-    """A file or folder that cannot be read; the message is one line: the file, what is required, what was found, how to fix it."""
+    """A file or folder that cannot be read; the message is one line: the file, what is required, what was
+    found, how to fix it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
     """One annotated micro-gesture.
 
-    ``keypoints`` is (T, V, 3) float32: x and y in pixels of the ``width`` × ``height`` video, and the detector's score. A joint
-    whose score is 0 is missing. ``subject`` is empty if it is unknown.
+    ``keypoints`` is (T, V, 3) float32: x and y in pixels of the ``width`` × ``height`` video, and the
+    detector's score. A joint whose score is 0 is missing. ``subject`` is empty if it is unknown.
     """
 
     id: str
@@ -49,23 +52,26 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Recording(Clip):
-    """A whole video: a clip of unknown class whose id is the video, with its frame rate and the gestures that are annotated in it."""
+    """A whole video: a clip of unknown class whose id is the video, with its frame rate and the gestures that
+    are annotated in it."""
 
     fps: float
     """Frames per second; 0 where the source does not say."""
     segments: tuple[tuple[int, int, int], ...]
-    """Class index, first frame and last frame (inclusive) of each gesture, in the order of the source; empty: it was not annotated."""
+    """Class index, first frame and last frame (inclusive) of each gesture, in the order of the source; empty:
+    it was not annotated."""
 
 
 @dataclass
 class Report:
-    """What a reader reports beside the clips: for each kind of event, the places where it happened; and the names of the classes.
+    """What a reader reports beside the clips: for each kind of event, the places where it happened; and the
+    names of the classes.
 
-    ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the source has none.
-    ``protocols`` has, for a source with several ways to split it, the split of each clip id or video in each protocol, by its name.
-    The first one is that of ``Clip.split``, which is ``UNUSED`` for a clip that only others use.
-    ``errors`` is a list if all errors of a source are to be collected; None: the first one is raised. ``earlier`` is the report of an
-    earlier reading of the source, for another layout.
+    ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the
+    source has none. ``protocols`` has, for a source with several ways to split it, the split of each clip id
+    or video in each protocol, by its name. The first one is that of ``Clip.split``, which is ``UNUSED`` for a
+    clip that only others use. ``errors`` is a list if all errors of a source are to be collected; None: the
+    first one is raised. ``earlier`` is the report of an earlier reading of the source, for another layout.
     """
 
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -76,7 +82,8 @@ class Report:
     earlier: str = ""
 
     def note(self, event: str, where: str) -> None:
-        """Count one event, such as ``"segment clamped to the video's last frame"``, at a clip, video or file."""
+        """Count one event, such as ``"segment clamped to the video's last frame"``, at a clip, video or
+        file."""
         self.events[event].append(where)
 
     def merge(self, events: Mapping[str, list[str]]) -> None:
@@ -85,7 +92,8 @@ class Report:
             self.events[event] += where
 
     def wrong(self, message: str) -> None:
-        """A clip or video that cannot be read: raises DataError, or collects the message and goes on without it."""
+        """A clip or video that cannot be read: raises DataError, or collects the message and goes on without
+        it."""
         if self.errors is None:
             raise DataError(message)
         self.errors.append(message)
@@ -96,7 +104,8 @@ class Report:
         if not self.events:
             return "Nothing was skipped, clamped or repaired."
         return "\n".join(
-            f"{len(where):6d} × {event}: {', '.join(where[:4])}{', …' if len(where) > 4 else ''}" for event, where in self.events.items()
+            f"{len(where):6d} × {event}: {', '.join(where[:4])}{', …' if len(where) > 4 else ''}"
+            for event, where in self.events.items()
         )
 
 
@@ -108,7 +117,8 @@ class Reader(Protocol):
     VERSION: int
     """Raised when the same files give other clips, so that caches of earlier versions are not used."""
     CACHED_LAYOUT: str
-    """The layout that is read and cached, whatever layout is requested, if reading is slow; empty: the requested one."""
+    """The layout that is read and cached, whatever layout is requested, if reading is slow; empty: the
+    requested one."""
 
     def recognises(self, source: Path) -> bool:
         """Whether the folder or file is in this format."""
@@ -116,7 +126,8 @@ class Reader(Protocol):
     def read(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
         """The clips in the order of the source, selected to the joints of ``layout``. Raises DataError.
 
-        Only files in the source are read, unless the module is a ``BesideReader``, too: a change of another file would not be noticed.
+        Only files in the source are read, unless the module is a ``BesideReader``, too: a change of another
+        file would not be noticed.
         """
 
 
@@ -124,38 +135,48 @@ class Reader(Protocol):
 class RecordingReader(Reader, Protocol):
     """A reader of whole videos. Its clips are cut out of its recordings."""
 
-    def recordings(self, source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    def recordings(
+        self, source: Path, layout: Layout, report: Report, progress: Progress
+    ) -> Iterator[Recording]:
         """The videos in the order of the source, selected to the joints of ``layout``. Raises DataError."""
 
 
 @runtime_checkable
 class BesideReader(Reader, Protocol):
-    """A reader that also reads files beside the source. Where one of them changes, the source is read again."""
+    """A reader that also reads files beside the source. Where one of them changes, the source is read
+    again."""
 
     def beside(self, source: Path) -> list[Path]:
         """The files beside a source of any format that this reader would read; they need not exist."""
 
 
 def in_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Yield the result of a function for each tuple of arguments, in their order, from as many processes as there are cores.
+    """Yield the result of a function for each tuple of arguments, in their order, from as many processes as
+    there are cores.
 
-    Four calls per core are started at a time: few results are in memory at once, and no work is left if the caller stops early.
+    Four calls per core are started at a time: few results are in memory at once, and no work is left if the
+    caller stops early.
     """
     import joblib
 
     calls, some = list(calls), 4 * joblib.cpu_count()
     with joblib.Parallel(n_jobs=-1) as parallel:
         for first in range(0, len(calls), some):
-            yield from parallel(joblib.delayed(function)(*arguments) for arguments in calls[first : first + some])
+            yield from parallel(
+                joblib.delayed(function)(*arguments) for arguments in calls[first : first + some]
+            )
 
 
 def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
-    """The same joints (…, V, 3) as float32; joints with impossible values become missing, and are counted in the report."""
+    """The same joints (…, V, 3) as float32; joints with impossible values become missing, and are counted in
+    the report."""
     with np.errstate(over="ignore", invalid="ignore"):
         keypoints = np.array(keypoints, dtype=np.float32)
         faults = {
             "joints with an empty or infinite cell taken as missing": ~np.isfinite(keypoints).all(-1),
-            f"joints with a coordinate beyond {FARTHEST:.0f} pixels taken as missing": (np.abs(keypoints) > FARTHEST).any(-1),
+            f"joints with a coordinate beyond {FARTHEST:.0f} pixels taken as missing": (
+                np.abs(keypoints) > FARTHEST
+            ).any(-1),
             "joints with a negative score taken as missing": keypoints[..., 2] < 0,
         }
     for fault, found in faults.items():
@@ -174,7 +195,7 @@ def select(stored: Layout, requested: Layout, where: str) -> np.ndarray:
     try:
         return layouts.selection(stored, requested)
     except ValueError as error:
-        if requested.one:
+        if requested.single_person:
             raise DataError(f"{where}: {error}") from None
         fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(stored.joints)]
         raise DataError(f"{where}: {error}; choose layout {' or '.join(fitting)}") from None

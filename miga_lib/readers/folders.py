@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import limits
+from . import untrusted
 from .contract import DataError, Report, shown
 
 OPTIONS = "reader.json"
 """What a format leaves open, decided by the user: a JSON object in the folder of the data."""
 
 LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "Thumbs.db", "desktop.ini")
-"""Names of what unpackers, file servers and editors leave; names that begin with a dot or ``~$`` are litter, too."""
+"""Names of what unpackers, file servers and editors leave; names that begin with a dot or ``~$`` are litter,
+too."""
 
 
 def is_litter(name: str) -> bool:
@@ -24,20 +25,27 @@ def options(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     """The choices in ``reader.json`` of a folder, and the default of every other choice.
 
     Args:
-        known: name and default of each choice; for a choice among words, a tuple of the words, the default first.
+        known: name and default of each choice; for a choice among words, a tuple of the words, the default
+            first.
 
     Raises:
         DataError: the file has an unknown name, or a value of another type or that is not among the words.
     """
     path = folder / OPTIONS
-    given = limits.document(path) if path.is_file() else {}
+    given = untrusted.document(path) if path.is_file() else {}
     defaults = {name: value[0] if isinstance(value, tuple) else value for name, value in known.items()}
     if not isinstance(given, dict) or (unknown := sorted(given.keys() - known.keys())):
         found = shown(unknown[0] if isinstance(given, dict) else given)
-        raise DataError(f"{path}: expected a JSON object with {', '.join(map(repr, known)) or 'nothing'}, found {found}; correct the file")
+        raise DataError(
+            f"{path}: expected a JSON object with {', '.join(map(repr, known)) or 'nothing'}, found {found}; correct the file"
+        )
     for name, value in given.items():
         words, kind = known[name], type(defaults[name])
-        if value not in words if isinstance(words, tuple) else type(value) is not kind and not (kind is float and type(value) is int):
+        if (
+            value not in words
+            if isinstance(words, tuple)
+            else type(value) is not kind and not (kind is float and type(value) is int)
+        ):
             rule = f"one of {', '.join(map(repr, words))}" if isinstance(words, tuple) else kind.__name__
             raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
     return defaults | given
@@ -66,14 +74,16 @@ def inside(parent: Path, report: Report | None = None, missing: bool = False) ->
 
 
 def innermost(folder: Path) -> Path:
-    """The folder, or the folder of the same name in it if it has no other: archives are often unpacked into such a folder."""
+    """The folder, or the folder of the same name in it if it has no other: archives are often unpacked into
+    such a folder."""
     while inside(folder) == [folder / folder.name]:
         folder /= folder.name
     return folder
 
 
 def only(source: Path, has: Callable[[Path], object], depth: int = 3) -> Path:
-    """The source, or the only folder in it, or the only one in that, …: the first that has what a reader looks for."""
+    """The source, or the only folder in it, or the only one in that, …: the first that has what a reader
+    looks for."""
     for _ in range(depth):
         if not source.is_dir() or has(source) or len(folders := inside(source)) != 1:
             break

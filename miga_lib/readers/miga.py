@@ -1,7 +1,8 @@
 """The folders of the MiGA challenges 2024 to 2026, read and written.
 
-``imigue_skeleton_{train,validate,test}/<id>/`` hold, for each video, the joints of every frame in up to three files and a label
-file with a row ``class,start_frame,end_frame`` for each clip. Frames are numbered from 0 and the end is inclusive.
+``imigue_skeleton_{train,validate,test}/<id>/`` hold, for each video, the joints of every frame in up to three
+files and a label file with a row ``class,start_frame,end_frame`` for each clip. Frames are numbered from 0
+and the end is inclusive.
 """
 
 import os
@@ -15,15 +16,30 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import folders, limits, tables
-from .contract import UNKNOWN, Clip, DataError, Progress, Recording, Report, in_parallel, repair, select, shown
+from . import folders, tables, untrusted
+from .contract import (
+    UNKNOWN,
+    Clip,
+    DataError,
+    Progress,
+    Recording,
+    Report,
+    in_parallel,
+    repair,
+    select,
+    shown,
+)
 from .cutting import cut, note_order, recording
 
 VERSION = 2
 CACHED_LAYOUT = ""
 WIDTH, HEIGHT = 1280, 720
 
-SPLIT_FOLDERS = {"train": "imigue_skeleton_train", "val": "imigue_skeleton_validate", "test": "imigue_skeleton_test"}
+SPLIT_FOLDERS = {
+    "train": "imigue_skeleton_train",
+    "val": "imigue_skeleton_validate",
+    "test": "imigue_skeleton_test",
+}
 SUBJECTS_FILE = "labels_20200831.csv"
 KEYPOINT_FILES = {
     "_light_hand.csv": "light_hand35",
@@ -32,15 +48,23 @@ KEYPOINT_FILES = {
     "_openpose.csv": "openpose137",
     "_openpose.xlsx": "openpose137",
 }
-"""The layout of each file. If several files have the requested joints, the first in this order is read: it is the quickest."""
+"""The layout of each file. If several files have the requested joints, the first in this order is read: it is
+the quickest."""
 
-LABELS = {"class": "class", "label": "class", "start_frame": "start_frame", "start": "start_frame", "end_frame": "end_frame"}
+LABELS = {
+    "class": "class",
+    "label": "class",
+    "start_frame": "start_frame",
+    "start": "start_frame",
+    "end_frame": "end_frame",
+}
 LABELS |= {"end": "end_frame"}
 """The columns of a label file, by the names that a header may give them."""
 
 
 UNUSABLE_VIDEOS = ("0218", "0319", "0347", "0348")
-"""Videos whose skeleton files are known to be empty or broken in the release; if they are, the videos are skipped and reported."""
+"""Videos whose skeleton files are known to be empty or broken in the release; if they are, the videos are
+skipped and reported."""
 
 
 def recognises(source: Path) -> bool:
@@ -49,29 +73,37 @@ def recognises(source: Path) -> bool:
 
 
 def split_folders(source: Path) -> dict[str, Path]:
-    """The folder of each split, in the source or up to three levels further down. Raises DataError if a split is found twice."""
+    """The folder of each split, in the source or up to three levels further down. Raises DataError if a split
+    is found twice."""
     found: dict[str, Path] = {}
     for split, name in SPLIT_FOLDERS.items():
-        places = {source} if source.name == name and source.is_dir() else {path for path in folders.below(source, name) if path.is_dir()}
+        places = (
+            {source}
+            if source.name == name and source.is_dir()
+            else {path for path in folders.below(source, name) if path.is_dir()}
+        )
         places = {folders.innermost(path) for path in places}
         if filled := sorted(path for path in places if folders.inside(path)) or sorted(places)[:1]:
             found[split] = filled[0]
         if len(filled) > 1:
             above = ", ".join(str(path.parent.relative_to(source)) for path in filled[:2])
-            raise DataError(f"{source}: found {name} {len(filled)} times; give one of the folders that hold it: {above}")
+            raise DataError(
+                f"{source}: found {name} {len(filled)} times; give one of the folders that hold it: {above}"
+            )
     return found
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of all splits under ``source``, by split, video and row of the label file: ``recordings`` cut at their segments."""
+    """The clips of all splits under ``source``, by split, video and row of the label file: ``recordings`` cut
+    at their segments."""
     return cut(recordings(source, layout, report, progress))
 
 
 def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
     """The videos of all splits under ``source``, by split and name.
 
-    Segments are clamped to the video. Labels of a test split that are all the same are placeholders and become unknown. Both are
-    reported. The files do not say the frame rate.
+    Segments are clamped to the video. Labels of a test split that are all the same are placeholders and
+    become unknown. Both are reported. The files do not say the frame rate.
 
     Args:
         progress: wraps the iteration over videos, called as ``progress(iterable, total=…, desc=…)``.
@@ -82,10 +114,19 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     splits = split_folders(source)
     if source not in splits.values():
         folders.inside(source, report)
-    videos = [(split, folders.innermost(folder)) for split, root in splits.items() for folder in folders.inside(root, report)]
+    videos = [
+        (split, folders.innermost(folder))
+        for split, root in splits.items()
+        for folder in folders.inside(root, report)
+    ]
     subjects = read_subjects(source, report)
     segments = [_segments_of(folder, split, report) for split, folder in videos]
-    tested = {label for (split, _), rows in zip(videos, segments, strict=True) if split == "test" for label, _, _ in rows}
+    tested = {
+        label
+        for (split, _), rows in zip(videos, segments, strict=True)
+        if split == "test"
+        for label, _, _ in rows
+    }
     if placeholders := len(tested) == 1 and tested != {UNKNOWN}:
         report.note("all labels of the test split are the same: taken as placeholders", SPLIT_FOLDERS["test"])
     if subjects:
@@ -101,7 +142,11 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         if placeholders and split == "test":
             rows = [(UNKNOWN, start, end) for _, start, end in rows]
         if rows and len(keypoints):
-            about: dict[str, Any] = {"split": split, "subject": subjects.get(folder.name, ""), "size": (WIDTH, HEIGHT)}
+            about: dict[str, Any] = {
+                "split": split,
+                "subject": subjects.get(folder.name, ""),
+                "size": (WIDTH, HEIGHT),
+            }
             yield recording(folder.name, rows, keypoints, report, **about)
 
 
@@ -116,14 +161,17 @@ def _segments_of(folder: Path, split: str, report: Report) -> list[tuple[int, in
 
 
 def _keypoints_of(folder: Path, layout: Layout) -> tuple[np.ndarray, dict[str, list[str]], str]:
-    """As ``read_keypoints``, with the text of an error: an exception would end the reading of the other videos."""
+    """As ``read_keypoints``, with the text of an error: an exception would end the reading of the other
+    videos."""
     try:
         return *read_keypoints(folder, layout), ""
     except DataError as error:
         return np.zeros((0, len(layout.joints), 3), np.float32), {}, str(error)
 
 
-def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = labels.from_file) -> list[tuple[int, int, int]]:
+def read_segments(
+    path: Path, known: bool = True, index: Callable[[int], int] = labels.from_file
+) -> list[tuple[int, int, int]]:
     """Rows (class index, first frame, last frame) of a label file.
 
     Args:
@@ -134,11 +182,15 @@ def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = 
         DataError: no such file, no rows, a row that is not three whole numbers, or a class that is not valid.
     """
     if not os.path.exists(path):  # False, too, if the name is too long for a file
-        raise DataError(f"{path}: no such file; each video folder needs its label file: restore it, or remove the folder")
-    table = limits.rows(path, LABELS)[["class", "start_frame", "end_frame"]]
+        raise DataError(
+            f"{path}: no such file; each video folder needs its label file: restore it, or remove the folder"
+        )
+    table = untrusted.rows(path, LABELS)[["class", "start_frame", "end_frame"]]
     numbers = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     if not len(numbers):
-        raise DataError(f"{path}: no clips in it; expected rows of class,start_frame,end_frame: restore it, or remove the folder")
+        raise DataError(
+            f"{path}: no clips in it; expected rows of class,start_frame,end_frame: restore it, or remove the folder"
+        )
     if (wrong := ~((np.abs(numbers) < 2**31) & (numbers == np.round(numbers))).all(1)).any():
         row = int(wrong.argmax())
         raise DataError(
@@ -158,18 +210,27 @@ def read_segments(path: Path, known: bool = True, index: Callable[[int], int] = 
 
 
 def read_subjects(source: Path, report: Report) -> dict[str, str]:
-    """The subject of each video, if the label table of the full release is among the folders; else nothing."""
+    """The subject of each video, if the label table of the full release is among the folders; else
+    nothing."""
     paths = folders.below(source, SUBJECTS_FILE)
     if not paths:
         return {}
     if len(paths) > 1:
-        raise DataError(f"{source}: found {SUBJECTS_FILE} {len(paths)} times; remove all but one, such as {paths[1]}")
-    table = limits.rows(paths[0])
+        raise DataError(
+            f"{source}: found {SUBJECTS_FILE} {len(paths)} times; remove all but one, such as {paths[1]}"
+        )
+    table = untrusted.rows(paths[0])
     if missing := {"video_id", "subject_id"} - set(table):
-        raise DataError(f"{paths[0]}: expected columns video_id and subject_id, found no {min(missing)}; restore the header")
-    subjects = table.assign(video_id=table["video_id"].str.zfill(4)).drop_duplicates(["video_id", "subject_id"])
+        raise DataError(
+            f"{paths[0]}: expected columns video_id and subject_id, found no {min(missing)}; restore the header"
+        )
+    subjects = table.assign(video_id=table["video_id"].str.zfill(4)).drop_duplicates(
+        ["video_id", "subject_id"]
+    )
     if (again := subjects["video_id"].duplicated()).any():
-        raise DataError(f"{paths[0]}: video {shown(subjects['video_id'][again].iloc[0])} has two subjects; correct the table")
+        raise DataError(
+            f"{paths[0]}: video {shown(subjects['video_id'][again].iloc[0])} has two subjects; correct the table"
+        )
     return dict(zip(subjects["video_id"], subjects["subject_id"], strict=True))
 
 
@@ -188,7 +249,9 @@ def read_keypoints(folder: Path, layout: Layout) -> tuple[np.ndarray, dict[str, 
         unusable = {"video skipped: its skeleton file is known to be unusable": [folder.name]}
         return np.zeros((0, len(layout.joints), 3), np.float32), unusable
     if stored.name == "light_hand35" and fingertips_swapped(frames):
-        events["fingertips 25–29 are nearer to the right wrist than to the left: check which hand they are"] = [folder.name]
+        events[
+            "fingertips 25–29 are nearer to the right wrist than to the left: check which hand they are"
+        ] = [folder.name]
     return frames[:, layouts.selection(stored, layout)], events
 
 
@@ -199,14 +262,23 @@ def keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
         stored = layouts.get(KEYPOINT_FILES[suffix])
         if set(layout.joints) <= set(stored.joints):
             return folder / f"{folder.name}{suffix}", stored
-    sufficient = [s for s, name in KEYPOINT_FILES.items() if set(layout.joints) <= set(layouts.get(name).joints)]
-    if layout.one:
+    sufficient = [
+        s for s, name in KEYPOINT_FILES.items() if set(layout.joints) <= set(layouts.get(name).joints)
+    ]
+    if layout.single_person:
         select(layouts.get("openpose137"), layout, str(folder))  # raises the error for two persons
     if not sufficient:
-        raise DataError(f"{folder}: no file of the challenge has the joints of layout {layout.name!r}; choose another layout")
-    found = ", ".join(f"*{s} ({len(layouts.get(KEYPOINT_FILES[s]).joints)} joints)" for s in present) or "no keypoint file"
+        raise DataError(
+            f"{folder}: no file of the challenge has the joints of layout {layout.name!r}; choose another layout"
+        )
+    found = (
+        ", ".join(f"*{s} ({len(layouts.get(KEYPOINT_FILES[s]).joints)} joints)" for s in present)
+        or "no keypoint file"
+    )
     wanted = " or ".join(f"*{s}" for s in sufficient)
-    raise DataError(f"{folder}: layout {layout.name!r} has {len(layout.joints)} joints and needs a file {wanted}; found {found}")
+    raise DataError(
+        f"{folder}: layout {layout.name!r} has {len(layout.joints)} joints and needs a file {wanted}; found {found}"
+    )
 
 
 def read_frames(path: Path, stored: Layout) -> tuple[Float[np.ndarray, "T V 3"], dict[str, list[str]]]:
@@ -217,7 +289,8 @@ def read_frames(path: Path, stored: Layout) -> tuple[Float[np.ndarray, "T V 3"],
 
 
 def fingertips_swapped(frames: np.ndarray) -> bool:
-    """Whether fingertips 25–29 of frames (T, 35, 3) are, by the median, nearer to wrist 4 (right) than to wrist 7 (left)."""
+    """Whether fingertips 25–29 of frames (T, 35, 3) are, by the median, nearer to wrist 4 (right) than to
+    wrist 7 (left)."""
 
     def distance(wrist: int) -> float:
         both = (frames[:, wrist, None, 2] > 0) & (frames[:, 25:30, 2] > 0)
@@ -228,9 +301,15 @@ def fingertips_swapped(frames: np.ndarray) -> bool:
 
 
 def write_video(
-    root: Path, split: str, video: str, keypoints: np.ndarray, segments: Sequence[tuple[int, int, int]], openpose: str = "npy"
+    root: Path,
+    split: str,
+    video: str,
+    keypoints: np.ndarray,
+    segments: Sequence[tuple[int, int, int]],
+    openpose: str = "npy",
 ) -> None:
-    """Write one video like the challenge: light_hand csv, label csv, and all 137 keypoints as ``npy``, ``csv`` or ``xlsx``.
+    """Write one video like the challenge: light_hand csv, label csv, and all 137 keypoints as ``npy``,
+    ``csv`` or ``xlsx``.
 
     Args:
         keypoints: (T, 137, 3); they are rounded to three decimals, as OpenPose writes them.
@@ -239,11 +318,13 @@ def write_video(
     folder = root / SPLIT_FOLDERS[split] / video
     folder.mkdir(parents=True, exist_ok=True)
     keypoints = np.round(keypoints.astype(np.float32), 3)
-    pd.DataFrame([(0 if label == UNKNOWN else labels.to_file(label), start, end) for label, start, end in segments]).to_csv(
-        folder / f"{video}_label.csv", header=False, index=False
-    )
+    pd.DataFrame(
+        [(0 if label == UNKNOWN else labels.to_file(label), start, end) for label, start, end in segments]
+    ).to_csv(folder / f"{video}_label.csv", header=False, index=False)
     light = keypoints[:, layouts.selection(layouts.get("openpose137"), layouts.get("light_hand35"))]
-    pd.DataFrame(light.reshape(len(light), -1)).to_csv(folder / f"{video}_light_hand.csv", header=False, float_format="%.6g")
+    pd.DataFrame(light.reshape(len(light), -1)).to_csv(
+        folder / f"{video}_light_hand.csv", header=False, float_format="%.6g"
+    )
     path, table = folder / f"{video}_openpose.{openpose}", pd.DataFrame(keypoints.reshape(len(keypoints), -1))
     if openpose == "npy":
         np.save(path, table.to_numpy())
@@ -264,23 +345,29 @@ def _write_xlsx(path: Path, table: pd.DataFrame) -> None:
 
 
 def write(root: str | Path, clips: Any) -> None:
-    """Write ``clips.Clips`` of layout ``openpose137`` as folders of the challenge. The clips of a video are joined in their order.
+    """Write ``clips.Clips`` of layout ``openpose137`` as folders of the challenge. The clips of a video are
+    joined in their order.
 
-    The clips of a video become ``<video>_0``, ``<video>_1``, …; a test clip of unknown class gets the invalid class 0. Known subjects
-    are written to the table of the full release.
+    The clips of a video become ``<video>_0``, ``<video>_1``, …; a test clip of unknown class gets the invalid
+    class 0. Known subjects are written to the table of the full release.
 
     Raises:
-        ValueError: another layout, other classes than iMiGUE's, or a clip of unknown class that is not a test clip.
+        ValueError: another layout, other classes than iMiGUE's, or a clip of unknown class that is not a test
+            clip.
     """
     if clips.layout.name != "openpose137":
         raise ValueError(
             f"the challenge's folders hold 137 keypoints, these clips are in layout {clips.layout.name!r}; load them with 'openpose137'"
         )
     if tuple(clips.classes) != labels.CLASSES:
-        raise ValueError(f"label files of the challenge have only the 32 classes of iMiGUE, these clips have {len(clips.classes)} others")
+        raise ValueError(
+            f"label files of the challenge have only the 32 classes of iMiGUE, these clips have {len(clips.classes)} others"
+        )
     table = clips.table.reset_index(drop=True)
     if (unknown := (table["label"] == UNKNOWN) & (table["split"] != "test")).any():
-        raise ValueError(f"clip {table['id'][unknown].iloc[0]!r} is of unknown class; only test clips may be: leave it out")
+        raise ValueError(
+            f"clip {table['id'][unknown].iloc[0]!r} is of unknown class; only test clips may be: leave it out"
+        )
     for (split, video), rows in table.groupby(["split", "video"], sort=False):
         ends = rows["frames"].cumsum()
         segments = zip(rows["label"], (ends - rows["frames"]).tolist(), (ends - 1).tolist(), strict=True)
@@ -291,6 +378,7 @@ def write(root: str | Path, clips: Any) -> None:
 
 
 def write_subjects(root: Path, table: pd.DataFrame) -> None:
-    """The label table of the full release: columns video_id, subject_id, class, start_frame, end_frame, win_or_lose."""
+    """The label table of the full release: columns video_id, subject_id, class, start_frame, end_frame,
+    win_or_lose."""
     (root / "Label").mkdir(parents=True, exist_ok=True)
     table.to_csv(root / "Label" / SUBJECTS_FILE, index=False)

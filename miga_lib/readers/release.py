@@ -1,7 +1,8 @@
 """The full iMiGUE release: a workbook of 137 keypoints for each video, and one table of labels and subjects.
 
-``mg_skeleton_only/<id>/<id>_2.xlsx`` has 411 columns and a row a frame; ``Label/labels_20200831.csv`` has the columns video_id,
-subject_id, class, start_frame, end_frame and win_or_lose. The split is the official one between subjects.
+``mg_skeleton_only/<id>/<id>_2.xlsx`` has 411 columns and a row a frame; ``Label/labels_20200831.csv`` has the
+columns video_id, subject_id, class, start_frame, end_frame and win_or_lose. The split is the official one
+between subjects.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pandas as pd
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import folders, limits, miga
+from . import folders, miga, untrusted
 from .contract import Clip, DataError, Progress, Recording, Report, in_parallel, select
 from .cutting import cut, note_order, recording
 
@@ -38,7 +39,9 @@ def recognises(source: Path) -> bool:
 
 def _skeletons(source: Path) -> list[Path]:
     places = (
-        [source] if source.name == SKELETONS and source.is_dir() else [path for path in folders.below(source, SKELETONS) if path.is_dir()]
+        [source]
+        if source.name == SKELETONS and source.is_dir()
+        else [path for path in folders.below(source, SKELETONS) if path.is_dir()]
     )
     return sorted({folders.innermost(path) for path in places})
 
@@ -51,8 +54,8 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
 def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
     """All videos, split by subject into train and test.
 
-    Segments are clamped to the video. Videos without labels, and labels without a video, are left out. Both are reported. The files do
-    not say the frame rate.
+    Segments are clamped to the video. Videos without labels, and labels without a video, are left out. Both
+    are reported. The files do not say the frame rate.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
@@ -72,7 +75,9 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         report.note("skeleton folders without labels left out", video)
     rows = [(video, group) for video, group in table.groupby("video_id") if video in videos]
     frames = in_parallel(_frames, ((videos[video], joints) for video, _ in rows))
-    for (video, group), (keypoints, events, error) in progress(zip(rows, frames, strict=True), total=len(rows), desc="reading workbooks"):
+    for (video, group), (keypoints, events, error) in progress(
+        zip(rows, frames, strict=True), total=len(rows), desc="reading workbooks"
+    ):
         report.merge(events)
         segments = list(group[["label", "start_frame", "end_frame"]].itertuples(index=False, name=None))
         note_order(segments, video, report)
@@ -93,32 +98,42 @@ def beside(source: Path) -> list[Path]:
 def _table(source: Path, skeletons: Path) -> Path:
     paths = folders.below(source, miga.SUBJECTS_FILE) or folders.below(skeletons.parent, miga.SUBJECTS_FILE)
     if len(paths) != 1:
-        raise DataError(f"{source}: expected {miga.SUBJECTS_FILE} once beside {SKELETONS}, as in Label/, found it {len(paths)} times")
+        raise DataError(
+            f"{source}: expected {miga.SUBJECTS_FILE} once beside {SKELETONS}, as in Label/, found it {len(paths)} times"
+        )
     return paths[0]
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The label table: video_id of four digits, subject_id, start_frame, end_frame, and the class index ``label``.
+    """The label table: video_id of four digits, subject_id, start_frame, end_frame, and the class index
+    ``label``.
 
     Raises:
-        DataError: a column is missing, a row has an invalid class, subject or frame, or a video has two subjects.
+        DataError: a column is missing, a row has an invalid class, subject or frame, or a video has two
+            subjects.
     """
-    table = limits.rows(path)
+    table = untrusted.rows(path)
     if missing := [column for column in COLUMNS if column not in table]:
-        raise DataError(f"{path}: has no column {missing[0]!r}; expected {', '.join(COLUMNS)}; restore the header")
+        raise DataError(
+            f"{path}: has no column {missing[0]!r}; expected {', '.join(COLUMNS)}; restore the header"
+        )
     numbers = table[list(COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     valid = (np.abs(numbers) < 2**31) & (numbers == np.round(numbers))
     valid[:, 1] &= np.isin(numbers[:, 1], TRAINING_SUBJECTS + TEST_SUBJECTS)
     valid[:, 2] &= np.isin(numbers[:, 2], [labels.to_file(label) for label in range(len(labels.CLASSES))])
     if not valid.all():
         row, column = np.argwhere(~valid)[0]
-        rule = {1: "a subject is 1 to 72", 2: "a class is 1 to 31 or 99"}.get(int(column), "expected a whole number")
+        rule = {1: "a subject is 1 to 72", 2: "a class is 1 to 31 or 99"}.get(
+            int(column), "expected a whole number"
+        )
         value = str(table[COLUMNS[column]].iloc[row])[:40]
         raise DataError(f"{path}: row {row} has {COLUMNS[column]} {value!r}; {rule}: correct the row")
     read = pd.DataFrame(numbers.astype(int), columns=list(COLUMNS))
     if (again := read.groupby("video_id")["subject_id"].nunique().gt(1)).any():
         raise DataError(f"{path}: video {again.idxmax():04d} has two subjects; correct the table")
-    return read.assign(video_id=read["video_id"].map("{:04d}".format), label=read["class"].map(labels.from_file))
+    return read.assign(
+        video_id=read["video_id"].map("{:04d}".format), label=read["class"].map(labels.from_file)
+    )
 
 
 def _frames(folder: Path, joints: np.ndarray) -> tuple[np.ndarray, dict[str, list[str]], str]:

@@ -1,11 +1,14 @@
 """SMG (Spontaneous Micro-Gesture): recordings of 40 people with 25 joints of a Kinect v2, and 17 classes.
 
-A folder ``SampleNNNN`` for each person, 1 to 40, all of them in one folder or in ``smg_skeleton_{train,validate,test}``. It holds
-``SampleNNNN_skeleton.csv`` with a row a frame and 11 (or 9) numbers a joint: x, y, z in metres, an orientation of four, and two pairs
-of pixels (or one). ``SampleNNNN_finelabels.csv`` has a row ``class,start,end`` for each clip, and ``SampleNNNN_data.csv`` the row
-``numFrames,fps,maxDepth``. A joint has no score: 1 if it was found. What the format leaves open is set in ``reader.json``: ``OPTIONS``.
+A folder ``SampleNNNN`` for each person, 1 to 40, all of them in one folder or in
+``smg_skeleton_{train,validate,test}``. It holds ``SampleNNNN_skeleton.csv`` with a row a frame and 11 (or 9)
+numbers a joint: x, y, z in metres, an orientation of four, and two pairs of pixels (or one).
+``SampleNNNN_finelabels.csv`` has a row ``class,start,end`` for each clip, and ``SampleNNNN_data.csv`` the row
+``numFrames,fps,maxDepth``. A joint has no score: 1 if it was found. What the format leaves open is set in
+``reader.json``: ``OPTIONS``.
 
-Source: the authors' starting kits, github.com/mikecheninoulu/SMG, and their recorder, github.com/HenglinShi/MicroGestureDataCollection.
+Source: the authors' starting kits, github.com/mikecheninoulu/SMG, and their recorder,
+github.com/HenglinShi/MicroGestureDataCollection.
 """
 
 import itertools
@@ -19,7 +22,7 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import folders, limits, miga, tables
+from . import folders, miga, tables, untrusted
 from .contract import FARTHEST, Clip, DataError, Progress, Recording, Report, in_parallel, repair, select
 from .cutting import HIGHEST_FPS, cut, note_order, recording
 
@@ -36,13 +39,16 @@ PROTOCOLS = {
     "challenge": {"train": range(1, 31), "val": range(31, 36), "test": range(36, 41)},
     "kit": {"train": range(1, 36), "test": range(36, 41)},
 }
-"""The people of each split: of the MiGA challenges, which is the default, and of the authors' starting kits."""
+"""The people of each split: of the MiGA challenges, which is the default, and of the authors' starting
+kits."""
 SPLIT_FOLDERS = {"smg_skeleton_train": "train", "smg_skeleton_validate": "val", "smg_skeleton_test": "test"}
 
 ROWS = {"half_open": "start … end − 1", "inclusive": "start − 1 … end − 1"}
-"""The rows, counted from 0, of a segment: the kit for clips takes the first, the kit for spotting the second."""
+"""The rows, counted from 0, of a segment: the kit for clips takes the first, the kit for spotting the
+second."""
 OPTIONS = {"frames": tuple(ROWS), "pixels": ("auto", "7-8", "9-10")}
-"""What ``reader.json`` may set: the rows of a segment, and the numbers of a joint, counted from 0, that are its pixels."""
+"""What ``reader.json`` may set: the rows of a segment, and the numbers of a joint, counted from 0, that are
+its pixels."""
 JOINTS = (
     tables.Joint(11, "x, y, z, orientation, two pairs of pixels", (7, 9)),
     tables.Joint(9, "x, y, z, orientation, pixels", (7,)),
@@ -67,8 +73,8 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
 def recordings(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
     """The recording of each person, split by person as in each of ``PROTOCOLS``.
 
-    Segments are clamped to the recording. The pictures that the pixels belong to, depth or colour, are recognised by the values. People
-    without a label file are left out. All of this is reported.
+    Segments are clamped to the recording. The pictures that the pixels belong to, depth or colour, are
+    recognised by the values. People without a label file are left out. All of this is reported.
 
     Raises:
         DataError: naming the file, what was expected of it and what was found.
@@ -93,7 +99,16 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             for protocol, splits in report.protocols.items():
                 splits[person] = _split(person, protocol)
             subject = str(_number(person))
-            yield recording(person, rows, keypoints, report, split=_split(person, "challenge"), subject=subject, size=size, fps=fps)
+            yield recording(
+                person,
+                rows,
+                keypoints,
+                report,
+                split=_split(person, "challenge"),
+                subject=subject,
+                size=size,
+                fps=fps,
+            )
 
 
 def _number(person: str) -> int:
@@ -115,7 +130,8 @@ def _options(source: Path) -> dict[str, str]:
 
 
 def _people(source: Path, report: Report) -> dict[str, Path]:
-    """The table of joints of each person who also has labels, by person. Raises DataError if a person is there twice."""
+    """The table of joints of each person who also has labels, by person. Raises DataError if a person is
+    there twice."""
     found: dict[str, Path] = {}
     for path in folders.below(source, PERSON + SKELETON, DEPTH):
         person = path.name.removesuffix(SKELETON)
@@ -132,7 +148,9 @@ def _people(source: Path, report: Report) -> dict[str, Path]:
     for person, path in sorted(found.items()):
         folder = path.parent.name
         if not (split := _split(person, "challenge")) or (re.fullmatch(PERSON, folder) and folder != person):
-            report.wrong(f"{path}: the people of SMG are Sample0001 to Sample0040, each in a folder of that name; correct the names")
+            report.wrong(
+                f"{path}: the people of SMG are Sample0001 to Sample0040, each in a folder of that name; correct the names"
+            )
             continue
         if any(SPLIT_FOLDERS.get(part, split) != split for part in path.parts):
             report.note("people in the folder of another split: split by their number", person)
@@ -150,7 +168,8 @@ def _class(number: int) -> int:
 
 
 def _segments(path: Path, rule: str, report: Report) -> list[tuple[int, int, int]]:
-    """Class index, first and last row of each clip of a person; unsorted, doubled and overlapping ones are reported."""
+    """Class index, first and last row of each clip of a person; unsorted, doubled and overlapping ones are
+    reported."""
     person = path.name.removesuffix(SKELETON)
     try:
         rows = miga.read_segments(path.with_name(person + LABELS), index=_class)
@@ -162,12 +181,18 @@ def _segments(path: Path, rule: str, report: Report) -> list[tuple[int, int, int
     ordered = sorted((first, last) for _, first, last in segments)
     reach = itertools.accumulate((last for _, last in ordered), max)
     if overlapping := sum(first <= before for (first, _), before in zip(ordered[1:], reach, strict=False)):
-        report.note("people with segments that begin before an earlier one ends", f"{person} ({overlapping} of {len(segments)})")
+        report.note(
+            "people with segments that begin before an earlier one ends",
+            f"{person} ({overlapping} of {len(segments)})",
+        )
     return segments
 
 
-def _keypoints(path: Path, joints: np.ndarray, pixels: str) -> tuple[np.ndarray, tuple[int, int], float, dict[str, list[str]], str]:
-    """All frames of a person, width and height of the picture, frames per second, the events of the reading, and the text of an error."""
+def _keypoints(
+    path: Path, joints: np.ndarray, pixels: str
+) -> tuple[np.ndarray, tuple[int, int], float, dict[str, list[str]], str]:
+    """All frames of a person, width and height of the picture, frames per second, the events of the reading,
+    and the text of an error."""
     report = Report()
     try:
         values = tables.read(path, len(layouts.get(CACHED_LAYOUT).joints), report, JOINTS)
@@ -178,14 +203,18 @@ def _keypoints(path: Path, joints: np.ndarray, pixels: str) -> tuple[np.ndarray,
     nothing = np.asarray(~values.any(-1))
     _note_losses(values, nothing, path.name, report)
     if unplaced := np.count_nonzero(~pair.any(-1) & ~nothing):
-        report.note("joints with a position in metres and the pixel 0, 0 taken as missing", f"{path.name} ({unplaced} of {nothing.size})")
+        report.note(
+            "joints with a position in metres and the pixel 0, 0 taken as missing",
+            f"{path.name} ({unplaced} of {nothing.size})",
+        )
     found = pair.any(-1, keepdims=True)
     keypoints = repair(np.concatenate([pair, found], -1), path.name, report)[:, joints]
     return keypoints, size, fps, dict(report.events), ""
 
 
 def _check_count(path: Path, rows: int, report: Report) -> float:
-    """Compare the number of rows with ``numFrames`` of the file beside them; gives its ``fps``, 0 where that is no possible number.
+    """Compare the number of rows with ``numFrames`` of the file beside them; gives its ``fps``, 0 where that
+    is no possible number.
 
     Raises:
         DataError: there is no such number in it.
@@ -193,41 +222,64 @@ def _check_count(path: Path, rows: int, report: Report) -> float:
     if not path.exists():
         report.note(f"people without a file {ABOUT}: the number of their frames was not checked", path.name)
         return 0.0
-    about = limits.rows(path, ABOUT_COLUMNS)[["numFrames", "fps"]].apply(pd.to_numeric, errors="coerce")
+    about = untrusted.rows(path, ABOUT_COLUMNS)[["numFrames", "fps"]].apply(pd.to_numeric, errors="coerce")
     counts = about["numFrames"].tolist()
     if len(counts) != 1 or not 0 <= counts[0] < 2**31 or counts[0] != round(counts[0]):
-        raise DataError(f"{path}: expected one row numFrames,fps,maxDepth of whole numbers; restore the file, or remove it")
+        raise DataError(
+            f"{path}: expected one row numFrames,fps,maxDepth of whole numbers; restore the file, or remove it"
+        )
     if counts[0] != rows:
-        report.note(f"numFrames of {ABOUT} is not the number of rows: check that none is missing", f"{path.name} ({counts[0]:.0f}, {rows})")
+        report.note(
+            f"numFrames of {ABOUT} is not the number of rows: check that none is missing",
+            f"{path.name} ({counts[0]:.0f}, {rows})",
+        )
     return float(fps) if 0 < (fps := about["fps"].iloc[0]) <= HIGHEST_FPS else 0.0
 
 
 def _pair(
     path: Path, values: Float[np.ndarray, "T V C"], pixels: str, report: Report
 ) -> tuple[Float[np.ndarray, "T V 2"], tuple[int, int]]:
-    """The pair of pixels (x, y) to use, and width and height of its picture: colour rather than depth, if ``pixels`` is ``auto``.
+    """The pair of pixels (x, y) to use, and width and height of its picture: colour rather than depth, if
+    ``pixels`` is ``auto``.
 
     Raises:
         DataError: the pair is not pixels, or two pairs are pixels of the same picture.
     """
-    pairs = {name: values[..., first : first + 2] for name, first in (("7-8", 7), ("9-10", 9)) if first < values.shape[-1]}
+    pairs = {
+        name: values[..., first : first + 2]
+        for name, first in (("7-8", 7), ("9-10", 9))
+        if first < values.shape[-1]
+    }
     seen = {name: _picture(pair) for name, pair in pairs.items()}
     fitting = [name for picture in ("colour", "depth") for name in seen if seen[name][0] == picture]
-    fitting = [name for name in fitting if pixels == name or (pixels == "auto" and seen[name][0] == seen[fitting[0]][0])]
+    fitting = [
+        name
+        for name in fitting
+        if pixels == name or (pixels == "auto" and seen[name][0] == seen[fitting[0]][0])
+    ]
     if len(fitting) != 1:
-        found = "; ".join(f"numbers {name} {reach}: {picture or 'no'} pixels" for name, (picture, reach) in seen.items())
+        found = "; ".join(
+            f"numbers {name} {reach}: {picture or 'no'} pixels" for name, (picture, reach) in seen.items()
+        )
         raise DataError(
             f"{path}: which numbers of a joint are its pixels? {found}; set pixels to one that fits, '7-8' or '9-10', in {folders.OPTIONS}"
         )
     picture = seen[fitting[0]][0]
     width, height = SIZES[picture]
-    others = "".join(f"; numbers {name} seem to be {other or 'no'} pixels" for name, (other, _) in seen.items() if name != fitting[0])
-    report.note(f"numbers {fitting[0]} of a joint taken as {picture} pixels ({width} × {height}){others}", path.name)
+    others = "".join(
+        f"; numbers {name} seem to be {other or 'no'} pixels"
+        for name, (other, _) in seen.items()
+        if name != fitting[0]
+    )
+    report.note(
+        f"numbers {fitting[0]} of a joint taken as {picture} pixels ({width} × {height}){others}", path.name
+    )
     return pairs[fitting[0]], (width, height)
 
 
 def _picture(pair: Float[np.ndarray, "T V 2"]) -> tuple[str, str]:
-    """The smallest of ``SIZES`` that most joints are inside; empty if there is none, or if they are all at one place. And their range."""
+    """The smallest of ``SIZES`` that most joints are inside; empty if there is none, or if they are all at
+    one place. And their range."""
     places = pair[(np.abs(pair) <= FARTHEST).all(-1) & pair.any(-1)]
     if not len(places):
         return "", "are empty"
@@ -238,7 +290,8 @@ def _picture(pair: Float[np.ndarray, "T V 2"]) -> tuple[str, str]:
 
 
 def _note_losses(values: np.ndarray, nothing: np.ndarray, file: str, report: Report) -> None:
-    """Report frames and joints of zeros (``nothing`` (T, V)), and those that stayed at exactly their last values (T, V, C)."""
+    """Report frames and joints of zeros (``nothing`` (T, V)), and those that stayed at exactly their last
+    values (T, V, C)."""
     empty = np.asarray(nothing.all(1))
     begun = np.flatnonzero(~empty)[0]
     same = (values[1:] == values[:-1]).all(-1) & ~nothing[1:]
@@ -247,10 +300,18 @@ def _note_losses(values: np.ndarray, nothing: np.ndarray, file: str, report: Rep
     frames, joints = f"of {len(values)} frames", f"of {nothing.size} joints"
     for event, count, of in (
         ("frames of zeros before the first person: all joints missing", begun, frames),
-        ("frames of zeros after the first person: all joints missing", np.count_nonzero(empty[begun:]), frames),
+        (
+            "frames of zeros after the first person: all joints missing",
+            np.count_nonzero(empty[begun:]),
+            frames,
+        ),
         ("joints of zeros in other frames taken as missing", np.count_nonzero(nothing[~empty]), joints),
         ("frames exactly as the one before", np.count_nonzero(repeated), frames),
-        ("joints exactly at their last place, where the recorder leaves a joint that it lost: taken as found", frozen, joints),
+        (
+            "joints exactly at their last place, where the recorder leaves a joint that it lost: taken as found",
+            frozen,
+            joints,
+        ),
     ):
         if count:
             report.note(event, f"{file} ({count} {of})")

@@ -1,7 +1,8 @@
 """Tables of keypoints with a row for each frame: csv, xlsx and npy files, read by the same rules.
 
-Around the frames there may be title and header rows, a frame index in the first column, and empty columns at the end. The index decides
-which frame a row is. Whatever is left out, moved or filled in is reported; a table that can be read in two ways is refused.
+Around the frames there may be title and header rows, a frame index in the first column, and empty columns at
+the end. The index decides which frame a row is. Whatever is left out, moved or filled in is reported; a table
+that can be read in two ways is refused.
 """
 
 import csv
@@ -16,10 +17,29 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from . import limits
+from . import untrusted
 from .contract import DataError, Report, shown
 
-MISSING = ("", "-", "--", "?", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NULL", "null", "Null", "None", "none")
+MISSING = (
+    "",
+    "-",
+    "--",
+    "?",
+    "NA",
+    "na",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "NaN",
+    "nan",
+    "NAN",
+    "NULL",
+    "null",
+    "Null",
+    "None",
+    "none",
+)
 """Cells of a joint without a value."""
 MOST_ROWS_ABOVE = 12
 """Rows in which titles and headers are looked for."""
@@ -32,7 +52,8 @@ SURE = 8
 
 
 class Joint(NamedTuple):
-    """The numbers of a joint in a row: how many, what they are, and at which of them a pair of pixels (x, y) begins."""
+    """The numbers of a joint in a row: how many, what they are, and at which of them a pair of pixels (x, y)
+    begins."""
 
     numbers: int
     what: str
@@ -42,7 +63,9 @@ class Joint(NamedTuple):
 OPENPOSE = (Joint(3, "x, y, score", (0,)),)
 
 
-def read(path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENPOSE) -> Float[np.ndarray, "T V C"]:
+def read(
+    path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENPOSE
+) -> Float[np.ndarray, "T V C"]:
     """All frames of one file, NaN where a cell is empty.
 
     Args:
@@ -61,9 +84,17 @@ def read(path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENP
         indices += 1
     surplus = filled[:, indices + wanted :]
     if not indices and len(numbers) >= SURE and numbers.shape[1] == wanted and _counts(numbers[:, 0]):
-        raise DataError(f"{path}: its first column counts the frames, so a column of the {joints} joints is missing; restore the file")
-    if numbers.shape[1] < wanted or surplus.any() or (indices == 2 and not np.array_equal(numbers[:, 0], numbers[:, 1], equal_nan=True)):
-        expected = " or ".join(f"{count * joints} columns ({joints} joints × {what})" for count, what, _ in kinds)
+        raise DataError(
+            f"{path}: its first column counts the frames, so a column of the {joints} joints is missing; restore the file"
+        )
+    if (
+        numbers.shape[1] < wanted
+        or surplus.any()
+        or (indices == 2 and not np.array_equal(numbers[:, 0], numbers[:, 1], equal_nan=True))
+    ):
+        expected = " or ".join(
+            f"{count * joints} columns ({joints} joints × {what})" for count, what, _ in kinds
+        )
         more = " or ".join(str(count * joints + 1) for count, _, _ in kinds)
         raise DataError(
             f"{path}: expected {expected}, or {more} with a first one that counts the frames, "
@@ -71,7 +102,9 @@ def read(path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENP
         )
     frames = numbers[:, indices : indices + wanted].reshape(len(numbers), joints, kind.numbers)
     if not np.isfinite(frames).all(-1).any():
-        raise DataError(f"{path}: every joint of every frame is empty or not finite; restore the file from the release")
+        raise DataError(
+            f"{path}: every joint of every frame is empty or not finite; restore the file from the release"
+        )
     _refuse_shifted(path, frames, kind)
     if above:
         report.note("title or header rows left out", f"{path.name} ({above})")
@@ -88,7 +121,8 @@ def read(path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENP
 
 
 def _refuse_shifted(path: Path, values: np.ndarray, kind: Joint) -> None:
-    """Raise DataError if joints (T, V, C) are shifted against their columns, or the first frame became a header."""
+    """Raise DataError if joints (T, V, C) are shifted against their columns, or the first frame became a
+    header."""
     empty = np.isnan(values).all(0)
     if (half := empty.any(1) & ~empty.all(1)).any():
         raise DataError(
@@ -133,7 +167,10 @@ def _by_index(path: Path, index: np.ndarray, values: np.ndarray, report: Report)
     frames = np.zeros((index[-1] + 1, *values.shape[1:]))
     frames[index] = values
     if lost := len(frames) - len(values) + len(again):
-        report.note("frames that the index has no row for: all joints missing", f"{path.name} ({lost} of {len(frames)})")
+        report.note(
+            "frames that the index has no row for: all joints missing",
+            f"{path.name} ({lost} of {len(frames)})",
+        )
     return frames
 
 
@@ -144,22 +181,31 @@ def _by_row(path: Path, values: np.ndarray, has_header: bool, report: Report) ->
     if frames < len(values):
         report.note("empty rows at the end left out", f"{path.name} ({len(values) - frames})")
     if has_header and empty[0]:
-        raise DataError(f"{path}: the row below the header is empty; delete it, or write a frame without a person as zeros")
+        raise DataError(
+            f"{path}: the row below the header is empty; delete it, or write a frame without a person as zeros"
+        )
     if lost := np.count_nonzero(empty[:frames]):
         report.note("empty rows taken as frames without a person", f"{path.name} ({lost} of {frames})")
     return values[:frames]
 
 
 def _counts(column: np.ndarray) -> bool:
-    """Whether a column numbers frames: whole numbers, at least half of them different, the largest not far beyond their count."""
+    """Whether a column numbers frames: whole numbers, at least half of them different, the largest not far
+    beyond their count."""
     numbers = column[~np.isnan(column)]
-    if not len(numbers) or (numbers != np.round(numbers)).any() or numbers.min() < 0 or numbers.max() > 2 * len(numbers):
+    if (
+        not len(numbers)
+        or (numbers != np.round(numbers)).any()
+        or numbers.min() < 0
+        or numbers.max() > 2 * len(numbers)
+    ):
         return False
     return len(np.unique(numbers)) * 2 >= len(numbers)
 
 
 def _rows_above(rows: Iterable[Sequence[Any]]) -> int:
-    """How many of the first rows are titles or a header: rows with text and no number, or rows that number the columns."""
+    """How many of the first rows are titles or a header: rows with text and no number, or rows that number
+    the columns."""
     above = 0
     for row, cells in enumerate(rows, 1):
         numbers = pd.to_numeric(pd.Series(list(cells), dtype=object), errors="coerce").to_numpy(dtype=float)
@@ -177,11 +223,18 @@ def _is_missing(cell: object) -> bool:
 
 
 def _numbers(path: Path, cells: np.ndarray, above: int) -> np.ndarray:
-    """Cells of text or numbers, (rows, columns) objects, as float64. Raises DataError for one that is neither a number nor missing."""
-    numbers = pd.to_numeric(pd.Series(cells.ravel(), dtype=object), errors="coerce").to_numpy(dtype=np.float64).reshape(cells.shape)
+    """Cells of text or numbers, (rows, columns) objects, as float64. Raises DataError for one that is neither
+    a number nor missing."""
+    numbers = (
+        pd.to_numeric(pd.Series(cells.ravel(), dtype=object), errors="coerce")
+        .to_numpy(dtype=np.float64)
+        .reshape(cells.shape)
+    )
     holes = np.isnan(numbers)
     if wrong := [cell for cell in pd.unique(cells[holes]) if not _is_missing(cell)]:
-        row, column = next((row, column) for row, column in np.argwhere(holes) if cells[row, column] == wrong[0])
+        row, column = next(
+            (row, column) for row, column in np.argwhere(holes) if cells[row, column] == wrong[0]
+        )
         raise DataError(
             f"{path}: line {above + row + 1}, column {column + 1} holds {shown(wrong[0])}; expected a number: "
             "correct the cell, leave it empty for a missing joint, or delete a title; separate cells by commas"
@@ -190,11 +243,12 @@ def _numbers(path: Path, cells: np.ndarray, above: int) -> np.ndarray:
 
 
 def _csv(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
-    """The numbers below the header, the number of lines above them, and the number of blank lines among them."""
-    content, widths = limits.table(path)
+    """The numbers below the header, the number of lines above them, and the number of blank lines among
+    them."""
+    content, widths = untrusted.table(path)
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", errors="replace", newline="")
     above = _rows_above(itertools.islice(csv.reader(text, skipinitialspace=True), MOST_ROWS_ABOVE))
-    limits.even(path, widths, above)
+    untrusted.even(path, widths, above)
     if not (columns := max(widths[above:], default=0)):
         raise DataError(f"{path}: the file is empty; restore it from the release, or remove its folder")
     columns_of = {"header": None, "names": range(columns), "index_col": False, "keep_default_na": False}
@@ -205,17 +259,23 @@ def _csv(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     except ValueError:  # some cell is no number; this is slow, and finds it
         try:
             parts = reading(io.BytesIO(content), dtype=str, encoding_errors="replace", chunksize=1000)
-            numbers = np.concatenate([_numbers(path, part.to_numpy(dtype=object), above + part.index[0]) for part in parts])
+            numbers = np.concatenate(
+                [_numbers(path, part.to_numpy(dtype=object), above + part.index[0]) for part in parts]
+            )
         except pd.errors.ParserError as error:
-            raise DataError(f"{path}: not a csv table ({' '.join(str(error).split())}); save it again") from None
+            raise DataError(
+                f"{path}: not a csv table ({' '.join(str(error).split())}); save it again"
+            ) from None
     return numbers, above, widths[above:].count(0)
 
 
 def _npy(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     """As ``_csv``, for an array (T, 3·V), with or without an index, or (T, V, 3)."""
-    frames = limits.array(path)
+    frames = untrusted.array(path)
     if frames.ndim not in (2, 3) or not frames.size or (frames.ndim == 3 and frames.shape[2] != 3):
-        raise DataError(f"{path}: expected an array (frames, 3 × joints) or (frames, joints, 3), found shape {frames.shape}")
+        raise DataError(
+            f"{path}: expected an array (frames, 3 × joints) or (frames, joints, 3), found shape {frames.shape}"
+        )
     return frames.reshape(len(frames), -1), 0, 0
 
 
@@ -223,7 +283,7 @@ def _xlsx(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     """As ``_csv``, for the first sheet of a workbook."""
     import python_calamine
 
-    limits.workbook(path)
+    untrusted.workbook(path)
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(path)
         # With the empty rows at the top, which can be frames.
@@ -231,6 +291,9 @@ def _xlsx(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     except (python_calamine.CalamineError, ValueError, IndexError) as error:
         raise DataError(f"{path}: not a workbook with a sheet of numbers ({error}); save it again") from None
     if len(workbook.sheet_names) > 1:
-        report.note("workbooks with several sheets: the first one was read", f"{path.name} ({shown(workbook.sheet_names[0])})")
+        report.note(
+            "workbooks with several sheets: the first one was read",
+            f"{path.name} ({shown(workbook.sheet_names[0])})",
+        )
     above = _rows_above(rows[:MOST_ROWS_ABOVE])
     return _numbers(path, np.array(rows[above:], dtype=object), above), above, 0

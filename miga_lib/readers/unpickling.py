@@ -1,7 +1,9 @@
-"""Untrusted pickles, read without running their code: numbers, strings, plain containers and numpy arrays, and nothing else.
+"""Untrusted pickles, read without running their code: numbers, strings, plain containers and numpy arrays,
+and nothing else.
 
-A pickle is a program that may call any function by name. Here a name is only looked up in ``CALLS``; the functions there check every
-claim, and no other code can be reached. Files of Python 2 and of any version of numpy are read.
+A pickle is a program that may call any function by name. Here a name is only looked up in ``CALLS``; the
+functions there check every claim, and no other code can be reached. Files of Python 2 and of any version of
+numpy are read.
 """
 
 import math
@@ -23,7 +25,8 @@ PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
 """Allowed members of a set and keys of a dict; a tuple of tuples could take extremely long to hash."""
 
 TYPES = re.compile(r"[<>|=]?(\?|[biuf](1|2|4|8)|[SU]\d{1,5})")
-"""Allowed types of arrays by their short names: booleans, integers, floating point numbers, strings; no objects."""
+"""Allowed types of arrays by their short names: booleans, integers, floating point numbers, strings; no
+objects."""
 
 
 def load(path: Path) -> Any:
@@ -33,7 +36,10 @@ def load(path: Path) -> Any:
         DataError: the pickle asks for more than plain content, which the message names, or it is broken.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:  # about escape sequences of Python 2
+        with (
+            warnings.catch_warnings(action="ignore"),
+            path.open("rb") as file,
+        ):  # about escape sequences of Python 2
             return _Unpickler(_Bounded(file), encoding="latin1").load()
     except _Refused as error:
         raise DataError(
@@ -48,7 +54,8 @@ def load(path: Path) -> Any:
 
 
 def first_text(path: Path) -> str:
-    """The first string in a pickle, such as the first key of a dict, without reading more than its beginning; empty if there is none."""
+    """The first string in a pickle, such as the first key of a dict, without reading more than its beginning;
+    empty if there is none."""
     try:
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             return next((arg for _, arg, _ in pickletools.genops(file.read(512)) if isinstance(arg, str)), "")
@@ -112,7 +119,9 @@ def _array(data: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
     itemsize, shape = kind.numpy().itemsize, (shape,) if isinstance(shape, int) else tuple(shape)
     claimed = math.prod(int(side) for side in shape) * itemsize
     if len(data) != claimed or min(shape, default=0) < 0:
-        raise pickle.UnpicklingError(f"an array of shape {shown(shape)} claims {claimed:,} bytes and holds {len(data):,}")
+        raise pickle.UnpicklingError(
+            f"an array of shape {shown(shape)} claims {claimed:,} bytes and holds {len(data):,}"
+        )
     return np.frombuffer(data, kind.numpy()).reshape(shape, order="F" if order == "F" else "C")
 
 
@@ -144,7 +153,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": lambda shape, kind, data: _array(data, kind, shape),
     "_codecs.encode": _encode,
     "builtins.bytes": lambda: b"",
-    "builtins.bytearray": lambda data=b"", encoding="": bytearray(memoryview(_bytes(data))),  # a number would allocate that many bytes
+    "builtins.bytearray": lambda data=b"", encoding="": bytearray(
+        memoryview(_bytes(data))
+    ),  # a number would allocate that many bytes
     "builtins.set": lambda members=(): {_plain(member) for member in members},
     "builtins.frozenset": lambda members=(): frozenset(_plain(member) for member in members),
     "builtins.list": lambda: [],
@@ -265,11 +276,26 @@ OPCODES = """
 """.split()
 """The opcodes of the base class that are used unchanged."""
 
-COSTS = {"MARK": 128, "PUT": 128, "BINPUT": 128, "LONG_BINPUT": 128, "MEMOIZE": 128, "EMPTY_LIST": 64, "EMPTY_DICT": 64, "EMPTY_SET": 224}
+COSTS = {
+    "MARK": 128,
+    "PUT": 128,
+    "BINPUT": 128,
+    "LONG_BINPUT": 128,
+    "MEMOIZE": 128,
+    "EMPTY_LIST": 64,
+    "EMPTY_DICT": 64,
+    "EMPTY_SET": 224,
+}
 COSTS |= {"LIST": 64, "TUPLE": 64, "TUPLE1": 64, "TUPLE2": 64, "TUPLE3": 64}
-"""Opcodes of the base class that allocate so many bytes of memory for one or two bytes of the file; the bytes are counted."""
+"""Opcodes of the base class that allocate so many bytes of memory for one or two bytes of the file; the bytes
+are counted."""
 
-STEPS: dict[str, Step] = {"REDUCE": _Unpickler.call, "BUILD": _Unpickler.build, "INST": _Unpickler.instance, "SETITEM": _Unpickler.set_item}
+STEPS: dict[str, Step] = {
+    "REDUCE": _Unpickler.call,
+    "BUILD": _Unpickler.build,
+    "INST": _Unpickler.instance,
+    "SETITEM": _Unpickler.set_item,
+}
 STEPS |= {"SETITEMS": _Unpickler.set_items, "DICT": _Unpickler.new_dict, "ADDITEMS": _Unpickler.add_items}
 STEPS |= {"FROZENSET": _Unpickler.frozen_set, "BYTEARRAY8": _Unpickler.byte_array}
 """Opcodes that are replaced; any other opcode is refused."""

@@ -1,7 +1,9 @@
-"""From the class posteriors of each frame of a video to segments, by a threshold or with the durations of gestures.
+"""From the class posteriors of each frame of a video to segments, by a threshold or with the durations of
+gestures.
 
-Posteriors are (T, K + 1); the last class is *no gesture*. Both decoders give a table of segments in time order: label, first and last
-frame (inclusive), and probability, the mean posterior of the label over the frames.
+Posteriors are (T, K + 1); the last class is *no gesture*. Both decoders give a table of segments in time
+order: label, first and last frame (inclusive), and probability, the mean posterior of the label over the
+frames.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 PSEUDO_LENGTHS = 10
-"""The durations of a class are estimated as if it had so many further segments, as long as those of all gestures."""
+"""The durations of a class are estimated as if it had so many further segments, as long as those of all
+gestures."""
 LEAST = 1e-6
 """A smaller posterior counts as this one, so that no single frame rules a class out."""
 
@@ -31,7 +34,10 @@ def merge(posteriors: Float[np.ndarray, "T K1"], threshold: float, shortest: int
 
 
 def semi_markov(
-    posteriors: Float[np.ndarray, "T K1"], durations: Float[np.ndarray, "K1 lengths"], weight: float, threshold: float = 0.0
+    posteriors: Float[np.ndarray, "T K1"],
+    durations: Float[np.ndarray, "K1 lengths"],
+    weight: float,
+    threshold: float = 0.0,
 ) -> pd.DataFrame:
     """The gestures among ``best_segments``.
 
@@ -48,19 +54,21 @@ def best_segments(
 ) -> tuple[Int[np.ndarray, " segments"], Int[np.ndarray, "2 segments"]]:
     """The most probable division of all frames into segments: their labels, and first and last frames.
 
-    A segment has at most as many frames as ``durations`` has lengths. The division maximises the sum over segments of the log posteriors
-    of their label in their frames, plus ``weight`` times the log probability of their duration. The maximum is exact, by dynamic
-    programming over the last frame of a segment. This is a semi-Markov model whose labels do not depend on each other (Sarawagi and
-    Cohen, Semi-Markov Conditional Random Fields for Information Extraction,
-    NeurIPS 2004, section 3).
+    A segment has at most as many frames as ``durations`` has lengths. The division maximises the sum over
+    segments of the log posteriors of their label in their frames, plus ``weight`` times the log probability
+    of their duration. The maximum is exact, by dynamic programming over the last frame of a segment. This is
+    a semi-Markov model whose labels do not depend on each other (Sarawagi and Cohen, Semi-Markov Conditional
+    Random Fields for Information Extraction, NeurIPS 2004, section 3).
 
     Args:
         durations: log probabilities, see ``log_durations``.
-        weight: posteriors of neighbouring frames come from the same windows, so their sum overstates what is known; a weight above 1
-            balances this.
+        weight: posteriors of neighbouring frames come from the same windows, so their sum overstates what is
+            known; a weight above 1 balances this.
     """
     count, longest = len(posteriors), min(durations.shape[1], len(posteriors))
-    until = np.concatenate([np.zeros((1, posteriors.shape[1])), np.log(np.maximum(posteriors, LEAST)).cumsum(0)])
+    until = np.concatenate(
+        [np.zeros((1, posteriors.shape[1])), np.log(np.maximum(posteriors, LEAST)).cumsum(0)]
+    )
     # Of a segment of d + 1 frames that ends before frame t: the best label and its score.
     label = np.zeros((longest, count + 1), np.int16)
     score = np.full((longest, count + 1), -np.inf)
@@ -83,11 +91,13 @@ def best_segments(
 def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Float[np.ndarray, "K1 lengths"]:
     """Log probability of each duration from 1 to ``longest`` frames, for each class, *no gesture* last.
 
-    Logarithms of durations are taken as normal (lengths of iMiGUE's clips are about log-normal). Mean and variance of a class are
-    those of its segments and ``PSEUDO_LENGTHS`` more with the mean and the variance of all gestures.
+    Logarithms of durations are taken as normal (lengths of iMiGUE's clips are about log-normal). Mean and
+    variance of a class are those of its segments and ``PSEUDO_LENGTHS`` more with the mean and the variance
+    of all gestures.
 
     Args:
-        lengths: in frames, of the training segments of each class; a class may have none, all gestures together at least one.
+        lengths: in frames, of the training segments of each class; a class may have none, all gestures
+            together at least one.
     """
     logs = [np.log(of_class) for of_class in lengths]
     every = np.concatenate(logs[:-1])
@@ -96,7 +106,9 @@ def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Flo
     for own in logs:
         weight = len(own) + PSEUDO_LENGTHS
         mean = (own.sum() + PSEUDO_LENGTHS * every.mean()) / weight
-        variance = (((own - mean) ** 2).sum() + PSEUDO_LENGTHS * (every.var() + (every.mean() - mean) ** 2)) / weight
+        variance = (
+            ((own - mean) ** 2).sum() + PSEUDO_LENGTHS * (every.var() + (every.mean() - mean) ** 2)
+        ) / weight
         density = -((frames - mean) ** 2) / (2 * max(variance, 0.01)) - frames
         rows.append(density - np.logaddexp.reduce(density))
     return np.stack(rows)

@@ -1,25 +1,33 @@
-"""Synthetic clips in place of iMiGUE, which is only available on request: gestures of interviewed people, as a detector saw them.
+"""Synthetic clips in place of iMiGUE, which is only available on request: gestures of interviewed people, as
+a detector saw them.
 
 What is modelled, and how:
 
-- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid. Each arm has two links; the position of
-  the hand determines the elbow. A hand has eight shapes, and its fingers move between two of them. A face has 70 landmarks and ten
-  expressions. Hands move with minimum jerk (Flash and Hogan 1985). Subjects differ in proportions, posture, handedness, energy, pace
-  and habits.
-- *Gestures* (``gestures``): a programme for each of the 32 classes, written from the meaning of the class's name: which effector moves
-  where, how long it stays, what oscillates. Hand, speed, amplitude and completeness vary in every class. Classes with similar meanings
-  are close to each other in space (touch chin, touch face, bite nails), and some differ only in the face (bite lip).
-- *Interview* (``recording``): gestures are performed one after another in a recording and then cut out of it. So clips begin and end in
-  the middle of movements, labels are some frames early or late, and hands may stay after a gesture. There are second movements during a
-  gesture, speech (which moves mouth and head in most clips), breathing, glances, blinks, changing rest poses, and a camera that stands
-  to one side, shakes and reframes.
-- *Detector* (``detector``): faults as in the output of OpenPose: quantised coordinates; drifting errors, larger with a lower score; lower
-  scores of face points under a hand; missing hands where they are blurred, hidden, below the table or without a wrist; left and right
-  swapped; frames without a person.
-- *Numbers* (``plan``): the class frequencies, subjects and splits are those of iMiGUE; clip lengths are log-normal, 2 to 400 frames.
+- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid. Each arm
+has two links; the position of
+  the hand determines the elbow. A hand has eight shapes, and its fingers move between two of them. A face has
+  70 landmarks and ten expressions. Hands move with minimum jerk (Flash and Hogan 1985). Subjects differ in
+  proportions, posture, handedness, energy, pace and habits.
+- *Gestures* (``gestures``): a programme for each of the 32 classes, written from the meaning of the class's
+name: which effector moves
+  where, how long it stays, what oscillates. Hand, speed, amplitude and completeness vary in every class.
+  Classes with similar meanings are close to each other in space (touch chin, touch face, bite nails), and
+  some differ only in the face (bite lip).
+- *Interview* (``recording``): gestures are performed one after another in a recording and then cut out of it.
+So clips begin and end in
+  the middle of movements, labels are some frames early or late, and hands may stay after a gesture. There are
+  second movements during a gesture, speech (which moves mouth and head in most clips), breathing, glances,
+  blinks, changing rest poses, and a camera that stands to one side, shakes and reframes.
+- *Detector* (``detector``): faults as in the output of OpenPose: quantised coordinates; drifting errors,
+larger with a lower score; lower
+  scores of face points under a hand; missing hands where they are blurred, hidden, below the table or without
+  a wrist; left and right swapped; frames without a person.
+- *Numbers* (``plan``): the class frequencies, subjects and splits are those of iMiGUE; clip lengths are
+log-normal, 2 to 400 frames.
 
-What is not modelled: clothes and objects, contact (a hand may sink into a cheek), any relation between a gesture and an emotion, other
-people in the image, and correlations between classes. Accuracy on these clips says nothing about accuracy on iMiGUE.
+What is not modelled: clothes and objects, contact (a hand may sink into a cheek), any relation between a
+gesture and an emotion, other people in the image, and correlations between classes. Accuracy on these clips
+says nothing about accuracy on iMiGUE.
 """
 
 import json
@@ -30,7 +38,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from .. import labels, layouts, writing
+from .. import atomic, labels, layouts
 from ..layouts import Layout
 from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga
 from .detector import HEIGHT, WIDTH
@@ -63,11 +71,13 @@ STREAMED = "synthetic-full"
 ABOUT = "synthetic.json"
 """The file with size, seed and version in the folder of a written set."""
 SMOKE_FILES = {1: "csv", 4: "xlsx"}
-"""Keypoint files of the smoke set by video number, so that it has every kind; the other videos have npy files."""
+"""Keypoint files of the smoke set by video number, so that it has every kind; the other videos have npy
+files."""
 
 
 def videos(size: str, seed: int = 0) -> Iterator[Video]:
-    """The videos of a size, in the order of their ids. Each depends only on size, seed and its id; ``record`` makes a single one.
+    """The videos of a size, in the order of their ids. Each depends only on size, seed and its id; ``record``
+    makes a single one.
 
     Raises ValueError for a size that is not in SIZES.
     """
@@ -76,9 +86,10 @@ def videos(size: str, seed: int = 0) -> Iterator[Video]:
 
 
 def write(folder: Path, size: str, seed: int = 0) -> None:
-    """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a ``synthetic.json`` on the origin.
+    """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a
+    ``synthetic.json`` on the origin.
 
-    The folder appears when it is complete, see ``writing.folder``.
+    The folder appears when it is complete, see ``atomic.folder``.
 
     Raises:
         FileExistsError: the folder already exists.
@@ -90,7 +101,7 @@ def write(folder: Path, size: str, seed: int = 0) -> None:
     folder = Path(folder)
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
-    with writing.folder(folder) as whole:
+    with atomic.folder(folder) as whole:
         whole.mkdir()
         job = joblib.delayed(_write_video)
         rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
@@ -122,12 +133,17 @@ def recognises(source: str | Path) -> bool:
     return str(source) == STREAMED
 
 
-def read(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Clip]:
-    """The clips of a size, generated without files: the same as a reader gives, with test labels and subjects. As ``recordings``."""
+def read(
+    source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0
+) -> Iterator[Clip]:
+    """The clips of a size, generated without files: the same as a reader gives, with test labels and
+    subjects. As ``recordings``."""
     return cutting.cut(recordings(source, layout, report, progress, seed))
 
 
-def recordings(source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0) -> Iterator[Recording]:
+def recordings(
+    source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0
+) -> Iterator[Recording]:
     """The videos of a size, generated without files.
 
     Args:
@@ -144,7 +160,8 @@ def recordings(source: str | Path, layout: Layout, report: Report, progress: Pro
 
 
 def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[Float[np.ndarray, "T V 2"]]:
-    """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints without the detector's faults.
+    """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints
+    without the detector's faults.
 
     The videos of these clips are generated again, see ``record``, whose ``Video`` has both.
 
@@ -152,22 +169,40 @@ def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[
         ids: of clips as ``clips.load(size)`` gives them.
 
     Raises:
-        ValueError: an unknown size, an id that is not of one of its clips, or a layout with joints that OpenPose does not have.
+        ValueError: an unknown size, an id that is not of one of its clips, or a layout with joints that
+            OpenPose does not have.
     """
-    chosen, wanted = layouts.selection(layouts.get("openpose137"), layout), {id.partition("_")[0] for id in ids}
+    chosen, wanted = (
+        layouts.selection(layouts.get("openpose137"), layout),
+        {id.partition("_")[0] for id in ids},
+    )
     jobs = ((plan, size, seed, chosen) for plan in plans(size, seed) if plan.id in wanted)
     places = {id: of_clip for of_video in in_parallel(_clean, jobs) for id, of_clip in of_video.items()}
     if unknown := [id for id in ids if id not in places]:
-        raise ValueError(f"{size} with seed {seed} has no clip {unknown[0]!r:.100}; give ids of its clips, such as '0001_0'")
+        raise ValueError(
+            f"{size} with seed {seed} has no clip {unknown[0]!r:.100}; give ids of its clips, such as '0001_0'"
+        )
     return [places[id] for id in ids]
 
 
 def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np.ndarray]:
     video = record(plan, seed, size)
-    return {f"{video.id}_{k}": video.clean[start : end + 1, chosen] for k, (_, start, end) in enumerate(video.segments)}
+    return {
+        f"{video.id}_{k}": video.clean[start : end + 1, chosen]
+        for k, (_, start, end) in enumerate(video.segments)
+    }
 
 
 def _recording(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> Recording:
     video, size_px = record(plan, seed, size), (WIDTH, HEIGHT)
     keypoints, subject = video.keypoints[:, chosen], str(plan.subject)
-    return cutting.recording(video.id, video.segments, keypoints, Report(), split=video.split, subject=subject, size=size_px, fps=FPS)
+    return cutting.recording(
+        video.id,
+        video.segments,
+        keypoints,
+        Report(),
+        split=video.split,
+        subject=subject,
+        size=size_px,
+        fps=FPS,
+    )

@@ -1,7 +1,9 @@
-"""Kinematics of a seated upper body: the movements of its parts give 137 points in space, and those give points on the image.
+"""Kinematics of a seated upper body: the movements of its parts give 137 points in space, and those give
+points on the image.
 
-Space is in metres with its origin at the neck of the upright subject, who faces the camera: x to the subject's left (the right of the
-image), y down, z away from the camera. Everything is computed for all T frames at once.
+Space is in metres with its origin at the neck of the upright subject, who faces the camera: x to the
+subject's left (the right of the image), y down, z away from the camera. Everything is computed for all T
+frames at once.
 """
 
 from collections.abc import Sequence
@@ -16,10 +18,12 @@ CHANNELS = (
     "sway rise lean yaw pitch roll left_up right_up left_forward right_forward turn nod tilt thrust stretch "
     "jaw wide tuck_lower tuck_upper pucker smile brow frown blink skew"
 ).split()
-"""Movements of trunk, head and face: a column each, in metres and radians; expressions in units of ``shapes.EXPRESSIONS``.
+"""Movements of trunk, head and face: a column each, in metres and radians; expressions in units of
+``shapes.EXPRESSIONS``.
 
-Positive directions: sway to the subject's left; rise and stretch down (as y); lean and thrust backwards (as z); yaw and turn to the
-subject's right; pitch and nod forwards and down; roll and tilt raise the subject's right side; ``…_up`` up, ``…_forward`` forwards.
+Positive directions: sway to the subject's left; rise and stretch down (as y); lean and thrust backwards (as
+z); yaw and turn to the subject's right; pitch and nod forwards and down; roll and tilt raise the subject's
+right side; ``…_up`` up, ``…_forward`` forwards.
 """
 CHANNEL = {name: c for c, name in enumerate(CHANNELS)}
 FIRST_EXPRESSION = CHANNEL["jaw"]
@@ -38,7 +42,8 @@ HEAD_PIVOT = np.array((0.0, 0.09, 0.02))
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """The proportions of a subject: lengths in metres, ``head`` and ``hand`` as factors, ``face`` (70, 3) in the head frame."""
+    """The proportions of a subject: lengths in metres, ``head`` and ``hand`` as factors, ``face`` (70, 3) in
+    the head frame."""
 
     shoulder: float
     slope: float
@@ -52,12 +57,14 @@ class Build:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a hand moves to and what it does there. Written for the left hand; for the right hand, x changes its sign.
+    """Where a hand moves to and what it does there. Written for the left hand; for the right hand, x changes
+    its sign.
 
-    ``at`` is the position of the fingertips (or of the palm, see ``contact``), in metres in the reference frame ``frame``; ``swing`` is
-    the amplitude of an oscillation about it, ``hertz`` its frequency. ``aim``, ``palm`` and ``pole`` are the directions of the fingers, of
-    the palm's normal and of the elbow, in the trunk's frame. ``wiggle`` (0…1) is how far the fingers move from ``shape`` towards
-    ``other`` and back with the same frequency.
+    ``at`` is the position of the fingertips (or of the palm, see ``contact``), in metres in the reference
+    frame ``frame``; ``swing`` is the amplitude of an oscillation about it, ``hertz`` its frequency. ``aim``,
+    ``palm`` and ``pole`` are the directions of the fingers, of the palm's normal and of the elbow, in the
+    trunk's frame. ``wiggle`` (0…1) is how far the fingers move from ``shape`` towards ``other`` and back with
+    the same frequency.
     """
 
     frame: int
@@ -75,7 +82,8 @@ class Pose:
 
 @dataclass(frozen=True)
 class Move:
-    """A hand moves to ``pose`` from frame ``start`` to frame ``arrive`` and stays there until its next move."""
+    """A hand moves to ``pose`` from frame ``start`` to frame ``arrive`` and stays there until its next
+    move."""
 
     start: float
     arrive: float
@@ -84,7 +92,8 @@ class Move:
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """An arm over time: its joints (T, 3), the 21 joints of its hand (T, 21, 3), the direction of its fingers (T, 3)."""
+    """An arm over time: its joints (T, 3), the 21 joints of its hand (T, 21, 3), the direction of its fingers
+    (T, 3)."""
 
     shoulder: np.ndarray
     elbow: np.ndarray
@@ -94,7 +103,8 @@ class Arm:
 
 
 def minimum_jerk(s: np.ndarray) -> np.ndarray:
-    """The rise from 0 at s = 0 to 1 at s = 1 with the least jerk (Flash and Hogan 1985): 10 s³ − 15 s⁴ + 6 s⁵, constant outside."""
+    """The rise from 0 at s = 0 to 1 at s = 1 with the least jerk (Flash and Hogan 1985): 10 s³ − 15 s⁴ + 6
+    s⁵, constant outside."""
     s = np.clip(s, 0, 1)
     return s**3 * (10 - 15 * s + 6 * s**2)
 
@@ -120,12 +130,15 @@ def turn(frames: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (frames @ v[..., None])[..., 0]
 
 
-def points(build: Build, channels: Float[np.ndarray, "T channels"], moves: Sequence[Sequence[Move]]) -> Float[np.ndarray, "T 137 3"]:
+def points(
+    build: Build, channels: Float[np.ndarray, "T channels"], moves: Sequence[Sequence[Move]]
+) -> Float[np.ndarray, "T 137 3"]:
     """The 137 keypoints in space.
 
     Args:
         channels: columns as in CHANNELS.
-        moves: of the left and of the right hand, in time order and without overlap; the first one is before frame 0.
+        moves: of the left and of the right hand, in time order and without overlap; the first one is before
+            frame 0.
     """
     c = channels.T
     length = len(channels)
@@ -137,7 +150,14 @@ def points(build: Build, channels: Float[np.ndarray, "T channels"], moves: Seque
     eyes = neck + turn(trunk, shift) - turn(skull, np.broadcast_to(HEAD_PIVOT * build.head, (length, 3)))
     shoulders = []
     for side, up, forward in ((LEFT, "left_up", "left_forward"), (RIGHT, "right_up", "right_forward")):
-        local = np.stack([np.full(length, SIDE[side] * build.shoulder), build.slope - c[CHANNEL[up]], -c[CHANNEL[forward]]], -1)
+        local = np.stack(
+            [
+                np.full(length, SIDE[side] * build.shoulder),
+                build.slope - c[CHANNEL[up]],
+                -c[CHANNEL[forward]],
+            ],
+            -1,
+        )
         shoulders.append(neck + turn(trunk, local))
     arms = _arms(build, trunk, neck, skull, eyes, shoulders, moves)
     return _assemble(build, channels, hip, neck, skull, eyes, arms)
@@ -158,11 +178,14 @@ def _arms(
     frames = np.stack([still, trunk, skull, trunk, trunk])
     front = neck + turn(trunk, np.broadcast_to((0.0, 0.3, -0.25), (length, 3)))
     origins = np.stack([np.zeros((length, 3)), neck, eyes, front, front])
-    first = [_arm(build, side, frames, origins, trunk, shoulders[side], moves[side]) for side in (LEFT, RIGHT)]
+    first = [
+        _arm(build, side, frames, origins, trunk, shoulders[side], moves[side]) for side in (LEFT, RIGHT)
+    ]
     arms = []
     for side, other in ((LEFT, first[RIGHT]), (RIGHT, first[LEFT])):
         along = unit(other.wrist - other.elbow)
-        # The outer side of the other forearm faces the camera and up. In its frame, x is along the forearm and z points into it.
+        # The outer side of the other forearm faces the camera and up. In its frame, x is along the forearm
+        # and z points into it.
         into = unit(_across(np.broadcast_to((0.0, 0.4, 1.0), along.shape), along))
         frames[FOREARM] = np.stack([along, np.cross(into, along), into], -1)
         origins[FOREARM] = other.elbow
@@ -205,8 +228,11 @@ def _across(v: np.ndarray, axis: np.ndarray) -> np.ndarray:
     return v - (v * axis).sum(-1, keepdims=True) * axis
 
 
-def _follow(side: int, frames: np.ndarray, origins: np.ndarray, trunk: np.ndarray, moves: Sequence[Move]) -> tuple[np.ndarray, ...]:
-    """The place that the hand touches, its directions, joints and point of contact in each frame, as it moves from pose to pose."""
+def _follow(
+    side: int, frames: np.ndarray, origins: np.ndarray, trunk: np.ndarray, moves: Sequence[Move]
+) -> tuple[np.ndarray, ...]:
+    """The place that the hand touches, its directions, joints and point of contact in each frame, as it moves
+    from pose to pose."""
     t = np.arange(len(trunk))
     starts, arrives = (np.array([getattr(move, name) for move in moves]) for name in ("start", "arrive"))
     now = np.clip(np.searchsorted(starts, t, side="right") - 1, 0, None)
@@ -214,11 +240,15 @@ def _follow(side: int, frames: np.ndarray, origins: np.ndarray, trunk: np.ndarra
     s = minimum_jerk((t - starts[now]) / np.maximum(arrives[now] - starts[now], 1e-3))[:, None]
     table = {f.name: [getattr(move.pose, f.name) for move in moves] for f in fields(Pose)}
     sign = np.array((SIDE[side], 1.0, 1.0))
-    at, swing, aim, palm, pole = (np.array(table[name], dtype=float) for name in ("at", "swing", "aim", "palm", "pole"))
+    at, swing, aim, palm, pole = (
+        np.array(table[name], dtype=float) for name in ("at", "swing", "aim", "palm", "pole")
+    )
     frame, hertz, wiggle = np.array(table["frame"]), np.array(table["hertz"]), np.array(table["wiggle"])
     # In the frame of the other forearm, x is the distance from its elbow, which is not mirrored.
     at, swing = (np.where((frame == FOREARM)[:, None], v, v * sign) for v in (at, swing))
-    shape, other = (np.array([shapes.SHAPE_INDEX[name] for name in table[field]]) for field in ("shape", "other"))
+    shape, other = (
+        np.array([shapes.SHAPE_INDEX[name] for name in table[field]]) for field in ("shape", "other")
+    )
     contact = np.array([CONTACTS[name] for name in table["contact"]])[:, None]
     touching = contact * (0.075, 0.0, 0.012) + (1 - contact) * shapes.HANDS[shape][:, [8, 12]].mean(1)
 
@@ -226,10 +256,15 @@ def _follow(side: int, frames: np.ndarray, origins: np.ndarray, trunk: np.ndarra
         wave = np.sin(2 * np.pi * hertz[k] * (t - arrives[k]) / 25)[:, None]
         place = origins[frame[k], t] + turn(frames[frame[k], t], at[k] + wave * swing[k])
         bent = (0.5 - 0.5 * np.cos(2 * np.pi * hertz[k] * (t - arrives[k]) / 25)) * wiggle[k]
-        joints = shapes.HANDS[shape[k]] + bent[:, None, None] * (shapes.HANDS[other[k]] - shapes.HANDS[shape[k]])
+        joints = shapes.HANDS[shape[k]] + bent[:, None, None] * (
+            shapes.HANDS[other[k]] - shapes.HANDS[shape[k]]
+        )
         return [place, aim[k], palm[k], pole[k], joints, touching[k]]
 
-    blended = [a + (s if a.ndim == 2 else s[..., None]) * (b - a) for a, b in zip(state(before), state(now), strict=True)]
+    blended = [
+        a + (s if a.ndim == 2 else s[..., None]) * (b - a)
+        for a, b in zip(state(before), state(now), strict=True)
+    ]
     target, aim, palm, pole, joints, touch = blended
     # A moving hand takes a path towards the camera; the detour is larger for a longer way.
     away = np.linalg.norm(at[now] - at[before], axis=-1, keepdims=True)
@@ -248,7 +283,9 @@ def _assemble(
 ) -> Float[np.ndarray, "T 137 3"]:
     length = len(channels)
     out = np.empty((length, 137, 3))
-    face = build.face + (channels[:, FIRST_EXPRESSION:] @ shapes.EXPRESSION_BASIS.reshape(-1, 210)).reshape(length, 70, 3)
+    face = build.face + (channels[:, FIRST_EXPRESSION:] @ shapes.EXPRESSION_BASIS.reshape(-1, 210)).reshape(
+        length, 70, 3
+    )
     ears = np.array([shapes.EAR, shapes.EAR]) * ((-1, 1, 1), (1, 1, 1))
     head = np.concatenate([face, np.broadcast_to(ears, (length, 2, 3))], 1) * build.head
     head = eyes[:, None] + head @ skull.swapaxes(1, 2)
@@ -259,7 +296,13 @@ def _assemble(
         out[:, first], out[:, first + 1], out[:, first + 2] = arm.shoulder, arm.elbow, arm.wrist
     out[:, 95:116], out[:, 116:137] = arms[LEFT].hand, arms[RIGHT].hand
     # Hips, knees, ankles and feet do not move against each other: chair and floor support them.
-    legs = {9: (-0.09, 0, 0), 12: (0.09, 0, 0), 10: (-0.13, 0.02, -0.42), 13: (0.13, 0.02, -0.42), 11: (-0.13, 0.44, -0.40)}
+    legs = {
+        9: (-0.09, 0, 0),
+        12: (0.09, 0, 0),
+        10: (-0.13, 0.02, -0.42),
+        13: (0.13, 0.02, -0.42),
+        11: (-0.13, 0.44, -0.40),
+    }
     legs |= {14: (0.13, 0.44, -0.40), 19: (0.14, 0.5, -0.56), 20: (0.18, 0.5, -0.54), 21: (0.13, 0.48, -0.36)}
     legs |= {22: (-0.14, 0.5, -0.56), 23: (-0.18, 0.5, -0.54), 24: (-0.13, 0.48, -0.36)}
     for v, place in legs.items():
@@ -269,8 +312,8 @@ def _assemble(
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Position and movement of the camera: angles in radians, ``distance`` in metres, ``scale`` in pixels per metre at the subject,
-    ``center`` in pixels, ``shift`` (T, 2) in pixels, ``zoom`` (T,) as a factor."""
+    """Position and movement of the camera: angles in radians, ``distance`` in metres, ``scale`` in pixels per
+    metre at the subject, ``center`` in pixels, ``shift`` (T, 2) in pixels, ``zoom`` (T,) as a factor."""
 
     yaw: float
     pitch: float
@@ -283,7 +326,8 @@ class Camera:
 
 
 def view(camera: Camera, space: Float[np.ndarray, "T V 3"]) -> Float[np.ndarray, "T V 3"]:
-    """Points in the camera's directions: x to the right of the image, y down, z away from the camera; same origin, in metres."""
+    """Points in the camera's directions: x to the right of the image, y down, z away from the camera; same
+    origin, in metres."""
     turned = rotation(*(np.array([angle]) for angle in (camera.yaw, camera.pitch, camera.roll)))[0]
     return space @ turned.T
 

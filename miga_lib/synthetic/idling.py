@@ -1,4 +1,5 @@
-"""Movements of a subject that have no label: resting, fidgeting, swaying, breathing, glancing, blinking and speaking."""
+"""Movements of a subject that have no label: resting, fidgeting, swaying, breathing, glancing, blinking and
+speaking."""
 
 from dataclasses import replace
 
@@ -13,9 +14,13 @@ from .touches import TOUCHES
 
 RESTS = {
     "lap": Pose(SEAT, (0.08, 0.49, -0.22), (-0.5, 0.2, -0.8), (0.0, 1.0, 0.0), contact="palm"),
-    "clasped in lap": Pose(SEAT, (0.01, 0.46, -0.24), (-0.7, 0.0, -0.6), (-0.5, 0.6, 0.3), shape="laced", contact="palm"),
+    "clasped in lap": Pose(
+        SEAT, (0.01, 0.46, -0.24), (-0.7, 0.0, -0.6), (-0.5, 0.6, 0.3), shape="laced", contact="palm"
+    ),
     "table": Pose(SEAT, (0.14, 0.355, -0.34), (-0.6, 0.0, -0.8), (0.0, 1.0, 0.1), contact="palm"),
-    "clasped on table": Pose(SEAT, (0.01, 0.34, -0.34), (-0.7, -0.2, -0.6), (-0.6, 0.4, 0.4), shape="laced", contact="palm"),
+    "clasped on table": Pose(
+        SEAT, (0.01, 0.34, -0.34), (-0.7, -0.2, -0.6), (-0.6, 0.4, 0.4), shape="laced", contact="palm"
+    ),
     "armrest": Pose(SEAT, (0.28, 0.36, -0.16), (-0.1, 0.1, -1.0), (-0.2, 1.0, 0.0), contact="palm"),
     "crossed": CROSSED[0],
     "chin": Pose(HEAD, (0.03, 0.115, -0.07), (-0.4, -0.8, 0.1), (-0.3, 0.0, 0.9), shape="fist"),
@@ -60,7 +65,12 @@ def pause(rng: np.random.Generator, script: Script, who: Subject, end: int, star
         if script.moves[side][-1].pose != script.rest[side] and rng.random() < 0.5:
             script.home(side, end + rng.uniform(0, 8), rng.uniform(10, 20))
         if start - end > 24 and rng.random() < 0.2:
-            here = script.move(side, end + rng.uniform(4, 10), rng.uniform(6, 10), _moved(script.rest[side], rng.normal(0, 0.04, 3)))
+            here = script.move(
+                side,
+                end + rng.uniform(4, 10),
+                rng.uniform(6, 10),
+                _moved(script.rest[side], rng.normal(0, 0.04, 3)),
+            )
             script.home(side, here + 2, 9)
 
 
@@ -74,12 +84,26 @@ def second(rng: np.random.Generator, script: Script, who: Subject, start: int, e
     if kind == 0:
         script.wave("nod", rng.uniform(0.03, 0.1), begin, stop, rng.uniform(0.8, 2))
     elif kind == 1:
-        script.bump(str(rng.choice(("roll", "yaw", "pitch"))), rng.uniform(-0.07, 0.07), begin, stop, 0.4 * length, 0.4 * length)
+        script.bump(
+            str(rng.choice(("roll", "yaw", "pitch"))),
+            rng.uniform(-0.07, 0.07),
+            begin,
+            stop,
+            0.4 * length,
+            0.4 * length,
+        )
     elif kind == 2:
         for channel in ("left_up", "right_up"):
             script.bump(channel, rng.uniform(0.0, 0.022), begin, stop, 7, 8)
     elif kind == 3:
-        script.bump(str(rng.choice(("tuck_lower", "tuck_upper"))), rng.uniform(0.3, 0.9), begin, begin + rng.uniform(10, 25), 5, 5)
+        script.bump(
+            str(rng.choice(("tuck_lower", "tuck_upper"))),
+            rng.uniform(0.3, 0.9),
+            begin,
+            begin + rng.uniform(10, 25),
+            5,
+            5,
+        )
     elif kind == 4:
         script.bump("nod", -rng.uniform(0.1, 0.3), begin, stop, 0.3 * length, 0.3 * length)
     else:
@@ -92,7 +116,9 @@ def _fidget(rng: np.random.Generator, script: Script, begin: float, stop: float)
         if script.moves[side][-1].arrive < begin:
             pose = _moved(script.rest[side], rng.normal(0, 0.06, 3))
             if rng.random() < 0.25:
-                place = TOUCHES[str(rng.choice([name for name, what in TOUCHES.items() if what.frame == HEAD]))]
+                place = TOUCHES[
+                    str(rng.choice([name for name, what in TOUCHES.items() if what.frame == HEAD]))
+                ]
                 pose = Pose(place.frame, place.places[0])
             here = script.move(side, begin, 11, pose)
             script.home(side, max(here + 4, stop - 10), 11)
@@ -110,19 +136,24 @@ def idle(rng: np.random.Generator, script: Script, who: Subject) -> None:
     c["pitch"] += slump
     c["nod"] += rng.normal(0.02, 0.05) - 0.8 * slump
     c["yaw"] += rng.normal(0, 0.1)
-    breath = np.sin(2 * np.pi * np.cumsum(rng.uniform(0.2, 0.32) * (1 + 0.15 * drift(rng, length, 1, 100)[:, 0])) / FPS)
+    breath = np.sin(
+        2 * np.pi * np.cumsum(rng.uniform(0.2, 0.32) * (1 + 0.15 * drift(rng, length, 1, 100)[:, 0])) / FPS
+    )
     for name, amount in (("left_up", 0.0018), ("right_up", 0.0018), ("pitch", -0.003)):
         c[name] += amount * breath
     for name, spread in (("turn", 0.22), ("nod", 0.06)):
         c[name] += _glances(rng, length, rng.normal(0, 0.5 * spread), spread)
-    c["blink"] += np.convolve(rng.random(length) < 0.012, np.array((0.5, 1.0, 1.0, 0.8, 0.3)))[:length].clip(max=1)
+    c["blink"] += np.convolve(rng.random(length) < 0.012, np.array((0.5, 1.0, 1.0, 0.8, 0.3)))[:length].clip(
+        max=1
+    )
     c["smile"] += np.maximum(drift(rng, length, 1, 60)[:, 0] - 0.6, 0)
     c["brow"] += np.maximum(drift(rng, length, 1, 35)[:, 0] - 0.4, 0) * 0.6
     c["frown"] += np.maximum(drift(rng, length, 1, 80)[:, 0] - 0.2, 0) * 0.6
 
 
 def _glances(rng: np.random.Generator, length: int, middle: float, spread: float) -> np.ndarray:
-    """The direction of the head in radians: it stays for one to six seconds, then turns within half a second."""
+    """The direction of the head in radians: it stays for one to six seconds, then turns within half a
+    second."""
     stays = rng.uniform(25, 150, size=length // 25 + 2)
     step = np.searchsorted(np.cumsum(stays), np.arange(length))
     looks = rng.normal(middle, spread, size=len(stays) + 1)[step]
@@ -131,9 +162,12 @@ def _glances(rng: np.random.Generator, length: int, middle: float, spread: float
 
 
 def speak(rng: np.random.Generator, script: Script, who: Subject) -> None:
-    """Add speech: the mouth moves with three to six syllables a second, in phrases, and the head nods. There is none in silences."""
+    """Add speech: the mouth moves with three to six syllables a second, in phrases, and the head nods. There
+    is none in silences."""
     length = len(script.channels)
-    talking = np.repeat(rng.random(length // 40 + 2) < who.style.talk, 40)[rng.integers(40) :][:length].astype(float)
+    talking = np.repeat(rng.random(length // 40 + 2) < who.style.talk, 40)[rng.integers(40) :][
+        :length
+    ].astype(float)
     for start, end in script.speeches:
         talking[max(int(start), 0) : max(int(end), 0)] = 1
     for start, end in script.silences:

@@ -1,4 +1,5 @@
-"""The sizes of synthetic sets, and the plan of each video: its subject, its split and the classes of its clips."""
+"""The sizes of synthetic sets, and the plan of each video: its subject, its split and the classes of its
+clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ SPLITS = ("train", "val", "test")
 class Size:
     """How much is generated.
 
-    ``videos``, ``clips`` and ``floor``, the smallest number of clips of a class, are those of train, val and test. ``gap`` is the mean
-    number of frames between two gestures, ``classes`` the number of classes, of which the most frequent are taken, and ``length`` a
-    factor on the length of clips.
+    ``videos``, ``clips`` and ``floor``, the smallest number of clips of a class, are those of train, val and
+    test. ``gap`` is the mean number of frames between two gestures, ``classes`` the number of classes, of
+    which the most frequent are taken, and ``length`` a factor on the length of clips.
     """
 
     videos: tuple[int, int, int]
@@ -32,7 +33,9 @@ class Size:
 
 SIZES: Mapping[str, Size] = MappingProxyType(
     {
-        "synthetic-smoke": Size(videos=(3, 1, 1), clips=(24, 9, 9), floor=(2, 1, 1), gap=5, classes=8, length=0.6),
+        "synthetic-smoke": Size(
+            videos=(3, 1, 1), clips=(24, 9, 9), floor=(2, 1, 1), gap=5, classes=8, length=0.6
+        ),
         "synthetic": Size(videos=(37, 6, 35), clips=(1350, 150, 500), floor=(8, 1, 3), gap=13),
         "synthetic-full": Size(videos=(241, 13, 105), clips=(12893, 1043, 4563), floor=(0, 0, 0), gap=24),
     }
@@ -63,8 +66,8 @@ def size_named(name: str) -> Size:
 def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
     """Number of clips of each class, (32,) int.
 
-    In proportion to ``labels.TRAINING_COUNTS`` (the largest remainders are rounded up), at least ``floor``; 0 for all but the ``classes``
-    most frequent classes.
+    In proportion to ``labels.TRAINING_COUNTS`` (the largest remainders are rounded up), at least ``floor``; 0
+    for all but the ``classes`` most frequent classes.
     """
     frequency = np.array(labels.TRAINING_COUNTS, dtype=float)
     frequency[np.argsort(-frequency, kind="stable")[classes:]] = 0
@@ -79,7 +82,8 @@ def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
 
 @cache
 def plans(name: str, seed: int) -> tuple[Plan, ...]:
-    """The plans of all videos of a size, which is fast. Subjects have habits, so a class is not spread evenly over them.
+    """The plans of all videos of a size, which is fast. Subjects have habits, so a class is not spread evenly
+    over them.
 
     Raises ValueError for an unknown size.
     """
@@ -92,13 +96,16 @@ def plans(name: str, seed: int) -> tuple[Plan, ...]:
             trained = sorted({plan.subject for plan in found})
             subjects = rng.permutation(trained)
         people = np.resize(subjects, videos)
-        for subject, doing in zip(people, _allocate(rng, people, class_sizes(clips, floor, wanted.classes)), strict=True):
+        for subject, doing in zip(
+            people, _allocate(rng, people, class_sizes(clips, floor, wanted.classes)), strict=True
+        ):
             found.append(Plan(len(found) + 1, int(subject), split, tuple(doing)))
     return tuple(found)
 
 
 def _allocate(rng: np.random.Generator, people: np.ndarray, counts: np.ndarray) -> list[list[int]]:
-    """Distribute the clips of each class over videos, more to subjects with that habit; every video gets at least one clip."""
+    """Distribute the clips of each class over videos, more to subjects with that habit; every video gets at
+    least one clip."""
     habit = {subject: rng.gamma(0.8, size=len(counts)) + 0.1 for subject in sorted(set(people.tolist()))}
     weight = np.stack([habit[subject] for subject in people.tolist()]) * rng.gamma(4, size=(len(people), 1))
     given: list[list[int]] = [[] for _ in people]

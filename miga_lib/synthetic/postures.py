@@ -29,7 +29,8 @@ def turtle_neck(act: Act) -> None:
 
 
 def deep_breath(act: Act) -> None:
-    """Chest and shoulders rise slowly and sink again; the head moves with them, and the mouth may open when they sink."""
+    """Chest and shoulders rise slowly and sink again; the head moves with them, and the mouth may open when
+    they sink."""
     start, end = _span(act)
     end = max(end, start + 22)
     rise = _ramp(act, start, end, 0.35, 0.5)
@@ -41,7 +42,9 @@ def deep_breath(act: Act) -> None:
     act.script.bump("rise", -act.size(0.003, 0.01), start, end, rise, fall)
     act.script.bump("nod", act.uniform(-0.1, 0.03), start, end, rise, fall)
     if act.chance(0.5):
-        act.script.bump(act.one(("jaw", "pucker")), act.uniform(0.2, 0.6), start + rise, end, 0.4 * fall, 0.5 * fall)
+        act.script.bump(
+            act.one(("jaw", "pucker")), act.uniform(0.2, 0.6), start + rise, end, 0.4 * fall, 0.5 * fall
+        )
     if act.chance(0.7):
         act.script.silences.append((start, end))
 
@@ -49,7 +52,13 @@ def deep_breath(act: Act) -> None:
 def move_torso(act: Act) -> None:
     """The trunk leans, turns or shifts, once or back and forth, and may stay in its new position."""
     start, end = _span(act)
-    ways = {"roll": (0.05, 0.16), "yaw": (0.08, 0.25), "sway": (0.02, 0.07), "pitch": (0.05, 0.14), "lean": (0.02, 0.06)}
+    ways = {
+        "roll": (0.05, 0.16),
+        "yaw": (0.08, 0.25),
+        "sway": (0.02, 0.07),
+        "pitch": (0.05, 0.14),
+        "lean": (0.02, 0.06),
+    }
     to_and_fro, hertz = act.chance(0.3), act.uniform(0.5, 1.3)
     stays = act.chance(0.3)
     for channel in act.rng.choice(list(ways), size=act.rng.integers(1, 4), replace=False):
@@ -59,7 +68,12 @@ def move_torso(act: Act) -> None:
         else:
             last = end + act.uniform(40, 120) if stays else end
             act.script.bump(
-                channel, amount, start, last, _ramp(act, start, end, 0.3, 0.7), 40 if stays else _ramp(act, start, end, 0.3, 0.5)
+                channel,
+                amount,
+                start,
+                last,
+                _ramp(act, start, end, 0.3, 0.7),
+                40 if stays else _ramp(act, start, end, 0.3, 0.5),
             )
     act.script.bump("turn", act.uniform(-0.2, 0.2), start, end, 10, 10)
 
@@ -115,7 +129,9 @@ def shake_shoulder(act: Act) -> None:
         for begin in start + part * np.arange(times):
             ramp = min(act.uniform(4, 8), 0.45 * part)
             for channel in ("left_up", "right_up"):
-                act.script.bump(channel, act.size(0.018, 0.045), begin, begin + part * act.uniform(0.6, 1.0), ramp, ramp)
+                act.script.bump(
+                    channel, act.size(0.018, 0.045), begin, begin + part * act.uniform(0.6, 1.0), ramp, ramp
+                )
     elif kind < 0.65:
         ramp, side = min(act.uniform(4, 8), 0.45 * (end - start)), act.one(("left", "right"))
         act.script.bump(f"{side}_up", act.size(0.02, 0.045), start, end, ramp, ramp)

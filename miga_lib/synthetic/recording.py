@@ -1,4 +1,5 @@
-"""One video: a subject in front of a camera, with gestures one after another, idling and speech, as the detector saw it."""
+"""One video: a subject in front of a camera, with gestures one after another, idling and speech, as the
+detector saw it."""
 
 from dataclasses import dataclass
 
@@ -13,14 +14,16 @@ from .script import Act, Script
 from .subjects import subject
 
 TABLE_EDGE = (0.0, 0.44, -0.36)
-"""A point of the table's front edge, in metres. In four of five videos there is a table; it hides everything below this edge."""
+"""A point of the table's front edge, in metres. In four of five videos there is a table; it hides everything
+below this edge."""
 
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """One recording: ``keypoints`` (T, 137, 3) float32, x, y (pixels of a 1280 × 720 video) and score, in the order of ``openpose137``;
-    ``clean`` (T, 137, 2) float32, where these joints really are, also those that the detector did not find; ``segments``, (class index,
-    first frame, last frame) of its gestures in time order."""
+    """One recording: ``keypoints`` (T, 137, 3) float32, x, y (pixels of a 1280 × 720 video) and score, in the
+    order of ``openpose137``; ``clean`` (T, 137, 2) float32, where these joints really are, also those that
+    the detector did not find; ``segments``, (class index, first frame, last frame) of its gestures in time
+    order."""
 
     id: str
     subject: int
@@ -51,7 +54,9 @@ def record(chosen: Plan, seed: int, size: str) -> Video:
     return Video(chosen.id, chosen.subject, chosen.split, keypoints, clean.astype(np.float32), segments)
 
 
-def _schedule(rng: np.random.Generator, wanted: tuple[int, ...], size: Size) -> tuple[tuple[tuple[int, int, int], ...], int]:
+def _schedule(
+    rng: np.random.Generator, wanted: tuple[int, ...], size: Size
+) -> tuple[tuple[tuple[int, int, int], ...], int]:
     """Segments with gaps between them, and the number of frames of the video."""
     segments, end = [], int(rng.integers(4, 14))
     for label in wanted:

@@ -1,4 +1,5 @@
-"""The movements of a subject: a script of bumps, waves and moves of the hands, and the act, which is one gesture to be performed."""
+"""The movements of a subject: a script of bumps, waves and moves of the hands, and the act, which is one
+gesture to be performed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +19,9 @@ Option = TypeVar("Option")
 class Style:
     """How a subject moves.
 
-    ``hand`` is the preferred hand and ``one_sided`` the probability that it is used; ``energy`` and ``pace`` are factors on the size and
-    the speed of movements, about 1; ``talk`` is the share of the time in which the subject speaks (0…1).
+    ``hand`` is the preferred hand and ``one_sided`` the probability that it is used; ``energy`` and ``pace``
+    are factors on the size and the speed of movements, about 1; ``talk`` is the share of the time in which
+    the subject speaks (0…1).
     """
 
     hand: int
@@ -33,9 +35,9 @@ class Style:
 class Script:
     """The movements of one recording, filled from its first to its last frame.
 
-    ``channels`` (T, 25) has the columns of ``body.CHANNELS``; ``moves`` are those of the left and the right hand. ``rest`` is the current
-    rest pose of each hand, ``busy`` the last frame of the previous gesture. The subject speaks in all ``speeches`` and is silent in all
-    ``silences``, both (start, end) in frames.
+    ``channels`` (T, 25) has the columns of ``body.CHANNELS``; ``moves`` are those of the left and the right
+    hand. ``rest`` is the current rest pose of each hand, ``busy`` the last frame of the previous gesture. The
+    subject speaks in all ``speeches`` and is silent in all ``silences``, both (start, end) in frames.
     """
 
     channels: np.ndarray
@@ -52,7 +54,8 @@ class Script:
     def move(self, side: int, start: float, duration: float, pose: Pose) -> float:
         """Move a hand to a pose. Returns the frame at which it arrives.
 
-        Where an earlier move is not finished at ``start``, it is shortened if it is more than half done, and removed otherwise.
+        Where an earlier move is not finished at ``start``, it is shortened if it is more than half done, and
+        removed otherwise.
         """
         moves = self.moves[side]
         while len(moves) > 1 and start < 0.5 * (moves[-1].start + moves[-1].arrive):
@@ -67,17 +70,24 @@ class Script:
         self.move(side, start, duration, self.rest[side])
 
     def bump(self, channel: str, amount: float, start: float, end: float, rise: float, fall: float) -> None:
-        """Add a rise that begins at ``start`` and a fall that ends at ``end``, of ``rise`` and ``fall`` frames, shortened to fit."""
+        """Add a rise that begins at ``start`` and a fall that ends at ``end``, of ``rise`` and ``fall``
+        frames, shortened to fit."""
         t, span = self._span(start, end)
         fit = min(1.0, (end - start) / max(rise + fall, 1e-6))
-        up = minimum_jerk((t - start) / max(fit * rise, 1.0)) - minimum_jerk((t - (end - fit * fall)) / max(fit * fall, 1.0))
+        up = minimum_jerk((t - start) / max(fit * rise, 1.0)) - minimum_jerk(
+            (t - (end - fit * fall)) / max(fit * fall, 1.0)
+        )
         self.channels[span, CHANNEL[channel]] += amount * up
 
-    def wave(self, channel: str, amount: float, start: float, end: float, hertz: float, phase: float = 0.0) -> None:
+    def wave(
+        self, channel: str, amount: float, start: float, end: float, hertz: float, phase: float = 0.0
+    ) -> None:
         """Add an oscillation whose amplitude rises from 0 and falls to 0 within the span."""
         t, span = self._span(start, end)
         envelope = np.minimum(1, 4 * np.sin(np.pi * np.clip((t - start) / max(end - start, 1.0), 0, 1)))
-        self.channels[span, CHANNEL[channel]] += amount * envelope * np.sin(2 * np.pi * hertz * (t - start) / FPS + phase)
+        self.channels[span, CHANNEL[channel]] += (
+            amount * envelope * np.sin(2 * np.pi * hertz * (t - start) / FPS + phase)
+        )
 
     def _span(self, start: float, end: float) -> tuple[np.ndarray, slice]:
         span = slice(max(int(start), 0), min(int(end) + 2, len(self.channels)))
@@ -112,7 +122,11 @@ class Act:
 
     def size(self, low: float, high: float) -> float:
         """An amplitude: uniform, times the subject's energy; one in eight is only 0.3 to 0.6 of it."""
-        return self.uniform(low, high) * self.style.energy * (self.uniform(0.3, 0.6) if self.chance(0.12) else 1.0)
+        return (
+            self.uniform(low, high)
+            * self.style.energy
+            * (self.uniform(0.3, 0.6) if self.chance(0.12) else 1.0)
+        )
 
     def near(self, place: Vector | np.ndarray, spread: float) -> Vector:
         """A place, or a direction, with normal noise around the given one."""

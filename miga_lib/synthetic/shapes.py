@@ -1,7 +1,9 @@
-"""The face as 70 landmarks with expressions, and the hand as 21 joints in eight shapes, each in metres in its own frame.
+"""The face as 70 landmarks with expressions, and the hand as 21 joints in eight shapes, each in metres in its
+own frame.
 
-The head frame has its origin between the eyes: x to the subject's left, y down, z backwards. The hand frame has its origin at the
-wrist: x along the fingers, y towards the thumb, z out of the palm. Sizes are those of an average adult.
+The head frame has its origin between the eyes: x to the subject's left, y down, z backwards. The hand frame
+has its origin at the wrist: x along the fingers, y towards the thumb, z out of the palm. Sizes are those of
+an average adult.
 """
 
 import math
@@ -10,7 +12,8 @@ import numpy as np
 
 from .. import layouts
 
-# In centimetres: landmarks in the middle and on the subject's left. The right side is the mirror image. The jaw is a curve, see ``face``.
+# In centimetres: landmarks in the middle and on the subject's left. The right side is the mirror image. The
+# jaw is a curve, see ``face``.
 LANDMARKS = {
     "chin": (0, 12.0, -7.0),
     "brow_1": (5.8, -1.0, -4.2), "brow_2": (4.9, -1.9, -5.6), "brow_3": (3.7, -2.3, -6.6), "brow_4": (2.5, -2.2, -7.3),
@@ -27,7 +30,8 @@ SIDED_MOUTH = {"upper_mouth": (0.9, 7.0, -8.6), "lower_mouth": (0.9, 7.15, -8.5)
 EAR = (0.074, 0.010, 0.015)
 """The left ear, in metres in the head frame."""
 
-# Shifts of landmarks by one unit of each expression, in centimetres: the beginning of landmark names, and their shift on the left side.
+# Shifts of landmarks by one unit of each expression, in centimetres: the beginning of landmark names, and
+# their shift on the left side.
 EXPRESSIONS: dict[str, dict[str, tuple[float, float, float]]] = {
     "jaw": {
         "chin": (0, 1.9, 0.4), "jaw_1": (0, 1.8, 0.4), "jaw_2": (0, 1.5, 0.3), "jaw_3": (0, 1.1, 0.2), "jaw_4": (0, 0.6, 0.1),
@@ -68,7 +72,8 @@ def face() -> np.ndarray:
 
 
 def expressions() -> np.ndarray:
-    """Shifts of landmarks by each of ``EXPRESSIONS``, and last by a mouth drawn to the subject's left: (10, 70, 3) metres."""
+    """Shifts of landmarks by each of ``EXPRESSIONS``, and last by a mouth drawn to the subject's left: (10,
+    70, 3) metres."""
     basis = np.zeros((len(EXPRESSIONS) + 1, 70, 3))
     for v, name in enumerate(layouts.FACE_70):
         side, part = _split(name)
@@ -82,12 +87,14 @@ def expressions() -> np.ndarray:
 
 
 def _split(name: str) -> tuple[int, str]:
-    """+1 for a landmark on the subject's left, −1 on the right, 0 in the middle; and its name without the side."""
+    """+1 for a landmark on the subject's left, −1 on the right, 0 in the middle; and its name without the
+    side."""
     side, _, part = name.partition("_")
     return {"left": 1, "right": -1}.get(side, 0), part if side in ("left", "right") else name
 
 
-# The bend of each finger (0 straight, 1 as in a fist), thumb first; then the angle between neighbouring fingers in radians.
+# The bend of each finger (0 straight, 1 as in a fist), thumb first; then the angle between neighbouring
+# fingers in radians.
 HAND_SHAPES = {
     "open": (0.10, 0.05, 0.05, 0.08, 0.10, 0.20),
     "flat": (0.25, 0.03, 0.03, 0.03, 0.05, 0.04),
@@ -104,19 +111,24 @@ PHALANGES = ((0.044, 0.026, 0.021), (0.049, 0.030, 0.022), (0.045, 0.028, 0.022)
 
 
 def hand(bends: tuple[float, ...]) -> np.ndarray:
-    """The joints of a hand, (21, 3) metres in the hand frame, in the order of ``layouts.HAND_21``; ``bends`` as in HAND_SHAPES."""
+    """The joints of a hand, (21, 3) metres in the hand frame, in the order of ``layouts.HAND_21``; ``bends``
+    as in HAND_SHAPES."""
     joints = [(0.0, 0.0, 0.0)]
     thumb = np.array((0.022, 0.024, 0.008))
     joints.append(tuple(thumb))
     for i, length in enumerate((0.044, 0.034, 0.027)):
         across, under = 0.85 - 0.9 * bends[0] - 0.15 * i, (0.25 + 0.5 * i) * bends[0] + 0.15
-        thumb = thumb + length * np.array((math.cos(across) * math.cos(under), math.sin(across) * math.cos(under), math.sin(under)))
+        thumb = thumb + length * np.array(
+            (math.cos(across) * math.cos(under), math.sin(across) * math.cos(under), math.sin(under))
+        )
         joints.append(tuple(thumb))
     for f, (knuckle, lengths) in enumerate(zip(KNUCKLES, PHALANGES, strict=True)):
         point, bend, sideways = np.array((*knuckle, 0.0)), bends[f + 1], (1.2 - f) * bends[5]
         joints.append(tuple(point))
         for length, angle in zip(lengths, np.cumsum((1.25, 1.65, 1.0)) * bend, strict=True):
-            point = point + length * np.array((math.cos(angle) * math.cos(sideways), math.cos(angle) * math.sin(sideways), math.sin(angle)))
+            point = point + length * np.array(
+                (math.cos(angle) * math.cos(sideways), math.cos(angle) * math.sin(sideways), math.sin(angle))
+            )
             joints.append(tuple(point))
     return np.array(joints)
 

@@ -13,8 +13,9 @@ from .script import Style
 class Subject:
     """The properties of a person, the same in all its videos.
 
-    ``slump`` is the forward lean of the trunk in radians; ``resting`` the probability of each of ``idling.RESTS``; ``nervous`` the
-    probability of each kind of second movement during a gesture, see ``idling.second``.
+    ``slump`` is the forward lean of the trunk in radians; ``resting`` the probability of each of
+    ``idling.RESTS``; ``nervous`` the probability of each kind of second movement during a gesture, see
+    ``idling.second``.
     """
 
     build: Build
@@ -24,7 +25,8 @@ class Subject:
     nervous: np.ndarray
 
 
-# Mean probabilities, in the order of ``idling.RESTS``: lap, clasped in lap, table, clasped on table, armrest, crossed, chin, raised.
+# Mean probabilities, in the order of ``idling.RESTS``: lap, clasped in lap, table, clasped on table, armrest,
+# crossed, chin, raised.
 USUAL_RESTS = np.array((0.22, 0.10, 0.24, 0.18, 0.10, 0.05, 0.04, 0.07))
 
 
@@ -42,4 +44,6 @@ def subject(number: int, seed: int) -> Subject:
         hand=int(rng.random() < 0.87), one_sided=rng.uniform(0.6, 0.9), energy=float(np.exp(rng.normal(0, 0.22))),
         pace=float(np.exp(rng.normal(0, 0.15))), talk=rng.uniform(0.35, 0.85),
     )  # fmt: skip
-    return Subject(build, style, rng.uniform(0.03, 0.14), rng.dirichlet(6 * USUAL_RESTS), rng.dirichlet(np.full(6, 2.0)))
+    return Subject(
+        build, style, rng.uniform(0.03, 0.14), rng.dirichlet(6 * USUAL_RESTS), rng.dirichlet(np.full(6, 2.0))
+    )

@@ -1,4 +1,5 @@
-"""Gestures in which a hand moves to a place on the body and stays: the places of each class, the shape of the hand, what oscillates.
+"""Gestures in which a hand moves to a place on the body and stays: the places of each class, the shape of the
+hand, what oscillates.
 
 Places are for the left hand, in metres; see ``body`` for the reference frames.
 """
@@ -15,9 +16,10 @@ from .script import Act, Vector
 class Touch:
     """A class in which a hand moves to a place on the body.
 
-    ``places`` are the possible places in the reference frame ``frame``, with noise of ``spread`` metres. ``shapes`` are the possible
-    shapes of the hand. ``palm``, ``rubs``, ``wiggles`` and ``both`` are probabilities: of contact with the palm, of an oscillation (of
-    ``swing`` metres and ``hertz``), of moving fingers, of both hands. ``pole`` is the direction of the elbow, as in ``body.Pose``.
+    ``places`` are the possible places in the reference frame ``frame``, with noise of ``spread`` metres.
+    ``shapes`` are the possible shapes of the hand. ``palm``, ``rubs``, ``wiggles`` and ``both`` are
+    probabilities: of contact with the palm, of an oscillation (of ``swing`` metres and ``hertz``), of moving
+    fingers, of both hands. ``pole`` is the direction of the elbow, as in ``body.Pose``.
     """
 
     frame: int
@@ -70,8 +72,8 @@ TOUCHES = {
                          shapes=("claw", "relaxed"), palm=0.05, rubs=0.85, swing=0.025, hertz=(1.5, 3.5), wiggles=0.3),
 }  # fmt: skip
 
-# In the trunk's frame, in metres: the eyes, the elbow of a raised arm, and an offset towards the axis of the body. They determine the
-# directions of the fingers and the palm of a touching hand.
+# In the trunk's frame, in metres: the eyes, the elbow of a raised arm, and an offset towards the axis of the
+# body. They determine the directions of the fingers and the palm of a touching hand.
 EYES, ELBOW, AXIS = np.array((0.0, -0.2, 0.0)), np.array((0.28, 0.27, -0.12)), np.array((0.0, -0.05, 0.03))
 
 
@@ -81,15 +83,26 @@ def touch(act: Act, what: Touch) -> None:
     both = act.chance(what.both)
     times = times_of(act)
     if what.frame == FOREARM:
-        held = Pose(SEAT, act.near((-0.02, 0.28, -0.26), 0.04), (-0.9, -0.1, -0.3), (0, 0.5, 0.8), contact="palm", pole=(0.8, 0.8, 0.1))
+        held = Pose(
+            SEAT,
+            act.near((-0.02, 0.28, -0.26), 0.04),
+            (-0.9, -0.1, -0.3),
+            (0, 0.5, 0.8),
+            contact="palm",
+            pole=(0.8, 0.8, 0.1),
+        )
         visit(act, 1 - side, held, times)
     pose = _touching(act, what, what.places[index])
     for hand in (side, 1 - side) if both else (side,):
         visit(act, hand, pose, times)
     if what.frame == HEAD and act.chance(0.5):
         # The head moves towards the hand.
-        act.script.bump("nod", act.uniform(0.02, 0.2), times[0], times[3], times[1] - times[0], times[3] - times[2])
-        act.script.bump("tilt", act.uniform(-0.1, 0.1), times[0], times[3], times[1] - times[0], times[3] - times[2])
+        act.script.bump(
+            "nod", act.uniform(0.02, 0.2), times[0], times[3], times[1] - times[0], times[3] - times[2]
+        )
+        act.script.bump(
+            "tilt", act.uniform(-0.1, 0.1), times[0], times[3], times[1] - times[0], times[3] - times[2]
+        )
     if what.frame == HEAD and 0.04 < what.places[index][1] < 0.1:
         act.script.silences.append((times[0], times[3]))
 
@@ -106,13 +119,26 @@ def _touching(act: Act, what: Touch, place: Vector) -> Pose:
         aim, palm, way = inside - ELBOW, middle - inside, act.rng.normal(0, 1, 3) * (1, 1, 0.3)
     swing = act.size(0.5, 1.5) * what.swing * unit(way) if act.chance(what.rubs) else np.zeros(3)
     contact = "palm" if act.chance(what.palm) else "tips"
-    pose = Pose(what.frame, tuple(at.tolist()), act.near(unit(aim), 0.2), act.near(unit(palm), 0.15), act.near(what.pole, 0.12))
-    pose = replace(pose, shape=act.one(what.shapes), contact=contact, swing=tuple(swing.tolist()), hertz=act.uniform(*what.hertz))
+    pose = Pose(
+        what.frame,
+        tuple(at.tolist()),
+        act.near(unit(aim), 0.2),
+        act.near(unit(palm), 0.15),
+        act.near(what.pole, 0.12),
+    )
+    pose = replace(
+        pose,
+        shape=act.one(what.shapes),
+        contact=contact,
+        swing=tuple(swing.tolist()),
+        hertz=act.uniform(*what.hertz),
+    )
     return replace(pose, wiggle=act.uniform(0.2, 0.6)) if act.chance(what.wiggles) else pose
 
 
 def times_of(act: Act) -> tuple[float, float, float, float]:
-    """Frames at which a hand starts, arrives, leaves again and is back. They differ from the labels by some frames, as annotators' do."""
+    """Frames at which a hand starts, arrives, leaves again and is back. They differ from the labels by some
+    frames, as annotators' do."""
     travel, back = act.travel(), act.travel() * act.uniform(0.9, 1.4)
     start = act.start + float(np.clip(act.rng.normal(0, 3), -6, 6))
     if act.chance(0.12):
@@ -126,8 +152,11 @@ def times_of(act: Act) -> tuple[float, float, float, float]:
     return start, arrive, max(arrive + 3, end - back), end
 
 
-def visit(act: Act, side: int, pose: Pose, times: tuple[float, float, float, float], lingers: float = 0.15) -> None:
-    """Move a hand to a pose, keep it there with small shifts, and move it back; with probability ``lingers`` it stays there instead."""
+def visit(
+    act: Act, side: int, pose: Pose, times: tuple[float, float, float, float], lingers: float = 0.15
+) -> None:
+    """Move a hand to a pose, keep it there with small shifts, and move it back; with probability ``lingers``
+    it stays there instead."""
     start, arrive, leave, end = times
     here = act.script.move(side, start, arrive - start, pose)
     while leave - here > 30 and act.chance(0.6):

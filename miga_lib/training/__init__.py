@@ -1,7 +1,8 @@
-"""Training: the input of a network (``inputs``), the loop (``loop``), several processes (``distributed``), checkpoints (``checkpoint``),
-what keeps a GPU busy (``gpu``).
+"""Training: the input of a network (``inputs``), the loop (``loop``), several processes (``distributed``),
+checkpoints (``checkpoint``), what keeps a GPU busy (``gpu``).
 
-``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on several devices.
+``python -m miga_lib.training --stream limb --preset paper`` trains without a notebook; under ``torchrun`` on
+several devices.
 """
 
 from ..settings import Settings

@@ -12,19 +12,33 @@ from .loop import fit, left_out
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
-    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status 130."""
+    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status
+    130."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {processes.MODULE}", description="Train one stream; parameters as in notebooks/04_train.ipynb."
+        prog=f"python -m {processes.MODULE}",
+        description="Train one stream; parameters as in notebooks/04_train.ipynb.",
     )
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
-    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument(
+        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
+    )
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
-    parser.add_argument("--resume", default=True, action=argparse.BooleanOptionalAction, help="continue the run in the folder")
-    parser.add_argument("--devices", default=1, type=int, help="number of GPUs, or of processes on a CPU; ignored under torchrun")
+    parser.add_argument(
+        "--resume", default=True, action=argparse.BooleanOptionalAction, help="continue the run in the folder"
+    )
+    parser.add_argument(
+        "--devices",
+        default=1,
+        type=int,
+        help="number of GPUs, or of processes on a CPU; ignored under torchrun",
+    )
     add_settings(parser)
     given = vars(parser.parse_args(arguments))
     try:
-        _train(**{name: given.pop(name) for name in ("data", "outputs", "run", "resume", "devices")}, settings=Settings(**given))
+        _train(
+            **{name: given.pop(name) for name in ("data", "outputs", "run", "resume", "devices")},
+            settings=Settings(**given),
+        )
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:
@@ -36,11 +50,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """An option for each field of ``Settings``."""
     for field in fields(Settings):
         option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(option, type=type(field.default), default=field.default, help=f"default {field.default!r}")
+        parser.add_argument(
+            option, type=type(field.default), default=field.default, help=f"default {field.default!r}"
+        )
 
 
 def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, devices: int) -> None:
-    """Train in this process or, where several are requested, start them; each of them calls this function again."""
+    """Train in this process or, where several are requested, start them; each of them calls this function
+    again."""
     settings = settings.resolve()
     world = distributed.join(settings.device)
     if devices != 1 and world.size == 1:

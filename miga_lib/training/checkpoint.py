@@ -1,4 +1,5 @@
-"""Checkpoints of a training run: its network, its optimiser and its position, from which it resumes. ``loop`` decides whether it does."""
+"""Checkpoints of a training run: its network, its optimiser and its position, from which it resumes. ``loop``
+decides whether it does."""
 
 import io
 import time
@@ -11,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from .. import losses, runs
-from ..readers import limits
+from ..readers import untrusted
 
 VERSION = 2
 """Version of the checkpoint's format. Version 1 stored the sums of the losses as a tuple, without names."""
@@ -70,7 +71,8 @@ class State:
         return improved
 
     def save(self, path: Path) -> None:
-        """Write a complete checkpoint. Raises OSError where that fails; an older checkpoint then stays as it was."""
+        """Write a complete checkpoint. Raises OSError where that fails; an older checkpoint then stays as it
+        was."""
         position = {name: getattr(self, name) for name in POSITION}
         weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         weights |= {"average": self.average.state_dict()} if self.average else {}
@@ -80,7 +82,8 @@ class State:
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that is not in the checkpoint starts at 0."""
+        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that is not in the
+        checkpoint starts at 0."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.average:
@@ -101,14 +104,18 @@ def read(path: Path) -> dict[str, Any]:
     """
     way_out = "train the run again with `resume=False`"
     try:
-        limits.unpacked(path)
+        untrusted.unpacked(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint; {way_out}") from None
     except Exception as error:  # torch raises half a dozen kinds for a file that is not its own
-        raise ValueError(f"{path}: damaged ({' '.join(str(error).split())[:120] or type(error).__name__}); {way_out}") from None
+        raise ValueError(
+            f"{path}: damaged ({' '.join(str(error).split())[:120] or type(error).__name__}); {way_out}"
+        ) from None
     if not isinstance(checkpoint, dict) or not {"model", "optimizer", "position"} <= checkpoint.keys():
         raise ValueError(f"{path}: not a checkpoint of a training run; {way_out}")
     if (version := checkpoint.get("version", 1)) > VERSION:
-        raise ValueError(f"{path}: checkpoint format {version} is newer than this library, which reads up to {VERSION}; update miga_lib")
+        raise ValueError(
+            f"{path}: checkpoint format {version} is newer than this library, which reads up to {VERSION}; update miga_lib"
+        )
     return checkpoint

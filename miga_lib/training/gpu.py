@@ -1,4 +1,5 @@
-"""What keeps a GPU busy: inputs computed beside the network, values read later, a compiled network. A CPU computes one after the other."""
+"""What keeps a GPU busy: inputs computed beside the network, values read later, a compiled network. A CPU
+computes one after the other."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,24 +11,32 @@ from ..settings import Settings
 Network = Callable[..., tuple[Tensor, Tensor]]
 """Inputs → class logits and label embeddings: a module, or what stands for it."""
 SIDE_STREAMS: dict[str, torch.cuda.Stream] = {}
-"""The side stream of each device. PyTorch keeps the memory that a stream has freed for that stream, so more of them would need more."""
+"""The side stream of each device. PyTorch keeps the memory that a stream has freed for that stream, so more
+of them would need more."""
 
 
 def side_stream(device: str) -> torch.cuda.Stream | None:
-    """A stream for ``ahead``, whose work begins after all work that was started before this call; None on a CPU."""
+    """A stream for ``ahead``, whose work begins after all work that was started before this call; None on a
+    CPU."""
     if not device.startswith("cuda"):
         return None
     if device not in SIDE_STREAMS:
-        SIDE_STREAMS[device] = torch.cuda.Stream(device, priority=-1)  # many small kernels, before the few large ones of the network
+        SIDE_STREAMS[device] = torch.cuda.Stream(
+            device, priority=-1
+        )  # many small kernels, before the few large ones of the network
     side = SIDE_STREAMS[device]
     side.wait_stream(torch.cuda.current_stream(device))
     return side
 
 
-def ahead(batches: Iterable[tuple[Tensor, ...]], side: torch.cuda.Stream | None) -> Iterator[tuple[Tensor, ...]]:
-    """The same batches, computed on the side stream, while the caller's stream still works on what it got before.
+def ahead(
+    batches: Iterable[tuple[Tensor, ...]], side: torch.cuda.Stream | None
+) -> Iterator[tuple[Tensor, ...]]:
+    """The same batches, computed on the side stream, while the caller's stream still works on what it got
+    before.
 
-    So a wait for the device within ``batches`` is one for the side stream only. Without a side stream nothing changes.
+    So a wait for the device within ``batches`` is one for the side stream only. Without a side stream nothing
+    changes.
     """
     if side is None:
         yield from batches
@@ -45,7 +54,8 @@ def ahead(batches: Iterable[tuple[Tensor, ...]], side: torch.cuda.Stream | None)
 
 
 def read_later(values: Tensor) -> Callable[[], Tensor]:
-    """Begin to copy values to the CPU. The result returns the copy, and waits for work that was started before this call only."""
+    """Begin to copy values to the CPU. The result returns the copy, and waits for work that was started
+    before this call only."""
     copy = values.to("cpu", non_blocking=True)  # into pinned memory
     if not values.is_cuda:
         return lambda: copy
@@ -59,12 +69,14 @@ def read_later(values: Tensor) -> Callable[[], Tensor]:
 
 
 def worth_compiling(settings: Settings) -> bool:
-    """Compiling takes up to a minute and makes a GPU 1.9 times as fast, so it saves time in runs of many minutes on a GPU."""
+    """Compiling takes up to a minute and makes a GPU 1.9 times as fast, so it saves time in runs of many
+    minutes on a GPU."""
     return settings.device.startswith("cuda") and settings.preset == "paper" and settings.of_model.compiles
 
 
 def compiled(network: Network) -> Network:
-    """The network, compiled at its first batch. Where that fails, as without a compiler or Triton, a line says so and it stays as it is."""
+    """The network, compiled at its first batch. Where that fails, as without a compiler or Triton, a line
+    says so and it stays as it is."""
     fast, chosen = torch.compile(network, dynamic=False), None
 
     def run(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +88,10 @@ def compiled(network: Network) -> Network:
                 raise
             except RuntimeError as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                print(f"This machine cannot compile the network, so training is slower than it could be ({reason})", flush=True)
+                print(
+                    f"This machine cannot compile the network, so training is slower than it could be ({reason})",
+                    flush=True,
+                )
                 chosen = network
             else:
                 chosen = fast

@@ -1,4 +1,5 @@
-"""Networks: built from settings, loaded from a finished run, and used for predictions. A new model needs no change here.
+"""Networks: built from settings, loaded from a finished run, and used for predictions. A new model needs no
+change here.
 
 Where a run starts from other weights than random ones: ``starting_weights``.
 """
@@ -24,13 +25,15 @@ from .inputs import Inputs
 
 
 def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
-    """The untrained network of resolved settings, on its device. Its initial weights depend on the seed only."""
+    """The untrained network of resolved settings, on its device. Its initial weights depend on the seed
+    only."""
     with seeded(settings.device, settings.seed):
         return untrained(settings, layouts.get(settings.layout), classes, embedding_size).to(settings.device)
 
 
 def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: int) -> nn.Module:
-    """The network of resolved settings for any layout, on the device and with the random numbers of the caller."""
+    """The network of resolved settings for any layout, on the device and with the random numbers of the
+    caller."""
     model = settings.of_model
     with torch.device("cpu"):  # counted on real maps, also where the weights get no memory
         channels = model.in_channels(settings.stream, layout)
@@ -41,21 +44,23 @@ def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: 
         width=settings.width,
         dropout=settings.dropout,
         embedding_size=embedding_size if settings.semantic_weight else 0,
-        strategy=settings.strategy,
+        partition=settings.partition,
         **model.sizes[settings.preset].arguments,
     )
 
 
 @contextmanager
 def seeded(device: str, seed: int) -> Iterator[None]:
-    """A block whose random numbers, on the CPU and on the device, depend on the seed only. The caller's generators are not changed."""
+    """A block whose random numbers, on the CPU and on the device, depend on the seed only. The caller's
+    generators are not changed."""
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 
 
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
-    """The network that a finished run kept, and its settings for this device: the arguments of ``predict``."""
+    """The network that a finished run kept, and its settings for this device: the arguments of
+    ``predict``."""
     result = runs.result(run)
     settings = runs.stored_settings(run, result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
@@ -64,13 +69,16 @@ def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
 
 
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
-    """Probabilities of each clip by a model, averaged over the clip's test views. Each process predicts its share of the clips.
+    """Probabilities of each clip by a model, averaged over the clip's test views. Each process predicts its
+    share of the clips.
 
     Args:
         model: is left in evaluation mode.
         settings: resolved.
     """
-    memory = nullcontext() if world else processes.kept_memory()  # `fit`, which passes its world, is already within it
+    memory = (
+        nullcontext() if world else processes.kept_memory()
+    )  # `fit`, which passes its world, is already within it
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
     predicted = None
@@ -88,15 +96,24 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
 def _probabilities(model: nn.Module, inputs: Inputs) -> Float64[Tensor, "N K"]:
     """The mean of each clip's probabilities over its test views."""
     averages, side = [], gpu.side_stream(inputs.settings.device)
-    for rows in torch.arange(len(inputs)).split(max(1, PRESETS[inputs.settings.preset].test_batch_size // inputs.temporal_views)):
+    for rows in torch.arange(len(inputs)).split(
+        max(1, PRESETS[inputs.settings.preset].test_batch_size // inputs.temporal_views)
+    ):
         # Each call of the model takes the same number of views of every clip, clip after clip.
-        views = [model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1)) for view in gpu.ahead(inputs.views(rows), side)]
+        views = [
+            model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1))
+            for view in gpu.ahead(inputs.views(rows), side)
+        ]
         averages.append(gpu.read_later(torch.cat(views, dim=1).mean(1).double()))
         if len(averages) > 1:
-            averages[-2]()  # waits for the clips before: inputs of many batches would fill the memory of a GPU
+            averages[
+                -2
+            ]()  # waits for the clips before: inputs of many batches would fill the memory of a GPU
     return torch.cat([read() for read in averages])
 
 
 def autocast(settings: Settings) -> torch.autocast:
     """The numerical precision of resolved settings, as a block."""
-    return torch.autocast(torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16")
+    return torch.autocast(
+        torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
+    )

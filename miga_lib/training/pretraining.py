@@ -1,7 +1,9 @@
 """Pre-training without labels: the network predicts where the joints are that were hidden from it.
 
-``python -m miga_lib.training.pretraining`` takes the options of ``python -m miga_lib.training`` and writes weights for ``start_from``.
-Source: the masked joints of SkeletonMAE (Wu et al., ICMEW 2023) for graphs; that heatmap networks can do the same is ours.
+``python -m miga_lib.training.pretraining`` takes the options of ``python -m miga_lib.training`` and writes
+weights for ``start_from``.
+Source: the masked joints of SkeletonMAE (Wu et al., ICMEW 2023) for graphs; that heatmap networks can do the
+same is ours.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .. import checkpoints, runs, writing
+from .. import atomic, checkpoints, runs
 from ..clips import Clips, load, outputs_folder, terminal
 from ..settings import PRESETS, Settings
 from . import loop
@@ -33,11 +35,22 @@ MOMENTS = 4
 
 def hidden(inputs: Inputs, rows: Int[Tensor, " n"], epoch: int) -> Bool[Tensor, "n V"]:
     """The joints to hide from the network; they depend only on the seed, the epoch and the clip."""
-    return uniform(len(inputs), len(inputs.layout.joints), inputs.settings.seed, epoch, 3)[rows].to(inputs.keypoints.device) < HIDDEN_SHARE
+    return (
+        uniform(len(inputs), len(inputs.layout.joints), inputs.settings.seed, epoch, 3)[rows].to(
+            inputs.keypoints.device
+        )
+        < HIDDEN_SHARE
+    )
 
 
-def error(predicted: Float[Tensor, "n numbers"], pixels: Float[Tensor, "n T V 3"], of: Bool[Tensor, "n V"], side: int) -> Float[Tensor, ""]:
-    """Mean squared distance between predicted and true positions of the hidden joints that are present, in sides of the person's box.
+def error(
+    predicted: Float[Tensor, "n numbers"],
+    pixels: Float[Tensor, "n T V 3"],
+    of: Bool[Tensor, "n V"],
+    side: int,
+) -> Float[Tensor, ""]:
+    """Mean squared distance between predicted and true positions of the hidden joints that are present, in
+    sides of the person's box.
 
     Args:
         predicted: x and y of each joint at each of ``MOMENTS``, from −0.5 to 0.5: (n, MOMENTS · V · 2).
@@ -52,7 +65,8 @@ def error(predicted: Float[Tensor, "n numbers"], pixels: Float[Tensor, "n T V 3"
 
 
 def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
-    """Train a network to find hidden joints in the training clips, also of unknown class, and write its last weights to ``path``.
+    """Train a network to find hidden joints in the training clips, also of unknown class, and write its last
+    weights to ``path``.
 
     An interrupted pre-training starts again: it takes no longer than one run.
 
@@ -66,13 +80,18 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
         For each epoch the root of the mean ``error``, in percent of the side of the person's box.
     """
     if given := [name for name in WITH_CLASSES if getattr(settings, name) != getattr(Settings, name)]:
-        raise ValueError(f"pre-training has no {given[0]}; set it in the training that starts from the weights")
+        raise ValueError(
+            f"pre-training has no {given[0]}; set it in the training that starts from the weights"
+        )
     settings = replace(settings.resolve(), semantic_weight=1.0)  # so that the network has a second head
     inputs = Inputs(clips.split("train"), settings)
     numbers = MOMENTS * len(settings.skeleton.joints) * 2
     network = build(settings, len(clips.classes), numbers)
     optimizer = torch.optim.SGD(
-        network.parameters(), settings.learning_rate, momentum=PRESETS[settings.preset].momentum, weight_decay=settings.weight_decay
+        network.parameters(),
+        settings.learning_rate,
+        momentum=PRESETS[settings.preset].momentum,
+        weight_decay=settings.weight_decay,
     )
     unknown = torch.zeros(len(inputs), dtype=torch.long)
     epochs, errors = loop.epochs(settings, len(loop.batches(unknown, settings, 0))), []
@@ -93,11 +112,18 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
                 optimizer.step()
                 total += loss.item() * len(rows)
             errors.append(100 * (total / len(inputs)) ** 0.5)
-            print(f"epoch {epoch + 1:3d}: hidden joints are found to {errors[-1]:.1f} % of the person's box", flush=True)
+            print(
+                f"epoch {epoch + 1:3d}: hidden joints are found to {errors[-1]:.1f} % of the person's box",
+                flush=True,
+            )
     # Neither head was trained to tell classes.
-    heads = {name for head in ("classes", "embedding") for name in depending(settings, len(clips.classes), numbers, on=head)}
+    heads = {
+        name
+        for head in ("classes", "embedding")
+        for name in depending(settings, len(clips.classes), numbers, on=head)
+    }
     trunk = {name: tensor.cpu() for name, tensor in network.state_dict().items() if name not in heads}
-    with writing.file(path) as unfinished:
+    with atomic.file(path) as unfinished:
         torch.save({"state_dict": trunk, checkpoints.ORIGIN: Origin.of(settings)._asdict()}, unfinished)
     return errors
 
@@ -105,9 +131,13 @@ def pretrain(clips: Clips, settings: Settings, path: Path) -> list[float]:
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
     """Pre-train with the given options, and print the path of the weights."""
-    parser = argparse.ArgumentParser(prog="python -m miga_lib.training.pretraining", description="Weights for start_from, without labels.")
+    parser = argparse.ArgumentParser(
+        prog="python -m miga_lib.training.pretraining", description="Weights for start_from, without labels."
+    )
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
-    parser.add_argument("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
+    parser.add_argument(
+        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
+    )
     add_settings(parser)
     given = vars(parser.parse_args(arguments))
     data, outputs = given.pop("data"), given.pop("outputs")

@@ -1,4 +1,5 @@
-"""Starting several training processes from another process, stopping a process after a step, and keeping the memory of a process."""
+"""Starting several training processes from another process, stopping a process after a step, and keeping the
+memory of a process."""
 
 import ctypes
 import os
@@ -23,10 +24,12 @@ from ..settings import Settings
 MODULE = "miga_lib.training"
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes above which an allocation uses its own
-mapping, which is returned to the system when freed; and the largest number of such mappings."""
+"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes above which an
+allocation uses its own mapping, which is returned to the system when freed; and the largest number of such
+mappings."""
 GLIBC_VALUES = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
-"""The values that glibc reaches by itself after large pieces were freed. It stops adapting them once a program has set one."""
+"""The values that glibc reaches by itself after large pieces were freed. It stops adapting them once a
+program has set one."""
 
 
 def launch(
@@ -38,11 +41,12 @@ def launch(
     resume: bool = True,
     show: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Train as ``training.fit`` does, in ``devices`` processes of this machine: one for each GPU, or sharing the CPU.
+    """Train as ``training.fit`` does, in ``devices`` processes of this machine: one for each GPU, or sharing
+    the CPU.
 
-    It runs ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this works from a notebook that
-    already uses a GPU. Ctrl-C is passed on to them, and this function waits until they end. Where this process is killed, they end
-    when they next print a line.
+    It runs ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this
+    works from a notebook that already uses a GPU. Ctrl-C is passed on to them, and this function waits until
+    they end. Where this process is killed, they end when they next print a line.
 
     Args:
         data, outputs, run, resume: as the parameters of ``04_train``.
@@ -69,10 +73,25 @@ def launch(
 
 def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> None:
     # Without the dashes torchrun takes our --run for one of its own options.
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "-m", "--", MODULE, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={count}",
+        "-m",
+        "--",
+        MODULE,
+        *options,
+    ]
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "encoding": "utf-8", "start_new_session": True}
+    pipes: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "text": True,
+        "encoding": "utf-8",
+        "start_new_session": True,
+    }
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
         subprocess.Popen(command, stderr=errors, env=environment, **pipes) as job,
@@ -91,7 +110,11 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
         if job.returncode:
             errors.seek(0)
             printed = errors.read()
-            reasons = [line.partition(": ")[2] for line in printed.splitlines() if line.startswith(f"python -m {MODULE}: ")]
+            reasons = [
+                line.partition(": ")[2]
+                for line in printed.splitlines()
+                if line.startswith(f"python -m {MODULE}: ")
+            ]
             raise RuntimeError(reasons[0] if reasons else f"{' '.join(command)} failed:\n{printed[-2000:]}")
 
 
@@ -99,8 +122,9 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
 def postponed_interrupt() -> Iterator[Callable[[], bool]]:
     """Inside this block the first Ctrl-C only sets a flag; a second one raises KeyboardInterrupt.
 
-    Yields a function that returns the flag, so that the block can stop where it chooses. If the flag is set at the end of the block,
-    KeyboardInterrupt is raised there. In Python only the main thread gets signals; in other threads the flag is never set.
+    Yields a function that returns the flag, so that the block can stop where it chooses. If the flag is set
+    at the end of the block, KeyboardInterrupt is raised there. In Python only the main thread gets signals;
+    in other threads the flag is never set.
     """
     pressed: list[int] = []
 
@@ -123,12 +147,13 @@ def postponed_interrupt() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Within it, the process keeps freed memory and uses it again in the next step; at the end it returns the memory to the system.
+    """Within it, the process keeps freed memory and uses it again in the next step; at the end it returns the
+    memory to the system.
 
-    The maps of a batch are far larger than the memory that glibc keeps by itself. So each of them would be returned when it is freed
-    and requested again page by page, each page zeroed, which takes more than half of the time of a CPU step of the `paper` network.
-    The cost is a peak memory of the process about 1.5 times as large. Without glibc this does nothing. It cannot be nested: the end
-    of the inner block ends both.
+    The maps of a batch are far larger than the memory that glibc keeps by itself. So each of them would be
+    returned when it is freed and requested again page by page, each page zeroed, which takes more than half
+    of the time of a CPU step of the `paper` network. The cost is a peak memory of the process about 1.5 times
+    as large. Without glibc this does nothing. It cannot be nested: the end of the inner block ends both.
     """
     libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
     if libc:

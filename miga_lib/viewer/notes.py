@@ -1,11 +1,12 @@
-"""Notes on clips: tags and remarks by clip id, in ``notes.csv`` of the outputs folder. The file can be edited as a table."""
+"""Notes on clips: tags and remarks by clip id, in ``notes.csv`` of the outputs folder. The file can be edited
+as a table."""
 
 from pathlib import Path
 
 import filelock
 import pandas as pd
 
-from ..readers import limits
+from ..readers import untrusted
 from ..runs import write_text
 
 FILE = "notes.csv"
@@ -20,9 +21,11 @@ def read(outputs: Path) -> dict[str, str]:
     path = outputs / FILE
     if not path.exists():
         return {}
-    rows = limits.rows(path)
+    rows = untrusted.rows(path)
     if not {"id", "note"} <= set(rows):
-        raise ValueError(f"{path}: notes have the columns id and note, found {', '.join(map(str, rows))}; rename the columns or the file")
+        raise ValueError(
+            f"{path}: notes have the columns id and note, found {', '.join(map(str, rows))}; rename the columns or the file"
+        )
     return dict(zip(rows["id"], rows["note"], strict=True))
 
 

@@ -1,4 +1,5 @@
-"""Frames of the video that a clip was taken from, for the picture behind the skeleton. Needs the package ``av`` (``miga_lib[video]``)."""
+"""Frames of the video that a clip was taken from, for the picture behind the skeleton. Needs the package
+``av`` (``miga_lib[video]``)."""
 
 import io
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ QUALITY = 70
 class Video:
     """Where the videos are, and how they lie behind the keypoints.
 
-    ``place`` is a video file, or a folder with a file for each video, named by the video's id. ``offset`` is the number of the video's
-    frame that belongs to keypoint frame 0. ``scale`` is the number of the video's pixels for one pixel of the keypoints.
+    ``place`` is a video file, or a folder with a file for each video, named by the video's id. ``offset`` is
+    the number of the video's frame that belongs to keypoint frame 0. ``scale`` is the number of the video's
+    pixels for one pixel of the keypoints.
 
     Raises:
         ValueError: there is no such file or folder, or the scale is not above 0.
@@ -29,18 +31,22 @@ class Video:
 
     def __post_init__(self) -> None:
         if not Path(self.place).exists():
-            raise ValueError(f"{self.place}: no such file or folder; give a video file, or a folder of videos named by their ids")
+            raise ValueError(
+                f"{self.place}: no such file or folder; give a video file, or a folder of videos named by their ids"
+            )
         if not self.scale > 0:
             raise ValueError(f"scale must be above 0, got {self.scale!r}")
 
     def pictures(self, video: str, first: int, count: int) -> tuple[list[bytes], tuple[float, float]]:
-        """Some frames of a video as JPEG files, at most ``MOST_FRAMES``, and width and height of a frame in pixels of the keypoints.
+        """Some frames of a video as JPEG files, at most ``MOST_FRAMES``, and width and height of a frame in
+        pixels of the keypoints.
 
-        Frames are found by their time, so the video must have a constant frame rate. A frame that it lacks is the one before; after its
-        end there are none.
+        Frames are found by their time, so the video must have a constant frame rate. A frame that it lacks is
+        the one before; after its end there are none.
 
         Raises:
-            ValueError: there is no file of this video, it is no video, or it does not have the first frame; or ``av`` is not installed.
+            ValueError: there is no file of this video, it is no video, or it does not have the first frame;
+                or ``av`` is not installed.
         """
         path = self._file(video)
         try:
@@ -54,8 +60,13 @@ class Video:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 if not stream.average_rate or not stream.time_base:
-                    raise ValueError(f"{path}: does not say its frame rate; convert it to a constant frame rate")
-                start, ticks = stream.start_time or 0, 1 / stream.average_rate / stream.time_base  # of a frame
+                    raise ValueError(
+                        f"{path}: does not say its frame rate; convert it to a constant frame rate"
+                    )
+                start, ticks = (
+                    stream.start_time or 0,
+                    1 / stream.average_rate / stream.time_base,
+                )  # of a frame
                 container.seek(max(start + int(wanted.start * ticks), 0), stream=stream)
                 small = min(TALLEST / stream.height, 1)
                 size = max(round(stream.width * small), 1), max(round(stream.height * small), 1)
@@ -71,7 +82,9 @@ class Video:
         except (av.error.FFmpegError, IndexError) as error:
             raise ValueError(f"{path}: cannot be read as a video ({error})") from None
         if wanted.start not in found:
-            raise ValueError(f"{path}: has no frame {wanted.start}; check `offset`, or that it is the video of these keypoints")
+            raise ValueError(
+                f"{path}: has no frame {wanted.start}; check `offset`, or that it is the video of these keypoints"
+            )
         pictures = [found[wanted.start]]
         for number in range(wanted.start + 1, max(found) + 1):
             pictures.append(found.get(number, pictures[-1]))
@@ -82,6 +95,10 @@ class Video:
         place = Path(self.place)
         if place.is_file():
             return place
-        if found := [path for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem == video]:
+        if found := [
+            path for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem == video
+        ]:
             return found[0]
-        raise ValueError(f"{place}: has no video named {video!r:.60} ({', '.join(SUFFIXES)}); rename the file by the video's id")
+        raise ValueError(
+            f"{place}: has no video named {video!r:.60} ({', '.join(SUFFIXES)}); rename the file by the video's id"
+        )

@@ -1,4 +1,5 @@
-"""One browser and one JupyterLab for all tests of this folder. They are skipped where no browser can be used."""
+"""One browser and one JupyterLab for all tests of this folder. They are skipped where no browser can be
+used."""
 
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from miga_lib.predictions import Predictions
 
 CUT = """[...document.querySelectorAll('.miga-caption, .miga-place, .miga-viewer :is(button, kbd, label), .miga-list span:last-child')]
     .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.outerHTML)"""
-"""Texts that do not fit into their place; names of clips and classes may be longer than that, and a tooltip has them."""
+"""Texts that do not fit into their place; names of clips and classes may be longer than that, and a tooltip
+has them."""
 
 
 def pytest_collection_modifyitems(items):

@@ -61,11 +61,28 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     settings = own / "settings" / NEWS
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    homes = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    homes = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
     homes |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
-    environment = os.environ | {name: str(own / home) for name, home in homes.items()} | {"JUPYTER_PLATFORM_DIRS": "0"}
-    options = [f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    options += ["--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.allow_root=True", "--LabApp.expose_app_in_browser=True"]
+    environment = (
+        os.environ | {name: str(own / home) for name, home in homes.items()} | {"JUPYTER_PLATFORM_DIRS": "0"}
+    )
+    options = [
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+    ]
+    options += [
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        "--ServerApp.allow_root=True",
+        "--LabApp.expose_app_in_browser=True",
+    ]
     with (folder / "jupyterlab.log").open("w") as log:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", *options]
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -108,4 +125,7 @@ def open_notebook(page, address: str, name: str, view: str = "doc") -> None:
     """Open a notebook in JupyterLab: as the only document (``doc``), or beside the file browser (``lab``)."""
     page.goto(f"{address}/{view}/tree/{name}")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=60_000)
+    page.wait_for_function(
+        "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        timeout=60_000,
+    )

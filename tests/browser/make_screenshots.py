@@ -1,8 +1,9 @@
-"""Make the pictures and the film of the viewer in `docs/images`, and further pictures in `outputs/figures` that are only looked at:
-`python tests/browser/make_screenshots.py`.
+"""Make the pictures and the film of the viewer in `docs/images`, and further pictures in `outputs/figures`
+that are only looked at: `python tests/browser/make_screenshots.py`.
 
-Needs Chromium, playwright, and for the film and for what a network used the runs that `make demo` leaves. The clips are synthetic. The
-predictions in the pictures are those of linear models of the joints' positions, fitted on the training split.
+Needs Chromium, playwright, and for the film and for what a network used the runs that `make demo` leaves. The
+clips are synthetic. The predictions in the pictures are those of linear models of the joints' positions,
+fitted on the training split.
 """
 
 import io
@@ -52,7 +53,8 @@ def show(place: int = 11, beside: str = "nothing", predictions: str = "one", mor
 
 @contextmanager
 def notebook(*cells: str, theme: str = "Light", width: int = 1000) -> Iterator[tuple[Any, str]]:
-    """A page of a JupyterLab of a theme, at 1.5 times the resolution of the screen, and the address; ``viewer.ipynb`` has these cells."""
+    """A page of a JupyterLab of a theme, at 1.5 times the resolution of the screen, and the address;
+    ``viewer.ipynb`` has these cells."""
     with tempfile.TemporaryDirectory() as folder, lab.jupyterlab(Path(folder)) as address:
         settings = Path(folder) / ".jupyter" / "settings" / THEMES
         settings.write_text(json.dumps({"theme": f"JupyterLab {theme}"}))
@@ -61,7 +63,15 @@ def notebook(*cells: str, theme: str = "Light", width: int = 1000) -> Iterator[t
             yield browser.new_page(), address
 
 
-def picture(path: Path, cell: str, frame: int, looks: dict[str, str], keys: str = "t", theme: str = "Light", width: int = 1000) -> None:
+def picture(
+    path: Path,
+    cell: str,
+    frame: int,
+    looks: dict[str, str],
+    keys: str = "t",
+    theme: str = "Light",
+    width: int = 1000,
+) -> None:
     """Run a notebook that shows the viewer, set its controls, press keys, and write its picture."""
     with notebook(FIT, cell, theme=theme, width=width) as (page, address):
         shown = lab.run_notebook(page, address, "viewer.ipynb").first
@@ -113,10 +123,14 @@ def film(name: str) -> None:
     plots.style()
     matrix = plots.linked(plots.confusion(fused).figure, "confusion matrix").data
     row = tested.table["id"].tolist().index(FILMED)
-    shown = viewer.SkeletonViewer(tested, {"joint + limb": fused}, clip=row, kept=[*range(row - 20, row + 20), *listed.table["id"]])
+    shown = viewer.SkeletonViewer(
+        tested, {"joint + limb": fused}, clip=row, kept=[*range(row - 20, row + 20), *listed.table["id"]]
+    )
     with tempfile.TemporaryDirectory() as folder, lab.browser(width=900, height=760) as browser:
         path = Path(folder) / "page.html"
-        path.write_text(f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown._page("")}', encoding="utf-8")
+        path.write_text(
+            f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown._page("")}', encoding="utf-8"
+        )
         page, frames = browser.new_page(), []
         page.goto(path.as_uri())
         page.evaluate(CURSOR)
@@ -124,17 +138,27 @@ def film(name: str) -> None:
         def take(count: int = 1) -> None:
             for _ in range(count):
                 picture = page.screenshot()
-                frames.append(Image.open(io.BytesIO(picture)).convert("RGB").resize((720, 608), Image.Resampling.LANCZOS))
+                frames.append(
+                    Image.open(io.BytesIO(picture))
+                    .convert("RGB")
+                    .resize((720, 608), Image.Resampling.LANCZOS)
+                )
 
         def play(count: int, step: int = 2) -> None:
             slider = page.get_by_label("Frame", exact=True)
             for _ in range(count):
-                slider.evaluate("(s, step) => { s.value = (+s.value + step) % (+s.max + 1); s.dispatchEvent(new Event('input')); }", step)
+                slider.evaluate(
+                    "(s, step) => { s.value = (+s.value + step) % (+s.max + 1); s.dispatchEvent(new Event('input')); }",
+                    step,
+                )
                 page.wait_for_timeout(60)
                 take()
 
         def point(x: float, y: float) -> None:
-            page.evaluate("([x, y]) => Object.assign(document.getElementById('cursor').style, {left: `${x}px`, top: `${y}px`})", [x, y])
+            page.evaluate(
+                "([x, y]) => Object.assign(document.getElementById('cursor').style, {left: `${x}px`, top: `${y}px`})",
+                [x, y],
+            )
 
         stage = page.locator(".miga-viewer")
         stage.focus()
@@ -159,7 +183,15 @@ def film(name: str) -> None:
             page.keyboard.press("j")
         page.wait_for_timeout(300)
         play(16)
-        frames[0].save(IMAGES / name, save_all=True, append_images=frames[1:], duration=1000 // FILM_RATE, loop=0, quality=60, method=6)
+        frames[0].save(
+            IMAGES / name,
+            save_all=True,
+            append_images=frames[1:],
+            duration=1000 // FILM_RATE,
+            loop=0,
+            quality=60,
+            method=6,
+        )
 
 
 if __name__ == "__main__":
@@ -170,6 +202,8 @@ if __name__ == "__main__":
     picture(LOOKED_AT / "viewer-two-runs.png", show(predictions="predicted"), 18, {})
     picture(LOOKED_AT / "viewer-used.png", show(more=USED), 18, {}, keys="x")
     picture(LOOKED_AT / "viewer-used-dark.png", show(more=USED), 18, {}, keys="x", theme="Dark")
-    picture(LOOKED_AT / "viewer-denoised.png", show(beside="denoised"), 18, {"Layout": "imigue41 (41)"}, keys="")
+    picture(
+        LOOKED_AT / "viewer-denoised.png", show(beside="denoised"), 18, {"Layout": "imigue41 (41)"}, keys=""
+    )
     picture(LOOKED_AT / "viewer-narrow.png", show(beside="align"), 18, {"Heatmap": "joints"}, width=620)
     progress(LOOKED_AT / "progress.png")

@@ -1,4 +1,5 @@
-"""A data set whose every string is hostile goes through the notebooks and their exported pages: no script runs, no file goes astray."""
+"""A data set whose every string is hostile goes through the notebooks and their exported pages: no script
+runs, no file goes astray."""
 
 import json
 import os
@@ -35,16 +36,25 @@ RUNS = {"joint": "__proto__", "limb": "שלום_=1+1,.."}
 
 @pytest.fixture(scope="module")
 def hostile(smoke_outputs, tmp_path_factory):
-    """A pickle of clips with such ids, videos, subjects, classes, regions, splits and protocols, under such a name."""
+    """A pickle of clips with such ids, videos, subjects, classes, regions, splits and protocols, under such a
+    name."""
     smoke = clips.load("synthetic-smoke", outputs=smoke_outputs)
     table, count = smoke.table, len(smoke)
-    names = {column: [f"{HOSTILE[i % len(HOSTILE)]}_{part(i)}" for i in range(count)] for column, part in PARTS.items()}
-    classes, regions = (tuple(f"{HOSTILE[k % len(HOSTILE)]} {k % many}" for k in range(len(smoke.classes))) for many in (32, 12))
+    names = {
+        column: [f"{HOSTILE[i % len(HOSTILE)]}_{part(i)}" for i in range(count)]
+        for column, part in PARTS.items()
+    }
+    classes, regions = (
+        tuple(f"{HOSTILE[k % len(HOSTILE)]} {k % many}" for k in range(len(smoke.classes)))
+        for many in (32, 12)
+    )
     path = tmp_path_factory.mktemp("data") / "<b>$my$ data.pkl"
     pyskl.write(path, replace(smoke, table=table.assign(**names), classes=classes, class_regions=regions))
     content = pickle.loads(path.read_bytes())
     of = content["split"]
-    content["split"] = {f"{protocol}_{split}": ids for protocol in (SCRIPT, PROTOCOL) for split, ids in of.items()} | {IMAGE: of["train"]}
+    content["split"] = {
+        f"{protocol}_{split}": ids for protocol in (SCRIPT, PROTOCOL) for split, ids in of.items()
+    } | {IMAGE: of["train"]}
     path.write_bytes(pickle.dumps(content))
     return path
 
@@ -61,7 +71,8 @@ def layout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    """Whole videos of OpenPose with such names, subjects and classes: 60 frames, of which gestures leave the first and last ten out."""
+    """Whole videos of OpenPose with such names, subjects and classes: 60 frames, of which gestures leave the
+    first and last ten out."""
     folder = tmp_path_factory.mktemp("recordings")
     names = [text for text in HOSTILE if "/" not in text and len(text) < 100][:6]
     rng, rows = np.random.default_rng(0), []
@@ -70,10 +81,21 @@ def recordings(tmp_path_factory):
         for t, frame in enumerate(rng.uniform(100, 600, (1, 137, 3)) + rng.normal(0, 5, (60, 137, 3))):
             frame[:, 2] = 0.9
             parts = np.split(frame, np.cumsum(list(openpose.PARTS.values()))[:-1])
-            person = {name: part.ravel().round(1).tolist() for name, part in zip(openpose.PARTS, parts, strict=True)}
+            person = {
+                name: part.ravel().round(1).tolist() for name, part in zip(openpose.PARTS, parts, strict=True)
+            }
             (folder / video / f"x_{t:012d}_keypoints.json").write_text(json.dumps({"people": [person]}))
-        about = {"video": video, "split": ["train", "val", "test"][i % 3], "subject": f"{names[-i]} {i}", "width": 1280, "height": 720}
-        rows += [about | {"start_frame": 10 + 20 * k, "end_frame": 19 + 20 * k, "class": f"{names[k]} {k}"} for k in range(2)]
+        about = {
+            "video": video,
+            "split": ["train", "val", "test"][i % 3],
+            "subject": f"{names[-i]} {i}",
+            "width": 1280,
+            "height": 720,
+        }
+        rows += [
+            about | {"start_frame": 10 + 20 * k, "end_frame": 19 + 20 * k, "class": f"{names[k]} {k}"}
+            for k in range(2)
+        ]
     pd.DataFrame(rows).to_csv(folder / "segments.csv", index=False)
     return folder
 
@@ -89,14 +111,24 @@ def executed(hostile, layout, recordings, tmp_path_factory):
     given = common | {"layout": str(layout)}
     protocol = {"protocol": PROTOCOL}
     smoke = [f"--outputs={place / 'outputs'}", "--preset=smoke", "--epochs=1", "--semantic-weight=0"]
-    command_line.main([*smoke, f"--data={recordings}", "--background=1", "--run=spotter"])
+    command_line.main([*smoke, f"--data={recordings}", "--no-gesture-ratio=1", "--run=spotter"])
     command_line.main(
-        [*smoke, f"--data={hostile}", "--stream=limb", f"--layout={layout}", f"--protocol={PROTOCOL}", f"--run={RUNS['limb']}"]
+        [
+            *smoke,
+            f"--data={hostile}",
+            "--stream=limb",
+            f"--layout={layout}",
+            f"--protocol={PROTOCOL}",
+            f"--run={RUNS['limb']}",
+        ]
     )
     calls = {
         "01_explore": given | protocol,
-        "04_train": given | protocol | {"preset": "smoke", "epochs": 1, "semantic_weight": 0.0, "run": RUNS["joint"]},
-        "02_visualise": given | {"source_layout": str(layout), "preset": "smoke", "runs": list(RUNS.values())},
+        "04_train": given
+        | protocol
+        | {"preset": "smoke", "epochs": 1, "semantic_weight": 0.0, "run": RUNS["joint"]},
+        "02_visualise": given
+        | {"source_layout": str(layout), "preset": "smoke", "runs": list(RUNS.values())},
         "05_confusion": common | {"runs": list(RUNS.values()), "order": "region"},
         "06_ensemble": common,
         "07_recognise": common | {"runs": list(RUNS.values())},
@@ -111,7 +143,11 @@ def executed(hostile, layout, recordings, tmp_path_factory):
         patch.setitem(os.environ, "PYTHONWARNINGS", "ignore")
         notebooks = {
             name: papermill.execute_notebook(
-                str(FOLDER / f"{name}.ipynb"), str(place / f"{name}.ipynb"), call, cwd=str(FOLDER), progress_bar=False
+                str(FOLDER / f"{name}.ipynb"),
+                str(place / f"{name}.ipynb"),
+                call,
+                cwd=str(FOLDER),
+                progress_bar=False,
             )
             for name, call in calls.items()
         }
@@ -137,7 +173,11 @@ def test_nothing_is_written_outside_outputs(executed, hostile):
     archives = list((place / "outputs" / "ensembles").glob("*/*.zip"))
     ids = set(clips.load(hostile, outputs=place / "outputs", protocol=PROTOCOL).split("test").table["id"])
     assert [set(submissions.read(path)) for path in archives] == [ids, ids]
-    astray = [path for folder in (place.parent, place.parent.parent, FOLDER, FOLDER.parent) for path in folder.glob("*astray*")]
+    astray = [
+        path
+        for folder in (place.parent, place.parent.parent, FOLDER, FOLDER.parent)
+        for path in folder.glob("*astray*")
+    ]
     assert astray == []
     assert all(path.parent.name == "figures" for path in (place / "outputs").rglob("*.gif"))
 
@@ -148,8 +188,14 @@ def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_p
     page.route(re.compile("^https?:"), lambda route: route.abort())
     widths = {}
     for name, notebook in executed[1].items():
-        (tmp_path / f"{name}.html").write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
-    own = [path for folder in ("pages", "recognised") for path in (executed[0] / "outputs" / folder).glob("*.html")]
+        (tmp_path / f"{name}.html").write_text(
+            HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8"
+        )
+    own = [
+        path
+        for folder in ("pages", "recognised")
+        for path in (executed[0] / "outputs" / folder).glob("*.html")
+    ]
     assert len(own) == 2
     for path in [*tmp_path.glob("*.html"), *own]:
         name = path.stem
@@ -161,6 +207,10 @@ def test_no_script_of_the_data_runs_in_exported_pages(executed, open_page, tmp_p
             page.locator(".miga-viewer").get_by_label("play or pause").click()
             page.wait_for_function("document.querySelector('.miga-frame').value > 2")
             assert page.locator("svg a[*|href^='#miga']").count() > (9 if name == "05_confusion" else -1)
-        widths[name] = page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)")
+        widths[name] = page.evaluate(
+            "[...document.querySelectorAll('.jp-OutputArea-output')].map((o) => o.scrollWidth - o.clientWidth)"
+        )
     page.close()
-    assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 20} == set(), "a long name widens no page"
+    assert {name for name, beyond in widths.items() if np.max(beyond, initial=0) > 20} == set(), (
+        "a long name widens no page"
+    )

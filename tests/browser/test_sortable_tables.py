@@ -4,13 +4,16 @@ import pandas as pd
 
 from miga_lib import plots
 
-TABLE = pd.DataFrame({"run": ["b", "a", "c", "d"], "top-1": [0.5, 0.25, None, 10.0], "seconds": [100.0, 20.0, 3.0, 1000.0]})
+TABLE = pd.DataFrame(
+    {"run": ["b", "a", "c", "d"], "top-1": [0.5, 0.25, None, 10.0], "seconds": [100.0, 20.0, 3.0, 1000.0]}
+)
 
 
 def test_a_click_sorts_and_another_reverses_the_order(open_page, tmp_path):
     path = tmp_path / "table.html"
     path.write_text(
-        f"<!doctype html><meta charset=utf-8>{plots.sortable(TABLE).data}{plots.sortable(TABLE.iloc[:2]).data}", encoding="utf-8"
+        f"<!doctype html><meta charset=utf-8>{plots.sortable(TABLE).data}{plots.sortable(TABLE.iloc[:2]).data}",
+        encoding="utf-8",
     )
     page = open_page()
     page.goto(path.as_uri())
@@ -34,5 +37,7 @@ def test_a_click_sorts_and_another_reverses_the_order(open_page, tmp_path):
     table.get_by_role("columnheader", name="run").press("Enter")
     assert order() == "abcd"
     assert table.locator("th").first.get_attribute("aria-sort") == "ascending"
-    assert page.locator("table").nth(1).locator("tbody td:first-child").all_inner_texts() == ["b", "a"], "each table is sorted separately"
+    assert page.locator("table").nth(1).locator("tbody td:first-child").all_inner_texts() == ["b", "a"], (
+        "each table is sorted separately"
+    )
     page.close()

@@ -51,7 +51,9 @@ def test_every_clip_of_a_saved_page_plays_without_kernel_or_network(open_page, t
     assert page.title() == "page"
     for row, caption in ((0, "a_0: "), (1, "a_1: cover face"), (2, "a_2: cover face")):
         page.locator(".miga-list [role=option]").nth(row).click()
-        page.wait_for_function("(start) => document.querySelector('figcaption').innerText.startsWith(start)", arg=caption)
+        page.wait_for_function(
+            "(start) => document.querySelector('figcaption').innerText.startsWith(start)", arg=caption
+        )
     page.locator(".miga-list [role=option]").nth(1).click()
     page.locator(lab.VIEWER).get_by_label("play or pause").click()
     page.wait_for_function("document.querySelector('.miga-frame').value > 2")
@@ -75,7 +77,9 @@ def test_an_untrusted_notebook_shows_the_still_picture(executed, jupyter, folder
     page.close()
 
 
-def test_a_trusted_notebook_plays_where_the_kernel_does_not_know_its_viewer(executed, jupyter, folder, open_page):
+def test_a_trusted_notebook_plays_where_the_kernel_does_not_know_its_viewer(
+    executed, jupyter, folder, open_page
+):
     notebook = copy.deepcopy(executed)
     del notebook.metadata["widgets"]
     nbformat.sign.NotebookNotary(data_dir=str(folder / ".jupyter" / "data")).sign(notebook)

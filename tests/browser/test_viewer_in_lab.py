@@ -1,4 +1,5 @@
-"""The viewer in JupyterLab: drawing, playing, controls, missing joints, and messages about what cannot be shown."""
+"""The viewer in JupyterLab: drawing, playing, controls, missing joints, and messages about what cannot be
+shown."""
 
 import re
 
@@ -71,7 +72,12 @@ def drawn(viewer, canvas=0):
 
 def listed(viewer):
     """The ids of the clips of the list that are in the page."""
-    return [text.strip("✓✗✎ ") for text in viewer.locator(".miga-list [role=option] div:first-child span:first-child").all_inner_texts()]
+    return [
+        text.strip("✓✗✎ ")
+        for text in viewer.locator(
+            ".miga-list [role=option] div:first-child span:first-child"
+        ).all_inner_texts()
+    ]
 
 
 def place(viewer):
@@ -82,15 +88,22 @@ def alpha(viewer, x, y, reach):
     """The opacity of the first canvas in a square around a pixel."""
     script = """(canvas, [x, y, side]) =>
         [...canvas.getContext('2d').getImageData(x, y, side, side).data.filter((_, i) => i % 4 === 3)]"""
-    return np.array(viewer.locator("figure canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1]))
+    return np.array(
+        viewer.locator("figure canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1])
+    )
 
 
 def ring_on_canvas(viewer, px, py):
-    """The position of a point on the first canvas while the ring is shown: the person is centred and fills 9/10 of the shorter side."""
+    """The position of a point on the first canvas while the ring is shown: the person is centred and fills
+    9/10 of the shorter side."""
     x, y, _ = samples.ring()[0].T
-    width, height = viewer.locator("figure canvas").first.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
+    width, height = viewer.locator("figure canvas").first.evaluate(
+        "(canvas) => [canvas.clientWidth, canvas.clientHeight]"
+    )
     scale = 0.9 * min(width, height) / max(np.ptp(x), np.ptp(y))
-    return round((px - (x.min() + x.max()) / 2) * scale + width / 2), round((py - (y.min() + y.max()) / 2) * scale + height / 2)
+    return round((px - (x.min() + x.max()) / 2) * scale + width / 2), round(
+        (py - (y.min() + y.max()) / 2) * scale + height / 2
+    )
 
 
 def test_both_canvases_are_drawn(show):
@@ -124,7 +137,9 @@ def test_play_and_pause(show, page):
     shown = show(MAIN)
     first = drawn(shown)
     shown.get_by_label("play or pause").click()
-    page.wait_for_function("(viewer) => viewer.querySelector('.miga-frame').value > 5", arg=shown.element_handle())
+    page.wait_for_function(
+        "(viewer) => viewer.querySelector('.miga-frame').value > 5", arg=shown.element_handle()
+    )
     assert drawn(shown) != first
     shown.get_by_label("play or pause").click()
     settle(shown)
@@ -137,7 +152,13 @@ def test_keys_step_jump_and_play_and_the_notebook_does_not_take_them(show, page)
     shown = show(RING)
     cells = page.locator(".jp-Cell").count()
     shown.locator("figure canvas").first.click()
-    for key, expected in [("ArrowRight", "2 / 5"), ("ArrowRight", "3 / 5"), ("ArrowLeft", "2 / 5"), ("Home", "1 / 5"), ("End", "5 / 5")]:
+    for key, expected in [
+        ("ArrowRight", "2 / 5"),
+        ("ArrowRight", "3 / 5"),
+        ("ArrowLeft", "2 / 5"),
+        ("Home", "1 / 5"),
+        ("End", "5 / 5"),
+    ]:
         page.keyboard.press(key)
         settle(shown)
         assert place(shown) == expected
@@ -182,7 +203,10 @@ def test_pointing_at_a_joint_names_it(show):
     [
         (EMPTY, "There are no clips to show: the selection is empty."),
         (NOBODY, "Clip a_2 has no person: no joint was found in any of its 4 frames."),
-        (OTHER, "The run predicts 1 classes and the data have 32: no bars are shown. Give a run of these classes."),
+        (
+            OTHER,
+            "The run predicts 1 classes and the data have 32: no bars are shown. Give a run of these classes.",
+        ),
     ],
 )
 def test_the_viewer_says_what_cannot_be_shown(show, page, number, text):
@@ -212,7 +236,9 @@ def test_clips_are_found_chosen_and_compared(show, page):
     shown = show(MAIN)
     shown.get_by_label("Split").select_option(label="val")
     rows = shown.locator(".miga-list [role=option]")
-    page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])  # the filter excludes the clip that was shown
+    page.wait_for_function(
+        SHOWS, arg=[shown.element_handle(), listed(shown)[0]]
+    )  # the filter excludes the clip that was shown
     assert shown.locator(".miga-filters output").inner_text() == "9 of 42 clips"
     shown.get_by_label("Correct").select_option("wrong")
     assert all(text.startswith("✗") for text in shown.locator(".miga-list [role=option]").all_inner_texts())
@@ -227,11 +253,13 @@ def test_clips_are_found_chosen_and_compared(show, page):
     assert shown.locator(".miga-truth").count() == 1
     shown.get_by_role("listbox", name="Clips").press("ArrowDown")
     page.wait_for_function(
-        "([viewer, id]) => !viewer.querySelector('figcaption').textContent.startsWith(id)", arg=[shown.element_handle(), id]
+        "([viewer, id]) => !viewer.querySelector('figcaption').textContent.startsWith(id)",
+        arg=[shown.element_handle(), id],
     )
     shown.get_by_label("Beside").select_option("nearest")
     page.wait_for_function(
-        "(viewer) => viewer.querySelectorAll('figcaption')[1].textContent.startsWith('nearest:')", arg=shown.element_handle()
+        "(viewer) => viewer.querySelectorAll('figcaption')[1].textContent.startsWith('nearest:')",
+        arg=shown.element_handle(),
     )
     assert rows.count() == 9
     shown.get_by_label("Show all clips again").click()
@@ -263,7 +291,11 @@ def test_a_click_on_the_matrix_lists_and_shows_its_clips(show, page):
     page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])
     assert shown.locator(".miga-filters output").inner_text() == "1 of 42 clips"
     assert shown.locator("figcaption").first.inner_text().endswith(f": {label}")
-    assert shown.locator(".miga-first").first.evaluate("(node) => node.parentNode.firstChild.textContent").startswith(predicted)
+    assert (
+        shown.locator(".miga-first")
+        .first.evaluate("(node) => node.parentNode.firstChild.textContent")
+        .startswith(predicted)
+    )
     shown.get_by_label("Show all clips again").click()
 
 
@@ -291,7 +323,9 @@ def test_what_the_network_used_is_computed_when_asked(show, page):
     before = drawn(shown)
     shown.focus()
     page.keyboard.press("x")
-    page.wait_for_function("(viewer) => viewer.textContent.includes('Used most: nose.')", arg=shown.element_handle())
+    page.wait_for_function(
+        "(viewer) => viewer.textContent.includes('Used most: nose.')", arg=shown.element_handle()
+    )
     settle(shown)
     assert drawn(shown) != before
     page.keyboard.press("x")
@@ -306,7 +340,9 @@ def test_the_video_is_behind_the_skeleton(show, page):
     assert canvas.evaluate(corner)[3] == 0
     shown.focus()
     page.keyboard.press("v")
-    page.wait_for_function("(viewer) => viewer.textContent.includes('frames of the video are shown')", arg=shown.element_handle())
+    page.wait_for_function(
+        "(viewer) => viewer.textContent.includes('frames of the video are shown')", arg=shown.element_handle()
+    )
     page.wait_for_timeout(500)
     red, green, blue, alpha = canvas.evaluate(corner)
     assert red > 150 > 80 > max(green, blue)
@@ -339,7 +375,9 @@ def test_full_screen_fills_the_screen(show, page):
     before = shown.locator("figure canvas").first.bounding_box()["height"]
     shown.focus()
     page.keyboard.press("f")
-    page.wait_for_function("document.querySelector('.miga-viewer:fullscreen figure canvas')?.clientHeight > 600")
+    page.wait_for_function(
+        "document.querySelector('.miga-viewer:fullscreen figure canvas')?.clientHeight > 600"
+    )
     assert shown.locator("figure canvas").first.bounding_box()["height"] > before
     page.keyboard.press("f")
     page.wait_for_function("!document.fullscreenElement")
@@ -363,7 +401,9 @@ def test_no_elements_overlap(show):
         const on = pairs.filter(([a, x, b, y]) => !a.contains(b) && lies(x, y)).map(([a, , b]) => [a.outerHTML, b.outerHTML]);
         return [out, on];
     }"""
-    parts = "'label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, [role=listitem] span'"
+    parts = (
+        "'label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, [role=listitem] span'"
+    )
     assert show(MAIN).evaluate(overlapping.replace("PARTS", parts)) == [[], []]
 
 
@@ -371,7 +411,9 @@ def test_heatmaps_and_boxes_in_the_browser_are_those_of_the_library(page):
     """Random points, some of them outside the map or missing; some limbs are shorter than a pixel."""
     random = np.random.default_rng(0)
     layout = layouts.get("imigue22")
-    points = np.concatenate([random.uniform(-3, 31, (22, 2)), random.random((22, 1)) * (random.random((22, 1)) > 0.2)], axis=1)
+    points = np.concatenate(
+        [random.uniform(-3, 31, (22, 2)), random.random((22, 1)) * (random.random((22, 1)) > 0.2)], axis=1
+    )
     points[layout.limbs[0][1], :2] = points[layout.limbs[0][0], :2] + 0.3
     keypoints = torch.tensor(points)
     expected = {

@@ -1,4 +1,5 @@
-"""The viewer in a page without a kernel, with all that needs none: zoom, list, links of figures, keys, files, narrow windows."""
+"""The viewer in a page without a kernel, with all that needs none: zoom, list, links of figures, keys, files,
+narrow windows."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -24,7 +25,9 @@ SURE = [0.9, 0.6, 0.5, 0.4, 0.8, 0.7] + [0.3] * 24
 def library():
     """A ring, a rotating one, and more rings of other lengths; a hostile id."""
     turning = samples.oddities()[1]
-    clips = samples.clips_of([turning if row == 1 else samples.ring(frames) for row, frames in enumerate(FRAMES)], LABELS)
+    clips = samples.clips_of(
+        [turning if row == 1 else samples.ring(frames) for row, frames in enumerate(FRAMES)], LABELS
+    )
     clips.table.loc[4, "id"] = "<b>&4"
     return clips
 
@@ -35,12 +38,15 @@ def predicted(clips, rows_by_class):
         for row in rows:
             probabilities[row] = (1 - SURE[row]) / 31
             probabilities[row, k] = SURE[row]
-    return Predictions(clips.table["id"].to_numpy(str), np.array(LABELS), probabilities, np.array(clips.classes))
+    return Predictions(
+        clips.table["id"].to_numpy(str), np.array(LABELS), probabilities, np.array(clips.classes)
+    )
 
 
 @pytest.fixture(scope="module")
 def page(open_page, tmp_path_factory):
-    """Two notebooks in one page, as JupyterLab shows them: figures and a viewer of two runs; a viewer without predictions."""
+    """Two notebooks in one page, as JupyterLab shows them: figures and a viewer of two runs; a viewer without
+    predictions."""
     clips = library()
     runs = {"joint": predicted(clips, JOINT), "limb": predicted(clips, LIMB)}
     first = runs["joint"]
@@ -51,17 +57,32 @@ def page(open_page, tmp_path_factory):
         plots.linked(plots.calibration(runs, 10)[0].figure, "calibration").data,
         plots.pair_table(failures.confused(first), first.classes.tolist()).to_html(),
     ]
-    main = SkeletonViewer(clips, runs, clip=0, beside="align", length=3, kept=range(30), saliency=samples.at_joint(clips, "nose"))
+    main = SkeletonViewer(
+        clips,
+        runs,
+        clip=0,
+        beside="align",
+        length=3,
+        kept=range(30),
+        saliency=samples.at_joint(clips, "nose"),
+    )
     assert main._compute_used(3) == "Used most: nose."
-    second = SkeletonViewer(clips, clip=29, beside="denoised", filters="gaps", recordings=samples.recording_of(clips))
+    second = SkeletonViewer(
+        clips, clip=29, beside="denoised", filters="gaps", recordings=samples.recording_of(clips)
+    )
     parts = [*figures, main._page(""), '</div><div class="jp-Notebook">', second._page("")]
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(f'<!doctype html><meta charset="utf-8"><div class="jp-Notebook">{"".join(parts)}</div>', encoding="utf-8")
+    path.write_text(
+        f'<!doctype html><meta charset="utf-8"><div class="jp-Notebook">{"".join(parts)}</div>',
+        encoding="utf-8",
+    )
     page = open_page()
     page.set_default_timeout(5000)
     page.set_viewport_size({"width": 1000, "height": 900})
     page.goto(path.as_uri())
-    page.wait_for_function("document.querySelectorAll('.miga-viewer').length == 2 && document.querySelectorAll('svg a').length > 9")
+    page.wait_for_function(
+        "document.querySelectorAll('.miga-viewer').length == 2 && document.querySelectorAll('svg a').length > 9"
+    )
     yield page
     page.close()
 
@@ -158,9 +179,12 @@ def test_two_fingers_zoom(shown, page, context):
 
 
 def test_a_view_follows_its_joints(page):
-    """A window is of one size, and both joints of the arm are in it in every frame of a clip that turns by half in 40 frames."""
+    """A window is of one size, and both joints of the arm are in it in every frame of a clip that turns by
+    half in 40 frames."""
     turns = [np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) for t in np.pi * np.arange(40) / 40]
-    clip = np.stack([np.concatenate([samples.ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns])
+    clip = np.stack(
+        [np.concatenate([samples.ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns]
+    )
     arm = viewer.views(layouts.get("coco17"))["left arm"]
     script = """async ([source, points, arm]) => {
         const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
@@ -176,7 +200,9 @@ def test_a_view_follows_its_joints(page):
     assert side.max() < everything[2] / 2
     assert whole == [everything] * 40
     assert ((clip[:, arm, :2] > corner) & (clip[:, arm, :2] < corner + side)).all()
-    assert not ((clip[:, arm, :2] > corner[:1]) & (clip[:, arm, :2] < corner[:1] + side)).all(), "which it would not be if it stayed"
+    assert not ((clip[:, arm, :2] > corner[:1]) & (clip[:, arm, :2] < corner[:1] + side)).all(), (
+        "which it would not be if it stayed"
+    )
 
 
 def test_views_are_chosen_by_keys(shown, page):
@@ -201,11 +227,14 @@ def test_the_list_shows_prediction_and_probability_and_the_selected_clip(shown, 
     ]
     second = page.locator(".miga-viewer").nth(1)
     panel, chosen = (second.locator(which).bounding_box() for which in (".miga-list", "[aria-selected=true]"))
-    assert panel["y"] <= chosen["y"] <= panel["y"] + panel["height"] - chosen["height"] + 1, "it opened on the last of 30"
+    assert panel["y"] <= chosen["y"] <= panel["y"] + panel["height"] - chosen["height"] + 1, (
+        "it opened on the last of 30"
+    )
 
 
 def test_the_gesture_before_a_clip_is_told(page):
-    """The last clip, of 4 frames, is 25 frames after the one before it. There are 99 frames in the first six clips."""
+    """The last clip, of 4 frames, is 25 frames after the one before it. There are 99 frames in the first six
+    clips."""
     first = 99 + 23 * 4 + 29 * 25
     line = page.locator(".miga-viewer").nth(1).locator(".miga-around").inner_text()
     assert line == f"a: {first / 25:.1f} to {(first + 4) / 25:.1f} s; 1.0 s before: {library().classes[9]}"
@@ -216,9 +245,15 @@ def test_one_run_right_and_the_other_wrong(shown):
     shown.get_by_label("A: joint", exact=True).select_option("right")
     shown.get_by_label("B: limb", exact=True).select_option("wrong")
     assert listed(shown) == ["a_1", "<b>&4"]
-    assert shown.locator("figcaption").first.inner_text() == "a_1: cover face", "the filter excluded the clip: the first match is shown"
+    assert shown.locator("figcaption").first.inner_text() == "a_1: cover face", (
+        "the filter excluded the clip: the first match is shown"
+    )
     shown.get_by_label("List shows").select_option("1")
-    assert shown.locator(".miga-list [role=option]").first.inner_text().split("\n")[::2] == ["✗ a_1", "cover face", "60 %"]
+    assert shown.locator(".miga-list [role=option]").first.inner_text().split("\n")[::2] == [
+        "✗ a_1",
+        "cover face",
+        "60 %",
+    ]
 
 
 def test_the_list_is_sorted_found_in_and_narrowed_by_predicted_class(shown, page):
@@ -247,15 +282,27 @@ def test_keys_go_to_the_next_mistake_and_the_next_clip(shown, page):
         settle(shown)
         return shown.locator("figcaption").first.inner_text().split(":")[0]
 
-    for key, expected in [("n", "a_2"), ("n", "a_3"), ("n", "a_5"), ("n", "a_2"), ("N", "a_5"), ("k", "<b>&4"), ("j", "a_5")]:
+    for key, expected in [
+        ("n", "a_2"),
+        ("n", "a_3"),
+        ("n", "a_5"),
+        ("n", "a_2"),
+        ("N", "a_5"),
+        ("k", "<b>&4"),
+        ("j", "a_5"),
+    ]:
         page.keyboard.press(key)
         assert title() == expected, key
 
 
-def test_bars_of_two_runs_are_side_by_side(shown):
+def test_bars_of_two_runs_are_concat_branches(shown):
     assert shown.locator(".miga-head").all_inner_texts() == ["A: joint", "B: limb"]
     assert shown.locator(".miga-truth .miga-track").count() == 2
-    assert shown.locator(".miga-truth span").all_inner_texts() == ["touch face (true class)", "90.0 %", "90.0 %"]
+    assert shown.locator(".miga-truth span").all_inner_texts() == [
+        "touch face (true class)",
+        "90.0 %",
+        "90.0 %",
+    ]
     assert "✓" not in shown.locator(".miga-bars").inner_text()
 
 
@@ -279,7 +326,9 @@ def test_a_cell_a_class_a_bin_and_a_pair_list_their_clips(shown, page):
         link = page.locator("svg a").filter(has=page.locator("title", has_text=title)).last
         link.dispatch_event("click")
         assert listed(shown)[: len(expected)] == expected[:20], title
-        assert shown.locator(".miga-filters output").inner_text().startswith(f"{len(expected)} of 30 clips"), title
+        assert (
+            shown.locator(".miga-filters output").inner_text().startswith(f"{len(expected)} of 30 clips")
+        ), title
     assert shown.get_by_label("List shows").input_value() == "1", "the last number was one of the second run"
     page.locator("table a").first.click()
     assert shown.locator(".miga-filters output").inner_text() == "1 of 30 clips"
@@ -326,12 +375,17 @@ def test_a_joint_that_denoising_filled_in_is_hollow(page):
     """The nose of the ring, at (100, 0), is missing in its second frame."""
     second = page.locator(".miga-viewer").nth(1)
     move(second, 1)
-    assert [caption(second, pane) for pane in (0, 1)] == ["2/4: 1 of 17 missing", "2/4: 0 of 17 missing, 1 filled in (○)"]
+    assert [caption(second, pane) for pane in (0, 1)] == [
+        "2/4: 1 of 17 missing",
+        "2/4: 0 of 17 missing, 1 filled in (○)",
+    ]
     x, y = ring_on_canvas(second, 100, 0)
     alpha = "(canvas, [x, y]) => canvas.getContext('2d').getImageData(x, y, 1, 1).data[3]"
     for frame, filled in ((1, False), (2, True)):
         move(second, frame)
-        found = [second.locator("figure canvas").nth(pane).evaluate(alpha, [x + 1, y + 1]) > 200 for pane in (0, 1)]
+        found = [
+            second.locator("figure canvas").nth(pane).evaluate(alpha, [x + 1, y + 1]) > 200 for pane in (0, 1)
+        ]
         assert found == [filled, filled], frame
     move(second, 1)
     assert second.locator("figure canvas").nth(1).evaluate(alpha, [x + 3, y]) > 100 > 0, "a rim"
@@ -389,7 +443,8 @@ def test_a_drag_on_the_strip_sets_a_loop_and_play_stays_in_it(shown, page):
 
 
 def test_motion_by_hand(page):
-    """Of two joints one moves by 3 and 4 px in a box of side 50 and the other is missing: 5/50 in the second frame."""
+    """Of two joints one moves by 3 and 4 px in a box of side 50 and the other is missing: 5/50 in the second
+    frame."""
     points = [0, 0, 1, 9, 9, 1, 3, 4, 1, 0, 0, 0]
     script = """async ([source, points]) => {
         const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
@@ -413,7 +468,10 @@ def test_the_frame_is_saved_as_svg_and_png(shown, page, tmp_path):
     space = "{http://www.w3.org/2000/svg}"
     texts = [node.text for node in figure.iter(f"{space}text")]
     assert texts[0] == f"<b>&4: {library().classes[7]}"
-    assert [len(list(pane.iter(f"{space}path"))) > 3 for pane in figure.iter(f"{space}svg")][1:] == [True, True]
+    assert [len(list(pane.iter(f"{space}path"))) > 3 for pane in figure.iter(f"{space}svg")][1:] == [
+        True,
+        True,
+    ]
     with Image.open(tmp_path / "p") as picture:
         assert picture.size == (3 * int(figure.get("width")), 3 * int(figure.get("height")))
         assert len(picture.getcolors(10**6)) > 10
@@ -430,11 +488,14 @@ def test_notes_and_animations_say_that_they_need_a_kernel(shown, page):
 
 
 def test_what_the_network_used_is_drawn_at_its_joint(shown, page):
-    """The nose is at (100, 0) of the ring. Its disc has the full radius of 16 px in the last of 60 frames, and 2 px in the first."""
+    """The nose is at (100, 0) of the ring. Its disc has the full radius of 16 px in the last of 60 frames,
+    and 2 px in the first."""
     purple = """(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x * devicePixelRatio, y * devicePixelRatio, 1, 1).data]"""
     canvas = shown.locator("figure canvas").first
     page.keyboard.press("x")
-    assert "This needs a running kernel." in shown.locator(".miga-message").inner_text()  # it was computed of one clip only
+    assert (
+        "This needs a running kernel." in shown.locator(".miga-message").inner_text()
+    )  # it was computed of one clip only
     shown.get_by_label("Find").fill("a_3")
     shown.focus()
     move(shown, 59)
@@ -458,9 +519,13 @@ def test_every_button_and_choice_has_a_key_and_the_keys_are_listed(shown, page):
     page.keyboard.press("?")
     keys = shown.locator(".miga-help kbd").all_inner_texts()
     assert len(keys) == len(set(keys)) > 35
-    named = shown.evaluate("(viewer) => [...viewer.querySelectorAll('button')].map((button) => button.getAttribute('aria-label'))")
+    named = shown.evaluate(
+        "(viewer) => [...viewer.querySelectorAll('button')].map((button) => button.getAttribute('aria-label'))"
+    )
     assert [name for name in named if name.rpartition("(")[2].rstrip(")") not in keys] == []
-    chosen = shown.evaluate("(viewer) => [...viewer.querySelectorAll('select')].map((node) => node.getAttribute('aria-keyshortcuts'))")
+    chosen = shown.evaluate(
+        "(viewer) => [...viewer.querySelectorAll('select')].map((node) => node.getAttribute('aria-keyshortcuts'))"
+    )
     assert len(chosen) == len(set(chosen)) == 13
     assert set(chosen) <= set(keys)
     page.keyboard.press("Escape")
@@ -468,7 +533,8 @@ def test_every_button_and_choice_has_a_key_and_the_keys_are_listed(shown, page):
 
 
 def test_a_list_is_narrowed_and_sorted_by_keys_alone(shown, page):
-    """The clips of a matrix cell, of which there are too many for the tab key; then a bin of the calibration, by its link."""
+    """The clips of a matrix cell, of which there are too many for the tab key; then a bin of the calibration,
+    by its link."""
     labels = ["Split", "Class", "Predicted", "A", "B", "List shows", "Sort"]
     for key, label in zip("dyrwWmq", labels, strict=True):
         page.keyboard.press(key)
@@ -516,7 +582,9 @@ def test_space_plays_wherever_the_focus_is(shown, page):
         for pressed in ("true", "false"):
             page.keyboard.press("Space")
             settle(shown)
-            assert shown.get_by_label("play or pause").get_attribute("aria-pressed") == pressed, node.evaluate("(node) => node.outerHTML")
+            assert shown.get_by_label("play or pause").get_attribute("aria-pressed") == pressed, (
+                node.evaluate("(node) => node.outerHTML")
+            )
     shown.get_by_label("Find").focus()
     page.keyboard.press("Space")
     assert shown.get_by_label("play or pause").get_attribute("aria-pressed") == "false", "it is written there"

@@ -18,7 +18,8 @@ UNFINISHED = ".unfinished-"
 
 @contextmanager
 def explained(path: Path, what: str = "") -> Iterator[None]:
-    """In this block, an error of the operating system becomes one that names ``path``, which is to be written, and a way out.
+    """In this block, an error of the operating system becomes one that names ``path``, which is to be
+    written, and a way out.
 
     Args:
         what: what became of an older or unfinished file, for the message.
@@ -32,16 +33,21 @@ def explained(path: Path, what: str = "") -> Iterator[None]:
         if error.errno is None:  # of this library
             raise
         full = error.errno in NO_ROOM
-        way_out = "make room and run the same again" if full else "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+        way_out = (
+            "make room and run the same again"
+            if full
+            else "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+        )
         raise OSError(f"{path}: cannot be written ({error.strerror}){what}; {way_out}") from None
 
 
 @contextmanager
 def file(path: Path) -> Iterator[Path]:
-    """A path to write a file at. At the end the file is brought to the disk and renamed, so ``path`` is either the old or the new file.
+    """A path to write a file at. At the end the file is brought to the disk and renamed, so ``path`` is
+    either the old or the new file.
 
-    Its folder is made if it does not exist. The temporary name depends only on ``path``, and has its suffix: what a killed process left
-    is overwritten by the next one.
+    Its folder is made if it does not exist. The temporary name depends only on ``path``, and has its suffix:
+    what a killed process left is overwritten by the next one.
 
     Raises:
         OSError: the file cannot be written. The old file stays as it was, and the temporary one is removed.
@@ -61,7 +67,8 @@ def file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """A path to write a folder at, which is renamed to ``path`` at the end. Where another process was first, its folder is kept.
+    """A path to write a folder at, which is renamed to ``path`` at the end. Where another process was first,
+    its folder is kept.
 
     Leftovers of killed processes in the same folder are removed first.
 
@@ -93,7 +100,8 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the unfinished folders of killed processes. Their locks are free: the operating system frees the locks of a process that ends.
+    """Remove the unfinished folders of killed processes. Their locks are free: the operating system frees the
+    locks of a process that ends.
 
     What belongs to a process at work, or cannot be removed, stays.
     """

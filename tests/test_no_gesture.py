@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from hypothesis import strategies as st
 
-from miga_lib import clips, gaps, labels, predictions, runs, training
+from miga_lib import clips, labels, no_gesture, predictions, runs, training
 from miga_lib.settings import Settings
 
 
 def videos(**frames):
-    return pd.DataFrame([(name, "train", count) for name, count in frames.items()], columns=["video", "split", "frames"])
+    return pd.DataFrame(
+        [(name, "train", count) for name, count in frames.items()], columns=["video", "split", "frames"]
+    )
 
 
 def segments(*rows):
@@ -22,45 +24,51 @@ def segments(*rows):
 
 def test_parts_lie_in_the_gaps_and_have_the_lengths_of_gestures():
     """Gestures of 10 frames, gaps 0–99 (100 frames), 110–119 (10 frames) and 130 (one frame, too short)."""
-    parts = gaps.draw(videos(a=131), segments(("a", 100, 109), ("a", 120, 129)), per_gesture=500)
+    parts = no_gesture.draw(videos(a=131), segments(("a", 100, 109), ("a", 120, 129)), per_gesture=500)
     assert (parts["last"] - parts["first"] + 1 == 10).all()
     assert set(parts["first"]) == {*range(91), 110}, "each place once"
     assert parts["first"].is_monotonic_increasing
 
 
 def test_a_gap_shorter_than_the_gestures_is_taken_whole():
-    parts = gaps.draw(videos(a=35), segments(("a", 5, 34)), per_gesture=1)
+    parts = no_gesture.draw(videos(a=35), segments(("a", 5, 34)), per_gesture=1)
     assert parts.to_numpy().tolist() == [["a", 0, 4]]
 
 
 def test_their_number_is_in_proportion_to_the_gestures():
-    parts = gaps.draw(videos(a=10_000, b=10_000, c=10_000), segments(("a", 0, 9), ("b", 0, 9), ("b", 50, 59), ("b", 5_000, 5_009)), 0.7)
+    parts = no_gesture.draw(
+        videos(a=10_000, b=10_000, c=10_000),
+        segments(("a", 0, 9), ("b", 0, 9), ("b", 50, 59), ("b", 5_000, 5_009)),
+        0.7,
+    )
     assert parts["video"].tolist() == ["a", "b", "b"]
 
 
 def test_lengths_are_those_of_training_videos():
     some = videos(a=1000, b=1000).assign(split=["train", "test"])
-    parts = gaps.draw(some, segments(("a", 0, 6), ("b", 0, 99)), per_gesture=30)
+    parts = no_gesture.draw(some, segments(("a", 0, 6), ("b", 0, 99)), per_gesture=30)
     assert set(parts["last"] - parts["first"] + 1) == {7}
 
 
 def test_a_video_without_gaps_or_without_gestures_gives_none():
-    assert gaps.draw(videos(a=10, b=10), segments(("a", 0, 9)), 3).empty
+    assert no_gesture.draw(videos(a=10, b=10), segments(("a", 0, 9)), 3).empty
 
 
 def test_a_video_gives_the_same_parts_whatever_the_others():
     own = segments(("a", 50, 59), ("a", 300, 309))
-    alone = gaps.draw(videos(a=1000), own, 5)
-    among = gaps.draw(videos(b=800, a=1000), pd.concat([segments(("b", 0, 9)), own]), 5)
+    alone = no_gesture.draw(videos(a=1000), own, 5)
+    among = no_gesture.draw(videos(b=800, a=1000), pd.concat([segments(("b", 0, 9)), own]), 5)
     assert among[among["video"] == "a"].to_numpy().tolist() == alone.to_numpy().tolist()
 
 
 @hypothesis.settings(max_examples=30)
-@hypothesis.given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 15)), min_size=1, max_size=6), st.floats(0, 4))
+@hypothesis.given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 15)), min_size=1, max_size=6), st.floats(0, 4)
+)
 def test_no_part_touches_a_gesture(rows, per_gesture):
     gestures = segments(*(("a", first, first + extra) for first, extra in rows))
     count = int(gestures["last"].max()) + 3
-    parts = gaps.draw(videos(a=count), gestures, per_gesture)
+    parts = no_gesture.draw(videos(a=count), gestures, per_gesture)
     taken = np.zeros(count, bool)
     for first, last in gestures[["first", "last"]].to_numpy():
         taken[first : last + 1] = True
@@ -72,11 +80,11 @@ def test_no_part_touches_a_gesture(rows, per_gesture):
 
 @pytest.mark.parametrize("per_gesture", [0.0, 0.1])
 def test_few_gestures_and_a_small_ratio_give_none(per_gesture):
-    assert gaps.draw(videos(a=100), segments(("a", 0, 9)), per_gesture).empty
+    assert no_gesture.draw(videos(a=100), segments(("a", 0, 9)), per_gesture).empty
 
 
 def test_clips_of_gaps_follow_those_of_gestures_bit_for_bit(smoke, smoke_outputs):
-    both = clips.load("synthetic-smoke", outputs=smoke_outputs, background=2.0)
+    both = clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=2.0)
     assert both.classes == (*smoke.classes, labels.NO_GESTURE)
     columns = smoke.table.columns.drop("start")
     pd.testing.assert_frame_equal(both.table[columns][: len(smoke)], smoke.table[columns])
@@ -91,23 +99,25 @@ def test_clips_of_gaps_follow_those_of_gestures_bit_for_bit(smoke, smoke_outputs
 
 def test_a_clip_of_a_gap_is_that_part_of_its_video(smoke_outputs):
     whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
-    both = clips.load("synthetic-smoke", outputs=smoke_outputs, background=2.0)
-    parts = gaps.draw(whole.table, whole.segments, 2.0)
+    both = clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=2.0)
+    parts = no_gesture.draw(whole.table, whole.segments, 2.0)
     first = both.where(both.table["label"] == len(whole.classes))
     video = whole.table["video"].tolist().index(parts["video"].iloc[0])
     np.testing.assert_array_equal(first[0], whole[video][parts["first"].iloc[0] : parts["last"].iloc[0] + 1])
 
 
 def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
-    with pytest.raises(ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `background` to 0"):
-        clips.load("synthetic-smoke", outputs=smoke_outputs, background=0.001)
+    with pytest.raises(
+        ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `no_gesture_ratio` to 0"
+    ):
+        clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=0.001)
     whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
     with pytest.raises(ValueError, match="my data: has a class 'no gesture' of its own"):
-        clips._with_background(replace(whole, classes=("wave", labels.NO_GESTURE)), 1.0, "my data")
+        clips._with_gaps(replace(whole, classes=("wave", labels.NO_GESTURE)), 1.0, "my data")
 
 
-def test_a_run_with_background_learns_one_class_more(smoke_outputs, tmp_path):
-    settings = Settings(preset="smoke", device="cpu", precision="fp32", background=1.0)
+def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
+    settings = Settings(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
     assert runs.name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     result = training.fit(both, settings, tmp_path / "run", progress=lambda row: None)
@@ -118,6 +128,7 @@ def test_a_run_with_background_learns_one_class_more(smoke_outputs, tmp_path):
 
 def test_clips_without_gaps_are_refused_where_the_settings_have_them(smoke, tmp_path):
     with pytest.raises(
-        ValueError, match="the settings have background 1 and the clips none; load them with `clip_arguments` of the settings"
+        ValueError,
+        match="the settings have no_gesture_ratio 1 and the clips none; load them with `clip_arguments` of the settings",
     ):
-        training.fit(smoke, Settings(preset="smoke", device="cpu", background=1.0), tmp_path / "run")
+        training.fit(smoke, Settings(preset="smoke", device="cpu", no_gesture_ratio=1.0), tmp_path / "run")

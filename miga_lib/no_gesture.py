@@ -1,4 +1,5 @@
-"""Clips of no gesture: parts of the gaps between the gestures of whole videos, from which a network learns when nothing is performed."""
+"""Clips of no gesture: parts of the gaps between the gestures of whole videos, from which a network learns
+when nothing is performed."""
 
 import zlib
 
@@ -14,16 +15,18 @@ SHORTEST = 2
 def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd.DataFrame:
     """Parts of the gaps of each video, as many as ``per_gesture`` times its gestures, rounded.
 
-    A length is drawn from the lengths of the gestures of training videos, and a gap with a probability in proportion to its frames; a
-    gap that is shorter is taken whole. Parts of one gap may overlap. Frames of every segment are avoided, also of one whose class is
-    unknown. Random numbers depend on the name of the video only.
+    A length is drawn from the lengths of the gestures of training videos, and a gap with a probability in
+    proportion to its frames; a gap that is shorter is taken whole. Parts of one gap may overlap. Frames of
+    every segment are avoided, also of one whose class is unknown. Random numbers depend on the name of the
+    video only.
 
     Args:
         videos: a row for each video: video, split, frames.
         segments: a row for each gesture: video, first and last frame.
 
     Returns:
-        A row for each part, in the order of the videos and in time order: video, first and last frame, each part once.
+        A row for each part, in the order of the videos and in time order: video, first and last frame, each
+        part once.
     """
     lengths = segments["last"] - segments["first"] + 1
     training = segments["video"].isin(videos.loc[videos["split"] == "train", "video"])
@@ -42,12 +45,16 @@ def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd
         chosen = rng.choice(len(gap), count, p=gap / gap.sum())
         length = np.minimum(rng.choice(np.maximum(lengths, SHORTEST), count), gap[chosen])
         first = begin[chosen] + rng.integers(0, gap[chosen] - length + 1)
-        parts += [(video, *part) for part in sorted(set(zip(first.tolist(), (first + length - 1).tolist(), strict=True)))]
+        parts += [
+            (video, *part)
+            for part in sorted(set(zip(first.tolist(), (first + length - 1).tolist(), strict=True)))
+        ]
     return pd.DataFrame(parts, columns=["video", "first", "last"])
 
 
 def between(gestures: Int[np.ndarray, "gestures 2"], frames: int) -> Int[np.ndarray, "2 gaps"]:
-    """First and last frame of each gap in a video of so many frames whose gestures have these first and last frames."""
+    """First and last frame of each gap in a video of so many frames whose gestures have these first and last
+    frames."""
     free = np.ones(frames + 2, bool)
     free[[0, -1]] = False
     for first, last in gestures:
