@@ -16,9 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from miga_lib import alignment, augmentation, clips, metrics, runs, training
-from miga_lib.clips import Clips
+from miga_lib import alignment, augmentation, metrics, training
+from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
+from miga_lib.runs import run_folder, run_name
 
 FRAMES = 16
 INVERSE_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -73,13 +74,13 @@ if __name__ == "__main__":
     parser.add_argument("--streams", nargs="+", default=["joint"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     chosen = parser.parse_args()
-    data_set = clips.load(chosen.data)
+    data_set = load(chosen.data)
     rows = [{"what": "majority class", **metrics.scores(majority(data_set))}]
     rows.append({"what": "linear on aligned coordinates", **metrics.scores(linear(data_set)["test"])})
     for stream in chosen.streams:
         for seed in chosen.seeds:
             settings = training.Settings(stream=stream, preset=chosen.preset, seed=seed)
-            result = training.fit(data_set, settings, runs.folder(runs.name(settings, chosen.data)))
+            result = training.fit(data_set, settings, run_folder(run_name(settings, chosen.data)))
             rows.append(
                 {
                     "what": f"PoseC3D {stream}, seed {seed}",

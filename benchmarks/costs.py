@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import cache, clips, predictions, runs, training
+from miga_lib import cache, predictions, training
+from miga_lib.clips import Clips, load
+from miga_lib.runs import fingerprint
 from miga_lib.settings import Settings
 from miga_lib.training import loop, processes
 from miga_lib.training.distributed import World
@@ -48,10 +50,10 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, float, str]]]:
+def reading(folder: Path, outputs: Path) -> tuple[Clips, list[tuple[str, float, str]]]:
     """The clips of a folder read into a new cache, and the costs of that."""
     began = time.perf_counter()
-    data = clips.load(folder, outputs=outputs)
+    data = load(folder, outputs=outputs)
     took, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(data)
     frames = data.table["frames"].sum()
     rows = [
@@ -60,12 +62,12 @@ def reading(folder: Path, outputs: Path) -> tuple[clips.Clips, list[tuple[str, f
         ("source files", size(folder) / count / 1e3, "kB a clip"),
         ("reading them, once", 1e3 * took / count, "ms a clip"),
         ("cache", cache / count / 1e3, "kB a clip"),
-        ("opening the cache", 1e3 * seconds(lambda: clips.load(folder, outputs=outputs), 5), "ms in all"),
+        ("opening the cache", 1e3 * seconds(lambda: load(folder, outputs=outputs), 5), "ms in all"),
     ]
     return data, rows
 
 
-def started(data: clips.Clips, settings: Settings, folder: Path, count: int) -> tuple[loop.Task, loop.State]:
+def started(data: Clips, settings: Settings, folder: Path, count: int) -> tuple[loop.Task, loop.State]:
     """A training whose epochs have ``count`` clips: the training clips of the data, some of them several
     times."""
     train, val = (np.flatnonzero(data.table["split"] == split) for split in ("train", "val"))
@@ -80,7 +82,7 @@ def epoch(task: loop.Task, state: loop.State) -> None:
     loop._train_epoch(task, state)
 
 
-def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
+def learning(data: Clips, settings: Settings, repeats: int) -> list[tuple[str, float, str]]:
     """The costs of drawing, training and predicting a clip. Training is that of the loop, with ``repeats``
     steps in an epoch."""
     train, batch = data.split("train"), settings.batch_size
@@ -106,7 +108,7 @@ def learning(data: clips.Clips, settings: Settings, repeats: int) -> list[tuple[
     ]
 
 
-def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
+def bookkeeping(data: Clips, count: int) -> list[tuple[str, float, str]]:
     """The costs of the table, the random numbers and the predictions of ``count`` clips, without those of
     keypoints."""
     table = pd.concat([data.table] * -(-count // len(data)), ignore_index=True).head(count)
@@ -126,7 +128,7 @@ def bookkeeping(data: clips.Clips, count: int) -> list[tuple[str, float, str]]:
             ("table on disk", path.stat().st_size / count, "bytes a clip"),
             ("table in memory", table.memory_usage(deep=True).sum() / count, "bytes a clip"),
             ("reading the table", 1e6 * of_table / count, "us a clip"),
-            ("its fingerprint", 1e6 * seconds(lambda: runs.fingerprint(many), 3) / count, "us a clip"),
+            ("its fingerprint", 1e6 * seconds(lambda: fingerprint(many), 3) / count, "us a clip"),
             (
                 "random numbers of an epoch",
                 1e6 * seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3) / count,
@@ -153,7 +155,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
     with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
-        data, rows = reading(given.folder, Path(outputs)) if given.folder else (clips.load("synthetic"), [])
+        data, rows = reading(given.folder, Path(outputs)) if given.folder else (load("synthetic"), [])
         rows += learning(data, settings, given.repeats) + (
             bookkeeping(data, given.table) if given.table else []
         )

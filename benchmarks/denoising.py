@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import clips, denoising, layouts, plots
+from miga_lib import denoising, layouts, plots
 from miga_lib.analysis import noise
+from miga_lib.clips import load
 
 FACE = ("head", "jaw", "brows", "lips")
 REPAIRS = "swaps+outliers+gaps"
@@ -36,7 +37,7 @@ def markdown(table: pd.DataFrame, form: str) -> str:
 
 def tables(data: str, split: str, chains: Sequence[str], figure: str = "") -> None:
     """Print all tables of one split of a synthetic set, and write the figure."""
-    raw = clips.load(data).split(split)
+    raw = load(data).split(split)
     clean, found, kept, spectra = noise.truth(raw, data), {}, {}, {}
     for chain in chains:
         filtered = denoising.denoised(raw, chain)

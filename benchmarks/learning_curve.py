@@ -24,10 +24,11 @@ import pandas as pd
 import reach_to_grasp
 import seaborn as sns
 
-from miga_lib import clips, metrics, plots, predictions, runs, training
+from miga_lib import metrics, plots, predictions, training
 from miga_lib.analysis import questions
-from miga_lib.clips import Clips
+from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
+from miga_lib.runs import run_folder, run_name, safe_name
 from miga_lib.settings import Settings
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
     base = Settings(given.models[0], given.stream, given.layout, preset=given.preset)
-    data = clips.load(given.data, outputs=given.outputs, **base.clip_arguments)
+    data = load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
         groups[:] = groups.index  # an interval over so few people would be too narrow
@@ -103,9 +104,7 @@ def main() -> None:
         for name, chosen in compared.items():
             for seed, of_seed in parts.items():
                 settings = replace(chosen, seed=seed)
-                run = runs.folder(
-                    runs.safe_name(f"{runs.name(settings, given.data)}-share{share:g}"), given.outputs
-                )
+                run = run_folder(safe_name(f"{run_name(settings, given.data)}-share{share:g}"), given.outputs)
                 result = training.fit(of_seed, settings, run, progress=lambda row: None)
                 validation[name].append(result["scores"]["val"]["top1"])
                 found.setdefault(name, []).append(predictions.load(run / "test.npz"))

@@ -21,10 +21,11 @@ import baselines
 import numpy as np
 import pandas as pd
 
-from miga_lib import clips, ensemble, layouts, metrics, predictions, runs, training
-from miga_lib.clips import Clips
+from miga_lib import ensemble, layouts, metrics, predictions, training
+from miga_lib.clips import Clips, load, outputs_folder
 from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
+from miga_lib.runs import run_folder, run_name
 from miga_lib.settings import Settings
 from miga_lib.splits import LEAVE_ONE_OUT
 
@@ -163,13 +164,13 @@ def main() -> None:
     )
     parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
     given = parser.parse_args()
-    place = clips.outputs_folder(given.outputs) / "data"
+    place = outputs_folder(given.outputs) / "data"
     place.mkdir(parents=True, exist_ok=True)
     source, skeleton = place / "reach_to_grasp.pkl", place / "reach50.json"
     if not source.exists():
         pyskl.write(source, convert(given.clone / "dataset"))
     layouts.save(layout(), skeleton)
-    data = clips.load(source, str(skeleton), given.outputs)
+    data = load(source, str(skeleton), given.outputs)
     print(data.summary().to_string())
     each_clip = pd.Series(data.table["id"].to_numpy(), index=data.table["id"])
     each_subject = data.groups().set_axis(data.table["id"])
@@ -179,8 +180,8 @@ def main() -> None:
     def trained(model: str, stream: str, **more: Any) -> tuple[dict[str, Any], Predictions]:
         """The result of a run and its test predictions."""
         settings = Settings(model, stream, str(skeleton), preset=given.preset, denoise=given.denoise, **more)
-        run = runs.folder(runs.name(settings, source), given.outputs)
-        part = clips.load(source, outputs=given.outputs, **settings.clip_arguments)
+        run = run_folder(run_name(settings, source), given.outputs)
+        part = load(source, outputs=given.outputs, **settings.clip_arguments)
         return training.fit(part, settings, run, progress=lambda row: None), predictions.load(
             run / "test.npz"
         )
@@ -214,7 +215,7 @@ def main() -> None:
     if given.without_folds:
         return
     folds = [{"protocol": LEAVE_ONE_OUT, "fold": fold} for fold in range(data.table["subject"].nunique())]
-    parts = [clips.load(source, str(skeleton), given.outputs, **fold) for fold in folds]
+    parts = [load(source, str(skeleton), given.outputs, **fold) for fold in folds]
     left_out = {
         "linear classifier on aligned coordinates": [
             predictions.concatenate([baselines.linear(part)["test"] for part in parts])

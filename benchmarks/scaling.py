@@ -22,7 +22,8 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from miga_lib import clips, layouts, plots, training
+from miga_lib import layouts, plots, training
+from miga_lib.clips import Clips, load
 from miga_lib.readers import miga
 from miga_lib.settings import Settings
 from miga_lib.training import processes
@@ -42,7 +43,7 @@ def seconds(work: Callable[[], object]) -> float:
     return statistics.median(times[1:])
 
 
-def made(count: int, frames: int, layout: str) -> clips.Clips:
+def made(count: int, frames: int, layout: str) -> Clips:
     """Clips of random keypoints that move little from frame to frame."""
     random = np.random.default_rng(0)
     joints = len(layouts.get(layout).joints)
@@ -63,7 +64,7 @@ def made(count: int, frames: int, layout: str) -> clips.Clips:
         }
     )
     table = table.assign(start=np.arange(count) * frames, missing=0.0)
-    return clips.Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
+    return Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
 
 
 @processes.kept_memory()  # as training.fit does
@@ -98,9 +99,9 @@ def collecting(count: int) -> dict[str, float]:
             segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
             miga.write_video(source, "train", f"{video:04d}", moving.astype(np.float32), segments)
         began = time.perf_counter()
-        read = clips.load(source, "imigue22", outputs)
+        read = load(source, "imigue22", outputs)
         reading = time.perf_counter() - began
-        opening = seconds(lambda: clips.load(source, "imigue22", outputs))
+        opening = seconds(lambda: load(source, "imigue22", outputs))
     settings = Settings(preset="smoke", layout="imigue22", device="cpu").resolve()
     few = made(count, 40, "imigue22")
     model = training.build(settings, 32, 384)

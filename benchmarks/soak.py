@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import atomic, clips, predictions
+from miga_lib import atomic, predictions
+from miga_lib.clips import load
 from miga_lib.training import __main__ as command_line
 from miga_lib.training import loop
 
@@ -108,7 +109,7 @@ def same(run: Path, other: Path) -> None:
 @cache
 def untouched(outputs: Path, options: tuple[str, ...], processes: int = 1) -> tuple[Path, float, float]:
     """The folder of a run without a fault, the seconds until its first checkpoint, and until its end."""
-    clips.load(parameters(options)["data"], outputs=outputs)
+    load(parameters(options)["data"], outputs=outputs)
     run, began = outputs / "runs" / f"untouched-{processes}-{abs(hash(options))}", time.monotonic()
     job = start(outputs, run.name, options, processes)
     wait_for((run / "last.ckpt").exists, job)
@@ -151,7 +152,7 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     code = (
         "from miga_lib import clips, runs, training\n"
         f"settings = training.Settings(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
-        f"folder = runs.folder('interrupted', {str(outputs)!r})\n"
+        f"folder = runs.run_folder('interrupted', {str(outputs)!r})\n"
         f"result = training.fit(clips.load({given['data']!r}, outputs={str(outputs)!r}), settings, folder)"
     )
     manager, client = start_new_kernel(env=os.environ | {"PYTHONWARNINGS": "ignore"})

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from miga_lib import clips, layouts, training
+from miga_lib import layouts, training
+from miga_lib.clips import load
 from miga_lib.models import MODELS, ctrgcn, graphs, stgcn, stgcnpp
 from miga_lib.models.posec3d import FlatConvolution, FlatMaxPool
 from miga_lib.settings import Settings
@@ -169,7 +170,7 @@ def test_a_training_step(benchmark, preset, count):
     ours = training.build(settings, 32, 384).train()
     theirs = plain(ours)
     maps, labels = (
-        Inputs(clips.load("synthetic").split("train"), settings).training(torch.arange(count), 0),
+        Inputs(load("synthetic").split("train"), settings).training(torch.arange(count), 0),
         torch.arange(count),
     )
     contiguous = maps.contiguous()
@@ -193,7 +194,7 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
         for module in ours.modules():
             if isinstance(module, nn.BatchNorm3d):
                 module.weight.fill_(1.0)
-    test = clips.load("synthetic").split("test")
+    test = load("synthetic").split("test")
     median = int((test.table["frames"] - test.table["frames"].median()).abs().argmin())
     theirs, one = plain(ours), test.where([median])
     views = [
@@ -222,7 +223,7 @@ def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
     """Not a timing: the plain network in fp32 and ours have the same losses in each step, within noise."""
     settings = Settings(preset="quick", device="cpu", semantic_weight=0.0).resolve()
     fp32 = Settings(preset="quick", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
-    data = clips.load("synthetic").split("train")
+    data = load("synthetic").split("train")
     curves = {}
     for name, of in {"ours": settings, "plain": fp32}.items():
         model = training.build(of, 32, 0).train()

@@ -14,8 +14,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from miga_lib import clips, layouts
+from miga_lib import layouts
 from miga_lib.cache import COLUMNS
+from miga_lib.clips import load
 from miga_lib.readers import Clip, Report, miga, openpose
 
 
@@ -77,8 +78,8 @@ def test_a_cached_set_of_13936_clips_opens(benchmark, tmp_path, monkeypatch, vid
         for frame in range(frames):
             (folder / f"{video:04d}_{frame:012d}_keypoints.json").write_text('{"people": []}')
     monkeypatch.setattr(openpose, "read", many)
-    clips.load(tmp_path / "source", outputs=tmp_path)
-    loaded = benchmark.pedantic(clips.load, (tmp_path / "source",), {"outputs": tmp_path}, rounds=5)
+    load(tmp_path / "source", outputs=tmp_path)
+    loaded = benchmark.pedantic(load, (tmp_path / "source",), {"outputs": tmp_path}, rounds=5)
     assert len(loaded) == 13_936
     assert set(COLUMNS) <= set(loaded.table)
     times = benchmark.stats.stats

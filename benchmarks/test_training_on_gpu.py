@@ -13,7 +13,7 @@ import torch
 from costs import FULL_CLIPS, epoch, seconds, started
 from test_network import plain, step
 
-from miga_lib import clips
+from miga_lib.clips import load
 from miga_lib.settings import Settings
 from miga_lib.training import gpu, loop
 
@@ -25,7 +25,7 @@ DEVICE, PRESET, STEPS = "cuda", "paper", 60
 def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
     settings = Settings(stream=stream, preset=PRESET, device=DEVICE).resolve()
     fp32 = replace(settings, precision="fp32")
-    task, state = started(clips.load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
+    task, state = started(load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
     benchmark.pedantic(
         epoch, (task, state), rounds=5, warmup_rounds=2
     )  # it ends with the loss of the last step, so it waits for it
@@ -53,7 +53,7 @@ def test_two_hundred_steps_agree(benchmark, tmp_path):
         settings = Settings(
             preset=PRESET, device=DEVICE, precision=precision, semantic_weight=0.0, dropout=1e-9
         ).resolve()
-        task, state = started(clips.load("synthetic"), settings, tmp_path / name, 200 * settings.batch_size)
+        task, state = started(load("synthetic"), settings, tmp_path / name, 200 * settings.batch_size)
         module, network = state.model.train(), task.compiled
         if name == "plain":
             module = network = plain(module)

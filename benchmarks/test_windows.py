@@ -16,8 +16,10 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import clips, runs, synthetic, training
+from miga_lib import synthetic, training
+from miga_lib.clips import load_recordings
 from miga_lib.readers import miga
+from miga_lib.runs import environment
 from miga_lib.settings import Settings
 from miga_lib.training import windows
 
@@ -45,7 +47,7 @@ def networks():
 
 def recognised(source, outputs, networks, lengths):
     """The posteriors of each frame, from the files on; the cache is written."""
-    videos = clips.recordings(source, outputs=outputs)
+    videos = load_recordings(source, outputs=outputs)
     places = windows.places(FRAMES, lengths, STRIDE)
     each = [windows.predict(model, videos[0], places, settings, 32) for model, settings in networks]
     return windows.of_frames(FRAMES, places, np.mean(each, axis=0)), videos
@@ -80,4 +82,4 @@ def test_ten_minutes_of_video(benchmark, source, networks, tmp_path, lengths):
     print(
         f"{PART} frames together {ours:.1f} s ({ours_cpu:.1f} CPU), one by one {theirs:.1f} s ({theirs_cpu:.1f} CPU): {theirs / ours:.1f}"
     )
-    print(f"{torch.get_num_threads()} threads, {runs.environment()['machine']}")
+    print(f"{torch.get_num_threads()} threads, {environment()['machine']}")

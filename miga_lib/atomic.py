@@ -1,12 +1,14 @@
 """Files and folders that appear under their name only when they are complete."""
 
 import errno
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -63,6 +65,23 @@ def file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or was never there
             unfinished.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that is either the old or the new one at any moment. Raises OSError as ``file``
+    does."""
+    with file(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as ``write_bytes`` does."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a dict as indented json, as ``write_text`` does."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 disk.
 
 ``load`` recognises the format of a folder or file and reads it once into a cache. Later loads take less than
-a second. ``recordings`` does the same for whole videos.
+a second. ``load_recordings`` does the same for whole videos.
 """
 
 import argparse
@@ -246,7 +246,7 @@ def load(
         persons: 2: the second person is kept, so the layout has every joint twice, see ``layouts.pair``.
         no_gesture_ratio: above 0: clips of the gaps between gestures follow, of one class more,
             ``labels.NO_GESTURE``; so many for each gesture, see ``no_gesture.draw``. The source must have whole
-            videos, see ``recordings``.
+            videos, see ``load_recordings``.
 
     A source without a validation split gets one, see ``splits.with_validation``; the report says so.
 
@@ -257,7 +257,7 @@ def load(
         ValueError: an unknown layout or protocol, folds that cannot be made, or no gaps.
     """
     if no_gesture_ratio:
-        whole = recordings(
+        whole = load_recordings(
             source, layout, outputs, progress, protocol=protocol, folds=folds, fold=fold, persons=persons
         )
         return _with_gaps(whole, no_gesture_ratio, source)
@@ -296,7 +296,7 @@ def _with_gaps(whole: Recordings, per_gesture: float, source: str | Path) -> Cli
     )
 
 
-def recordings(
+def load_recordings(
     source: str | Path,
     layout: str | Layout = "imigue41",
     outputs: str | Path = "",

@@ -21,9 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from . import alignment, ensemble, layouts, runs, training
+from . import alignment, atomic, ensemble, layouts, training
 from .clips import Clips, outputs_folder, terminal
 from .ensemble import recipes
+from .runs import find_run, run_result
 from .settings import Settings, check_choice
 from .training.inputs import test_pixels, unchanged_and_mirrored
 
@@ -122,7 +123,7 @@ def write(folders: Sequence[Path], path: Path) -> float:
             f"{path}: not written, since its probabilities differ from the library's by {difference:.2g}, where {TOLERANCE:g} is allowed; "
             "try the other format, or another version of PyTorch"
         )
-    runs.write_bytes(path, content)
+    atomic.write_bytes(path, content)
     return difference
 
 
@@ -147,7 +148,7 @@ def _member(folder: Path) -> tuple[nn.Module, Settings]:
 
 def _about(folders: Sequence[Path], members: Sequence[tuple[nn.Module, Settings]]) -> dict[str, Any]:
     """The metadata of the file. Raises ValueError where runs have different joints or classes."""
-    facts = [{"classes": runs.result(folder)["data"]["classes"]} for folder in folders]
+    facts = [{"classes": run_result(folder)["data"]["classes"]} for folder in folders]
     for of_run, (_, settings) in zip(facts, members, strict=True):
         of_run["joints"] = list(settings.skeleton.joints)
     for what in ("classes", "joints"):
@@ -261,7 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     try:
-        folders = [runs.find(run, given.outputs) for run in given.runs]
+        folders = [find_run(run, given.outputs) for run in given.runs]
         name = recipes.name([folder.name for folder in folders])
         path = outputs_folder(given.outputs) / "exports" / f"{name}.{given.format}"
         difference = write(folders, path)

@@ -20,12 +20,22 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from . import atomic, ensemble, metrics, plots, runs, training, viewer
-from . import clips as clip_sets
-from .clips import Clips, Recordings, outputs_folder, terminal
+from . import atomic, ensemble, metrics, plots, training, viewer
+from .clips import (
+    ASSUMED_FPS,
+    Clips,
+    Recordings,
+    has_recordings,
+    load,
+    load_recordings,
+    outputs_folder,
+    terminal,
+    terminal_progress,
+)
 from .labels import NO_GESTURE
 from .predictions import Predictions
 from .readers import UNKNOWN, Progress, Report
+from .runs import RESULT, find_run, newest_runs, read_json, run_result, safe_name
 from .settings import Settings
 from .training import windows
 
@@ -86,11 +96,11 @@ def members(
             ensemble with a file of scores.
         FileNotFoundError: there is no finished run, or a run of an ensemble is not there any more.
     """
-    folders = [runs.find(name, outputs) for name in names] or runs.newest(1, outputs)
+    folders = [find_run(name, outputs) for name in names] or newest_runs(1, outputs)
     found: list[Member] = []
     for folder in folders:
         for run, weight, temperature in _parts(folder, report or Report()):
-            classes = runs.result(run)["data"]["classes"]
+            classes = run_result(run)["data"]["classes"]
             if found and list(found[0].classes) != classes:
                 pairs = zip(found[0].classes, classes, strict=False)
                 other = next((f"{one!r} and {another!r}" for one, another in pairs if one != another), "")
@@ -108,11 +118,11 @@ def members(
 
 def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
     """Each run of a run or ensemble, its weight and its temperature."""
-    about = runs.read_json(folder / runs.RESULT)
+    about = read_json(folder / RESULT)
     if "members" not in about:
         yield folder, 1.0, 1.0
         return
-    given = runs.read_json(folder / runs.RESULT, "members")["members"]
+    given = read_json(folder / RESULT, "members")["members"]
     of_members = ensemble.of_members([folder.parents[1] / "runs" / name for name in about.get("runs", [])])
     if scores := [name for name in given if name not in of_members]:
         raise ValueError(
@@ -136,7 +146,7 @@ def clips(
         DataError: as ``clips.load`` does.
     """
     report = Report()
-    given = _loaded(by, clip_sets.load, source, outputs, progress)
+    given = _loaded(by, load, source, outputs, progress)
     loaded = [_labelled(one, by[0].classes, Report()) for one in given]
     parts = [
         m.scaled(training.predict(m.model, one, m.settings).probabilities)
@@ -209,19 +219,19 @@ def recordings(
     Args:
         lengths, stride: of the windows, in frames.
         least: the smallest probability of a row of the table.
-        fps: see ``clips.recordings``.
+        fps: see ``clips.load_recordings``.
 
     Raises:
-        DataError, ValueError: as ``clips.recordings`` and ``windows.places`` do.
+        DataError, ValueError: as ``clips.load_recordings`` and ``windows.places`` do.
     """
     if not 0 <= least <= 1:
         raise ValueError(f"the least probability must be 0 to 1, got {least!r}")
     windows.places(1, lengths, stride)  # raises before anything is read
-    report, loaded = Report(), _loaded(by, clip_sets.recordings, source, outputs, progress, fps=float(fps))
+    report, loaded = Report(), _loaded(by, load_recordings, source, outputs, progress, fps=float(fps))
     every = max(loaded, key=_joints)
     of_frames, rates = {}, dict(zip(every.table["id"], every.table["fps"], strict=True))
     numbers = range(len(every))
-    for i in (progress or clip_sets.terminal_progress())(numbers, total=len(every), desc="recognising"):
+    for i in (progress or terminal_progress())(numbers, total=len(every), desc="recognising"):
         video, frames = every.table["id"].iloc[i], int(every.table["frames"].iloc[i])
         places, keypoints = windows.places(frames, lengths, stride), [one[i] for one in loaded]
         parts = [
@@ -314,7 +324,7 @@ def write(found: Recognised, out: Path) -> list[Path]:
         OSError: a file cannot be written.
     """
     paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
-    runs.write_text(out, found.table.to_csv(index=False, float_format="%.6g"))
+    atomic.write_text(out, found.table.to_csv(index=False, float_format="%.6g"))
     if found.of_frames:
         each = list(found.of_frames.values())
         with atomic.file(paths[1]) as unfinished, unfinished.open("wb") as file:
@@ -328,7 +338,7 @@ def write(found: Recognised, out: Path) -> list[Path]:
             )
     else:
         found.predictions.save(paths[1])
-    runs.write_text(paths[2], page(found, out.stem))
+    atomic.write_text(paths[2], page(found, out.stem))
     return paths
 
 
@@ -369,7 +379,7 @@ def page(found: Recognised, title: str) -> str:
 
 def _rate(found: Recognised) -> float:
     rates = set(found.fps.values())
-    return rates.pop() if len(rates) == 1 else clip_sets.ASSUMED_FPS
+    return rates.pop() if len(rates) == 1 else ASSUMED_FPS
 
 
 def _picture(probabilities: np.ndarray, classes: Sequence[str], fps: float, video: str) -> str:
@@ -463,7 +473,7 @@ def recognise(
 ) -> Recognised:
     """``recordings`` with their options where the source has whole videos, else, or with ``cut``,
     ``clips``."""
-    if cut or not clip_sets.has_recordings(source, outputs):
+    if cut or not has_recordings(source, outputs):
         return clips(source, by, outputs, progress)
     return recordings(source, by, outputs, progress, **options)
 
@@ -476,7 +486,7 @@ def place(source: str | Path, out: str | Path = "", outputs: str | Path = "") ->
     """
     if str(out) and Path(out).suffix != ".csv":
         raise ValueError(f"{out}: the table is a csv file; give a name that ends with .csv")
-    name = runs.safe_name(Path(source).expanduser().resolve().name)
+    name = safe_name(Path(source).expanduser().resolve().name)
     return Path(out).expanduser() if str(out) else outputs_folder(outputs) / "recognised" / f"{name}.csv"
 
 

@@ -44,7 +44,7 @@ NAME = re.compile(r"\w[\w.+=,-]*")
 """The pattern of a name that becomes a file or folder: it cannot lead to another folder."""
 
 
-def name(settings: Settings, data: str | Path = "synthetic") -> str:
+def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
     """The default name of a run: data (unless ``synthetic``), main settings, and all settings that differ
     from the preset."""
     settings = settings.resolve()
@@ -98,7 +98,7 @@ def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -
         raise ValueError(f"{run / SETTINGS}: {error}; {WAY_OUT}") from None
 
 
-def folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
+def run_folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
     """The folder of the run (or of another ``kind`` of result, such as an ensemble) with that name; made if
     it does not exist.
 
@@ -155,7 +155,7 @@ def require_own_folder(path: Path, files: Iterable[str]) -> None:
 
 
 @contextmanager
-def lock(run: Path) -> Iterator[None]:
+def lock_run(run: Path) -> Iterator[None]:
     """Lock a run folder for this process.
 
     The operating system frees the lock when the process ends, also when it is killed, so no lock is left
@@ -178,27 +178,10 @@ def lock(run: Path) -> Iterator[None]:
             f"{run}: held by {who}; wait for it, end it, or choose another `run` name"
         ) from None
     try:
-        write_text(holder, json.dumps({"host": platform.node(), "process": os.getpid()}))
+        atomic.write_text(holder, json.dumps({"host": platform.node(), "process": os.getpid()}))
         yield
     finally:
         guard.release()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either the old or the new one at any moment. Raises OSError as ``atomic.file``
-    does."""
-    with atomic.file(path) as unfinished:
-        unfinished.write_bytes(content)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as ``write_bytes`` does."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a dict as indented json, as ``write_text`` does."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
@@ -237,7 +220,7 @@ def _git_state() -> str:
         return "not in a repository"
 
 
-def result(run: Path) -> dict[str, Any]:
+def run_result(run: Path) -> dict[str, Any]:
     """Settings, environment and scores of a finished run. Raises FileNotFoundError where the run is not
     finished."""
     if not (run / RESULT).exists():
@@ -263,7 +246,7 @@ def fingerprint(clips: Clips) -> dict[str, Any]:
     return {"clips": len(clips), **of_clips, "classes": list(clips.classes), "checksum": clips.checksum}
 
 
-def table(outputs: str | Path = "") -> pd.DataFrame:
+def runs_table(outputs: str | Path = "") -> pd.DataFrame:
     """A row for each run under ``outputs/runs``, in any state, and for each ensemble under
     ``outputs/ensembles``, the newest first.
 
@@ -304,7 +287,7 @@ def _row(run: Path) -> dict[str, Any]:
         if (run / "metrics.csv").exists():
             row["epochs_done"] = len(untrusted.rows(run / "metrics.csv"))
         if finished:
-            about = read_json(run / RESULT, "scores") if ensemble else result(run)
+            about = read_json(run / RESULT, "scores") if ensemble else run_result(run)
             row |= {} if ensemble else {"seconds": about["seconds"]}
             row |= {
                 f"{split}_{score}": value
@@ -324,7 +307,7 @@ def _row(run: Path) -> dict[str, Any]:
     }
 
 
-def newest(count: int, outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
+def newest_runs(count: int, outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
     """Folders of the ``count`` runs that were finished last, of all runs or of those on the given clips.
 
     Raises:
@@ -399,7 +382,7 @@ def fold_of(folder: Path) -> tuple[dict[str, Any], str, int] | None:
     """The settings without device, precision and ``fold`` of a run that is one fold of a cross-validation,
     its content, its fold."""
     try:
-        about = result(folder)
+        about = run_result(folder)
     except (ValueError, OSError):
         return None
     settings = {
@@ -434,7 +417,7 @@ def clip_arguments(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
 
 
 def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
-    every = table(outputs)
+    every = runs_table(outputs)
     finished = every[every["state"] == "finished"]
     if clips is None or finished.empty:
         return finished
@@ -446,7 +429,7 @@ def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
     return finished[same & (~comparable | (finished["checksum"] == data["checksum"]))]
 
 
-def find(name: str, outputs: str | Path = "") -> Path:
+def find_run(name: str, outputs: str | Path = "") -> Path:
     """The folder of a finished run, or of an ensemble, by its name or path.
 
     Raises:
@@ -478,7 +461,7 @@ def to_tensorboard(outputs: str | Path = "") -> Path:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError:
         raise ModuleNotFoundError("TensorBoard is not installed; `pip install tensorboard`") from None
-    place, every = outputs_folder(outputs) / "tensorboard", table(outputs)
+    place, every = outputs_folder(outputs) / "tensorboard", runs_table(outputs)
     settings = [field.name for field in fields(Settings) if field.name in every]
     for row in every[every["epochs_done"] > 0].to_dict("records"):
         for old in (place / row["run"]).glob("events.out.tfevents.*"):
@@ -520,7 +503,7 @@ def main(arguments: list[str] | None = None) -> None:
         "test_majority",
         "seconds",
     ]
-    every = table(given.outputs)
+    every = runs_table(given.outputs)
     if every.empty:
         print(
             f"no runs in {outputs_folder(given.outputs) / 'runs'}; `python -m miga_lib.training` trains one"

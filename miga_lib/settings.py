@@ -288,7 +288,7 @@ class Settings:
 
     @property
     def recording_arguments(self) -> dict[str, Any]:
-        """The settings that ``clips.recordings`` takes, too: the layout, how clips are divided, and how many
+        """The settings that ``clips.load_recordings`` takes, too: the layout, how clips are divided, and how many
         persons each has."""
         return {name: getattr(self, name) for name in ("layout", "protocol", "folds", "fold", "persons")}
 

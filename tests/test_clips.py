@@ -134,10 +134,10 @@ def swapped(tmp_path):
             miga.write_video(tmp_path / name, split, video, values, [(3, 0, 1), (4, 1, 4)])
     before, after = (clips.load(tmp_path / name, outputs=tmp_path) for name in ("before", "after"))
     settings = Settings(preset="smoke", device="cpu").resolve()
-    run = runs.folder("run", tmp_path)
+    run = runs.run_folder("run", tmp_path)
     about = {"settings": asdict(settings), "data": runs.fingerprint(before)}
-    runs.write_json(run / "settings.json", about)
-    runs.write_json(run / "result.json", about | {"scores": {}})
+    atomic.write_json(run / "settings.json", about)
+    atomic.write_json(run / "result.json", about | {"scores": {}})
     for name in ("metrics.csv", "last.ckpt", "best.ckpt"):
         (run / name).touch()
     return before, after, settings, run

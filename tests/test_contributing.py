@@ -67,7 +67,7 @@ def place(tmp_path_factory, smoke_outputs):
     smoke = clips.load("synthetic-smoke", "imigue22", root / "outputs")
     settings = Settings(model="stgcn", layout="imigue22", preset="smoke", device="cpu", precision="fp32")
     with pytest.raises(StoppedError):
-        training.fit(smoke, settings, runs.folder("before", root / "outputs"), progress=stop)
+        training.fit(smoke, settings, runs.run_folder("before", root / "outputs"), progress=stop)
     shutil.copytree(ROOT / "miga_lib", root / "miga_lib", ignore=shutil.ignore_patterns("__pycache__"))
     apply(PAGE, root)
     return root
@@ -214,7 +214,7 @@ def tell(root):
     )
     smoke = clips.load("synthetic-smoke", "upper8")
     try:
-        training.fit(smoke, settings, runs.folder("stop"), progress=stop)
+        training.fit(smoke, settings, runs.run_folder("stop"), progress=stop)
     except StoppedError:
         stopped.append(f"epoch {len(metrics_of(root, 'stop'))}")
     main([*ADDED, data, "--run=stop"])
@@ -282,7 +282,7 @@ def tell(root):
         },
         "my_set": {"clips": own.table["split"].value_counts().to_dict(), "classes": list(own.classes)},
         "printed": printed.getvalue(),
-        "name": runs.name(settings),
+        "name": runs.run_name(settings),
         "other_weight": refused(main, [*before, "--confidence-weight=0.5"]),
     }
 

@@ -88,7 +88,7 @@ def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
 def test_an_error_in_a_process_is_reported(pair):
     outputs, *_ = pair
     with (
-        runs.lock(runs.folder("held", outputs)),
+        runs.lock_run(runs.run_folder("held", outputs)),
         pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"),
     ):
         processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "held")
@@ -109,7 +109,7 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
     held = torch.load(outputs / "runs" / "interrupted" / "last.ckpt", weights_only=True)["position"]
     assert 1 <= held["epoch"] < 100
     assert not (outputs / "runs" / "interrupted" / "result.json").exists()
-    with runs.lock(outputs / "runs" / "interrupted"):
+    with runs.lock_run(outputs / "runs" / "interrupted"):
         """The lock of the folder is free."""
 
 
@@ -227,7 +227,9 @@ def refused(folder: Path) -> str:
     try:
         settings = replace(SMOKE, batch_size=1)
         training.fit(
-            clips.load("synthetic-smoke", outputs=folder / "outputs"), settings, runs.folder("one", folder)
+            clips.load("synthetic-smoke", outputs=folder / "outputs"),
+            settings,
+            runs.run_folder("one", folder),
         )
     except ValueError as error:
         return str(error)

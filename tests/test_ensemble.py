@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_runs import leave
 
-from miga_lib import ensemble, runs
+from miga_lib import atomic, ensemble, runs
 from miga_lib.predictions import Predictions
 from miga_lib.readers import Report
 from miga_lib.splits import LEAVE_ONE_OUT
@@ -226,7 +226,7 @@ def test_what_cannot_be_gathered_is_named(members, smoke):
             r"limb: .*\(test\.npz was lost\); run 04_train .* with the same parameters to predict again",
         ),
     ):
-        runs.write_json(folders[1] / runs.RESULT, {"scores": scores_of})
+        atomic.write_json(folders[1] / runs.RESULT, {"scores": scores_of})
         with pytest.raises(ValueError, match=message):
             ensemble.gather(folders, [], "test", smoke)
     scores.rename(index="videos/{}.mp4".format).to_csv(path)

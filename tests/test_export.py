@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import ensemble, export, layouts, runs, training
+from miga_lib import atomic, ensemble, export, layouts, runs, training
 from miga_lib.clips import Clips
 from miga_lib.settings import Settings
 from miga_lib.training.inputs import Inputs
@@ -42,7 +42,7 @@ def leave(outputs, name, **changes):
     logits = network(*unchanged)[0]
     weight *= 2 / logits.std(0).view(-1, *[1] * (weight.ndim - 1))
     bias.sub_(logits.mean(0)).mul_(2 / logits.std(0))
-    folder = runs.folder(name, outputs)
+    folder = runs.run_folder(name, outputs)
     torch.save({"model": network.state_dict(), "optimizer": {}, "position": {}}, folder / "best.ckpt")
     about = {
         "settings": asdict(settings),
@@ -50,7 +50,7 @@ def leave(outputs, name, **changes):
         "scores": {},
         "embedding_size": 0,
     }
-    runs.write_json(folder / runs.RESULT, about)
+    atomic.write_json(folder / runs.RESULT, about)
     return folder
 
 
@@ -257,8 +257,8 @@ def test_what_cannot_be_in_a_file_is_refused(tmp_path, changes, message):
 
 def test_runs_of_other_classes_are_refused(tmp_path):
     folders = [leave(tmp_path, "first"), leave(tmp_path, "other")]
-    about = runs.result(folders[1])
-    runs.write_json(folders[1] / runs.RESULT, about | {"data": {"classes": [*CLASSES[:-1], "jump"]}})
+    about = runs.run_result(folders[1])
+    atomic.write_json(folders[1] / runs.RESULT, about | {"data": {"classes": [*CLASSES[:-1], "jump"]}})
     with pytest.raises(ValueError, match="other: its classes are not those of first"):
         export.write(folders, tmp_path / "model.pt2")
 
@@ -278,7 +278,9 @@ def test_the_command_writes_under_a_name_made_from_the_runs(plain, capsys):
 def test_errors_of_the_command_are_one_line(tmp_path, monkeypatch):
     leave(tmp_path, "whole")
     (leave(tmp_path, "half") / runs.RESULT).unlink()
-    runs.write_json(runs.folder("both", tmp_path, "ensemble") / runs.RESULT, {"members": {}, "scores": {}})
+    atomic.write_json(
+        runs.run_folder("both", tmp_path, "ensemble") / runs.RESULT, {"members": {}, "scores": {}}
+    )
     ends_with(["half", "--outputs", tmp_path], "no finished run or ensemble 'half'")
     ends_with(["both", "--outputs", tmp_path], "both: is an ensemble; give the names of its runs")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

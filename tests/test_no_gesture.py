@@ -98,7 +98,7 @@ def test_clips_of_gaps_follow_those_of_gestures_bit_for_bit(smoke, smoke_outputs
 
 
 def test_a_clip_of_a_gap_is_that_part_of_its_video(smoke_outputs):
-    whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
+    whole = clips.load_recordings("synthetic-smoke", outputs=smoke_outputs)
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=2.0)
     parts = no_gesture.draw(whole.table, whole.segments, 2.0)
     first = both.where(both.table["label"] == len(whole.classes))
@@ -111,14 +111,14 @@ def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
         ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `no_gesture_ratio` to 0"
     ):
         clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=0.001)
-    whole = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
+    whole = clips.load_recordings("synthetic-smoke", outputs=smoke_outputs)
     with pytest.raises(ValueError, match="my data: has a class 'no gesture' of its own"):
         clips._with_gaps(replace(whole, classes=("wave", labels.NO_GESTURE)), 1.0, "my data")
 
 
 def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
     settings = Settings(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
-    assert runs.name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
+    assert runs.run_name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     result = training.fit(both, settings, tmp_path / "run", progress=lambda row: None)
     assert result["settings"]["semantic_weight"] == 20, "no gesture has an embedding"

@@ -55,7 +55,7 @@ def trained(smoke_outputs, tmp_path_factory):
     ensemble ``both`` of joint and limb; and the notebook 04_train, executed."""
     settings = Settings(preset="smoke", device="cpu", no_gesture_ratio=1.0)
     data = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
-    training.fit(data, settings, runs.folder("with-no-gesture", smoke_outputs), progress=lambda row: None)
+    training.fit(data, settings, runs.run_folder("with-no-gesture", smoke_outputs), progress=lambda row: None)
     command_line.main(
         ["--data=synthetic-smoke", "--preset=smoke", "--stream=limb", f"--outputs={smoke_outputs}"]
     )

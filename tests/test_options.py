@@ -61,15 +61,15 @@ def test_a_run_with_every_option_resumes_to_the_same_bits(smoke, tmp_path):
 
 
 def test_the_name_of_a_run_shows_its_options():
-    assert runs.name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
+    assert runs.run_name(SMOKE) == "posec3d-joint-imigue41-align-smoke-plain-0"
     assert (
-        runs.name(replace(SMOKE, denoise="swaps+gaps"))
+        runs.run_name(replace(SMOKE, denoise="swaps+gaps"))
         == "posec3d-joint-imigue41-align-smoke-plain-denoise_swaps+gaps-0"
     )
     some = replace(
         SMOKE, augment="rotate+noise", weight_average=0.9, sampling="classes", min_steps=500, keep="last"
     )
-    assert runs.name(some).endswith(
+    assert runs.run_name(some).endswith(
         "-smoke-plain-min_steps500-keep_last-weight_average0.9-augment_rotate+noise-sampling_classes-0"
     )
 
@@ -87,7 +87,7 @@ def test_epochs_that_are_set_switch_off_the_presets_least_steps(monkeypatch):
     assert SMOKE.resolve().min_steps == 100
     chosen = replace(SMOKE, epochs=3).resolve()
     assert (chosen.epochs, chosen.min_steps) == (3, 0)
-    assert "min_steps" not in runs.name(replace(SMOKE, epochs=3))
+    assert "min_steps" not in runs.run_name(replace(SMOKE, epochs=3))
     assert SMOKE.resolve().resolve() == SMOKE.resolve(), "also with the least steps of the preset"
 
 

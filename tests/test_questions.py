@@ -273,7 +273,7 @@ def test_the_grid_changes_one_setting_at_a_time():
     assert (
         len(wanted) == 9
     )  # each model: base, 22 joints, crop_pad, no semantic loss; and the limb stream of PoseC3D's base
-    assert len({runs.name(settings) for settings in wanted}) == 9
+    assert len({runs.run_name(settings) for settings in wanted}) == 9
     assert len(grid(seeds=[0, 1])) == 18
     assert len(grid(full=True)) == 2 * 8 + 8
 

@@ -29,7 +29,7 @@ def trained(smoke_outputs):
             | changes
         )
         data = clips.load("synthetic-smoke", settings.layout, smoke_outputs)
-        training.fit(data, settings, runs.folder(f"of_{name}", smoke_outputs), progress=lambda row: None)
+        training.fit(data, settings, runs.run_folder(f"of_{name}", smoke_outputs), progress=lambda row: None)
     parts = [predictions.load(smoke_outputs / "runs" / name / "val.npz") for name in ("of_joint", "of_limb")]
     about = {"runs": ["of_joint", "of_limb"], "data": {}, "adjustment": 0.5}
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
@@ -55,7 +55,7 @@ def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_w
     the mean probability."""
     found = shown(trained, "of_joint", lengths=(24,), stride=16, fps=10)
     (member,) = recognise.members(["of_joint"], trained, "cpu")
-    videos = clips.recordings("synthetic-smoke", outputs=trained)
+    videos = clips.load_recordings("synthetic-smoke", outputs=trained)
     assert list(found.of_frames) == videos.table["id"].tolist()
     for i, (video, posteriors) in enumerate(found.of_frames.items()):
         places = windows.places(len(videos[i]), (24,), 16)

@@ -38,9 +38,9 @@ def test_all_formats_of_whole_videos_are_known():
 
 def test_recordings_cut_at_their_segments_are_the_clips(source, tmp_path):
     path, layout = source
-    of_videos = clips.recordings(path, layout, tmp_path / "outputs")
+    of_videos = clips.load_recordings(path, layout, tmp_path / "outputs")
     assert equal(of_videos.cut(), clips.load(path, layout, tmp_path / "outputs"))
-    again = clips.recordings(path, layout, tmp_path / "outputs")
+    again = clips.load_recordings(path, layout, tmp_path / "outputs")
     assert again.segments.equals(of_videos.segments), "now from the cache"
     assert again.table.equals(of_videos.table)
 
@@ -49,13 +49,13 @@ def test_recordings_cut_at_their_segments_are_the_clips(source, tmp_path):
     "options", [{}, {"folds": 3, "fold": 1}, {"protocol": "leave-one-subject-out", "fold": 2}]
 )
 def test_synthetic_recordings_are_divided_as_their_clips(smoke_outputs, options):
-    of_videos = clips.recordings("synthetic-smoke", outputs=smoke_outputs, **options)
+    of_videos = clips.load_recordings("synthetic-smoke", outputs=smoke_outputs, **options)
     assert equal(of_videos.cut(), clips.load("synthetic-smoke", outputs=smoke_outputs, **options))
     assert set(of_videos.table["split"]) == {"train", "val", "test"}
 
 
 def test_a_recording_has_the_frames_between_its_segments(smoke_outputs):
-    of_videos = clips.recordings("synthetic-smoke", "imigue22", smoke_outputs)
+    of_videos = clips.load_recordings("synthetic-smoke", "imigue22", smoke_outputs)
     place = clips._place("synthetic-smoke", smoke_outputs)
     for video, keypoints in zip(
         of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True
@@ -72,15 +72,15 @@ def test_another_layout_is_taken_from_the_cache_of_a_slow_format(tmp_path, monke
     _, _, write = fuzzing.SOURCES["release"]
     (tmp_path / "in").mkdir()
     write(tmp_path / "in")
-    whole = clips.recordings(tmp_path / "in", "openpose137", tmp_path / "outputs")
+    whole = clips.load_recordings(tmp_path / "in", "openpose137", tmp_path / "outputs")
     monkeypatch.setattr(READERS["release"], "recordings", None)
-    part = clips.recordings(tmp_path / "in", "body25", tmp_path / "outputs")
+    part = clips.load_recordings(tmp_path / "in", "body25", tmp_path / "outputs")
     assert np.array_equal(part[0], whole[0][:, :25])
     assert part.segments.equals(whole.segments)
 
 
 def test_one_split_keeps_its_segments_only(smoke_outputs):
-    of_videos = clips.recordings("synthetic-smoke", outputs=smoke_outputs)
+    of_videos = clips.load_recordings("synthetic-smoke", outputs=smoke_outputs)
     test = of_videos.split("test")
     assert 0 < len(test) < len(of_videos)
     assert set(test.segments["video"]) == set(test.table["video"])
@@ -91,7 +91,9 @@ def test_one_split_keeps_its_segments_only(smoke_outputs):
 
 
 def test_an_unknown_frame_rate_is_assumed_and_reported(smoke_outputs):
-    assumed, given = (clips.recordings("synthetic-smoke", outputs=smoke_outputs, fps=fps) for fps in (0, 30))
+    assumed, given = (
+        clips.load_recordings("synthetic-smoke", outputs=smoke_outputs, fps=fps) for fps in (0, 30)
+    )
     assert set(assumed.table["fps"]) == {25.0}
     assert (
         f"frames per second of {len(assumed)} videos: 25 assumed; give `fps` to change it" in assumed.report
@@ -99,7 +101,7 @@ def test_an_unknown_frame_rate_is_assumed_and_reported(smoke_outputs):
     assert set(given.table["fps"]) == {30}
     assert "assumed" not in given.report
     with pytest.raises(ValueError, match=r"fps must be 0 \(of the source\) to 1000, got -1"):
-        clips.recordings("synthetic-smoke", outputs=smoke_outputs, fps=-1)
+        clips.load_recordings("synthetic-smoke", outputs=smoke_outputs, fps=-1)
 
 
 def test_frame_rates_come_from_the_source_where_it_says_them(tmp_path):
@@ -109,7 +111,7 @@ def test_frame_rates_come_from_the_source_where_it_says_them(tmp_path):
         for table in tmp_path.glob(f"{name}/segments.csv"):
             rows = table.read_text().splitlines()[:3]
             table.write_text("\n".join([rows[0] + ",fps", *(row + ",29.97" for row in rows[1:])]))
-        found = clips.recordings(tmp_path / name, fuzzing.SOURCES[name][1], tmp_path / "outputs")
+        found = clips.load_recordings(tmp_path / name, fuzzing.SOURCES[name][1], tmp_path / "outputs")
         assert set(found.table["fps"]) == {fps}
         assert "assumed" not in found.report
 
@@ -126,7 +128,7 @@ def openpose_of(folder, *rows):
 
 def test_a_folder_without_segments_is_not_annotated(tmp_path):
     source = openpose_of(tmp_path / "in")
-    found = clips.recordings(source, "imigue41", tmp_path / "outputs")
+    found = clips.load_recordings(source, "imigue41", tmp_path / "outputs")
     assert found.segments.empty
     assert found.table["split"].tolist() == ["test", "test"]
     assert equal(found.cut(), clips.load(source, "imigue41", tmp_path / "outputs"))
@@ -136,7 +138,7 @@ def test_a_recording_whose_rows_are_in_several_splits_is_in_none(tmp_path):
     source = openpose_of(
         tmp_path / "in", "video,start_frame,end_frame,split", "a,0,2,train", "b,0,1,train", "b,2,3,test"
     )
-    found = clips.recordings(source, "imigue41", tmp_path / "outputs")
+    found = clips.load_recordings(source, "imigue41", tmp_path / "outputs")
     assert found.table["split"].tolist() == ["train", "none"]
     assert "videos whose rows in segments.csv have several splits: used in none: b" in found.report
 
@@ -169,11 +171,11 @@ def test_formats_of_cut_clips_are_refused(tmp_path, name):
     write(tmp_path / "in")
     message = f"format {name} has only cut clips; give whole videos in one of the formats miga, release, openpose, wholebody, smg"
     with pytest.raises(DataError, match=message):
-        clips.recordings(tmp_path / "in", layout, tmp_path / "outputs")
+        clips.load_recordings(tmp_path / "in", layout, tmp_path / "outputs")
 
 
 def test_a_damaged_cache_is_refused(smoke_outputs):
-    clips.recordings("synthetic-smoke", "body25", smoke_outputs)
+    clips.load_recordings("synthetic-smoke", "body25", smoke_outputs)
     (folder,) = (smoke_outputs / "cache").glob("synthetic-smoke*-body25-recordings-*")
     before = (folder / "segments.csv").read_text()
     (folder / "segments.csv").write_text(before.replace("\n", "\n0", 1))
@@ -181,9 +183,9 @@ def test_a_damaged_cache_is_refused(smoke_outputs):
         DataError,
         match=r"this cache is damaged \(clips.csv or segments.csv or about.json is not as it was written\)",
     ):
-        clips.recordings("synthetic-smoke", "body25", smoke_outputs)
+        clips.load_recordings("synthetic-smoke", "body25", smoke_outputs)
     text, usable = clips.check("synthetic-smoke", "body25", smoke_outputs)
     assert f"ERROR {folder}: this cache is damaged" in text
     assert not usable
     (folder / "segments.csv").write_text(before)
-    assert len(clips.recordings("synthetic-smoke", "body25", smoke_outputs))
+    assert len(clips.load_recordings("synthetic-smoke", "body25", smoke_outputs))

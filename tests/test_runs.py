@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import clips, runs, training
+from miga_lib import atomic, clips, runs, training
 from miga_lib.predictions import Predictions
 from miga_lib.readers import DataError
 from miga_lib.settings import Settings
@@ -26,12 +26,12 @@ from miga_lib.settings import Settings
 
 def leave(outputs, name, clips, at=0, finished=True, **settings):
     """A run's folder as after training, without the weights, last changed at that second of 1970."""
-    folder = runs.folder(name, outputs)
+    folder = runs.run_folder(name, outputs)
     about = {
         "settings": asdict(Settings(preset="smoke", device="cpu", **settings).resolve()),
         "data": runs.fingerprint(clips),
     }
-    runs.write_json(folder / "settings.json", about)
+    atomic.write_json(folder / "settings.json", about)
     rows = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "val_top1": [0.25, 0.5], "learning_rate": [0.1, 0.0]}
     )
@@ -40,7 +40,7 @@ def leave(outputs, name, clips, at=0, finished=True, **settings):
         predicted = Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)), np.array(["nod"]))
         for split in ("val", "test"):
             predicted.save(folder / f"{split}.npz")
-        runs.write_json(
+        atomic.write_json(
             folder / runs.RESULT,
             about | {"seconds": 3.5, "scores": {"val": {"top1": 0.5}, "test": {"top1": 0.25}}},
         )
@@ -56,9 +56,9 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     (leave(tmp_path, "odd", smoke) / "settings.json").write_text('{"settings": [1], "data": {}}')
     (leave(tmp_path, "torn", smoke) / "result.json").write_text("{")
     (leave(tmp_path, "aimless", smoke) / "settings.json").unlink()
-    (runs.folder("begun", tmp_path) / ".lock").touch()
+    (runs.run_folder("begun", tmp_path) / ".lock").touch()
     (tmp_path / "runs" / ".hidden").mkdir()
-    table = runs.table(tmp_path).set_index("run")
+    table = runs.runs_table(tmp_path).set_index("run")
     states = table["state"].to_dict()
     assert set(states) == {"whole", "half", "robbed", "odd", "torn", "aimless", "begun"}
     assert states["whole"] == "finished"
@@ -84,39 +84,39 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
 def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
     leave(tmp_path, "old", smoke, at=1)
     content = {"members": {}, "scores": {"test": {"top1": 0.75}}}
-    both = runs.folder("both", tmp_path, "ensemble")
-    runs.write_json(both / runs.RESULT, content)
+    both = runs.run_folder("both", tmp_path, "ensemble")
+    atomic.write_json(both / runs.RESULT, content)
     (both / "test.npz").touch()
-    table = runs.table(tmp_path).set_index("run")
+    table = runs.runs_table(tmp_path).set_index("run")
     assert table["state"].to_dict() == {"both": "ensemble", "old": "finished"}
     assert table.loc["both", "test_top1"] == 0.75
-    assert [path.name for path in runs.newest(1, tmp_path, smoke)] == ["old"]
+    assert [path.name for path in runs.newest_runs(1, tmp_path, smoke)] == ["old"]
 
 
 def test_without_runs_the_table_is_empty(tmp_path):
-    assert runs.table(tmp_path).empty
+    assert runs.runs_table(tmp_path).empty
     with pytest.raises(
         FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"
     ):
-        runs.newest(1, tmp_path)
+        runs.newest_runs(1, tmp_path)
 
 
 def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
     leave(tmp_path, "old", smoke, at=1)
     leave(tmp_path, "other", smoke.split("train"), at=2)
-    assert [path.name for path in runs.newest(2, tmp_path)] == ["other", "old"]
-    assert [path.name for path in runs.newest(1, tmp_path, smoke)] == ["old"]
+    assert [path.name for path in runs.newest_runs(2, tmp_path)] == ["other", "old"]
+    assert [path.name for path in runs.newest_runs(1, tmp_path, smoke)] == ["old"]
     with pytest.raises(
         FileNotFoundError, match="expected at least 2 finished runs, found 1; .*, on the same `data`"
     ):
-        runs.newest(2, tmp_path, smoke)
+        runs.newest_runs(2, tmp_path, smoke)
 
 
 def test_the_fingerprint_is_the_one_that_training_writes(tmp_path, smoke):
     training.fit(
         smoke,
         Settings(preset="smoke", device="cpu", epochs=1),
-        runs.folder("run", tmp_path),
+        runs.run_folder("run", tmp_path),
         progress=lambda row: None,
     )
     assert json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["data"] == runs.fingerprint(
@@ -177,15 +177,15 @@ def test_runs_and_ensembles_are_found_by_name_or_path(tmp_path, smoke):
     whole = leave(tmp_path, "whole", smoke)
     leave(tmp_path, "half", smoke, finished=False)
     (tmp_path / "ensembles" / "both").mkdir(parents=True)
-    runs.write_json(tmp_path / "ensembles" / "both" / runs.RESULT, {})
-    assert runs.find("whole", tmp_path) == whole
-    assert runs.find(str(whole), tmp_path / "elsewhere") == whole
-    assert runs.find("both", tmp_path) == tmp_path / "ensembles" / "both"
+    atomic.write_json(tmp_path / "ensembles" / "both" / runs.RESULT, {})
+    assert runs.find_run("whole", tmp_path) == whole
+    assert runs.find_run(str(whole), tmp_path / "elsewhere") == whole
+    assert runs.find_run("both", tmp_path) == tmp_path / "ensembles" / "both"
     for name in ("half", "none", ""):
         with pytest.raises(
             ValueError, match=f"there is no finished run or ensemble '{name}' in .*; finished runs are whole"
         ):
-            runs.find(name, tmp_path)
+            runs.find_run(name, tmp_path)
 
 
 def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
@@ -267,10 +267,10 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
 )
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="the name of a run must be up to 150 letters, digits and"):
-        runs.folder(name, tmp_path)
+        runs.run_folder(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
     made = runs.safe_name(name)
-    assert runs.folder(made, tmp_path).parent == tmp_path / "runs"
+    assert runs.run_folder(made, tmp_path).parent == tmp_path / "runs"
     assert runs.safe_name(made) == made
 
 
@@ -306,9 +306,9 @@ def test_every_setting_that_changes_the_result_changes_the_name():
         ):  # where and how fast; the fold is named with its folds
             continue
         value = others.get(field.name, {int: 3, float: 0.25, str: "other"}[field.type])
-        assert runs.name(replace(base, **{field.name: value})) != runs.name(base), field.name
+        assert runs.run_name(replace(base, **{field.name: value})) != runs.run_name(base), field.name
     folds = replace(base, folds=5)
-    assert runs.name(replace(folds, fold=1)) != runs.name(folds)
+    assert runs.run_name(replace(folds, fold=1)) != runs.run_name(folds)
 
 
 def test_a_name_made_safe_is_short_enough_for_a_disk():
@@ -329,7 +329,7 @@ def test_names_made_safe_stay_apart():
 
 def test_a_name_made_of_data_cannot_lead_elsewhere(tmp_path):
     settings = Settings(preset="smoke", device="cpu")
-    assert runs.folder(runs.name(settings, "/data/my set/$(x)"), tmp_path).parent == tmp_path / "runs"
+    assert runs.run_folder(runs.run_name(settings, "/data/my set/$(x)"), tmp_path).parent == tmp_path / "runs"
 
 
 ONE_EPOCH = Settings(preset="smoke", device="cpu", precision="fp32", epochs=1)
@@ -352,7 +352,7 @@ def finished(trained, tmp_path):
 
 
 def test_what_a_finished_run_lost_is_predicted_again_or_refused(smoke, finished):
-    scores = runs.result(finished)["scores"]
+    scores = runs.run_result(finished)["scores"]
     before = {name: (finished / name).read_bytes() for name in ("metrics.csv", "last.ckpt")}
     for lost in ("val.npz", "metrics.csv"):
         (finished / lost).unlink()
@@ -368,7 +368,7 @@ def test_what_a_finished_run_lost_is_predicted_again_or_refused(smoke, finished)
 
 
 def test_a_finished_run_is_returned_where_nothing_can_be_written(smoke, finished, close):
-    result = runs.result(finished)
+    result = runs.run_result(finished)
     close(finished)
     assert training.fit(smoke, ONE_EPOCH, finished) == result
     with pytest.raises(ValueError, match="holds a run with epochs=1; choose another `run` name"):
@@ -385,12 +385,12 @@ def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished
     with pytest.raises(
         OSError, match=r"runs.new: cannot be written \(Permission denied\); give a folder that"
     ):
-        runs.folder("new", tmp_path)
+        runs.run_folder("new", tmp_path)
     with pytest.raises(
         OSError,
         match=r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder",
     ):
-        runs.write_text(tmp_path / "a.csv", "")
+        atomic.write_text(tmp_path / "a.csv", "")
 
 
 def test_a_folder_of_runs_that_cannot_be_listed_is_no_empty_table(tmp_path, smoke, monkeypatch):
@@ -403,14 +403,14 @@ def test_a_folder_of_runs_that_cannot_be_listed_is_no_empty_table(tmp_path, smok
     with pytest.raises(
         DataError, match=r"runs: cannot be listed \(Permission denied\); check its permissions"
     ):
-        runs.table(tmp_path)
+        runs.runs_table(tmp_path)
     with pytest.raises(SystemExit, match=r"runs: cannot be listed"):
         runs.main(["--outputs", str(tmp_path)])
 
 
 def test_a_run_of_a_name_that_is_too_long_does_not_exist(tmp_path):
     with pytest.raises(ValueError, match="there is no finished run or ensemble 'xxx") as error:
-        runs.find("x" * 5000, tmp_path)
+        runs.find_run("x" * 5000, tmp_path)
     assert len(str(error.value)) <= 400
 
 
@@ -475,7 +475,7 @@ def test_validation_clips_without_classes_are_refused_before_training(smoke, tmp
 def test_a_run_with_an_absurd_table_is_broken_and_the_others_are_listed(tmp_path, smoke, content):
     leave(tmp_path, "whole", smoke)
     (leave(tmp_path, "odd", smoke) / "metrics.csv").write_bytes(content)
-    states = runs.table(tmp_path).set_index("run")["state"]
+    states = runs.runs_table(tmp_path).set_index("run")["state"]
     assert states["whole"] == "finished"
     assert states["odd"].startswith("broken: DataError: ")
 
@@ -510,7 +510,7 @@ def test_a_folder_that_may_not_be_read_does_not_hide_the_other_runs(tmp_path, sm
     leave(tmp_path, "whole", smoke)
     closed = leave(tmp_path, "closed", smoke)
     closed.chmod(0)
-    states = runs.table(tmp_path).set_index("run")["state"]
+    states = runs.runs_table(tmp_path).set_index("run")["state"]
     closed.chmod(0o700)
     assert states["whole"] == "finished"
     assert "settings.json: cannot be read (Permission denied)" in states["closed"]

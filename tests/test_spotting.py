@@ -171,7 +171,7 @@ def test_validation_chooses_lengths_and_parameters():
 
 def finished(outputs, name, classes, layout="imigue41", no_gesture_ratio=1.0):
     """The folder of a run that looks finished, with these classes."""
-    folder = runs.folder(name, outputs)
+    folder = runs.run_folder(name, outputs)
     settings = replace(SETTINGS, layout=layout, no_gesture_ratio=no_gesture_ratio).resolve()
     about = {"settings": vars(settings), "data": {"classes": list(classes)}, "scores": {}, "seconds": 1.0}
     for file in (runs.SETTINGS, runs.RESULT):
@@ -185,7 +185,7 @@ def test_runs_that_cannot_spot_are_refused(tmp_path, smoke_outputs):
     ):
         spotting.find_runs([], tmp_path)
     finished(tmp_path, "plain", labels.CLASSES, no_gesture_ratio=0.0)
-    runs.folder("unfinished", tmp_path)
+    runs.run_folder("unfinished", tmp_path)
     with pytest.raises(ValueError, match="no finished run knows 'no gesture'"):
         spotting.find_runs([], tmp_path)
     good = finished(tmp_path, "good", (*labels.CLASSES, labels.NO_GESTURE))
@@ -219,7 +219,7 @@ def test_runs_of_other_classes_or_joints_are_refused(tmp_path, smoke_outputs):
 @pytest.mark.slow
 def test_a_trained_run_spots(smoke_outputs, tmp_path):
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **SETTINGS.clip_arguments)
-    folder = runs.folder("spotter", tmp_path)
+    folder = runs.run_folder("spotter", tmp_path)
     training.fit(both, SETTINGS, folder, progress=lambda row: None)
     whole = spotting.load("synthetic-smoke", spotting.find_runs([], tmp_path), smoke_outputs)
     test = whole.split("test")

@@ -30,7 +30,7 @@ def quiet(row):
 
 def fit(data, outputs, name, **settings):
     """A run and its weights."""
-    run = runs.folder(name, outputs)
+    run = runs.run_folder(name, outputs)
     training.fit(data, replace(SMOKE, **settings), run, progress=quiet)
     return run
 
@@ -292,7 +292,7 @@ def test_a_run_in_a_layout_from_a_file_is_loaded_without_the_file(own, tmp_path,
     path, layout = own
     mine = layouts.save(layouts.get(str(layout)), tmp_path / "stick.json")
     data = clips.load(path, str(mine), tmp_path)
-    assert runs.name(replace(SMOKE, layout=str(mine)), path).startswith(
+    assert runs.run_name(replace(SMOKE, layout=str(mine)), path).startswith(
         "own.pkl-posec3d-joint-stick-align-smoke"
     )
     run = fit(data, tmp_path, "mine", layout=str(mine))
@@ -319,7 +319,7 @@ def test_without_embeddings_of_the_classes_the_semantic_loss_is_switched_off_and
     )
     run = fit(data, tmp_path, "plain", layout=str(layout), semantic_weight=20.0)
     assert f"{said} class 'wave'" in capsys.readouterr().out
-    assert runs.result(run)["settings"]["semantic_weight"] == 0
+    assert runs.run_result(run)["settings"]["semantic_weight"] == 0
     fit(
         data, tmp_path, "plain", layout=str(layout), semantic_weight=20.0
     )  # finished: nothing is switched off now
@@ -376,7 +376,9 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
         for fold in range(4):
             settings = replace(SMOKE, stream=stream, layout=str(layout), protocol=LEAVE_ONE_OUT, fold=fold)
             data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
-            training.fit(data, settings, runs.folder(runs.name(settings, path), tmp_path), progress=quiet)
+            training.fit(
+                data, settings, runs.run_folder(runs.run_name(settings, path), tmp_path), progress=quiet
+            )
     names = [folder.name for folder in (tmp_path / "runs").iterdir()]
     assert f"own.pkl-posec3d-joint-stick-align-smoke-plain-epochs1-{LEAVE_ONE_OUT}-0-fold2" in names
     one = tmp_path / "runs" / next(name for name in names if "limb" in name)
@@ -409,7 +411,7 @@ def test_folds_of_other_settings_or_clips_are_not_joined(own, tmp_path):
     for fold, changes in enumerate(({}, {"dropout": 0.5}, {})):
         settings = replace(SMOKE, layout=str(layout), folds=3, fold=fold, **changes)
         data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
-        training.fit(data, settings, runs.folder(f"fold{fold}", tmp_path), progress=quiet)
+        training.fit(data, settings, runs.run_folder(f"fold{fold}", tmp_path), progress=quiet)
     assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold2"])] == ["fold0", "fold2"]
     assert [folder.name for folder in runs.all_folds([tmp_path / "runs" / "fold1"])] == ["fold1"]
 

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import runs, training
+from miga_lib import atomic, training
 from miga_lib.settings import Settings
 from miga_lib.training import loop, processes
 
@@ -73,7 +73,7 @@ def test_a_killed_worker_is_restarted_and_resumes_to_the_same_bits(soak, place):
 
 def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
-    runs.write_bytes(path, b"old")
+    atomic.write_bytes(path, b"old")
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -83,7 +83,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
         OSError,
         match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make room and run",
     ):
-        runs.write_bytes(path, b"new")
+        atomic.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]
 
 

@@ -102,7 +102,7 @@ def test_a_run_writes_all_documented_files(finished):
         "test.npz",
         "result.json",
     }
-    assert runs.result(run)["scores"] == result["scores"]
+    assert runs.run_result(run)["scores"] == result["scores"]
     metrics = pd.read_csv(run / "metrics.csv")
     assert metrics["epoch"].tolist() == [1, 2]
     # That of the last step of each epoch, the second and the fourth of four: after 1/4 and 3/4 of the cosine.
@@ -277,7 +277,7 @@ def test_best_ckpt_is_the_first_of_epochs_with_equal_accuracy(smoke, tmp_path, m
     last, _ = fit_scaled(smoke, tmp_path, monkeypatch, 1.0, epochs=3)
     assert len(set(pd.read_csv(tmp_path / "metrics.csv")["val_top1"])) == 1
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)
-    assert runs.result(tmp_path)["best_epoch"] == best["position"]["epoch"] == 1
+    assert runs.run_result(tmp_path)["best_epoch"] == best["position"]["epoch"] == 1
     first, _ = fit_scaled(smoke, tmp_path / "one step", monkeypatch, 1.0, epochs=1)
     assert torch.equal(best["model"]["weights"], first)
     assert not torch.equal(last, first)
@@ -350,12 +350,12 @@ def test_batches_have_every_clip_once_and_no_batch_is_very_small():
 
 def test_two_runs_at_once_in_a_folder_are_refused(tmp_path):
     with (
-        runs.lock(tmp_path),
+        runs.lock_run(tmp_path),
         pytest.raises(
             RuntimeError,
             match=r"held by process \d+ on .*; wait for it, end it, or choose another `run` name",
         ),
-        runs.lock(tmp_path),
+        runs.lock_run(tmp_path),
     ):
         pass
 

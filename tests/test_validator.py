@@ -218,7 +218,7 @@ EXPECTED = {
         ERROR SOURCE/own.pkl: annotation '0012_2': keypoint has shape (4, 17, 2); expected (persons, frames, 17 joints, 2 or 3)
         ERROR SOURCE/own.pkl: annotation '0012_3': keypoint has shape (1, 4, 18, 2); expected (persons, frames, 17 joints, 2 or 3)
         Cannot be used: 3 errors.
-    """,  # noqa: E501
+    """,
     labels: """
         SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
 
@@ -270,7 +270,7 @@ EXPECTED = {
         ERROR SOURCE/imigue_skeleton_train/0013/0013_label.csv: row 0: a class is 1 to 31 or 99, found 40; correct the label file
         ERROR SOURCE/imigue_skeleton_train/0012: layout 'imigue41' has 41 joints and needs a file *_openpose.npy or *_openpose.csv or *_openpose.xlsx; found *_light_hand.csv (35 joints)
         Cannot be used: 2 errors.
-    """,  # noqa: E501
+    """,
     other_joints: """
         SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
 
@@ -282,7 +282,7 @@ EXPECTED = {
 
         ERROR SOURCE/own.pkl: the pickle asks for os.system: refused, and nothing was run; write it again from numpy arrays of numbers or strings in plain lists, tuples and dicts
         Cannot be used: 1 error.
-    """,  # noqa: E501
+    """,
     nothing: """
         SOURCE
 

@@ -78,7 +78,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path, changes, message):
 
 
 def test_the_viewer_tells_what_is_around_a_clip_and_sends_its_pictures(smoke_outputs, tmp_path):
-    recordings = clips.recordings("synthetic-smoke", "imigue22", smoke_outputs)
+    recordings = clips.load_recordings("synthetic-smoke", "imigue22", smoke_outputs)
     data = clips.load("synthetic-smoke", "imigue22", smoke_outputs)
     id, segments = recordings.ids.iloc[1], recordings.segments
     before, own, after = (segments.iloc[k] for k in range(3))

@@ -60,7 +60,7 @@ def another_model(monkeypatch):
 
 @pytest.fixture(scope="module")
 def videos(smoke_outputs):
-    return clips.recordings("synthetic-smoke", outputs=smoke_outputs)
+    return clips.load_recordings("synthetic-smoke", outputs=smoke_outputs)
 
 
 @pytest.mark.parametrize(

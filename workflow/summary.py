@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from miga_lib import atomic, plots, runs
+from miga_lib import atomic, plots
+from miga_lib.runs import read_json
 from miga_lib.settings import OF_MODEL
 
 SCORES = ["top1", "top5", "mean_class", "macro_f1", "majority"]
@@ -23,7 +24,7 @@ def settings_of(result: Path) -> dict:
 
     The stream of a member of another model has the model's name before it.
     """
-    about = runs.read_json(result)
+    about = read_json(result)
     if "settings" in about:
         return about["settings"] | {"seconds": about["seconds"]}
     members = [
@@ -48,7 +49,7 @@ def table(results: list[Path]) -> pd.DataFrame:
     for path in results:
         scores = {
             f"{split}_{name}": every[name]
-            for split, every in runs.read_json(path)["scores"].items()
+            for split, every in read_json(path)["scores"].items()
             for name in SCORES
             if name in every
         }
@@ -109,7 +110,7 @@ def main() -> None:
     plots.style()
     with atomic.file(given.figure) as unfinished:
         draw(frame, split, Path(given.data).name).figure.savefig(unfinished)
-    runs.write_text(given.table, frame.to_csv(index=False))
+    atomic.write_text(given.table, frame.to_csv(index=False))
     print(frame.to_string(index=False, float_format="{:.3f}".format))
 
 

@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from .. import clips as clip_sets
-from .. import ensemble, metrics, predictions, runs, training
+from .. import ensemble, metrics, predictions, training
+from ..clips import load
 from ..models import MODELS
 from ..readers import shown
+from ..runs import RESULT, run_folder, run_name
 from ..settings import OF_MODEL, Settings, check_choice, check_type
 from ..training.inputs import Inputs
 
@@ -274,11 +275,11 @@ def train(
     """
     rows = []
     for number, settings in enumerate(wanted, 1):
-        clips = clip_sets.load(data, outputs=outputs, **settings.clip_arguments)
-        folder = runs.folder(runs.name(settings, data), outputs)
+        clips = load(data, outputs=outputs, **settings.clip_arguments)
+        folder = run_folder(run_name(settings, data), outputs)
         print(
             f"{number} of {len(wanted)}: {folder.name}"
-            + (" (already finished)" if (folder / runs.RESULT).exists() else ""),
+            + (" (already finished)" if (folder / RESULT).exists() else ""),
             flush=True,
         )
         result = training.fit(clips, settings, folder, progress=progress)
@@ -303,7 +304,7 @@ def cost(table: pd.DataFrame, data: str, outputs: str | Path = "", clips: int = 
     rows = []
     for _, run in table.drop_duplicates(["model", "stream", "layout"]).iterrows():
         model, settings = training.load_model(run["folder"])
-        some = clip_sets.load(data, outputs=outputs, **settings.clip_arguments).split("val")
+        some = load(data, outputs=outputs, **settings.clip_arguments).split("val")
         some = some.where(np.arange(min(clips, len(some))))
         training.predict(model, some, settings)
         began = time.perf_counter()

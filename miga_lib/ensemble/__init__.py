@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import metrics, predictions, runs
+from .. import metrics, predictions
 from ..clips import Clips
 from ..predictions import Predictions
 from ..readers import Report
+from ..runs import RESULT, fold_of, read_json
 from . import score_files
 
 
@@ -128,7 +129,7 @@ def gather(
             f"members of an ensemble must be unique, got {', '.join([*(folder.name for folder in folders), *scores])}"
         )
     if lacking := [folder for folder in folders if not (folder / f"{split}.npz").exists()]:
-        gone = split in runs.read_json(lacking[0] / runs.RESULT, "scores")["scores"]
+        gone = split in read_json(lacking[0] / RESULT, "scores")["scores"]
         again = "run 04_train (06_ensemble for an ensemble) with the same parameters to predict again"
         way_out = again if gone else "choose a run that was trained on this data"
         raise ValueError(
@@ -159,7 +160,7 @@ def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:
     have no finished run."""
     sentences = []
     for name, of_run in of_members(folders).items():
-        if folds := [fold for folder in of_run if (fold := runs.fold_of(folder))]:
+        if folds := [fold for folder in of_run if (fold := fold_of(folder))]:
             count = (
                 folds[0][0].get("folds") or clips.table["subject"][clips.table["label"] >= 0].nunique()
             )  # a fold for each subject
@@ -181,7 +182,7 @@ def of_members(folders: Sequence[Path]) -> dict[str, list[Path]]:
     taken = {folder.name for folder in folders}
     first: list[tuple[str, tuple[Any, ...]]] = []
     for folder in folders:
-        fold = runs.fold_of(folder)
+        fold = fold_of(folder)
         name = next((name for name, of in first if fold and of == fold[:2]), "")
         if fold and not name:
             name = re.sub(rf"[-_]?fold{fold[2]}$", "", folder.name)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import atomic, ensemble, metrics, runs
+from .. import atomic, ensemble, metrics
 from ..predictions import Predictions
+from ..runs import RESULT, require_own_folder, safe_name
 from . import submissions
 
 WAYS = ("equal", "given", "searched", "calibrated", "calibrated, searched")
@@ -163,7 +164,7 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
 
 def name(members: Sequence[str]) -> str:
     """A name for an ensemble's folder, from those of its members, see ``runs.safe_name``."""
-    return runs.safe_name(
+    return safe_name(
         "+".join(re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members)
     )
 
@@ -186,10 +187,10 @@ def keep(
     Raises:
         ValueError: the folder has a file that no ensemble writes.
     """
-    files = (runs.RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
+    files = (RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        runs.require_own_folder(folder, files)
+        require_own_folder(folder, files)
         for name in files:
             (folder / name).unlink(missing_ok=True)
     for split, one in fused.items():
@@ -197,4 +198,4 @@ def keep(
     scores = {split: metrics.scores(one) if (one.labels >= 0).any() else {} for split, one in fused.items()}
     parts = zip(members, recipe.weights, recipe.temperatures, strict=True)
     of_members = {member: {"weight": weight, "temperature": degree} for member, weight, degree in parts}
-    runs.write_json(folder / runs.RESULT, {"members": of_members, "scores": scores, **about})
+    atomic.write_json(folder / RESULT, {"members": of_members, "scores": scores, **about})

@@ -75,7 +75,7 @@ SCRIPT = """
 
 
 def record(table: pd.DataFrame) -> HTML:
-    """The runs of ``runs.table``, in any state. A click on a heading sorts by it."""
+    """The runs of ``runs.runs_table``, in any state. A click on a heading sorts by it."""
     shown = table[[column for column in RECORD_COLUMNS if column in table]]
     if len(shown):
         shown = shown.assign(changed=shown["changed"].dt.strftime("%Y-%m-%d %H:%M"))

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from .. import atomic, clips, labels, no_gesture, runs
-from ..clips import Clips, Recordings, outputs_folder
+from .. import atomic, labels, no_gesture
+from ..clips import Clips, Recordings, load_recordings, outputs_folder
 from ..labels import NO_GESTURE
 from ..predictions import Predictions
 from ..readers import Progress
+from ..runs import RESULT, find_run, read_json, run_result, runs_table, stored_settings
 from ..settings import Settings
 from ..training import windows
 from . import decoding, scoring
@@ -31,7 +32,7 @@ def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
     Raises:
         ValueError: a run is not finished or does not know *no gesture*; or there is none.
     """
-    every = runs.table(outputs)
+    every = runs_table(outputs)
     known = (
         every.loc[(every["state"] == "finished") & (every["no_gesture_ratio"] > 0), "run"].tolist()
         if "no_gesture_ratio" in every
@@ -41,9 +42,9 @@ def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
         raise ValueError(
             f"{outputs_folder(outputs) / 'runs'}: no finished run knows {NO_GESTURE!r}; train one with 04_train -p no_gesture_ratio 1"
         )
-    folders = [runs.find(name, outputs) for name in names or known[:1]]
+    folders = [find_run(name, outputs) for name in names or known[:1]]
     for folder in folders:
-        if runs.read_json(folder / runs.RESULT).get("data", {}).get("classes", [])[-1:] != [NO_GESTURE]:
+        if read_json(folder / RESULT).get("data", {}).get("classes", [])[-1:] != [NO_GESTURE]:
             way_out = f"train one with 04_train -p no_gesture_ratio 1, or give one of {', '.join(known[:4]) or 'those'}"
             raise ValueError(f"{folder}: must be a run (no ensemble) that knows {NO_GESTURE!r}; {way_out}")
     return folders
@@ -56,14 +57,13 @@ def load(
 
     Raises:
         ValueError: a run has other joints than the first, or was trained on other classes; or as
-            ``clips.recordings`` does.
+            ``clips.load_recordings`` does.
     """
-    of_runs = [runs.result(folder) for folder in folders]
+    of_runs = [run_result(folder) for folder in folders]
     chosen = [
-        runs.stored_settings(folder, about["settings"])
-        for folder, about in zip(folders, of_runs, strict=True)
+        stored_settings(folder, about["settings"]) for folder, about in zip(folders, of_runs, strict=True)
     ]
-    recordings = clips.recordings(source, outputs=outputs, progress=progress, **chosen[0].recording_arguments)
+    recordings = load_recordings(source, outputs=outputs, progress=progress, **chosen[0].recording_arguments)
     for folder, settings, about in zip(folders, chosen, of_runs, strict=True):
         if settings.skeleton.joints != chosen[0].skeleton.joints:
             both = f"{settings.layout!r} and {folders[0].name} those of {chosen[0].layout!r}"

@@ -3,8 +3,8 @@
 import argparse
 from dataclasses import fields
 
-from .. import runs
 from ..clips import load, terminal
+from ..runs import run_folder, run_name
 from ..settings import Settings
 from . import distributed, processes
 from .loop import fit, left_out
@@ -72,7 +72,7 @@ def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, 
             f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of {world.size} processes; "
             f"the learning rate is that of one process, {settings.learning_rate:g}, and batch norm uses all of them."
         )
-    fit(clips, settings, runs.folder(run or runs.name(settings, data), outputs), resume)
+    fit(clips, settings, run_folder(run or run_name(settings, data), outputs), resume)
     distributed.leave()
 
 

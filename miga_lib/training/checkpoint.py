@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from .. import losses, runs
+from .. import atomic, losses
 from ..readers import untrusted
 
 VERSION = 2
@@ -78,7 +78,7 @@ class State:
         weights |= {"average": self.average.state_dict()} if self.average else {}
         buffer = io.BytesIO()
         torch.save({"version": VERSION, **weights, "position": position}, buffer)
-        runs.write_bytes(path, buffer.getvalue())
+        atomic.write_bytes(path, buffer.getvalue())
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:

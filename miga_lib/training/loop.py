@@ -22,8 +22,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .. import checkpoints, denoising, labels, layouts, losses, metrics, runs
+from .. import atomic, checkpoints, denoising, labels, layouts, losses, metrics
 from ..clips import Clips
+from ..runs import (
+    FILES,
+    LAYOUT,
+    RESULT,
+    SETTINGS,
+    environment,
+    fingerprint,
+    lock_run,
+    read_json,
+    require_own_folder,
+    run_result,
+    stored_settings,
+)
 from ..settings import PRESETS, Settings
 from . import checkpoint, distributed, gpu, processes
 from .checkpoint import State
@@ -174,7 +187,7 @@ def fit(
         return finished
     if lacking and world.rank == 0:
         print(f"The semantic loss is switched off: {lacking}.", flush=True)
-    lock = runs.lock(run) if world.rank == 0 else nullcontext()
+    lock = lock_run(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
         if finished := world.from_first(_resume_or_clear, run, settings, clips, resume):
@@ -184,7 +197,7 @@ def fit(
         while not _ended(task, state):
             _train_epoch(task, state)
             _validate(task, state, filtered.split("val"))
-        return _finish(task, state, filtered, runs.fingerprint(clips))
+        return _finish(task, state, filtered, fingerprint(clips))
 
 
 def _train_epoch(task: Task, state: State) -> None:
@@ -345,7 +358,7 @@ def start(
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
         epochs=epochs(settings, len(steps)),
         least_epochs=math.ceil(settings.min_steps / len(steps)),
-        finished=world.from_first(os.path.exists, run / runs.RESULT),
+        finished=world.from_first(os.path.exists, run / RESULT),
         network=network,
         compiled=gpu.compiled(network) if gpu.worth_compiling(settings) else network,
         progress=progress if world.rank == 0 else _report_nothing,
@@ -414,7 +427,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
     if task.world.rank == 0:
         if improved or task.settings.keep == "last":  # best.ckpt is the epoch that is kept
             replace(state, model=state.evaluated, average=None).save(task.run / "best.ckpt")
-        runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
+        atomic.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
         state.save(task.run / "last.ckpt")
     task.progress(position | row)
 
@@ -422,7 +435,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
 def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dict[str, Any]:
     """Predictions of the network that was kept, their scores, and last ``result.json``."""
     if task.world.rank == 0:
-        runs.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
+        atomic.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
     best = task.world.from_first(checkpoint.read, task.run / "best.ckpt")
     state.model.load_state_dict(best["model"])
     splits = [split for split in ("val", "test") if (clips.table["split"] == split).any()]
@@ -438,10 +451,10 @@ def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dic
         "parameters": sum(p.numel() for p in state.model.parameters()),
         "processes": task.world.size,
         "seconds": round(sum(row["seconds"] for row in state.rows), 2),
-        "environment": runs.environment(),
+        "environment": environment(),
     }
     if task.world.rank == 0:
-        runs.write_json(task.run / runs.RESULT, result)
+        atomic.write_json(task.run / RESULT, result)
     task.world.wait()
     return result
 
@@ -456,11 +469,7 @@ def _evaluate(task: Task, state: State, clips: Clips, path: Path) -> dict[str, f
 
 def _finished(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
     """The result of a finished run, or None. It needs no lock, so the folder need not be writable."""
-    return (
-        _resume_or_clear(run, settings, clips, resume)
-        if resume and os.path.exists(run / runs.RESULT)
-        else None
-    )
+    return _resume_or_clear(run, settings, clips, resume) if resume and os.path.exists(run / RESULT) else None
 
 
 def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) -> dict[str, Any] | None:
@@ -472,17 +481,17 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
     Raises:
         ValueError: the folder is of another run, or a file that the settings name cannot be read.
     """
-    about: dict[str, Any] = {"settings": asdict(settings), "data": runs.fingerprint(clips)}
-    path = run / runs.SETTINGS
-    runs.require_own_folder(run, runs.FILES)
-    kept_files = [name for name in runs.FILES if (run / name).exists()]
+    about: dict[str, Any] = {"settings": asdict(settings), "data": fingerprint(clips)}
+    path = run / SETTINGS
+    require_own_folder(run, FILES)
+    kept_files = [name for name in FILES if (run / name).exists()]
     if resume and kept_files:
         if not path.exists():
             raise ValueError(
                 f"{run}: has {kept_files[0]} and no {path.name}; restore it, or train again with `resume=False`"
             )
-        kept = runs.read_json(path, "settings", "data")
-        stored = runs.stored_settings(run, kept["settings"])
+        kept = read_json(path, "settings", "data")
+        stored = stored_settings(run, kept["settings"])
         before, may_change = (
             asdict(stored),
             ("device", "precision"),
@@ -505,9 +514,9 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
             raise ValueError(
                 f"{run}: holds a run with {what}; choose another `run` name, or `resume=False` to replace it"
             )
-        if not (run / runs.RESULT).exists():
+        if not (run / RESULT).exists():
             return None
-        result = runs.result(run)
+        result = run_result(run)
         if lost := [name for name in ("last.ckpt", "best.ckpt") if not (run / name).exists()]:
             raise ValueError(
                 f"{run}: the finished run lost {lost[0]}; restore it, or train again with `resume=False`"
@@ -527,11 +536,11 @@ def _resume_or_clear(run: Path, settings: Settings, clips: Clips, resume: bool) 
         if getattr(settings, name) and (name != "embeddings" or settings.semantic_weight)
     ]
     about["data"] |= {name: _checksum(name, settings, clips, run) for name in sorted(given)}
-    for name in runs.FILES:
+    for name in FILES:
         (run / name).unlink(missing_ok=True)
     if layouts.is_file(settings.layout):
-        layouts.save(layouts.get(settings.layout), run / runs.LAYOUT)
-    runs.write_json(path, about | {"environment": runs.environment()})
+        layouts.save(layouts.get(settings.layout), run / LAYOUT)
+    atomic.write_json(path, about | {"environment": environment()})
     return None
 
 

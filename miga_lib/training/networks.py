@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from .. import layouts, runs
+from .. import layouts
 from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
+from ..runs import run_result, stored_settings
 from ..settings import PRESETS, Settings
 from . import gpu, processes
 from .checkpoint import read
@@ -61,8 +62,8 @@ def seeded(device: str, seed: int) -> Iterator[None]:
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
     """The network that a finished run kept, and its settings for this device: the arguments of
     ``predict``."""
-    result = runs.result(run)
-    settings = runs.stored_settings(run, result["settings"], device)
+    result = run_result(run)
+    settings = stored_settings(run, result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
     model.load_state_dict(read(run / "best.ckpt")["model"])
     return model.eval(), settings

@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .. import atomic, checkpoints, runs
+from .. import atomic, checkpoints
 from ..clips import Clips, load, outputs_folder, terminal
+from ..runs import run_name
 from ..settings import PRESETS, Settings
 from . import loop
 from .__main__ import add_settings
@@ -143,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     data, outputs = given.pop("data"), given.pop("outputs")
     try:
         settings = Settings(**given)
-        path = outputs_folder(outputs) / "pretrained" / f"{runs.name(settings, data)}.pt"
+        path = outputs_folder(outputs) / "pretrained" / f"{run_name(settings, data)}.pt"
         pretrain(load(data, outputs=outputs, **settings.clip_arguments), settings, path)
     except (ValueError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None

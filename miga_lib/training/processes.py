@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from .. import runs
 from ..readers import shown
+from ..runs import run_folder, run_name, run_result
 from ..settings import Settings
 
 MODULE = "miga_lib.training"
@@ -68,7 +68,7 @@ def launch(
     given = {"data": data, "outputs": outputs, "run": run, **asdict(settings)}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     _run(devices, [*options, "--resume" if resume else "--no-resume"], show)
-    return runs.result(runs.folder(run or runs.name(settings, data), outputs))
+    return run_result(run_folder(run or run_name(settings, data), outputs))
 
 
 def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> None:

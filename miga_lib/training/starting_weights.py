@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .. import checkpoints, layouts, runs
+from .. import checkpoints, layouts
 from ..readers import DataError
+from ..runs import RESULT, run_result, stored_settings
 from ..settings import Settings
 from .networks import untrained
 
@@ -81,8 +82,8 @@ def start_weights(
     differing = head if settings.trained == "head" else set()
     ours = Origin.of(settings)
     if folder:
-        about = runs.result(folder)
-        theirs = Origin.of(runs.stored_settings(folder, about["settings"]))
+        about = run_result(folder)
+        theirs = Origin.of(stored_settings(folder, about["settings"]))
         if about["data"]["classes"] != list(classes):
             differing |= head
     else:
@@ -116,9 +117,9 @@ def start_file(settings: Settings, run: Path) -> tuple[Path, Path | None]:
     """The checkpoint that ``start_from`` names, and the folder of its run, if it is of a run. Raises
     ValueError where there is none."""
     given = Path(settings.start_from).expanduser()
-    folder = next((path for path in (given, run.parent / given) if (path / runs.RESULT).exists()), None)
+    folder = next((path for path in (given, run.parent / given) if (path / RESULT).exists()), None)
     if folder is None and not given.is_file():
-        known = sorted(path.parent.name for path in run.parent.glob(f"*/{runs.RESULT}"))
+        known = sorted(path.parent.name for path in run.parent.glob(f"*/{RESULT}"))
         shown = ", ".join(known[:10]) or "none"
         raise ValueError(
             f"start_from {settings.start_from[:200]!r} is no finished run and no file; finished runs are {shown}"

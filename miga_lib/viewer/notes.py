@@ -6,8 +6,8 @@ from pathlib import Path
 import filelock
 import pandas as pd
 
+from .. import atomic
 from ..readers import untrusted
-from ..runs import write_text
 
 FILE = "notes.csv"
 
@@ -40,5 +40,5 @@ def write(outputs: Path, id: str, note: str) -> Path:
     with filelock.FileLock(outputs / f".{FILE}.lock"):
         kept = {**read(outputs), id: note.strip()}
         table = pd.DataFrame([(id, note) for id, note in kept.items() if note], columns=["id", "note"])
-        write_text(outputs / FILE, table.to_csv(index=False))
+        atomic.write_text(outputs / FILE, table.to_csv(index=False))
     return outputs / FILE

@@ -39,10 +39,10 @@ for name, strength in (("linear model", 0.01), ("smoother model", 0.0001)):
     probabilities[:, model.classes_] = model.predict_proba(places[val])
     predicted[name] = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))
 one = {"linear model": predicted["linear model"]}"""
-USED = ", layout=Settings().skeleton, saliency=saliency.of_run(runs.newest(1), shown)"
+USED = ", layout=Settings().skeleton, saliency=saliency.of_run(runs.newest_runs(1), shown)"
 TRAIN = """plots.style()
 settings = Settings(preset="smoke", epochs=3000, device="cpu")
-training.fit(clips.load("synthetic-smoke", outputs=OUTPUTS), settings, runs.folder("shown", OUTPUTS), progress=notebook.Progress())"""
+training.fit(clips.load("synthetic-smoke", outputs=OUTPUTS), settings, runs.run_folder("shown", OUTPUTS), progress=notebook.Progress())"""
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
