@@ -79,7 +79,7 @@ if __name__ == "__main__":
     rows.append({"what": "linear on aligned coordinates", **metrics.scores(linear(data_set)["test"])})
     for stream in chosen.streams:
         for seed in chosen.seeds:
-            settings = training.Settings(stream=stream, preset=chosen.preset, seed=seed)
+            settings = training.choose(stream=stream, preset=chosen.preset, seed=seed)
             result = training.fit(data_set, settings, run_folder(run_name(settings, chosen.data)))
             rows.append(
                 {

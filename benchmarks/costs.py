@@ -24,7 +24,7 @@ import torch
 from miga_lib import cache, predictions, training
 from miga_lib.clips import Clips, load
 from miga_lib.runs import fingerprint
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 from miga_lib.training import loop, processes
 from miga_lib.training.distributed import World
 from miga_lib.training.inputs import uniform
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--table", type=int, default=0, help="also measure a table of this number of clips")
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
-    settings = Settings(preset=given.preset, device=given.device, stream=given.stream).resolve()
+    settings = choose(preset=given.preset, device=given.device, stream=given.stream)
     with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
         data, rows = reading(given.folder, Path(outputs)) if given.folder else (load("synthetic"), [])
         rows += learning(data, settings, given.repeats) + (

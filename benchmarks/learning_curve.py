@@ -29,7 +29,7 @@ from miga_lib.analysis import questions
 from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
 from miga_lib.runs import run_folder, run_name, safe_name
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 
 
 def part(data: Clips, share: float, seed: int) -> Clips:
@@ -81,14 +81,12 @@ def main() -> None:
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
-    base = Settings(given.models[0], given.stream, given.layout, preset=given.preset)
+    base = choose(given.models[0], given.stream, given.layout, preset=given.preset)
     data = load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
         groups[:] = groups.index  # an interval over so few people would be too narrow
-    steps = base.resolve().epochs * math.ceil(
-        (data.table["split"] == "train").sum() / base.resolve().batch_size
-    )
+    steps = base.epochs * math.ceil((data.table["split"] == "train").sum() / base.batch_size)
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)
     starts = {
         f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from

@@ -26,7 +26,7 @@ from miga_lib.clips import Clips, load, outputs_folder
 from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
 from miga_lib.runs import run_folder, run_name
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 from miga_lib.splits import LEAVE_ONE_OUT
 
 CLASSES = {"S": "small", "M": "medium", "L": "large"}
@@ -179,7 +179,14 @@ def main() -> None:
 
     def trained(model: str, stream: str, **more: Any) -> tuple[dict[str, Any], Predictions]:
         """The result of a run and its test predictions."""
-        settings = Settings(model, stream, str(skeleton), preset=given.preset, denoise=given.denoise, **more)
+        settings = choose(
+            model=model,
+            stream=stream,
+            layout=str(skeleton),
+            preset=given.preset,
+            denoise=given.denoise,
+            **more,
+        )
         run = run_folder(run_name(settings, source), given.outputs)
         part = load(source, outputs=given.outputs, **settings.clip_arguments)
         return training.fit(part, settings, run, progress=lambda row: None), predictions.load(

@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.benchmark import Timer
 
 from miga_lib.models import posec3d
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import networks
 
 BYTES = 2
@@ -111,11 +111,11 @@ def main() -> None:
     parser.add_argument("--bandwidth", type=float, default=4.8, help="TB/s of its memory; default 4.8")
     parser.add_argument("--measure", action="store_true", help="also time each convolution on this machine")
     given = parser.parse_args()
-    settings = Settings(
+    settings = choose(
         stream=given.stream, preset="paper", batch_size=given.batch_size, device="cpu", precision="bf16"
-    ).resolve()
+    )
     network = networks.build(settings, CLASSES, EMBEDDING_SIZE).train().to("meta")  # shapes only
-    channels = settings.of_model.in_channels(settings.stream, settings.skeleton)
+    channels = settings.architecture.in_channels(settings.stream, settings.skeleton)
     heatmaps = torch.empty(
         settings.batch_size, channels, settings.frames, settings.size, settings.size, device="meta"
     )

@@ -25,7 +25,7 @@ from torch.nn import functional
 from miga_lib import layouts, plots, training
 from miga_lib.clips import Clips, load
 from miga_lib.readers import miga
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import processes
 from miga_lib.training.inputs import Inputs
 
@@ -73,7 +73,7 @@ def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dic
     the preset's."""
     some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
-        settings = Settings(model, preset="quick", frames=frames, layout=layout, device="cpu").resolve()
+        settings = choose(model=model, preset="quick", frames=frames, layout=layout, device="cpu")
         inputs, network = Inputs(some, settings), training.build(settings, 32, 384).train()
         given = inputs.training(rows, 0)
 
@@ -102,7 +102,7 @@ def collecting(count: int) -> dict[str, float]:
         read = load(source, "imigue22", outputs)
         reading = time.perf_counter() - began
         opening = seconds(lambda: load(source, "imigue22", outputs))
-    settings = Settings(preset="smoke", layout="imigue22", device="cpu").resolve()
+    settings = choose(preset="smoke", layout="imigue22", device="cpu")
     few = made(count, 40, "imigue22")
     model = training.build(settings, 32, 384)
     assert len(read) == count

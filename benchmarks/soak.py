@@ -151,7 +151,7 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     given = parameters(options)
     code = (
         "from miga_lib import clips, runs, training\n"
-        f"settings = training.Settings(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
+        f"settings = training.choose(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
         f"folder = runs.run_folder('interrupted', {str(outputs)!r})\n"
         f"result = training.fit(clips.load({given['data']!r}, outputs={str(outputs)!r}), settings, folder)"
     )

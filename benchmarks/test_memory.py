@@ -22,7 +22,7 @@ from miga_lib import clips, layouts, training
 from miga_lib.training.inputs import Inputs
 from miga_lib.training.processes import kept_memory
 from miga_lib.readers import Report, miga
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 
 GB = 1e9
 
@@ -35,7 +35,7 @@ def peak():  # not that of `resource`, which includes the process that started t
 
 @kept_memory()  # as training.fit does
 def learn(preset, count, batch_size=0):
-    settings = Settings(preset=preset, device="cpu", batch_size=batch_size).resolve()
+    settings = choose(preset=preset, device="cpu", batch_size=batch_size)
     inputs = Inputs(clips.load("synthetic").split("train"), settings)
     model = training.build(settings, 32, 384).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)

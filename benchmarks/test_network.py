@@ -23,7 +23,7 @@ from miga_lib import layouts, training
 from miga_lib.clips import load
 from miga_lib.models import MODELS, ctrgcn, graphs, stgcn, stgcnpp
 from miga_lib.models.posec3d import FlatConvolution, FlatMaxPool
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import processes
 from miga_lib.training.inputs import Inputs
 
@@ -130,7 +130,7 @@ class PlainGraphNetwork(nn.Module):
 def test_a_training_step_of_a_graph_network(benchmark, name):
     """24 clips × 48 frames × 17 joints at the published width, without dropout, as in PySkl; then ours with
     the preset's dropout."""
-    settings = Settings(name, preset="paper", layout="coco17", device="cpu").resolve()
+    settings = choose(model=name, preset="paper", layout="coco17", device="cpu")
     fp32 = replace(settings, precision="fp32")
     ours, dropped = (training.build(settings, 32, 384).train() for _ in range(2))
     for module in ours.modules():
@@ -165,7 +165,7 @@ def test_a_training_step_of_a_graph_network(benchmark, name):
 @pytest.mark.parametrize(("preset", "count"), [("paper", 12), ("quick", 16)])
 def test_a_training_step(benchmark, preset, count):
     """The batch of `paper` is halved: in kept memory, plain fp32 of all 24 clips does not fit in 24 GB."""
-    settings = Settings(preset=preset, device="cpu").resolve()
+    settings = choose(preset=preset, device="cpu")
     fp32 = replace(settings, precision="fp32")
     ours = training.build(settings, 32, 384).train()
     theirs = plain(ours)
@@ -188,7 +188,7 @@ def test_a_training_step(benchmark, preset, count):
 
 
 def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
-    settings = Settings(preset="paper", temporal="segments", device="cpu").resolve()
+    settings = choose(preset="paper", temporal="segments", device="cpu")
     ours = training.build(settings, 32, 384).eval()
     with torch.no_grad():  # at 0, their initial value, every residual branch would be 0
         for module in ours.modules():
@@ -221,8 +221,8 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
 
 def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
     """Not a timing: the plain network in fp32 and ours have the same losses in each step, within noise."""
-    settings = Settings(preset="quick", device="cpu", semantic_weight=0.0).resolve()
-    fp32 = Settings(preset="quick", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
+    settings = choose(preset="quick", device="cpu", semantic_weight=0.0)
+    fp32 = choose(preset="quick", device="cpu", precision="fp32", semantic_weight=0.0)
     data = load("synthetic").split("train")
     curves = {}
     for name, of in {"ours": settings, "plain": fp32}.items():

@@ -14,7 +14,7 @@ from costs import FULL_CLIPS, epoch, seconds, started
 from test_network import plain, step
 
 from miga_lib.clips import load
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import gpu, loop
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -23,7 +23,7 @@ DEVICE, PRESET, STEPS = "cuda", "paper", 60
 
 @pytest.mark.parametrize("stream", ["joint", "limb"])
 def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
-    settings = Settings(stream=stream, preset=PRESET, device=DEVICE).resolve()
+    settings = choose(stream=stream, preset=PRESET, device=DEVICE)
     fp32 = replace(settings, precision="fp32")
     task, state = started(load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
     benchmark.pedantic(
@@ -50,9 +50,9 @@ def test_two_hundred_steps_agree(benchmark, tmp_path):
     dropout."""
     curves = {}
     for name, precision in {"ours": "auto", "plain": "fp32"}.items():
-        settings = Settings(
+        settings = choose(
             preset=PRESET, device=DEVICE, precision=precision, semantic_weight=0.0, dropout=1e-9
-        ).resolve()
+        )
         task, state = started(load("synthetic"), settings, tmp_path / name, 200 * settings.batch_size)
         module, network = state.model.train(), task.compiled
         if name == "plain":

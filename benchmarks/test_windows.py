@@ -20,7 +20,7 @@ from miga_lib import synthetic, training
 from miga_lib.clips import load_recordings
 from miga_lib.readers import miga
 from miga_lib.runs import environment
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import windows
 
 FRAMES, FPS, STRIDE = 15_000, 25, 4
@@ -39,9 +39,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def networks():
-    settings = [
-        Settings(stream=stream, preset="quick", device="cpu").resolve() for stream in ("joint", "limb")
-    ]
+    settings = [choose(stream=stream, preset="quick", device="cpu") for stream in ("joint", "limb")]
     return [(training.build(one, 32, 384).eval(), one) for one in settings]
 
 

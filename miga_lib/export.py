@@ -42,7 +42,7 @@ class Recogniser(nn.Module):
     def __init__(self, members: Sequence[tuple[nn.Module, Settings]]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
-            settings.of_model.for_prediction(network) for network, settings in members
+            settings.architecture.for_prediction(network) for network, settings in members
         )
         self.settings = [settings for _, settings in members]
 
@@ -55,7 +55,9 @@ class Recogniser(nn.Module):
                 keypoints.flatten(0, 1), starts, frames, settings.frames, settings.temporal
             )
             views = torch.cat([*unchanged_and_mirrored(test_pixels(resampled, settings), settings)])
-            inputs = settings.of_model.tensor(settings.stream, views, settings.skeleton, settings.test_size)
+            inputs = settings.architecture.tensor(
+                settings.stream, views, settings.skeleton, settings.test_size
+            )
             averages.append(network(inputs)[0].softmax(1).unflatten(0, (2, -1)).mean(0))
         return torch.stack(averages).mean(0)
 

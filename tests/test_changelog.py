@@ -9,10 +9,10 @@ import torch
 
 from miga_lib import cache, clips, runs, training
 from miga_lib.readers import pyskl
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 from miga_lib.training import checkpoint, loop
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", epochs=1, batch_size=4)
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32", epochs=1, batch_size=4)
 LATER_SETTINGS = ("frames", "size", "width", "dropout", "weight_decay")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from miga_lib import atomic, cache, clips, layouts, runs, training
 from miga_lib.readers import DataError, miga, untrusted
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def swapped(tmp_path):
         for split, video in (("train", "0012"), ("val", "0014")):
             miga.write_video(tmp_path / name, split, video, values, [(3, 0, 1), (4, 1, 4)])
     before, after = (clips.load(tmp_path / name, outputs=tmp_path) for name in ("before", "after"))
-    settings = Settings(preset="smoke", device="cpu").resolve()
+    settings = choose(preset="smoke", device="cpu")
     run = runs.run_folder("run", tmp_path)
     about = {"settings": asdict(settings), "data": runs.fingerprint(before)}
     atomic.write_json(run / "settings.json", about)

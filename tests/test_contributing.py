@@ -23,7 +23,7 @@ import yaml
 
 import miga_lib
 from miga_lib import clips, layouts, runs, training
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def place(tmp_path_factory, smoke_outputs):
     root = tmp_path_factory.mktemp("contributing")
     shutil.copytree(smoke_outputs / "data", root / "outputs" / "data", dirs_exist_ok=True)
     smoke = clips.load("synthetic-smoke", "imigue22", root / "outputs")
-    settings = Settings(model="stgcn", layout="imigue22", preset="smoke", device="cpu", precision="fp32")
+    settings = choose(model="stgcn", layout="imigue22", preset="smoke", device="cpu", precision="fp32")
     with pytest.raises(StoppedError):
         training.fit(smoke, settings, runs.run_folder("before", root / "outputs"), progress=stop)
     shutil.copytree(ROOT / "miga_lib", root / "miga_lib", ignore=shutil.ignore_patterns("__pycache__"))
@@ -202,7 +202,7 @@ def tell(root):
     from miga_lib.training.__main__ import main
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
-    settings = Settings(
+    settings = choose(
         "frames",
         "joint",
         "upper8",
@@ -222,7 +222,7 @@ def tell(root):
         main([*ADDED, data, "--run=go"])
     model, loaded = training.load_model(folder / "go", "cpu")
     kept = predictions.load(folder / "go" / "test.npz")
-    again = training.predict(model, smoke.split("test"), settings.resolve())
+    again = training.predict(model, smoke.split("test"), settings)
     given = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
 
     wanted = questions.grid(

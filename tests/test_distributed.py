@@ -18,13 +18,13 @@ from torch import nn
 
 from miga_lib import clips, runs, training
 from miga_lib.predictions import Predictions
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import distributed, processes
 from miga_lib.training.distributed import World
 
 pytestmark = pytest.mark.slow
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32")
 OPTIONS = {
     "augment": "rotate+drop_joints",
     "sampling": "square_root",

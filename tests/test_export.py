@@ -16,7 +16,7 @@ import torch
 
 from miga_lib import atomic, ensemble, export, layouts, runs, training
 from miga_lib.clips import Clips
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training.inputs import Inputs
 
 pytestmark = pytest.mark.slow
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.slow
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CLASSES = ("nod", "shake", "wave", "rest")
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", layout="body25", semantic_weight=0.0)
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32", layout="body25", semantic_weight=0.0)
 
 
 @torch.no_grad()
 def leave(outputs, name, **changes):
     """The files of a finished run that has not learned: a random network, made to give each clip other and
     clear probabilities."""
-    settings = replace(SMOKE, **changes).resolve()
+    settings = replace(SMOKE, **changes)
     network = training.build(settings, len(CLASSES), 0).eval()
     for parameter in network.parameters():
         if parameter.ndim > 1:
@@ -201,7 +201,7 @@ def plain(tmp_path, monkeypatch):
     monkeypatch.setattr(
         training,
         "load_model",
-        lambda run, device: (Plain(run.name == "odd"), replace(SMOKE, model="stgcn").resolve()),
+        lambda run, device: (Plain(run.name == "odd"), replace(SMOKE, model="stgcn")),
     )
     return folder
 

@@ -9,10 +9,10 @@ import torch
 
 from miga_lib import alignment, augmentation, denoising, layouts, training
 from miga_lib.models import MODELS
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import PRESETS, choose
 from miga_lib.training.inputs import Inputs, uniform
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0).resolve()
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
 SEGMENTS = replace(SMOKE, temporal="segments")
 PRESET = PRESETS["smoke"]
 
@@ -53,7 +53,7 @@ def test_views_that_share_frames_give_the_same_as_separate_views(smoke, stream):
             for mirrored in (False, True):
                 pixels = augmentation.to_pixels(view[None], box, (size, size))
                 pixels = augmentation.flip(pixels, layout, torch.tensor([mirrored]), width=size)
-                maps = settings.of_model.tensor(stream, pixels, layout, size)
+                maps = settings.architecture.tensor(stream, pixels, layout, size)
                 of_clip.append(model(maps)[0].softmax(1))
         expected.append(torch.cat(of_clip).mean(0))
     with torch.no_grad():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from miga_lib import clips, labels, no_gesture, predictions, runs, training
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 
 
 def videos(**frames):
@@ -117,7 +117,7 @@ def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
 
 
 def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
-    settings = Settings(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
+    settings = choose(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
     assert runs.run_name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     result = training.fit(both, settings, tmp_path / "run", progress=lambda row: None)
@@ -131,4 +131,4 @@ def test_clips_without_gaps_are_refused_where_the_settings_have_them(smoke, tmp_
         ValueError,
         match="the settings have no_gesture_ratio 1 and the clips none; load them with `clip_arguments` of the settings",
     ):
-        training.fit(smoke, Settings(preset="smoke", device="cpu", no_gesture_ratio=1.0), tmp_path / "run")
+        training.fit(smoke, choose(preset="smoke", device="cpu", no_gesture_ratio=1.0), tmp_path / "run")

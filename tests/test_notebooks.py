@@ -14,7 +14,7 @@ import pytest
 
 from miga_lib import clips, predictions, runs, training
 from miga_lib.ensemble import recipes
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 from miga_lib.training import __main__ as command_line
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def quiet_kernels():
 def trained(smoke_outputs, tmp_path_factory):
     """An outputs folder with a limb run, a run that knows no gesture, a joint run made by 04_train and the
     ensemble ``both`` of joint and limb; and the notebook 04_train, executed."""
-    settings = Settings(preset="smoke", device="cpu", no_gesture_ratio=1.0)
+    settings = choose(preset="smoke", device="cpu", no_gesture_ratio=1.0)
     data = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     training.fit(data, settings, runs.run_folder("with-no-gesture", smoke_outputs), progress=lambda row: None)
     command_line.main(
@@ -196,6 +196,4 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
         command_line.main(
             [f"--{option.replace('_', '-')}={given}" for option, given in {name: value, **others}.items()]
         )
-        assert (
-            Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != Settings()
-        )
+        assert Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != choose()

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from miga_lib import augmentation, checkpoints, denoising, metrics, predictions, runs, training
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import PRESETS, Settings, choose
 from miga_lib.training import checkpoint, loop
 from miga_lib.training.distributed import World
 
 pytestmark = pytest.mark.slow
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32", semantic_weight=0.0)
 EVERY = replace(
     SMOKE,
     denoise="+".join(denoising.FILTERS),
@@ -36,7 +36,7 @@ def quiet(row):
 
 
 def start(clips, settings, run):
-    return loop.start(clips, settings.resolve(), run, World(), quiet, lambda: False)
+    return loop.start(clips, settings, run, World(), quiet, lambda: False)
 
 
 def weights(run, name="best.ckpt"):
@@ -76,25 +76,25 @@ def test_the_name_of_a_run_shows_its_options():
 
 def test_a_small_set_has_as_many_epochs_as_the_least_number_of_steps_needs(smoke, tmp_path):
     task, _ = start(smoke, SMOKE, tmp_path)
-    assert task.epochs == PRESETS["smoke"].epochs == 2
-    steps = len(training.batches(task.inputs.labels, SMOKE.resolve(), 0))
+    assert task.epochs == PRESETS["smoke"]["epochs"] == 2
+    steps = len(training.batches(task.inputs.labels, SMOKE, 0))
     for wanted, epochs in ((2 * steps, 2), (2 * steps + 1, 3), (7 * steps, 7)):
         assert start(smoke, replace(SMOKE, min_steps=wanted), tmp_path)[0].epochs == epochs
 
 
 def test_epochs_that_are_set_switch_off_the_presets_least_steps(monkeypatch):
     monkeypatch.setitem(PRESETS, "smoke", replace(PRESETS["smoke"], min_steps=100))
-    assert SMOKE.resolve().min_steps == 100
-    chosen = replace(SMOKE, epochs=3).resolve()
+    assert SMOKE.min_steps == 100
+    chosen = replace(SMOKE, epochs=3)
     assert (chosen.epochs, chosen.min_steps) == (3, 0)
     assert "min_steps" not in runs.run_name(replace(SMOKE, epochs=3))
-    assert SMOKE.resolve().resolve() == SMOKE.resolve(), "also with the least steps of the preset"
+    assert SMOKE.resolve() == SMOKE, "also with the least steps of the preset"
 
 
 def test_patience_waits_for_the_least_number_of_steps_and_keeps_the_best_epoch(smoke, tmp_path):
     settings = replace(SMOKE, learning_rate=1e-9, patience=1, min_steps=13, preset="quick", frames=8, width=4)
     result = training.fit(smoke, settings, tmp_path, progress=quiet)
-    steps = len(training.batches(torch.zeros(result["train_clips"], dtype=torch.long), settings.resolve(), 0))
+    steps = len(training.batches(torch.zeros(result["train_clips"], dtype=torch.long), settings, 0))
     assert len(pd.read_csv(tmp_path / "metrics.csv")) == -(-13 // steps), "no epoch is better than the first"
     assert result["best_epoch"] == 1
     assert replace(settings, patience=0).resolve().keep == "last"
@@ -142,7 +142,7 @@ def test_training_stops_after_epochs_without_gain(smoke, tmp_path, monkeypatch):
 def test_the_average_of_the_weights_is_what_is_evaluated(smoke, tmp_path):
     """By hand: the average starts as the weights after the first step, then moves by a fifth of the
     difference in each step."""
-    settings = replace(SMOKE, weight_average=0.8, epochs=1).resolve()
+    settings = replace(SMOKE, weight_average=0.8, epochs=1)
     seen = []
     task, state = start(smoke, settings, tmp_path)
     name = "fc_cls.weight"
@@ -160,9 +160,9 @@ def test_the_average_of_the_weights_is_what_is_evaluated(smoke, tmp_path):
 
 
 def test_warm_up_multiplies_the_cosine():
-    settings = Settings(learning_rate=0.2, warmup=0.25)
+    settings = choose(learning_rate=0.2, warmup=0.25)
     rates = [training.learning_rate(settings, done) for done in (0, 0.125, 0.25, 0.5, 1)]
-    plain = [training.learning_rate(Settings(learning_rate=0.2), done) for done in (0, 0.125, 0.25, 0.5, 1)]
+    plain = [training.learning_rate(choose(learning_rate=0.2), done) for done in (0, 0.125, 0.25, 0.5, 1)]
     assert rates == pytest.approx([0, 0.5 * plain[1], *plain[2:]])
 
 
@@ -170,7 +170,7 @@ def test_warm_up_multiplies_the_cosine():
 def test_other_seeds_draw_other_clips_and_the_same_seed_the_same(sampling):
     classes = torch.tensor([0] * 40 + [1] * 10)
     one, again, other = (
-        torch.cat(training.batches(classes, replace(SMOKE, sampling=sampling, seed=seed).resolve(), 3))
+        torch.cat(training.batches(classes, replace(SMOKE, sampling=sampling, seed=seed), 3))
         for seed in (1, 1, 2)
     )
     assert torch.equal(one, again)
@@ -196,7 +196,7 @@ def test_a_clip_that_is_drawn_twice_is_augmented_in_two_ways(smoke, tmp_path, mo
 def test_how_often_each_class_is_drawn(sampling, shares):
     # 16 clips of one class and 4 of another, whose square roots are 4 and 2.
     classes = torch.tensor([0] * 16 + [1] * 4)
-    settings = replace(SMOKE, sampling=sampling).resolve()
+    settings = replace(SMOKE, sampling=sampling)
     drawn = torch.cat([torch.cat(training.batches(classes, settings, epoch)) for epoch in range(200)])
     assert len(drawn) == 200 * 20
     assert (classes[drawn].bincount() / len(drawn)).tolist() == pytest.approx(shares, abs=0.03)
@@ -336,7 +336,7 @@ def test_wrong_options_are_refused(wrong, message):
 
 
 def test_a_run_of_an_earlier_version_kept_the_best_epoch():
-    stored = asdict(replace(SMOKE, preset="quick").resolve())
+    stored = asdict(replace(SMOKE, preset="quick"))
     assert stored.pop("keep") == "last"
     assert Settings.of_run(stored).keep == "best"
     for name in ("frames", "size"):

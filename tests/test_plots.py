@@ -23,7 +23,7 @@ from miga_lib.analysis import survey
 from miga_lib.models import MODELS
 from miga_lib.plots import answers, data, evaluation, inputs, motion, spotting
 from miga_lib.predictions import Predictions
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.spotting import scoring
 
 
@@ -403,11 +403,11 @@ def test_maps_are_blended_in_the_colours_of_their_sides():
 
 @pytest.mark.parametrize("stream", [*MODELS["posec3d"].streams])
 def test_augmented_samples_differ_by_epoch_and_repeat_by_seed(smoke, stream):
-    settings = Settings(stream=stream, preset="smoke", device="cpu", precision="fp32").resolve()
+    settings = choose(stream=stream, preset="smoke", device="cpu", precision="fp32")
     drawn, again, other = (
         [
             ax.images[0].get_array()
-            for ax in plots.augmented(smoke, 3, Settings(**{**vars(settings), "seed": seed}), count=4).flat
+            for ax in plots.augmented(smoke, 3, choose(**{**vars(settings), "seed": seed}), count=4).flat
         ]
         for seed in (0, 0, 1)
     )

@@ -13,7 +13,7 @@ import pytest
 from miga_lib import clips, labels, predictions, recognise, runs, training
 from miga_lib.ensemble import recipes
 from miga_lib.readers import Report
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import windows
 
 RUNS = {"joint": {}, "limb": {"stream": "limb"}, "body": {"layout": "body25", "model": "stgcn"}}
@@ -24,7 +24,7 @@ def trained(smoke_outputs):
     """Finished runs: joint and limb of 41 joints, and a graph network of 25; and an ensemble of the first
     two."""
     for name, changes in RUNS.items():
-        settings = Settings(
+        settings = choose(
             **{"preset": "smoke", "device": "cpu", "epochs": 1, "semantic_weight": 0.0, "precision": "fp32"}
             | changes
         )

@@ -21,14 +21,14 @@ import torch
 from miga_lib import atomic, clips, runs, training
 from miga_lib.predictions import Predictions
 from miga_lib.readers import DataError
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 
 
 def leave(outputs, name, clips, at=0, finished=True, **settings):
     """A run's folder as after training, without the weights, last changed at that second of 1970."""
     folder = runs.run_folder(name, outputs)
     about = {
-        "settings": asdict(Settings(preset="smoke", device="cpu", **settings).resolve()),
+        "settings": asdict(choose(preset="smoke", device="cpu", **settings)),
         "data": runs.fingerprint(clips),
     }
     atomic.write_json(folder / "settings.json", about)
@@ -115,7 +115,7 @@ def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
 def test_the_fingerprint_is_the_one_that_training_writes(tmp_path, smoke):
     training.fit(
         smoke,
-        Settings(preset="smoke", device="cpu", epochs=1),
+        choose(preset="smoke", device="cpu", epochs=1),
         runs.run_folder("run", tmp_path),
         progress=lambda row: None,
     )
@@ -275,7 +275,7 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
 
 
 def test_every_setting_that_changes_the_result_changes_the_name():
-    base = Settings(
+    base = choose(
         preset="smoke",
         device="cpu",
         precision="fp32",
@@ -328,11 +328,11 @@ def test_names_made_safe_stay_apart():
 
 
 def test_a_name_made_of_data_cannot_lead_elsewhere(tmp_path):
-    settings = Settings(preset="smoke", device="cpu")
+    settings = choose(preset="smoke", device="cpu")
     assert runs.run_folder(runs.run_name(settings, "/data/my set/$(x)"), tmp_path).parent == tmp_path / "runs"
 
 
-ONE_EPOCH = Settings(preset="smoke", device="cpu", precision="fp32", epochs=1)
+ONE_EPOCH = choose(preset="smoke", device="cpu", precision="fp32", epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -454,7 +454,7 @@ def test_a_folder_with_files_of_others_is_never_written_to(smoke, tmp_path, resu
         ValueError,
         match=r"not overwritten, since it has 'thesis\.tex', a file of another origin; choose another name",
     ):
-        training.fit(smoke, Settings(preset="smoke", device="cpu"), tmp_path, resume)
+        training.fit(smoke, choose(preset="smoke", device="cpu"), tmp_path, resume)
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
 
@@ -463,12 +463,12 @@ def test_validation_clips_without_classes_are_refused_before_training(smoke, tmp
     with pytest.raises(ValueError, match="the class of every validation clip is unknown"):
         training.fit(
             replace(smoke, table=smoke.table.assign(label=labels)),
-            Settings(preset="smoke", device="cpu"),
+            choose(preset="smoke", device="cpu"),
             tmp_path,
         )
     twice = replace(smoke, classes=("same", "same", *smoke.classes[2:]))
     with pytest.raises(ValueError, match="class names must differ, 'same' is there more than once"):
-        training.fit(twice, Settings(preset="smoke", device="cpu", semantic_weight=0.0), tmp_path / "other")
+        training.fit(twice, choose(preset="smoke", device="cpu", semantic_weight=0.0), tmp_path / "other")
 
 
 @pytest.mark.parametrize("content", [b"a," * 10**5, b"epoch\n" * 2 * 10**6, b"\xff\n1\n"])

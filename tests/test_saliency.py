@@ -12,12 +12,12 @@ from miga_lib import clips, layouts, streams, training
 from miga_lib.analysis import saliency
 from miga_lib.models import MODELS
 from miga_lib.predictions import Predictions
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training.inputs import Inputs
 
 LAYOUT = layouts.get("coco17")
 WRIST = LAYOUT.joints.index("left_wrist")
-SETTINGS = Settings(layout="coco17", preset="smoke", device="cpu").resolve()
+SETTINGS = choose(layout="coco17", preset="smoke", device="cpu")
 
 
 def made(wrist, frames=20, seed=0):

@@ -11,11 +11,11 @@ from torch import nn
 
 from miga_lib import clips, labels, layouts, predictions, runs, spotting, training
 from miga_lib.predictions import Predictions
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.spotting import decoding, scoring, search
 from miga_lib.training import windows
 
-SETTINGS = Settings(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
+SETTINGS = choose(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
 STUB = (nn.Identity(), SETTINGS)
 """A network that is not asked, since ``predicting`` answers."""
 
@@ -172,7 +172,7 @@ def test_validation_chooses_lengths_and_parameters():
 def finished(outputs, name, classes, layout="imigue41", no_gesture_ratio=1.0):
     """The folder of a run that looks finished, with these classes."""
     folder = runs.run_folder(name, outputs)
-    settings = replace(SETTINGS, layout=layout, no_gesture_ratio=no_gesture_ratio).resolve()
+    settings = replace(SETTINGS, layout=layout, no_gesture_ratio=no_gesture_ratio)
     about = {"settings": vars(settings), "data": {"classes": list(classes)}, "scores": {}, "seconds": 1.0}
     for file in (runs.SETTINGS, runs.RESULT):
         (folder / file).write_text(json.dumps(about))

@@ -14,13 +14,13 @@ from test_notebooks import FOLDER
 from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, streams, training
 from miga_lib.models import MODELS
 from miga_lib.readers import DataError
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.splits import LEAVE_ONE_OUT
 from miga_lib.training import checkpoint, loop, starting_weights
 
 pytestmark = pytest.mark.slow
 
-SMOKE = Settings(preset="smoke", epochs=1, device="cpu", precision="fp32", semantic_weight=0.0)
+SMOKE = choose(preset="smoke", epochs=1, device="cpu", precision="fp32", semantic_weight=0.0)
 STICK = layouts.make("stick", ["nose", "left_wrist", "right_wrist"], [(0, 1), (0, 2)], "nose")
 
 
@@ -74,7 +74,7 @@ def finished(smoke_outputs, tmp_path_factory):
 def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(
     smoke, finished, tmp_path, model, capsys
 ):
-    settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model)).resolve()
+    settings = replace(SMOKE, model=model, start_from=str(finished / "runs" / model))
     network = training.build(settings, len(smoke.classes), 0)
     assert [
         name
@@ -100,7 +100,7 @@ def test_a_run_on_the_same_joints_and_classes_starts_with_all_weights(
 def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(
     smoke, finished, model, anew, tmp_path
 ):
-    settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model).resolve()
+    settings = replace(SMOKE, model=model, layout="light_hand35", start_from=model)
     beside = finished / "runs" / "new"
     network = training.build(settings, len(smoke.classes), 0)
     joints = set(starting_weights.start_weights(network, settings, smoke.classes, 0, beside))
@@ -120,7 +120,7 @@ def test_with_other_joints_the_stem_is_new_and_with_other_classes_the_head(
 def test_the_stem_keeps_the_channels_of_joints_and_limbs_that_both_layouts_have(smoke, finished, stream):
     run = finished / "runs" / f"stem-{stream}"
     fit(smoke, finished, run.name, stream=stream)
-    settings = replace(SMOKE, layout="light_hand35", stream=stream, start_from=run.name).resolve()
+    settings = replace(SMOKE, layout="light_hand35", stream=stream, start_from=run.name)
     network = training.build(settings, len(smoke.classes), 0)
     name = "backbone.conv1.conv.weight"
     initial = network.state_dict()[name].clone()
@@ -139,7 +139,7 @@ def test_the_stem_keeps_the_channels_of_joints_and_limbs_that_both_layouts_have(
 
 def test_the_layout_of_the_same_number_of_joints_is_still_another_one(smoke, finished):
     """22 joints of two layouts: their graphs differ, so what depends on joints is new."""
-    settings = replace(SMOKE, model="stgcn", layout="imigue22").resolve()
+    settings = replace(SMOKE, model="stgcn", layout="imigue22")
     run = fit(smoke_in("imigue22", smoke), finished, "stgcn22", model="stgcn", layout="imigue22")
     other = replace(settings, layout="imigue22_official", start_from=str(run))
     anew = starting_weights.start_weights(
@@ -156,14 +156,14 @@ def smoke_in(name, smoke):
 def test_a_checkpoint_of_pyskl_gives_its_weights(smoke, finished, tmp_path):
     model, _ = training.load_model(finished / "runs" / "posec3d", "cpu")
     checkpoints.save_pyskl(model, tmp_path / "theirs.pth")
-    settings = replace(SMOKE, start_from=str(tmp_path / "theirs.pth")).resolve()
+    settings = replace(SMOKE, start_from=str(tmp_path / "theirs.pth"))
     network = training.build(settings, len(smoke.classes), 0)
     assert starting_weights.start_weights(network, settings, smoke.classes, 0, tmp_path / "new") == ()
 
 
 def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished, tmp_path):
     torch.save(weights(finished / "runs" / "stgcn"), tmp_path / "st_gcn.pt")
-    settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt")).resolve()
+    settings = replace(SMOKE, model="stgcn", start_from=str(tmp_path / "st_gcn.pt"))
     assert starting_weights.start_weights(
         training.build(settings, 32, 0), settings, smoke.classes, 0, tmp_path / "new"
     ) == ("A",)
@@ -174,7 +174,7 @@ def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypa
         MODELS["posec3d"].streams, "edges", streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")
     )
     usual, renamed, graph = (
-        starting_weights.Origin.of(replace(SMOKE, layout="coco17", **changes).resolve())
+        starting_weights.Origin.of(replace(SMOKE, layout="coco17", **changes))
         for changes in ({"stream": "limb"}, {"stream": "edges"}, {"model": "stgcn"})
     )
     assert ["left_elbow", "left_wrist"] in usual.channels
@@ -198,7 +198,7 @@ def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypa
     ],
 )
 def test_what_cannot_be_started_from_is_refused(smoke, finished, start_from, message):
-    settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs")).resolve()
+    settings = replace(SMOKE, start_from=start_from.format(folder=finished / "runs"))
     with pytest.raises((ValueError, DataError), match=message):
         starting_weights.start_weights(
             training.build(settings, 32, 0), settings, smoke.classes, 0, finished / "runs" / "new"
@@ -245,7 +245,7 @@ def test_a_learning_rate_of_kept_weights_needs_kept_weights():
         ValueError,
         match="kept_learning_rate is of the weights that `start_from` gives; set `start_from`, too",
     ):
-        Settings(kept_learning_rate=0.1)
+        choose(kept_learning_rate=0.1)
 
 
 def test_other_weights_or_embeddings_under_the_same_name_do_not_get_the_old_result(smoke, tmp_path):

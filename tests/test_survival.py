@@ -23,12 +23,12 @@ import pytest
 import torch
 
 from miga_lib import atomic, training
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import loop, processes
 
 pytestmark = pytest.mark.slow
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32")
 TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=8", "--device=cpu")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kill -9 and limits to the size of files are POSIX's")
 

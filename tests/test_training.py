@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from miga_lib import clips, models, predictions, runs, streams, training
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import PRESETS, choose
 from miga_lib.training import checkpoint, gpu, loop
 from miga_lib.training.__main__ import main
 
 pytestmark = pytest.mark.slow
 
-SMOKE = Settings(preset="smoke", device="cpu", precision="fp32")
+SMOKE = choose(preset="smoke", device="cpu", precision="fp32")
 
 
 def quiet(row):
@@ -54,7 +54,7 @@ def test_each_stream_overfits_four_clips(smoke, tmp_path, monkeypatch, model, st
     four = smoke.where(np.repeat(first.to_numpy(), 2))
     table = four.table.assign(split=["train", "val"] * 4, id=[f"clip {i}" for i in range(8)])
     four = replace(four, table=table)
-    settings = Settings(
+    settings = choose(
         model,
         stream,
         preset="smoke",
@@ -107,7 +107,7 @@ def test_a_run_writes_all_documented_files(finished):
     assert metrics["epoch"].tolist() == [1, 2]
     # That of the last step of each epoch, the second and the fourth of four: after 1/4 and 3/4 of the cosine.
     assert metrics["learning_rate"].tolist() == pytest.approx([0.05 * (1 + 0.5**0.5), 0.05 * (1 - 0.5**0.5)])
-    assert result["settings"]["epochs"] == PRESETS["smoke"].epochs
+    assert result["settings"]["epochs"] == PRESETS["smoke"]["epochs"]
 
 
 def test_the_reloaded_network_predicts_the_same(finished, smoke):
@@ -291,7 +291,7 @@ def generators():
 
 
 def test_the_callers_random_generators_are_not_changed(finished, smoke, tmp_path):
-    settings = SMOKE.resolve()
+    settings = SMOKE
     torch.manual_seed(11)
     built = training.build(settings, 32, 5).state_dict()
     torch.manual_seed(12)
@@ -338,7 +338,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_clips(smoke, tmp_path):
 
 
 def test_batches_have_every_clip_once_and_no_batch_is_very_small():
-    settings = Settings(preset="smoke", batch_size=4).resolve()
+    settings = choose(preset="smoke", batch_size=4)
     parts = training.batches(torch.zeros(9, dtype=torch.long), settings, 0)
     assert sorted(torch.cat(parts).tolist()) == list(range(9))
     assert [len(part) for part in parts] == [4, 5]

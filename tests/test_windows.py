@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from miga_lib import alignment, augmentation, clips, streams, training
 from miga_lib.models import MODELS, Model
-from miga_lib.settings import Settings
+from miga_lib.settings import choose
 from miga_lib.training import windows
 
 CLASSES = 5
@@ -19,7 +19,7 @@ CLASSES = 5
 
 def made(**changes):
     """An untrained network whose outputs differ, and its settings."""
-    settings = Settings(**{"preset": "smoke", "device": "cpu", "precision": "fp32"} | changes).resolve()
+    settings = choose(**{"preset": "smoke", "device": "cpu", "precision": "fp32"} | changes)
     model = training.build(settings, CLASSES, 384).eval()
     with torch.no_grad():
         for name, weights in model.named_parameters():

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from .. import alignment, augmentation, denoising, layouts, predictions, training
 from ..clips import Clips
-from ..settings import PRESETS, Settings, check_choice
+from ..settings import Settings, check_choice
+from ..training.inputs import TEST_BATCH_SIZE
 
 PARTS = 6
 """Parts of time in which ``occlusion`` hides a joint or limb, one after the other."""
@@ -39,7 +40,7 @@ def importance(
         ValueError: a method that the network does not have, or clips without the network's joints.
     """
     method = method or (
-        "gradient" if settings.of_model.input == "graph" and settings.persons == 1 else "occlusion"
+        "gradient" if settings.architecture.input == "graph" and settings.persons == 1 else "occlusion"
     )
     check_choice("method", method, METHODS)
     if settings.persons > 1 and method != "occlusion":
@@ -106,7 +107,7 @@ def occlusion(
 
     Source: the occlusion of Zeiler and Fergus, ECCV 2014, with joints in the place of squares of pixels.
     """
-    names = settings.of_model.channel_names(settings.stream, settings.skeleton)
+    names = settings.architecture.channel_names(settings.stream, settings.skeleton)
     limbs = any(len(joints) > 1 for joints in names) and settings.persons == 1
     whole = _tensor(settings, pixels) if limbs else pixels
     frames, count = pixels.shape[1], whole.shape[1] if limbs else pixels.shape[2]
@@ -115,9 +116,7 @@ def occlusion(
     falls = []
     with torch.no_grad():
         logit = _logits(model, settings, pixels)[0, label]
-        for some in torch.cartesian_prod(part.unique(), things).split(
-            PRESETS[settings.preset].test_batch_size
-        ):
+        for some in torch.cartesian_prod(part.unique(), things).split(TEST_BATCH_SIZE):
             gone = (part == some[:, :1])[..., None] & (things == some[:, 1, None])[
                 :, None
             ]  # (cases, T, joints or limbs)
@@ -143,7 +142,7 @@ def gradient(
     x = _tensor(settings, pixels).requires_grad_()
     (slope,) = torch.autograd.grad(model(x)[0][0, label], x)
     product = (x * slope).detach()[0]
-    if settings.of_model.input == "graph":
+    if settings.architecture.input == "graph":
         return product.sum((0, 3))
     return product.sum((2, 3)).T @ _shares(settings, pixels)
 
@@ -163,7 +162,7 @@ def grad_cam(
         ValueError: a network without maps in space.
     """
     backbone, classifier = getattr(model, "backbone", None), getattr(model, "fc_cls", None)
-    if settings.of_model.input != "heatmaps" or backbone is None or classifier is None:
+    if settings.architecture.input != "heatmaps" or backbone is None or classifier is None:
         raise ValueError(
             f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'"
         )
@@ -189,7 +188,7 @@ def _nearest(frames: int, settings: Settings) -> np.ndarray:
 
 
 def _tensor(settings: Settings, pixels: Float[Tensor, "N T V 3"]) -> Tensor:
-    return settings.of_model.tensor(settings.stream, pixels, settings.skeleton, settings.test_size)
+    return settings.architecture.tensor(settings.stream, pixels, settings.skeleton, settings.test_size)
 
 
 def _logits(model: nn.Module, settings: Settings, pixels: Float[Tensor, "N T V 3"]) -> Float[Tensor, "N K"]:
@@ -198,7 +197,7 @@ def _logits(model: nn.Module, settings: Settings, pixels: Float[Tensor, "N T V 3
 
 def _shares(settings: Settings, pixels: Tensor) -> Float[Tensor, "C V"]:
     """The part of the value of each channel of heatmaps that is of each joint."""
-    names = settings.of_model.channel_names(settings.stream, settings.skeleton)
+    names = settings.architecture.channel_names(settings.stream, settings.skeleton)
     shares = [[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names]
     return torch.tensor(shares, device=pixels.device)
 

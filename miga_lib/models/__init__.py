@@ -4,7 +4,7 @@ A new model is a file in this folder and a row of ``MODELS``; CONTRIBUTING.md ha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,21 +16,7 @@ from . import ctrgcn, graphs, posec3d, stgcn, stgcnpp
 from .folding import folded
 
 INPUTS = ("heatmaps", "graph")
-KEPT = ("best", "last")
-
-
-@dataclass(frozen=True)
-class Size:
-    """The size of a network in one preset."""
-
-    width: int
-    """Channels of the first layer; the other layers have multiples of it."""
-    learning_rate: float
-    """Initial learning rate at the preset's batch size."""
-    keep: str = "best"
-    """One of ``KEPT``: the epoch whose network is kept, the best on validation or the last."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of the model's ``build``, such as its depth."""
+"""Kinds of input. ``training.inputs`` has a source of batches for each."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +30,16 @@ class Model:
 
     input: str
     """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``:
-    streams give (N, C, T, V, M), and the network depends on ``partition`` and on the limbs of the layout."""
+    streams give (N, C, T, V, M), and the network depends on the limbs of the layout."""
     streams: Mapping[str, Callable[..., Tensor]]
-    """Functions of ``streams``, by the name that users give them; those of heatmaps as ``streams.HeatmapStream``."""
-    sizes: Mapping[str, Size]
-    """A size for each preset, by the preset's name."""
+    """Functions of ``streams``, by the name that users give them; those of heatmaps as
+    ``streams.HeatmapStream``."""
+    presets: Mapping[str, Mapping[str, Any]]
+    """What this model adds to each preset, by the preset's name: settings (``learning_rate`` at the preset's
+    batch size, ``keep``), and the arguments of ``build`` that only this model has, such as ``width``."""
     build: Callable[..., nn.Module]
-    """``build(layout, in_channels, num_classes, *, width, dropout, embedding_size, partition, **arguments)``:
-    a network that gives class logits (N, K) and label embeddings (N, E)."""
+    """``build(layout, in_channels, num_classes, *, dropout, embedding_size, **network)``: a network that
+    gives class logits (N, K) and label embeddings (N, E)."""
     shares_frames: bool = False
     """Whether the network can also be called as ``network(maps, places)``: maps of single frames, (1, C,
     frames, H, W), and the indices of the T frames of each of its clips among them, (N, T)."""
@@ -68,6 +56,11 @@ class Model:
                 raise ValueError(
                     f"stream {name!r} of a model that takes heatmaps must be a streams.HeatmapStream, got {stream!r:.100}"
                 )
+
+    def network(self, preset: str) -> dict[str, Any]:
+        """The arguments of ``build`` that only this model has, with their values in a preset."""
+        own = self.presets[preset]
+        return {name: value for name, value in own.items() if name not in ("learning_rate", "keep")}
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
         """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that
@@ -87,13 +80,13 @@ class Model:
     def channel_names(self, stream: str, layout: Layout) -> list[frozenset[str]]:
         """The joint, or the two joints of the limb, that each channel of a heatmap stream shows; none of a
         graph stream."""
-        of = self.streams[stream]
-        return of.channel_names(layout) if isinstance(of, streams.HeatmapStream) else []
+        drawn = self.streams[stream]
+        return drawn.channel_names(layout) if isinstance(drawn, streams.HeatmapStream) else []
 
     def draws_frames_once(self, stream: str) -> bool:
         """Whether a frame that several views have can be drawn, and computed, once for all of them."""
-        of = self.streams[stream]
-        return self.shares_frames and isinstance(of, streams.HeatmapStream) and of.framewise
+        drawn = self.streams[stream]
+        return self.shares_frames and isinstance(drawn, streams.HeatmapStream) and drawn.framewise
 
     def in_channels(self, stream: str, layout: Layout) -> int:
         """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
@@ -103,13 +96,14 @@ class Model:
         Raises:
             ValueError: a heatmap stream draws another number of maps than it ``shows``.
         """
-        found = self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
+        channels = self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
         names = self.channel_names(stream, layout.single_person or layout)
-        if names and len(names) != found:
+        if names and len(names) != channels:
             raise ValueError(
-                f"stream {stream!r} draws {found} maps and its `shows` says {len(names)}; correct its row in the streams of the model"
+                f"stream {stream!r} draws {channels} maps and its `shows` says {len(names)}; "
+                "correct its row in the streams of the model"
             )
-        return found
+        return channels
 
 
 GRAPH_STREAMS = {
@@ -130,24 +124,35 @@ def _graph_model(network: Callable[..., nn.Module], learning_rate: float) -> Mod
         *,
         width: int,
         multiples: Sequence[int],
-        **more: Any,
+        **arguments: Any,
     ) -> nn.Module:
-        return network(
-            layout,
-            num_classes,
-            in_channels=in_channels,
-            channels=[width * multiple for multiple in multiples],
-            **more,
-        )
+        channels = [width * multiple for multiple in multiples]
+        return network(layout, num_classes, in_channels=in_channels, channels=channels, **arguments)
 
-    sizes = {
-        "smoke": Size(width=8, learning_rate=0.05, arguments={"multiples": (1, 2)}),
-        "quick": Size(width=32, learning_rate=0.05, arguments={"multiples": (1, 1, 2, 2, 4)}),
-        "paper": Size(
-            width=graphs.WIDTH, learning_rate=learning_rate, arguments={"multiples": graphs.MULTIPLES}
-        ),
+    presets = {
+        "smoke": {
+            "learning_rate": 0.05,
+            "keep": "best",
+            "width": 8,
+            "multiples": (1, 2),
+            "partition": "spatial",
+        },
+        "quick": {
+            "learning_rate": 0.05,
+            "keep": "best",
+            "width": 32,
+            "multiples": (1, 1, 2, 2, 4),
+            "partition": "spatial",
+        },
+        "paper": {
+            "learning_rate": learning_rate,
+            "keep": "best",
+            "width": graphs.WIDTH,
+            "multiples": graphs.MULTIPLES,
+            "partition": "spatial",
+        },
     }
-    return Model(input="graph", streams=GRAPH_STREAMS, sizes=sizes, build=build, for_prediction=folded)
+    return Model(input="graph", streams=GRAPH_STREAMS, presets=presets, build=build, for_prediction=folded)
 
 
 MODELS = {
@@ -159,17 +164,28 @@ MODELS = {
             "joint_motion": streams.HeatmapStream(streams.joint_motion_heatmaps, shows="joints"),
             "limb_motion": streams.HeatmapStream(streams.limb_motion_heatmaps, shows="limbs"),
         },
-        sizes={
-            "smoke": Size(width=4, learning_rate=0.1, arguments={"stage_blocks": (1, 1), "stem_kernel": 3}),
-            "quick": Size(
-                width=16,
-                learning_rate=0.1,
-                keep="last",
-                arguments={"stage_blocks": (1, 1, 1), "stem_kernel": 3},
-            ),
-            "paper": Size(
-                width=32, learning_rate=0.1 / 3, arguments={"stage_blocks": (4, 6, 3), "stem_kernel": 7}
-            ),
+        presets={
+            "smoke": {
+                "learning_rate": 0.1,
+                "keep": "best",
+                "width": 4,
+                "stage_blocks": (1, 1),
+                "stem_kernel": 3,
+            },
+            "quick": {
+                "learning_rate": 0.1,
+                "keep": "last",
+                "width": 16,
+                "stage_blocks": (1, 1, 1),
+                "stem_kernel": 3,
+            },
+            "paper": {
+                "learning_rate": 0.1 / 3,
+                "keep": "best",
+                "width": 32,
+                "stage_blocks": (4, 6, 3),
+                "stem_kernel": 7,
+            },
         },
         build=posec3d.build,
         shares_frames=True,
@@ -178,8 +194,8 @@ MODELS = {
     ),
     # The learning rate of ST-GCN's own publication.
     "stgcn": _graph_model(stgcn.STGCN, 0.1),
-    # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips: 0.1 ·
-    # 24 / 128 for 24.
+    # PySkl trains both with a learning rate of 0.1 for 8 × 16 clips a step, in proportion to the clips:
+    # 0.1 · 24 / 128 for 24.
     "stgcnpp": _graph_model(stgcnpp.STGCNPP, 0.1 * 24 / 128),
     "ctrgcn": _graph_model(ctrgcn.CTRGCN, 0.1 * 24 / 128),
 }

@@ -208,12 +208,10 @@ def build(
     width: int,
     dropout: float,
     embedding_size: int,
-    partition: str,
     stage_blocks: Sequence[int],
     stem_kernel: int,
 ) -> PoseC3D:
-    """The network of a row of ``models.MODELS``. Heatmaps have no graph, so layout and partition are
-    ignored."""
+    """The network of a row of ``models.MODELS``. Heatmaps have no graph, so the layout is ignored."""
     network = PoseC3D(
         in_channels,
         num_classes,

@@ -23,7 +23,7 @@ OTHER_MARK = ("#404040", "D")
 """Colour and marker of splits with another name."""
 MOST_NAMES = 45
 """Of subjects or videos below a figure; more would overlap."""
-PAPER_FRAMES = PRESETS["paper"].frames
+PAPER_FRAMES = PRESETS["paper"]["frames"]
 
 
 def class_counts(clips: Clips, ax: Axes | None = None) -> Axes:

@@ -12,13 +12,15 @@ from .. import alignment, augmentation, layouts, streams
 from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS, Settings
-from ..training.inputs import Inputs
+from ..training.inputs import inputs_of
 from .skeletons import fit, limb_lines, side_colour, skeleton
 
 PAPER = PRESETS["paper"]
 
 
-def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, count: int = 6) -> np.ndarray:
+def heatmaps(
+    keypoints: np.ndarray, layout: Layout, size: int = PAPER["heatmap_size"], count: int = 6
+) -> np.ndarray:
     """Frames of a clip, (T, V, 3), as skeletons, joint maps, limb maps, and both maps overlaid: (4, count)
     Axes.
 
@@ -55,7 +57,7 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
 
 
 def alignments(
-    keypoints: np.ndarray, layout: Layout, length: int = PAPER.frames, count: int = 6
+    keypoints: np.ndarray, layout: Layout, length: int = PAPER["frames"], count: int = 6
 ) -> np.ndarray:
     """A clip, (T, V, 3), and its alignment to ``length`` frames by each method of ``alignment``, without
     randomness: (4, count + 1) Axes.
@@ -122,8 +124,8 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
     The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can
     be recognised.
     """
-    inputs = Inputs(clips.where([row]), settings)
-    channels = settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
+    inputs = inputs_of(clips.where([row]), settings)
+    channels = settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
     axes = plt.subplots(2, (count + 1) // 2, figsize=(8.3, 5.2), squeeze=False)[1]
     for epoch, ax in enumerate(axes.flat):
         maps = inputs.training(torch.tensor([0]), epoch)[0]

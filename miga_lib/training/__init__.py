@@ -5,7 +5,7 @@ checkpoints (``checkpoint``), what keeps a GPU busy (``gpu``).
 several devices.
 """
 
-from ..settings import Settings
+from ..settings import Settings, choose, of_parameters
 from .loop import batches, epoch_line, fit, learning_rate, left_out, print_epoch
 from .networks import autocast, build, load_model, predict
 
@@ -14,11 +14,13 @@ __all__ = [
     "autocast",
     "batches",
     "build",
+    "choose",
     "epoch_line",
     "fit",
     "learning_rate",
     "left_out",
     "load_model",
+    "of_parameters",
     "predict",
     "print_epoch",
 ]

@@ -1,11 +1,11 @@
-"""``python -m miga_lib.training``: the parameters of ``04_train`` as options."""
+"""``python -m miga_lib.training``: every setting as an option."""
 
 import argparse
-from dataclasses import fields
+from typing import Any
 
 from ..clips import load, terminal
 from ..runs import run_folder, run_name
-from ..settings import Settings
+from ..settings import Settings, choose, names
 from . import distributed, processes
 from .loop import fit, left_out
 
@@ -16,29 +16,18 @@ def main(arguments: list[str] | None = None) -> None:
     130."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {processes.MODULE}",
-        description="Train one stream; parameters as in notebooks/04_train.ipynb.",
+        description="Train one stream; the options that are not given have the value of the preset.",
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
-    parser.add_argument(
-        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
-    )
+    parser.add_argument("--outputs", default="", help="folder of runs; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
-    parser.add_argument(
-        "--resume", default=True, action=argparse.BooleanOptionalAction, help="continue the run in the folder"
-    )
-    parser.add_argument(
-        "--devices",
-        default=1,
-        type=int,
-        help="number of GPUs, or of processes on a CPU; ignored under torchrun",
-    )
-    add_settings(parser)
-    given = vars(parser.parse_args(arguments))
+    for name, example in names().items():
+        add_option(parser, name, example)
+    options = vars(parser.parse_args(arguments))
     try:
-        _train(
-            **{name: given.pop(name) for name in ("data", "outputs", "run", "resume", "devices")},
-            settings=Settings(**given),
-        )
+        data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
+        _train(choose(**options), data, outputs, run)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:
@@ -46,22 +35,26 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """An option for each field of ``Settings``."""
-    for field in fields(Settings):
-        option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(
-            option, type=type(field.default), default=field.default, help=f"default {field.default!r}"
-        )
+def add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
+    """An option for a setting, of the type of the example. Several numbers are joined by commas."""
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(example, bool):
+        parser.add_argument(option, action=argparse.BooleanOptionalAction)
+    elif isinstance(example, tuple):
+        parser.add_argument(option, type=_numbers, metavar="N,N,…")
+    else:
+        parser.add_argument(option, type=type(example), metavar=type(example).__name__.upper())
 
 
-def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, devices: int) -> None:
-    """Train in this process or, where several are requested, start them; each of them calls this function
-    again."""
-    settings = settings.resolve()
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _train(settings: Settings, data: str, outputs: str, run: str) -> None:
+    """Train in this process or, where several are requested, start them; each of them calls this again."""
     world = distributed.join(settings.device)
-    if devices != 1 and world.size == 1:
-        processes.launch(settings, devices, data, outputs, run, resume)
+    if settings.devices != 1 and world.size == 1:
+        processes.launch(settings, data, outputs, run)
         return
     with world.first_alone():
         clips = load(data, outputs=outputs, **settings.clip_arguments)
@@ -69,10 +62,11 @@ def _train(settings: Settings, data: str, outputs: str, run: str, resume: bool, 
         print(left_out(clips))
     if world.rank == 0 and world.size > 1:
         print(
-            f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of {world.size} processes; "
-            f"the learning rate is that of one process, {settings.learning_rate:g}, and batch norm uses all of them."
+            f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of "
+            f"{world.size} processes; the learning rate is that of one process, {settings.learning_rate:g}, "
+            "and batch norm uses all of them."
         )
-    fit(clips, settings, run_folder(run or run_name(settings, data), outputs), resume)
+    fit(clips, settings, run_folder(run or run_name(settings, data), outputs))
     distributed.leave()
 
 

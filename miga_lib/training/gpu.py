@@ -68,34 +68,41 @@ def read_later(values: Tensor) -> Callable[[], Tensor]:
     return wait
 
 
-def worth_compiling(settings: Settings) -> bool:
-    """Compiling takes up to a minute and makes a GPU 1.9 times as fast, so it saves time in runs of many
-    minutes on a GPU."""
-    return settings.device.startswith("cuda") and settings.preset == "paper" and settings.of_model.compiles
+def compiled(network: Network, settings: Settings, clips: int) -> Network:
+    """The network, compiled for batches of so many clips where that saves time: in long runs on a GPU.
+
+    Compiling takes up to a minute and makes a GPU 1.9 times as fast. Where it fails, as without a compiler or
+    Triton, a line says so and the network stays as it is.
+    """
+    long = settings.device.startswith("cuda") and settings.preset == "paper"
+    return CompiledNetwork(network, clips) if long and settings.architecture.compiles else network
 
 
-def compiled(network: Network) -> Network:
-    """The network, compiled at its first batch. Where that fails, as without a compiler or Triton, a line
-    says so and it stays as it is."""
-    fast, chosen = torch.compile(network, dynamic=False), None
+class CompiledNetwork:
+    """A network that is compiled at its first batch of ``clips``; other batches are computed as usual."""
 
-    def run(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        nonlocal chosen
-        if chosen is None:
-            try:
-                output = fast(inputs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                print(
-                    f"This machine cannot compile the network, so training is slower than it could be ({reason})",
-                    flush=True,
-                )
-                chosen = network
-            else:
-                chosen = fast
-                return output
-        return chosen(inputs)
+    def __init__(self, network: Network, clips: int) -> None:
+        self.network, self.clips = network, clips
+        self.fast: Network = torch.compile(network, dynamic=False)
+        self.works: bool | None = None
+        """None: not tried yet."""
 
-    return run
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        if len(inputs) != self.clips or self.works is False:
+            return self.network(inputs)
+        if self.works:
+            return self.fast(inputs)
+        try:
+            output = self.fast(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(
+                f"This machine cannot compile the network, so training is slower than it could be ({reason})",
+                flush=True,
+            )
+            self.works = False
+            return self.network(inputs)
+        self.works = True
+        return output

@@ -4,7 +4,7 @@ change here.
 Where a run starts from other weights than random ones: ``starting_weights``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -18,35 +18,28 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..predictions import Predictions
 from ..runs import run_result, stored_settings
-from ..settings import PRESETS, Settings
+from ..settings import Settings
 from . import gpu, processes
 from .checkpoint import read
 from .distributed import World
-from .inputs import Inputs
+from .inputs import TEST_BATCH_SIZE, Inputs, inputs_of
 
 
 def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
-    """The untrained network of resolved settings, on its device. Its initial weights depend on the seed
+    """The untrained network of settings, on its device. Its initial weights depend on the seed
     only."""
     with seeded(settings.device, settings.seed):
         return untrained(settings, layouts.get(settings.layout), classes, embedding_size).to(settings.device)
 
 
 def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: int) -> nn.Module:
-    """The network of resolved settings for any layout, on the device and with the random numbers of the
-    caller."""
-    model = settings.of_model
+    """The network of settings for any layout, on the device and with the random numbers of the caller."""
+    model = settings.architecture
     with torch.device("cpu"):  # counted on real maps, also where the weights get no memory
         channels = model.in_channels(settings.stream, layout)
+    embedding_size = embedding_size if settings.semantic_weight else 0
     return model.build(
-        layout,
-        channels,
-        classes,
-        width=settings.width,
-        dropout=settings.dropout,
-        embedding_size=embedding_size if settings.semantic_weight else 0,
-        partition=settings.partition,
-        **model.sizes[settings.preset].arguments,
+        layout, channels, classes, dropout=settings.dropout, embedding_size=embedding_size, **settings.network
     )
 
 
@@ -75,19 +68,16 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
 
     Args:
         model: is left in evaluation mode.
-        settings: resolved.
     """
-    memory = (
-        nullcontext() if world else processes.kept_memory()
-    )  # `fit`, which passes its world, is already within it
+    # `fit`, which passes its world, is already within it.
+    memory = nullcontext() if world else processes.kept_memory()
     world = world or World()
     share = clips.where(world.share(torch.arange(len(clips))).numpy())
     predicted = None
-    model = settings.of_model.for_prediction(model.eval())
+    model = settings.architecture.for_prediction(model.eval())
     if len(share):
-        inputs = Inputs(share, settings)
         with autocast(settings), memory:
-            probabilities = _probabilities(model, inputs).numpy()
+            probabilities = _probabilities(model, inputs_of(share, settings)).numpy()
         ids, classes = share.table["id"].to_numpy(str), share.table["label"].to_numpy()
         predicted = Predictions(ids, classes, probabilities, np.array(clips.classes))
     return world.gather(predicted, clips.table["id"].to_numpy(str))
@@ -96,25 +86,21 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
 @torch.inference_mode()
 def _probabilities(model: nn.Module, inputs: Inputs) -> Float64[Tensor, "N K"]:
     """The mean of each clip's probabilities over its test views."""
-    averages, side = [], gpu.side_stream(inputs.settings.device)
-    for rows in torch.arange(len(inputs)).split(
-        max(1, PRESETS[inputs.settings.preset].test_batch_size // inputs.temporal_views)
-    ):
+    averages: list[Callable[[], Tensor]] = []
+    side = gpu.side_stream(inputs.settings.device)
+    for rows in torch.arange(len(inputs)).split(max(1, TEST_BATCH_SIZE // inputs.temporal_views)):
         # Each call of the model takes the same number of views of every clip, clip after clip.
-        views = [
-            model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1))
-            for view in gpu.ahead(inputs.views(rows), side)
-        ]
+        views = []
+        for view in gpu.ahead(inputs.views(rows), side):
+            views.append(model(*view)[0].float().softmax(1).unflatten(0, (len(rows), -1)))
         averages.append(gpu.read_later(torch.cat(views, dim=1).mean(1).double()))
-        if len(averages) > 1:
-            averages[
-                -2
-            ]()  # waits for the clips before: inputs of many batches would fill the memory of a GPU
+        if len(averages) > 1:  # wait for the clips before: inputs of many batches would fill a GPU's memory
+            averages[-2]()
     return torch.cat([read() for read in averages])
 
 
 def autocast(settings: Settings) -> torch.autocast:
-    """The numerical precision of resolved settings, as a block."""
+    """The numerical precision of settings, as a block."""
     return torch.autocast(
         torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
     )

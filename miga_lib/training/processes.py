@@ -11,13 +11,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..readers import shown
 from ..runs import run_folder, run_name, run_result
 from ..settings import Settings
 
@@ -34,67 +32,64 @@ program has set one."""
 
 def launch(
     settings: Settings,
-    devices: int,
     data: str = "synthetic",
     outputs: str | Path = "",
     run: str = "",
-    resume: bool = True,
     show: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Train as ``training.fit`` does, in ``devices`` processes of this machine: one for each GPU, or sharing
-    the CPU.
+    """Train as ``training.fit`` does, in ``settings.devices`` processes of this machine: one for each GPU, or
+    sharing the CPU.
 
     It runs ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this
     works from a notebook that already uses a GPU. Ctrl-C is passed on to them, and this function waits until
     they end. Where this process is killed, they end when they next print a line.
 
     Args:
-        data, outputs, run, resume: as the parameters of ``04_train``.
+        data, outputs, run: as the parameters of ``04_train``.
         show: called with each line that the processes print.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
-        ValueError: fewer devices than 1, or more than there are GPUs, or clips in a step.
+        ValueError: more devices than there are GPUs, or clips in a step.
         RuntimeError: the processes failed; the message is their error, or the end of their output.
     """
-    resolved = settings.resolve()
-    on_gpus = resolved.device.startswith("cuda")
-    most = torch.cuda.device_count() if on_gpus else resolved.batch_size
-    if not 1 <= devices <= most:
-        what = "the GPUs of this machine" if on_gpus else "the clips of a step"
-        raise ValueError(f"devices must be 1 to {most}, {what}, got {shown(devices)}")
-    given = {"data": data, "outputs": outputs, "run": run, **asdict(settings)}
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    _run(devices, [*options, "--resume" if resume else "--no-resume"], show)
+    limit, limited_by = settings.batch_size, "the clips of a step"
+    if settings.device.startswith("cuda"):
+        limit, limited_by = torch.cuda.device_count(), "the GPUs of this machine"
+    if settings.devices > limit:
+        raise ValueError(f"devices must be 1 to {limit}, {limited_by}, got {settings.devices}")
+    options = [f"--data={data}", f"--outputs={outputs}", f"--run={run}"]
+    for name, value in settings.values().items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, tuple):
+            options.append(f"--{option}={','.join(map(str, value))}")
+        else:
+            options.append(f"--{option}={value}")
+    _run(settings.devices, options, show)
     return run_result(run_folder(run or run_name(settings, data), outputs))
 
 
 def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> None:
     # Without the dashes torchrun takes our --run for one of its own options.
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={count}",
-        "-m",
-        "--",
-        MODULE,
-        *options,
-    ]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command = [*torchrun, "-m", "--", MODULE, *options]
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
-    pipes: dict[str, Any] = {
-        "stdout": subprocess.PIPE,
-        "text": True,
-        "encoding": "utf-8",
-        "start_new_session": True,
-    }
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
-        subprocess.Popen(command, stderr=errors, env=environment, **pipes) as job,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        ) as job,
     ):
         assert job.stdout is not None  # it is a pipe
         try:
@@ -110,12 +105,10 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
         if job.returncode:
             errors.seek(0)
             printed = errors.read()
-            reasons = [
-                line.partition(": ")[2]
-                for line in printed.splitlines()
-                if line.startswith(f"python -m {MODULE}: ")
-            ]
-            raise RuntimeError(reasons[0] if reasons else f"{' '.join(command)} failed:\n{printed[-2000:]}")
+            for line in printed.splitlines():
+                if line.startswith(f"python -m {MODULE}: "):
+                    raise RuntimeError(line.partition(": ")[2])
+            raise RuntimeError(f"{' '.join(command)} failed:\n{printed[-2000:]}")
 
 
 @contextmanager

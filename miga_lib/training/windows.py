@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .. import alignment, augmentation, denoising
-from ..settings import PRESETS, Settings
+from ..settings import Settings
 from . import processes
-from .inputs import uniform
+from .inputs import TEST_BATCH_SIZE, uniform
 from .networks import autocast
 
 LENGTHS = (16, 32, 64)
@@ -69,7 +69,7 @@ def predict(
         windows: first and last frame (inclusive) of each.
         classes: K.
     """
-    network = settings.of_model.for_prediction(model.eval())
+    network = settings.architecture.for_prediction(model.eval())
     given = torch.from_numpy(np.array(keypoints)).to(settings.device)
     if settings.denoise:
         given = denoising.denoise(given, torch.tensor([len(given)]), settings.denoise, settings.skeleton)
@@ -91,9 +91,9 @@ def _predict(
     network: nn.Module, keypoints: Tensor, starts: Tensor, frames: Tensor, settings: Settings
 ) -> Float[Tensor, "windows K"]:
     """The probabilities of some windows that have joints."""
-    model, stream, side, views, draws = settings.of_model, settings.stream, settings.test_size, 1, None
+    model, stream, side, views, draws = settings.architecture, settings.stream, settings.test_size, 1, None
     if settings.temporal == "segments":
-        views = PRESETS[settings.preset].segment_clips
+        views = settings.segment_clips
         draws = (
             torch.cat([uniform(1, settings.frames, view) for view in range(views)])
             .to(starts.device)
@@ -119,7 +119,7 @@ def _predict(
         if model.draws_frames_once(stream):
             logits = [network(model.tensor(stream, flipped, settings.skeleton, side), places)[0]]
         else:
-            parts = places.split(PRESETS[settings.preset].test_batch_size)
+            parts = places.split(TEST_BATCH_SIZE)
             logits = [
                 network(model.tensor(stream, flipped[0, part], settings.skeleton, side))[0] for part in parts
             ]

@@ -59,7 +59,7 @@ COLOURS = {
 """Colours on a light and on a dark page, distinct with any colour vision."""
 FACE = ("head", "jaw", "brows", "lips")
 """The regions of a layout that the view of the face shows."""
-HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
+HEATMAP = {"size": PRESETS["paper"]["heatmap_size"], "sigma": 0.6, "rgb": [0, 158, 115]}
 """Size (px), sigma (px) and colour of the overlaid heatmap. Its size is that of the paper's training
 input."""
 

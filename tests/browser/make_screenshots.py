@@ -24,7 +24,7 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 LOOKED_AT = clips.outputs_folder() / "figures"
 LOAD = """from miga_lib import clips, notebook, plots, runs, training, viewer
 from miga_lib.analysis import saliency
-from miga_lib.settings import Settings
+from miga_lib.settings import Settings, choose
 shown = clips.load("synthetic", "openpose137")"""
 FIT = """import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -39,9 +39,9 @@ for name, strength in (("linear model", 0.01), ("smoother model", 0.0001)):
     probabilities[:, model.classes_] = model.predict_proba(places[val])
     predicted[name] = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))
 one = {"linear model": predicted["linear model"]}"""
-USED = ", layout=Settings().skeleton, saliency=saliency.of_run(runs.newest_runs(1), shown)"
+USED = ", layout=choose().skeleton, saliency=saliency.of_run(runs.newest_runs(1), shown)"
 TRAIN = """plots.style()
-settings = Settings(preset="smoke", epochs=3000, device="cpu")
+settings = choose(preset="smoke", epochs=3000, device="cpu")
 training.fit(clips.load("synthetic-smoke", outputs=OUTPUTS), settings, runs.run_folder("shown", OUTPUTS), progress=notebook.Progress())"""
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
