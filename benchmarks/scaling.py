@@ -27,7 +27,7 @@ from miga_lib.clips import Clips, load
 from miga_lib.readers import miga
 from miga_lib.settings import choose
 from miga_lib.training import processes
-from miga_lib.training.inputs import Inputs
+from miga_lib.training.inputs import inputs_of
 
 REPEATS = 5
 LAYOUTS = ("coco17", "light_hand35", "imigue41", "openpose137")
@@ -74,7 +74,7 @@ def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dic
     some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
         settings = choose(model=model, preset="quick", frames=frames, layout=layout, device="cpu")
-        inputs, network = Inputs(some, settings), training.build(settings, 32, 384).train()
+        inputs, network = inputs_of(some, settings), training.build(settings, 32, 384).train()
         given = inputs.training(rows, 0)
 
         def step(inputs=inputs, network=network, given=given, settings=settings) -> None:

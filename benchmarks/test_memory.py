@@ -19,7 +19,7 @@ import psutil
 import torch
 
 from miga_lib import clips, layouts, training
-from miga_lib.training.inputs import Inputs
+from miga_lib.training.inputs import inputs_of
 from miga_lib.training.processes import kept_memory
 from miga_lib.readers import Report, miga
 from miga_lib.settings import Settings, choose
@@ -36,7 +36,7 @@ def peak():  # not that of `resource`, which includes the process that started t
 @kept_memory()  # as training.fit does
 def learn(preset, count, batch_size=0):
     settings = choose(preset=preset, device="cpu", batch_size=batch_size)
-    inputs = Inputs(clips.load("synthetic").split("train"), settings)
+    inputs = inputs_of(clips.load("synthetic").split("train"), settings)
     model = training.build(settings, 32, 384).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     sizes, epoch = [], 0

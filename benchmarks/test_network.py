@@ -25,7 +25,7 @@ from miga_lib.models import MODELS, ctrgcn, graphs, stgcn, stgcnpp
 from miga_lib.models.posec3d import FlatConvolution, FlatMaxPool
 from miga_lib.settings import choose
 from miga_lib.training import processes
-from miga_lib.training.inputs import Inputs
+from miga_lib.training.inputs import inputs_of
 
 
 def plain(model):
@@ -170,7 +170,7 @@ def test_a_training_step(benchmark, preset, count):
     ours = training.build(settings, 32, 384).train()
     theirs = plain(ours)
     maps, labels = (
-        Inputs(load("synthetic").split("train"), settings).training(torch.arange(count), 0),
+        inputs_of(load("synthetic").split("train"), settings).training(torch.arange(count), 0),
         torch.arange(count),
     )
     contiguous = maps.contiguous()
@@ -199,7 +199,7 @@ def test_a_test_clip_of_ten_views_and_two_flips(benchmark):
     theirs, one = plain(ours), test.where([median])
     views = [
         maps[:, :, of_view].contiguous()
-        for maps, frames in Inputs(one, settings).views(torch.arange(1))
+        for maps, frames in inputs_of(one, settings).views(torch.arange(1))
         for of_view in frames
     ]
     assert len(views) == 20
@@ -228,7 +228,7 @@ def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
     for name, of in {"ours": settings, "plain": fp32}.items():
         model = training.build(of, 32, 0).train()
         model = plain(model) if name == "plain" else model
-        inputs = Inputs(data, of)
+        inputs = inputs_of(data, of)
         optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=3e-4)
         losses, epoch = [], 0
         while len(losses) < 200:

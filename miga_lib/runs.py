@@ -50,7 +50,7 @@ def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
     layout = Path(settings.layout).stem if layouts.is_file(settings.layout) else settings.layout
     parts = [Path(data).name, settings.model, settings.stream, layout, settings.temporal, settings.preset]
     changes = settings.changes()
-    for name in ("stream", "layout", "temporal", "seed"):
+    for name in ("stream", "layout", "temporal", "seed", "fold"):
         changes.pop(name, None)
     for name, value in changes.items():
         if name in ("embeddings", "start_from"):
@@ -58,7 +58,10 @@ def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
         if isinstance(value, tuple):
             value = ",".join(map(str, value))
         parts.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
-    return safe_name("-".join([*parts, str(settings.seed)]))
+    parts.append(str(settings.seed))
+    if settings.folds or settings.protocol == LEAVE_ONE_OUT:
+        parts.append(f"fold{settings.fold}")
+    return safe_name("-".join(parts))
 
 
 def run_folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:

@@ -152,6 +152,11 @@ class Settings:
             if item.name != "network":
                 _check(item.name, getattr(self, item.name), item.type, item.metadata)
         preset = self.architecture.network(self.preset)
+        if self.network.keys() != preset.keys():
+            raise ValueError(
+                f"the network of model {self.model!r} has {', '.join(preset)}, got {', '.join(self.network)}; "
+                "make settings with `choose`"
+            )
         for name, value in self.network.items():
             _check(name, value, type(preset[name]), {"positive": True})
         if "partition" in self.network:

@@ -8,7 +8,7 @@ import re
 import shutil
 import zipfile
 import zlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -135,7 +135,7 @@ def swapped(tmp_path):
     before, after = (clips.load(tmp_path / name, outputs=tmp_path) for name in ("before", "after"))
     settings = choose(preset="smoke", device="cpu")
     run = runs.run_folder("run", tmp_path)
-    about = {"settings": asdict(settings), "data": runs.fingerprint(before)}
+    about = {"settings": settings.values(), "data": runs.fingerprint(before)}
     atomic.write_json(run / "settings.json", about)
     atomic.write_json(run / "result.json", about | {"scores": {}})
     for name in ("metrics.csv", "last.ckpt", "best.ckpt"):

@@ -25,14 +25,8 @@ from miga_lib.training.distributed import World
 pytestmark = pytest.mark.slow
 
 SMOKE = choose(preset="smoke", device="cpu", precision="fp32")
-OPTIONS = {
-    "augment": "rotate+drop_joints",
-    "sampling": "square_root",
-    "label_smoothing": 0.1,
-    "logit_adjustment": 0.5,
-    "warmup": 0.2,
-}
-UNEVEN = replace(SMOKE, batch_size=5, weight_average=0.5, **OPTIONS)
+PAIR = replace(SMOKE, devices=2)
+UNEVEN = replace(PAIR, batch_size=5, augment="rotate+drop_joints", logit_adjustment=0.5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +42,7 @@ def pair(tmp_path_factory):
     """A run of two processes, started as in a notebook, with an outputs folder without a cache; and the lines
     that they printed."""
     outputs, lines = tmp_path_factory.mktemp("pair"), []
-    result = processes.launch(UNEVEN, 2, "synthetic-smoke", outputs, "pair", show=lines.append)
+    result = processes.launch(UNEVEN, "synthetic-smoke", outputs, "pair", show=lines.append)
     return outputs, lines, result
 
 
@@ -58,10 +52,9 @@ def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     ours, theirs = (
         torch.load(run / "last.ckpt", weights_only=True) for run in (outputs / "runs" / "pair", tmp_path)
     )
-    for kept in ("model", "average"):
-        assert ours[kept].keys() == theirs[kept].keys()
-        for name in ours[kept]:  # sums are in another order
-            torch.testing.assert_close(ours[kept][name], theirs[kept][name], rtol=1e-3, atol=1e-4)
+    assert ours["model"].keys() == theirs["model"].keys()
+    for name, tensor in ours["model"].items():  # sums are in another order
+        torch.testing.assert_close(tensor, theirs["model"][name], rtol=1e-3, atol=1e-4)
     losses, others = (
         pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path)
     )
@@ -91,7 +84,7 @@ def test_an_error_in_a_process_is_reported(pair):
         runs.lock_run(runs.run_folder("held", outputs)),
         pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"),
     ):
-        processes.launch(SMOKE, 2, "synthetic-smoke", outputs, "held")
+        processes.launch(PAIR, "synthetic-smoke", outputs, "held")
 
 
 def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
@@ -103,9 +96,7 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        processes.launch(
-            replace(SMOKE, epochs=100), 2, "synthetic-smoke", outputs, "interrupted", show=interrupt
-        )
+        processes.launch(replace(PAIR, epochs=100), "synthetic-smoke", outputs, "interrupted", show=interrupt)
     held = torch.load(outputs / "runs" / "interrupted" / "last.ckpt", weights_only=True)["position"]
     assert 1 <= held["epoch"] < 100
     assert not (outputs / "runs" / "interrupted" / "result.json").exists()
@@ -113,10 +104,9 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
         """The lock of the folder is free."""
 
 
-@pytest.mark.parametrize("devices", [-1, 0, 17, 10**30])
-def test_impossible_numbers_of_devices_are_refused(tmp_path, devices):
-    with pytest.raises(ValueError, match=f"devices must be 1 to 16, the clips of a step, got {devices}"):
-        processes.launch(SMOKE, devices, outputs=tmp_path)
+def test_more_devices_than_clips_in_a_step_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="devices must be 1 to 16, the clips of a step, got 17"):
+        processes.launch(replace(SMOKE, devices=17), outputs=tmp_path)
 
 
 def test_one_gpu_for_all_is_refused():

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,35 +17,38 @@ import torch
 from miga_lib import atomic, ensemble, export, layouts, runs, training
 from miga_lib.clips import Clips
 from miga_lib.settings import choose
-from miga_lib.training.inputs import Inputs
+from miga_lib.training.inputs import inputs_of
 
 pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CLASSES = ("nod", "shake", "wave", "rest")
-SMOKE = choose(preset="smoke", device="cpu", precision="fp32", layout="body25", semantic_weight=0.0)
+BASE = {"preset": "smoke", "device": "cpu", "precision": "fp32", "layout": "body25", "semantic_weight": 0.0}
+SMOKE = choose(**BASE)
 
 
 @torch.no_grad()
 def leave(outputs, name, **changes):
     """The files of a finished run that has not learned: a random network, made to give each clip other and
     clear probabilities."""
-    settings = replace(SMOKE, **changes)
+    settings = choose(**{**BASE, **changes})
     network = training.build(settings, len(CLASSES), 0).eval()
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter, generator=torch.Generator().manual_seed(0))
     *_, weight, bias = network.parameters()
     eight = clips_of(walks(8, 20, len(settings.skeleton.joints)), settings.skeleton)
-    unchanged, _ = Inputs(eight, settings).views(torch.arange(8))
+    unchanged, _ = inputs_of(eight, settings).views(torch.arange(8))
     logits = network(*unchanged)[0]
     weight *= 2 / logits.std(0).view(-1, *[1] * (weight.ndim - 1))
     bias.sub_(logits.mean(0)).mul_(2 / logits.std(0))
     folder = runs.run_folder(name, outputs)
-    torch.save({"model": network.state_dict(), "optimizer": {}, "position": {}}, folder / "best.ckpt")
+    torch.save(
+        {"version": 1, "model": network.state_dict(), "optimizer": {}, "position": {}}, folder / "best.ckpt"
+    )
     about = {
-        "settings": asdict(settings),
+        "settings": settings.values(),
         "data": {"classes": list(CLASSES)},
         "scores": {},
         "embedding_size": 0,
@@ -201,7 +204,7 @@ def plain(tmp_path, monkeypatch):
     monkeypatch.setattr(
         training,
         "load_model",
-        lambda run, device: (Plain(run.name == "odd"), replace(SMOKE, model="stgcn")),
+        lambda run, device: (Plain(run.name == "odd"), choose(**BASE, model="stgcn")),
     )
     return folder
 

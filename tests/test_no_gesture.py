@@ -118,7 +118,7 @@ def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
 
 def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
     settings = choose(preset="smoke", device="cpu", precision="fp32", no_gesture_ratio=1.0)
-    assert runs.run_name(settings) == "posec3d-joint-imigue41-align-smoke-background1-0"
+    assert runs.run_name(settings) == "synthetic-posec3d-joint-imigue41-align-smoke-no_gesture_ratio=1-0"
     both = clips.load("synthetic-smoke", outputs=smoke_outputs, **settings.clip_arguments)
     result = training.fit(both, settings, tmp_path / "run", progress=lambda row: None)
     assert result["settings"]["semantic_weight"] == 20, "no gesture has an embedding"

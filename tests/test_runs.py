@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,14 +21,14 @@ import torch
 from miga_lib import atomic, clips, runs, training
 from miga_lib.predictions import Predictions
 from miga_lib.readers import DataError
-from miga_lib.settings import Settings, choose
+from miga_lib.settings import choose
 
 
 def leave(outputs, name, clips, at=0, finished=True, **settings):
     """A run's folder as after training, without the weights, last changed at that second of 1970."""
     folder = runs.run_folder(name, outputs)
     about = {
-        "settings": asdict(choose(preset="smoke", device="cpu", **settings)),
+        "settings": choose(preset="smoke", device="cpu", **settings).values(),
         "data": runs.fingerprint(clips),
     }
     atomic.write_json(folder / "settings.json", about)
@@ -136,29 +136,6 @@ def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, s
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], (
         "of two with the same settings the newer one"
     )
-
-
-def test_streams_of_an_earlier_version_are_found_without_the_settings_that_it_did_not_have(tmp_path, smoke):
-    for number, stream in enumerate(("joint", "limb")):
-        leave(tmp_path, stream, smoke, at=number, stream=stream)
-        for name in ("settings.json", runs.RESULT):
-            path = tmp_path / "runs" / stream / name
-            about = json.loads(path.read_text())
-            for setting in ("protocol", "folds", "fold", "persons", "start_from", "kept_learning_rate"):
-                del about["settings"][setting]
-            del about["data"]["content"]
-            path.write_text(json.dumps(about))
-    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["joint", "limb"]
-    assert runs.all_folds([tmp_path / "runs" / "joint"]) == [tmp_path / "runs" / "joint"]
-    arguments = {
-        "layout": "imigue41",
-        "protocol": "",
-        "folds": 0,
-        "fold": 0,
-        "persons": 1,
-        "no_gesture_ratio": 0.0,
-    }
-    assert runs.clip_arguments([tmp_path / "runs" / "joint"]) == arguments
 
 
 def test_a_missing_stream_is_named(tmp_path, smoke):
@@ -274,41 +251,48 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     assert runs.safe_name(made) == made
 
 
-def test_every_setting_that_changes_the_result_changes_the_name():
-    base = choose(
-        preset="smoke",
-        device="cpu",
-        precision="fp32",
-        model="stgcn",
-        start_from="one",
-        protocol="cross-subject",
+def test_the_name_of_a_run_is_the_preset_and_what_differs_from_it():
+    settings = choose("smoke", device="cpu")
+    assert runs.run_name(settings) == "synthetic-posec3d-joint-imigue41-align-smoke-0"
+    assert (
+        runs.run_name(choose("smoke", epochs=2), "/data/own.pkl")
+        == "own.pkl-posec3d-joint-imigue41-align-smoke-0"
     )
+    settings = choose(
+        "quick", "stgcn", stream="bone", seed=3, dropout=0, augment="rotate+noise", multiples=(1, 2),
+        start_from="/runs/first.pth", partition="distance",
+    )  # fmt: skip
+    changes = "dropout=0-augment=rotate+noise-start_from=first-multiples=1,2-partition=distance"
+    assert runs.run_name(settings) == f"synthetic-stgcn-bone-imigue41-align-quick-{changes}-3"
+
+
+def test_every_setting_that_changes_the_result_changes_the_name():
+    common = {"start_from": "checkpoint", "protocol": "cross-subject"}
+    base = choose("smoke", "stgcn", device="cpu", **common)
     others = {
         "stream": "bone",
         "layout": "imigue22",
         "temporal": "crop_pad",
         "partition": "uniform",
-        "trained": "head",
-        "sampling": "classes",
+        "multiples": (1, 3),
         "keep": "last",
         "augment": "rotate",
-        "denoise": "median",
-        "preset": "quick",
-        "model": "ctrgcn",
+        "denoise": "gaps",
         "persons": 2,
-        "folds": 5,
     }
-    for field in fields(Settings):
-        if field.name in (
-            "device",
-            "precision",
-            "fold",
-        ):  # where and how fast; the fold is named with its folds
+    for name, value in base.values(execution=False).items():
+        if name in ("model", "preset", "fold"):
             continue
-        value = others.get(field.name, {int: 3, float: 0.25, str: "other"}[field.type])
-        assert runs.run_name(replace(base, **{field.name: value})) != runs.run_name(base), field.name
-    folds = replace(base, folds=5)
-    assert runs.run_name(replace(folds, fold=1)) != runs.run_name(folds)
+        other = others.get(name, {int: 3, float: 0.25, str: "other"}.get(type(value)))
+        changed = choose(**{**base.values(), name: other})
+        assert runs.run_name(changed) != runs.run_name(base), name
+    folds = choose("smoke", folds=5)
+    assert runs.run_name(choose("smoke", folds=5, fold=1)) == runs.run_name(folds).replace("fold0", "fold1")
+    assert runs.run_name(choose("quick", "stgcn", **common)) != runs.run_name(base)
+    assert runs.run_name(choose("smoke", "ctrgcn", **common)) != runs.run_name(base)
+    assert runs.run_name(
+        choose("smoke", "stgcn", device="cpu", precision="bf16", devices=2, **common)
+    ) == runs.run_name(base)
 
 
 def test_a_name_made_safe_is_short_enough_for_a_disk():
@@ -381,7 +365,7 @@ def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished
     refused = r"run: cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
     for resume in (True, False):
         with pytest.raises(OSError, match=refused):
-            training.fit(smoke, ONE_EPOCH, finished, resume)
+            training.fit(smoke, replace(ONE_EPOCH, resume=resume), finished)
     with pytest.raises(
         OSError, match=r"runs.new: cannot be written \(Permission denied\); give a folder that"
     ):
@@ -423,7 +407,7 @@ def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content)
     before = (finished / "last.ckpt").read_bytes()
     with pytest.raises(
         ValueError,
-        match=r"settings\.json: .*restore it, choose another `run` name, or train the run again with `resume=False`",
+        match=r"settings\.json: (?s:.*)restore it, choose another `run` name, or train the run again with `resume=False`",
     ):
         training.fit(smoke, ONE_EPOCH, finished)
     assert (finished / "last.ckpt").read_bytes() == before
@@ -431,7 +415,7 @@ def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content)
 
 def test_damaged_settings_can_be_replaced_when_told_so(smoke, finished):
     (finished / "settings.json").write_bytes(b"{")
-    training.fit(smoke, ONE_EPOCH, finished, resume=False, progress=lambda row: None)
+    training.fit(smoke, replace(ONE_EPOCH, resume=False), finished, progress=lambda row: None)
     assert runs.read_json(finished / "settings.json", "settings")
 
 
@@ -454,7 +438,7 @@ def test_a_folder_with_files_of_others_is_never_written_to(smoke, tmp_path, resu
         ValueError,
         match=r"not overwritten, since it has 'thesis\.tex', a file of another origin; choose another name",
     ):
-        training.fit(smoke, choose(preset="smoke", device="cpu"), tmp_path, resume)
+        training.fit(smoke, choose("smoke", device="cpu", resume=resume), tmp_path)
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
 

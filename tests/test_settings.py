@@ -1,6 +1,6 @@
-"""Settings: the whole recipe of the paper, what 0 stands for, and the parameters of notebooks."""
+"""Settings: the whole recipe of the paper, what is laid over a preset, and the parameters of notebooks."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 from miga_lib import layouts, training
 from miga_lib.models import MODELS
-from miga_lib.settings import PRESETS, Settings
+from miga_lib.settings import PRESETS, Settings, choose, names, of_parameters
 from miga_lib.training import inputs, loop
 from miga_lib.training.distributed import World
 
@@ -17,6 +17,7 @@ LAYOUT = layouts.get("imigue41")
 
 PAPER = Settings(
     model="posec3d",
+    preset="paper",
     stream="joint",
     layout="imigue41",
     temporal="align",
@@ -24,15 +25,15 @@ PAPER = Settings(
     epochs=100,
     batch_size=24,
     learning_rate=0.1 / 3,
-    frames=48,
-    size=56,
-    width=32,
-    dropout=0.5,
+    momentum=0.9,
     weight_decay=3e-4,
+    dropout=0.5,
     keep="best",
-    preset="paper",
-    device="cpu",
-    precision="fp32",
+    frames=48,
+    heatmap_size=56,
+    test_scale=64 / 56,
+    segment_clips=10,
+    network={"width": 32, "stage_blocks": (4, 6, 3), "stem_kernel": 7},
 )
 """The recipe of Xu et al., arXiv 2506.12848, section 4. The 100 epochs are those of arXiv 2307.10624, on
 which it builds."""
@@ -65,9 +66,9 @@ def peak(maps, joint):
 
 
 def test_the_paper_preset_has_the_numbers_of_the_paper():
-    assert Settings(preset="paper", device="cpu", precision="fp32").resolve() == PAPER
+    assert choose("paper", device="cpu", precision="fp32") == PAPER
     assert PAPER.test_size == 64
-    assert PAPER.weights == {"semantic": 20.0}
+    assert PAPER.loss_weights == {"semantic": 20.0}
 
 
 def test_the_learning_rate_of_the_paper_falls_to_0_along_a_cosine():
@@ -100,7 +101,7 @@ def test_the_input_of_the_paper_in_test(two_wrists):
     The highest pixels are (6, 19) and (58, 45), at squared distances 0.2 and 0.2. The Gaussian has σ = 0.6
     and the height of the score.
     """
-    (plain,), (mirrored,) = inputs.Inputs(two_wrists, PAPER).views(torch.tensor([0]))
+    (plain,), (mirrored,) = inputs.KeypointInputs(two_wrists, PAPER).views(torch.tensor([0]))
     assert plain.shape == mirrored.shape == (1, 41, 48, 64, 64)
     height = np.exp(-0.2 / (2 * 0.6**2))
     assert peak(plain, "left_wrist") == (19, 6, pytest.approx(0.8 * height, rel=1e-4))
@@ -124,7 +125,7 @@ def test_the_input_of_the_paper_in_test(two_wrists):
 def test_the_input_of_the_paper_in_training(two_wrists, monkeypatch, area, flip, joint, place):
     draws = torch.tensor([[area, 0.5, 0.0, 0.0, flip]])
     monkeypatch.setattr(inputs, "uniform", lambda rows, columns, *key: draws)
-    maps = inputs.Inputs(two_wrists, PAPER).training(torch.tensor([0]), epoch=0)
+    maps = inputs.KeypointInputs(two_wrists, PAPER).training(torch.tensor([0]), epoch=0)
     assert maps.shape == (1, 41, 48, 56, 56)
     assert peak(maps, joint)[:2] == place
 
@@ -139,51 +140,54 @@ def test_the_sigma_of_a_limb_is_that_of_the_paper():
 
 
 def test_the_paper_predicts_10_clips_times_2_flips(smoke):
-    of_segments = inputs.Inputs(smoke.split("test"), replace(PAPER, temporal="segments", frames=4))
+    of_segments = inputs.KeypointInputs(smoke.split("test"), replace(PAPER, temporal="segments", frames=4))
     views = list(of_segments.views(torch.tensor([0])))
     assert [frames.shape for _, frames in views] == [(10, 4)] * 2
 
 
-STUDIED = {"frames": 6, "size": 24, "width": 6, "dropout": 0.25, "weight_decay": 0.01}
+STUDIED = {"frames": 6, "heatmap_size": 24, "width": 6, "dropout": 0.25, "weight_decay": 0.01}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", MODELS)
-def test_0_stands_for_the_value_of_the_preset(preset, model):
-    resolved = Settings(model=model, preset=preset, device="cpu").resolve()
-    of_model = MODELS[model].sizes[preset]
-    assert (resolved.width, resolved.learning_rate) == (of_model.width, of_model.learning_rate)
-    for name in ("epochs", "batch_size", "frames", "size", "dropout", "weight_decay"):
-        assert getattr(resolved, name) == getattr(PRESETS[preset], name)
-    assert resolved.differing() == {}
-    assert resolved.resolve() == resolved
+def test_a_preset_is_complete(preset, model):
+    settings = choose(preset, model, device="cpu")
+    expected = {**PRESETS[preset], **MODELS[model].presets[preset]}
+    assert {name: settings.values()[name] for name in expected} == expected
+    assert settings.changes() == {}
+    assert choose(**settings.values()) == settings
 
 
-def test_a_value_by_name_takes_the_place_of_the_preset_s():
+def test_what_is_given_is_laid_over_the_preset():
     given = {"epochs": 3, "batch_size": 5, "learning_rate": 0.5, **STUDIED}
-    resolved = Settings(preset="quick", device="cpu", **given).resolve()
-    assert {name: getattr(resolved, name) for name in given} == given
-    assert resolved.differing() == given
-    assert Settings(preset="quick", device="cpu", epochs=60, width=16).resolve().differing() == {}, (
-        "the preset's own values"
-    )
+    settings = choose("quick", device="cpu", **given)
+    assert {name: settings.values()[name] for name in given} == given
+    assert settings.changes() == given
+    assert choose("quick", epochs=60, width=16).changes() == {}, "the preset's own values"
+
+
+def test_0_is_a_value_except_for_epochs():
+    settings = choose("quick", dropout=0, weight_decay=0, semantic_weight=0, epochs=0)
+    assert settings.changes() == {"dropout": 0, "weight_decay": 0, "semantic_weight": 0}
+    assert settings.epochs == 60
+
+
+@pytest.mark.parametrize("name", ["batch_size", "learning_rate", "frames", "heatmap_size", "width"])
+def test_where_0_cannot_be_a_value_it_is_refused(name):
+    with pytest.raises(ValueError, match=f"^{name} must be above 0, got 0"):
+        choose(**{name: 0})
 
 
 def test_what_a_study_varies_reaches_the_run(smoke, tmp_path):
-    task, state = start(
-        smoke, Settings(preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(), tmp_path
-    )
+    task, state = start(smoke, choose("smoke", device="cpu", precision="fp32", **STUDIED), tmp_path)
     assert task.inputs.training(torch.tensor([0, 1]), 0).shape == (2, 41, 6, 24, 24)
     assert next(task.inputs.views(torch.tensor([0])))[0].shape == (1, 41, 6, 24, 24)
     assert state.model.backbone.conv1.conv.out_channels == 6
     assert state.model.dropout.p == 0.25
     assert state.optimizer.param_groups[0]["weight_decay"] == 0.01
-    _, state = start(
-        smoke,
-        Settings("stgcn", preset="smoke", device="cpu", precision="fp32", **STUDIED).resolve(),
-        tmp_path,
-    )
-    assert state.model.st_gcn_networks[0].gcn.conv.out_channels == 3 * 6, "three partitions"
+    studied = choose("smoke", "stgcn", device="cpu", precision="fp32", partition="distance", **STUDIED)
+    _, state = start(smoke, studied, tmp_path)
+    assert state.model.st_gcn_networks[0].gcn.conv.out_channels == 2 * 6, "two partitions"
     assert state.model.st_gcn_networks[0].tcn[4].p == 0.25
 
 
@@ -193,7 +197,7 @@ def test_what_a_study_varies_reaches_the_run(smoke, tmp_path):
 )
 def test_test_heatmaps_keep_the_preset_s_ratio(preset, size, expected):
     """The paper's is 64 / 56, and 30 · 64 / 56 = 34.3."""
-    assert Settings(preset=preset, size=size, device="cpu").resolve().test_size == expected
+    assert choose(preset, heatmap_size=size, device="cpu").test_size == expected
 
 
 def test_settings_are_chosen_among_the_parameters_of_a_notebook():
@@ -204,23 +208,25 @@ def test_settings_are_chosen_among_the_parameters_of_a_notebook():
         "seed": 3,
         "more": {"width": 6, "dropout": 0, "embeddings": "a.npz"},
     }
-    assert Settings.choose(parameters) == Settings(
-        preset="smoke", seed=3, width=6, dropout=0.0, embeddings="a.npz"
-    )
-    assert Settings.choose({}) == Settings()
+    expected = choose("smoke", seed=3, width=6, dropout=0.0, embeddings="a.npz")
+    assert of_parameters(parameters) == expected
+    assert of_parameters({}) == choose()
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"widht": 6}, r"a name in more must be one of model, stream, .*width.*, got 'widht'"),
+        (
+            {"widht": 6},
+            r"model 'posec3d' has no setting 'widht' \(did you mean 'width'\?\); it has augment, .*",
+        ),
+        ({"partition": "spatial"}, "model 'posec3d' has no setting 'partition'"),
+        ({"stage_blocks": [1, "2"]}, r"stage_blocks must be 0 or more and below 2\*\*63, got '2'"),
         ({"preset": "quick"}, r"more\['preset'\]: preset is a parameter of its own; set it there"),
-        ({"data": "synthetic"}, r"more\['data'\]: data is a parameter of its own"),
-        ({"width": "6"}, r"more\['width'\] must be int, got '6' \(str\)"),
-        ({"width": 6.0}, r"more\['width'\] must be int, got 6.0 \(float\)"),
-        ({"width": True}, r"more\['width'\] must be int, got True \(bool\)"),
-        ({"dropout": "0.1"}, r"more\['dropout'\] must be float, got '0.1' \(str\)"),
-        ({"dropout": True}, r"more\['dropout'\] must be float, got True \(bool\)"),
+        ({"data": "synthetic"}, r"more\['data'\]: data is a parameter of its own; set it there"),
+        ({"width": "6"}, r"width must be int, got '6' \(str\)"),
+        ({"width": 6.0}, r"width must be int, got 6.0 \(float\)"),
+        ({"width": True}, r"width must be int, got True \(bool\)"),
         ({"dropout": 1.0}, "dropout must be below 1, got 1.0"),
         ({"frames": -1}, r"frames must be 0 or more and below 2\*\*63, got -1"),
         ({"weight_decay": float("inf")}, r"weight_decay must be 0 or more and below 2\*\*63, got inf"),
@@ -228,21 +234,14 @@ def test_settings_are_chosen_among_the_parameters_of_a_notebook():
 )
 def test_more_is_checked_as_every_parameter_is(more, message):
     with pytest.raises(ValueError, match=message):
-        Settings.choose({"data": "synthetic", "preset": "smoke", "more": more})
-
-
-def test_a_name_in_more_is_not_offered_where_it_is_a_parameter():
-    with pytest.raises(ValueError, match="a name in more must be one of") as refused:
-        Settings.choose({"preset": "smoke", "more": {"presett": "quick"}})
-    assert " preset," not in str(refused.value)
-    assert all(f" {field.name}" in str(refused.value) for field in fields(Settings) if field.name != "preset")
+        of_parameters({"data": "synthetic", "preset": "smoke", "more": more})
 
 
 @pytest.mark.parametrize("number", [-1, 2**63, 2**64, 10**400, -(10**4000)])
 @pytest.mark.parametrize("name", ["seed", "width", "learning_rate"])
 def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, number):
     with pytest.raises(ValueError, match=rf"^{name} must be 0 or more and below 2\*\*63, got ") as error:
-        Settings(**{name: number})
+        choose(**{name: number})
     assert len(str(error.value)) < 150
 
 
@@ -252,11 +251,12 @@ def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, numb
         ("epochs", 2.5, r"epochs must be int, got 2.5 \(float\)"),
         ("epochs", "3", r"epochs must be int, got '3' \(str\)"),
         ("folds", True, r"folds must be int, got True \(bool\)"),
-        ("model", None, r"model must be str, got None \(NoneType\)"),
+        ("resume", 1, r"resume must be bool, got 1 \(int\)"),
+        ("protocol", None, r"protocol must be str, got None \(NoneType\)"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name, value, message):
-    settings = Settings()
+    settings = choose("smoke", device="cpu")
     object.__setattr__(settings, name, value)  # since the type checker of the tests refuses it in the call
     with pytest.raises(ValueError, match=message):
         settings.__post_init__()
@@ -277,24 +277,32 @@ def test_a_value_of_another_type_is_refused(name, value, message):
         ({"layout": "imigue23"}, "layout must be one of openpose137"),
         ({"temporal": "stretch"}, "temporal must be one of align, crop_pad, segments, got 'stretch'"),
         ({"preset": "huge"}, "preset must be one of auto, smoke, quick, paper, got 'huge'"),
+        ({"augment": "rotate+spin"}, "a name in augment must be one of rotate, .*, got 'spin'"),
+        ({"denoise": "gaps+blur"}, "a name in denoise must be one of swaps, outliers, gaps, .*, got 'blur'"),
+        (
+            {"augment": "rotate+rotate"},
+            "augment has rotate twice, and each is applied once; give each name once",
+        ),
+        ({"augment": "rotate+"}, "a name in augment must be one of rotate, .*, got ''"),
+        ({"fold": 3, "folds": 3}, "fold must be 0 to 2 with 3 folds, got 3"),
         ({"learning_rate": float("nan")}, r"learning_rate must be 0 or more and below 2\*\*63, got nan"),
     ],
 )
 def test_a_value_that_is_not_among_the_possible_ones_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**wrong)
+        choose(**wrong)
 
 
 @pytest.mark.parametrize("name", ["start_from", "embeddings", "protocol"])
 def test_a_null_character_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} cannot have a null character, got 'a\\x00b'"):
-        Settings(**{name: "a\0b"})
+        choose(**{name: "a\0b"})
 
 
 @pytest.mark.parametrize("device", ["cpux", "cuda:", "cuda0", "cuda:-1", "cuda:x"])
 def test_a_device_is_one_that_there_can_be(device):
     with pytest.raises(ValueError, match=f"device must be auto, cpu, cuda or cuda:<number>, got '{device}'"):
-        Settings(device=device)
+        choose(device=device)
 
 
 @pytest.mark.parametrize("device", ["mps", "mps:0"])
@@ -303,9 +311,9 @@ def test_mps_is_refused_with_the_reason(device):
         ValueError,
         match=rf"device must be auto, cpu, cuda.* got '{device}'; .*64-bit numbers.*mps does not have.*cpu",
     ):
-        Settings(device=device)
+        choose(device=device)
     with pytest.raises(ValueError, match=r"device must be auto, cpu, cuda.* got 'tpu'$"):
-        Settings(device="tpu")
+        choose(device="tpu")
 
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch):
@@ -313,7 +321,7 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch):
     with pytest.raises(
         ValueError, match="device 'cuda' was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"
     ):
-        Settings(device="cuda")
+        choose(device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -323,17 +331,17 @@ def test_auto_is_the_paper_s_preset_with_a_gpu_and_the_quick_one_without(
     monkeypatch, available, device, preset
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    resolved = Settings(precision="fp32").resolve()
+    resolved = choose(precision="fp32")
     assert (resolved.device, resolved.preset) == (device, preset)
-    assert Settings(preset="smoke", precision="fp32").resolve().preset == "smoke"
+    assert choose(preset="smoke", precision="fp32").preset == "smoke"
 
 
 @pytest.mark.parametrize(
-    "name", ["model", "stream", "layout", "temporal", "preset", "precision", "partition", "device"]
+    "name", ["model", "stream", "layout", "temporal", "preset", "precision", "keep", "device"]
 )
 def test_a_long_value_makes_no_long_message(name):
     with pytest.raises(ValueError, match=f"^{name} must be ") as error:
-        Settings(**{name: "x" * 3000})
+        choose(**{name: "x" * 3000})
     assert len(str(error.value)) <= 400
 
 
@@ -348,4 +356,9 @@ def test_without_the_private_functions_of_pytorch_the_precision_is_fp32(monkeypa
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     if cpu == "gone":
         monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    assert Settings(device="cpu").resolve().precision == expected
+    assert choose(device="cpu").precision == expected
+
+
+def test_every_model_s_settings_are_options():
+    assert {"width", "stage_blocks", "stem_kernel", "multiples", "partition", "epochs"} <= names().keys()
+    assert "network" not in names()

@@ -86,8 +86,11 @@ def _copy_channels(
     for name in names & stored.keys():
         from_tensor, to_tensor = stored[name], weights[name]
         channels = from_tensor.shape[1:2], to_tensor.shape[1:2]
-        same_rest = from_tensor[:, :1].shape == to_tensor[:, :1].shape  # the width and the kernel
-        if same_rest and channels == ((len(source.channels),), (len(target.channels),)):
+        if channels != ((len(source.channels),), (len(target.channels),)):
+            continue
+        if (
+            from_tensor[:, :1].shape == to_tensor[:, :1].shape
+        ):  # not where another width or kernel was trained
             for i, channel in enumerate(target.channels):
                 if channel in source.channels:
                     to_tensor[:, i] = from_tensor[:, source.channels.index(channel)]
