@@ -300,7 +300,8 @@ def run_result(run: Path) -> dict[str, Any]:
     """
     if not (run / RESULT).exists():
         raise FileNotFoundError(
-            f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to resume it"
+            f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to"
+            " resume it"
         )
     return read_json(run / RESULT, "settings", "data", "scores")
 

@@ -154,8 +154,8 @@ class Settings:
         preset = self.architecture.network(self.preset)
         if self.network.keys() != preset.keys():
             raise ValueError(
-                f"the network of model {self.model!r} has {', '.join(preset)}, got {', '.join(self.network)}; "
-                "make settings with `choose`"
+                f"the network of model {self.model!r} has {', '.join(preset)}, got {', '.join(self.network)};"
+                " make settings with `choose`"
             )
         for name, value in self.network.items():
             _check(name, value, type(preset[name]), {"positive": True})

@@ -73,7 +73,10 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
 
 
 def test_the_package_itself_imports_nothing_heavy():
-    code = "import sys, miga_lib; print([m for m in ('torch', 'matplotlib', 'pandas', 'sklearn') if m in sys.modules])"
+    code = (
+        "import sys, miga_lib; print([m for m in ('torch', 'matplotlib', 'pandas', 'sklearn') if m in"
+        " sys.modules])"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -132,7 +132,10 @@ def png_width(picture):
         ),
         (
             {"stream": "elbow"},
-            "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'",
+            (
+                "ValueError: stream must be one of joint, limb, joint_motion, limb_motion for model"
+                " 'posec3d', got 'elbow'"
+            ),
         ),
     ],
 )

@@ -133,9 +133,10 @@ def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, s
     leave(tmp_path, "other", smoke.split("train"), at=4, seed=3)
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["alike", "limb"]
     leave(tmp_path, "again", smoke, at=5, seed=3)
-    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["again", "limb"], (
-        "of two with the same settings the newer one"
-    )
+    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == [
+        "again",
+        "limb",
+    ], "of two with the same settings the newer one"
 
 
 def test_a_missing_stream_is_named(tmp_path, smoke):
@@ -175,9 +176,10 @@ def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
     assert {path.name for path in folder.iterdir()} == {"whole", "half"}
     for name in ("whole", "half"):
         events = accumulator.EventAccumulator(str(folder / name)).Reload()
-        assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 2.0), (2, 1.0)], (
-            "once, although written twice"
-        )
+        assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+            (1, 2.0),
+            (2, 1.0),
+        ], "once, although written twice"
         assert [event.value for event in events.Scalars("validation/top1")] == [0.25, 0.5]
     assert accumulator.EventAccumulator(str(folder / "whole")).Reload().Scalars("test_top1")[0].value == 0.25
 
@@ -362,7 +364,10 @@ def test_a_finished_run_is_returned_where_nothing_can_be_written(smoke, finished
 def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished, tmp_path, close):
     (finished / "result.json").unlink()
     close(tmp_path)
-    refused = r"run: cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+    refused = (
+        r"run: cannot be written \(Permission denied\); give a folder that you may write to as `outputs` or"
+        r" MIGA_OUTPUTS"
+    )
     for resume in (True, False):
         with pytest.raises(OSError, match=refused):
             training.fit(smoke, replace(ONE_EPOCH, resume=resume), finished)
@@ -372,7 +377,9 @@ def test_where_nothing_can_be_written_it_says_so_before_training(smoke, finished
         runs.run_folder("new", tmp_path)
     with pytest.raises(
         OSError,
-        match=r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder",
+        match=(
+            r"a\.csv: cannot be written \(Permission denied\), an older file stays as it was; give a folder"
+        ),
     ):
         atomic.write_text(tmp_path / "a.csv", "")
 
@@ -407,7 +414,10 @@ def test_damaged_settings_stop_and_nothing_is_replaced(smoke, finished, content)
     before = (finished / "last.ckpt").read_bytes()
     with pytest.raises(
         ValueError,
-        match=r"settings\.json: (?s:.*)restore it, choose another `run` name, or train the run again with `resume=False`",
+        match=(
+            r"settings\.json: (?s:.*)restore it, choose another `run` name, or train the run again with"
+            r" `resume=False`"
+        ),
     ):
         training.fit(smoke, ONE_EPOCH, finished)
     assert (finished / "last.ckpt").read_bytes() == before

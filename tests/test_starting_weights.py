@@ -194,7 +194,10 @@ def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypa
         ("{folder}/posec3d/metrics.csv", "metrics.csv: not a checkpoint of PyTorch"),
         (
             "{folder}/stgcn/best.ckpt",
-            r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model, width",
+            (
+                r"best.ckpt: 0 of \d+ tensors fit this network; .* is not there: start from the same model,"
+                r" width"
+            ),
         ),
     ],
 )
@@ -331,7 +334,9 @@ def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own
         assert runs.clip_arguments([run])["persons"] == 2
     with pytest.raises(
         ValueError,
-        match=r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with",
+        match=(
+            r"the clips have the joints of 'stick-2' and the settings those of 'stick'; load the clips with"
+        ),
     ):
         fit(data, tmp_path, "one", layout=str(layout))
 
@@ -378,8 +383,8 @@ def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
     (folds[3] / runs.RESULT).unlink()
     text = executed("05_confusion.ipynb", tmp_path, given)
     assert (
-        "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the others only."
-        in text
+        "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the"
+        " others only." in text
     )
     assert "on the 18 test clips" in text
     assert "3 subjects or videos" in text

@@ -81,7 +81,10 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
         OSError,
-        match=r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make room and run",
+        match=(
+            r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make"
+            r" room and run"
+        ),
     ):
         atomic.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]

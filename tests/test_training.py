@@ -46,8 +46,10 @@ def test_each_stream_overfits_four_clips(smoke, tmp_path, monkeypatch, model, st
     validate, losses = loop._validate, []
 
     def validate_the_last(task, state, clips):
-        validate(task, state, clips) if state.epoch + 1 == task.epochs else state.end_epoch(
-            {"val_top1": 0.0, "seconds": 0.0}
+        (
+            validate(task, state, clips)
+            if state.epoch + 1 == task.epochs
+            else state.end_epoch({"val_top1": 0.0, "seconds": 0.0})
         )
 
     monkeypatch.setattr(loop, "_validate", validate_the_last)  # most of the time of such short epochs
@@ -85,7 +87,10 @@ def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
     monkeypatch.setattr(gpu, "compiled", lambda network, settings, clips: gpu.CompiledNetwork(network, clips))
     monkeypatch.setattr(torch, "compile", lambda network, dynamic: refuse)
     training.fit(smoke, SMOKE, tmp_path, progress=quiet)
-    said = "This machine cannot compile the network, so training is slower than it could be (RuntimeError: no compiler)\n"
+    said = (
+        "This machine cannot compile the network, so training is slower than it could be (RuntimeError: no"
+        " compiler)\n"
+    )
     assert capsys.readouterr().out.count(said) == 1
     weights, as_it_is = (checkpoint.read(run / "last.ckpt")["model"] for run in (tmp_path, finished[0]))
     assert all(torch.equal(value, as_it_is[name]) for name, value in weights.items())

@@ -54,7 +54,8 @@ class Model:
         for name, stream in self.streams.items():
             if self.input == "heatmaps" and not isinstance(stream, streams.HeatmapStream):
                 raise ValueError(
-                    f"stream {name!r} of a model that takes heatmaps must be a streams.HeatmapStream, got {stream!r:.100}"
+                    f"stream {name!r} of a model that takes heatmaps must be a streams.HeatmapStream, got"
+                    f" {stream!r:.100}"
                 )
 
     def network(self, preset: str) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def _train(settings: Settings, data: str, outputs: str, run: str) -> None:
         print(left_out(clips))
     if world.rank == 0 and world.size > 1:
         print(
-            f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of "
-            f"{world.size} processes; the learning rate is that of one process, {settings.learning_rate:g}, "
-            "and batch norm uses all of them."
+            f"A step learns from {settings.batch_size} clips, {settings.batch_size / world.size:g} in each of"
+            f" {world.size} processes; the learning rate is that of one process, {settings.learning_rate:g},"
+            " and batch norm uses all of them."
         )
     fit(clips, settings, run_folder(run or run_name(settings, data), outputs))
     distributed.leave()

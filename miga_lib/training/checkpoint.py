@@ -89,7 +89,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not a checkpoint of a training run; {WAY_OUT}")
     if checkpoint["version"] > VERSION:
         raise ValueError(
-            f"{path}: checkpoint format {checkpoint['version']} is newer than this library, which reads up to "
-            f"{VERSION}; update miga_lib"
+            f"{path}: checkpoint format {checkpoint['version']} is newer than this library, which reads up to"
+            f" {VERSION}; update miga_lib"
         )
     return checkpoint

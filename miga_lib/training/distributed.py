@@ -49,7 +49,8 @@ class World:
             return requested
         if requested != "cuda":
             raise ValueError(
-                f"device must be auto, cpu or cuda where {self.size} processes train together, got {requested!r}"
+                f"device must be auto, cpu or cuda where {self.size} processes train together, got"
+                f" {requested!r}"
             )
         return f"cuda:{_gpu()}"
 
@@ -162,7 +163,8 @@ def _fresh(store: distributed.Store) -> distributed.Store:
         return distributed.PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     if int(os.environ["TORCHELASTIC_MAX_RESTARTS"]):  # nodes can count restarts differently
         raise ValueError(
-            "--max-restarts on several nodes needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of each torchrun"
+            "--max-restarts on several nodes needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of"
+            " each torchrun"
         )
     return store
 

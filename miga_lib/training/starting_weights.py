@@ -63,8 +63,8 @@ def start_weights(
             differing |= depending(settings, len(classes), embedding_size, on="classes")
     if source.model != target.model:
         raise ValueError(
-            f"{folder}: its model is {source.model!r:.100}; start a run of model {target.model!r} from one of "
-            "the same model"
+            f"{folder}: its model is {source.model!r:.100}; start a run of model {target.model!r} from one of"
+            " the same model"
         )
     if source != target:
         differing |= depending(settings, len(classes), embedding_size, on="joints")

@@ -42,7 +42,8 @@ def places(
     if frames < 1 or not lengths or min(lengths) < 1 or stride < 1:
         found = f"{frames} frames, lengths {list(lengths)[:10]} and stride {stride}"
         raise ValueError(
-            f"windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got {found}"
+            "windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got"
+            f" {found}"
         )
     fitting = sorted({length for length in lengths if length <= frames}) or [frames]
     begins = [np.union1d(np.arange(0, frames - length + 1, stride), [frames - length]) for length in fitting]
