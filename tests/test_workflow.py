@@ -13,6 +13,8 @@ import papermill
 import pytest
 import yaml
 
+from miga_lib.settings import names
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
@@ -136,9 +138,8 @@ def test_its_parameters_are_those_of_the_notebooks():
         name: papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
         for name in ("04_train", "05_confusion", "06_ensemble")
     }
-    assert {*config["fixed"], *config["grid"], "data", "outputs", "devices", "run"} <= known[
-        "04_train"
-    ].keys()
+    assert {*config["fixed"], *config["grid"]} <= names().keys()
+    assert {"data", "outputs", "run", "more"} <= known["04_train"].keys()
     assert {"data", "outputs", "runs"} <= known["05_confusion"].keys()
     assert {"data", "outputs", "runs", "name"} <= known["06_ensemble"].keys()
     assert not {*config["fixed"]} & {*config["grid"]}
