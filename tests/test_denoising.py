@@ -392,9 +392,8 @@ def test_a_set_of_clips_is_filtered_once_and_its_missing_share_counted_anew(smok
     assert filtered.table["missing"].sum() < some.table["missing"].sum()
     assert denoising.denoised(filtered, "gaps") is filtered
     assert denoising.denoised(some, "") is some
-    with pytest.raises(
-        ValueError, match="the clips are already filtered with 'gaps', and not with 'median'; load them again"
-    ):
+    message = "the clips are already filtered with 'gaps', and not with 'median'; load them again"
+    with pytest.raises(ValueError, match=message):
         denoising.denoised(filtered, "median")
 
 
@@ -416,9 +415,8 @@ def test_filtered_clips_are_kept_and_told_by_content(tmp_path, smoke, monkeypatc
     with pytest.raises(TypeError):
         denoising.kept(loaded.where([1, 0]), "gaps+swaps")
     (folders[0] / "keypoints.npy").write_bytes(b"")
-    with pytest.raises(
-        DataError, match="this cache is damaged .*; delete this folder and load the clips again"
-    ):
+    message = "this cache is damaged .*; delete this folder and load the clips again"
+    with pytest.raises(DataError, match=message):
         denoising.kept(loaded, "gaps+swaps")
 
 

@@ -24,10 +24,8 @@ def test_the_true_places_are_those_of_the_clips(smoke):
 
 
 def test_an_id_that_the_size_does_not_have_is_refused(smoke):
-    with pytest.raises(
-        ValueError,
-        match="synthetic-smoke with seed 0 has no clip '0001_99'; give ids of its clips, such as '0001_0'",
-    ):
+    message = "synthetic-smoke with seed 0 has no clip '0001_99'; give ids of its clips, such as '0001_0'"
+    with pytest.raises(ValueError, match=message):
         synthetic.clean(["0001_0", "0001_99"], "synthetic-smoke", smoke.layout)
 
 
@@ -93,9 +91,8 @@ def test_effects_are_by_score_and_by_frequency_of_what_was_detected():
 
 
 def test_regions_without_sides_are_left_out_of_the_spectrum():
-    with pytest.raises(
-        ValueError, match="no piece of 32 frames in which a joint of arm, hand is never missing"
-    ):
+    message = "no piece of 32 frames in which a joint of arm, hand is never missing"
+    with pytest.raises(ValueError, match=message):
         noise.spectrum(
             clips_of((np.ones((64, 3, 3)), 0, "train", "v", ""), layout=STICK), np.ones((64, 3, 2))
         )
