@@ -126,11 +126,6 @@ class Clips:
         )
 
     @property
-    def missing(self) -> list[float]:
-        """The share of missing joints of each clip, counted anew."""
-        return [float((self[i][..., 2] == 0).mean()) for i in range(len(self))]
-
-    @property
     def training_counts(self) -> np.ndarray:
         """The number of training clips of each class, (K,)."""
         training = (self.table["split"] == "train") & (self.table["label"] >= 0)
@@ -176,7 +171,8 @@ class Recordings(Clips):
         are not copied."""
         shared = {part.name: getattr(self, part.name) for part in fields(Clips)}
         clips = Clips(**shared | {"table": self._cut()})
-        return replace(clips, table=clips.table.assign(missing=clips.missing)[list(COLUMNS)])
+        missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
+        return replace(clips, table=clips.table.assign(missing=missing)[list(COLUMNS)])
 
     @property
     def ids(self) -> pd.Series:

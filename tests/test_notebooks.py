@@ -189,7 +189,7 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
             "keep": "last",
             "augment": "rotate",
             "sampling": "classes",
-            "denoise": "median",
+            "denoise": "gaps",
         }
         value = chosen.get(name) or type(getattr(Settings, name))(0.5) or 8
         others = {"start_from": "a run"} if name in ("kept_learning_rate", "trained") else {}

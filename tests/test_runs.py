@@ -292,7 +292,7 @@ def test_every_setting_that_changes_the_result_changes_the_name():
         "sampling": "classes",
         "keep": "last",
         "augment": "rotate",
-        "denoise": "median",
+        "denoise": "gaps",
         "preset": "quick",
         "model": "ctrgcn",
         "persons": 2,

@@ -192,7 +192,7 @@ def fit(
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
         if finished := world.from_first(_resume_or_clear, run, settings, clips, resume):
             return finished
-        filtered = denoising.kept(clips, settings.denoise)  # once, and not for each epoch
+        filtered = denoising.denoised(clips, settings.denoise)  # once, and not for each epoch
         task, state = start(filtered, settings, run, world, progress, interrupted)
         while not _ended(task, state):
             _train_epoch(task, state)
