@@ -8,7 +8,6 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +34,6 @@ COLUMNS: dict[str, type] = {
     "height": int, "missing": float, "start": int,
 }  # fmt: skip
 SEGMENT_COLUMNS: dict[str, type] = {"video": str, "label": int, "first": int, "last": int}
-
-
-@dataclass(frozen=True, eq=False)
-class Cached:
-    """What a cache holds: the fields of ``Clips``, and of ``Recordings`` where there are segments."""
-
-    table: pd.DataFrame
-    """Columns are those of ``Clips``, then a column for each further protocol, and for recordings fps (0:
-    unknown)."""
-    keypoints: np.ndarray
-    classes: tuple[str, ...]
-    class_regions: tuple[str, ...]
-    report: str
-    checksum: str
-    """CRC-32 of the keypoints."""
-    segments: pd.DataFrame | None
-    """None: cut clips."""
 
 
 def folder(place: Path, reader: Reader, layout: Layout, outputs: Path, whole: bool = False) -> Path:
@@ -90,8 +72,8 @@ def _listing(place: Path, reader: Reader) -> Iterator[tuple[Any, ...]]:
 
 
 def _refuse(error: OSError) -> None:
-    way_out = "allow reading this folder, or remove it"
-    raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); {way_out}")
+    reason = f"cannot be listed ({error.strerror}); allow reading this folder, or remove it"
+    raise DataError(f"{error.filename}: {reason}")
 
 
 def _state(path: str | Path) -> tuple[str, int, int]:
@@ -185,8 +167,9 @@ def _checksum(tables: dict[str, bytes], about: dict[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(about).encode(), zlib.crc32(b''.join(tables.values()))):08x}"
 
 
-def read(folder: Path, layout: Layout, every_byte: bool = False) -> Cached:
-    """What a cache holds, once it was compared with what was written there.
+def read(folder: Path, layout: Layout, every_byte: bool = False) -> dict[str, Any]:
+    """The fields of ``Clips``, or of ``Recordings``, and the checksum of the keypoints, once they were
+    compared with what was written there. The table has a column more for each further protocol.
 
     The tables, the text beside it and the shape of the keypoints are always compared. The keypoints
     themselves are compared where their file was changed or copied after it was written, and with
@@ -201,7 +184,6 @@ def read(folder: Path, layout: Layout, every_byte: bool = False) -> Cached:
         if about.pop("checksum") != _checksum(tables, about) or about["folder"] != folder.name:
             raise ValueError(f"{' or '.join([*tables, ABOUT])} is not as it was written")
         table = _parsed(tables[TABLE], COLUMNS | {"fps": float})  # the columns of protocols are text
-        segments = _parsed(tables[SEGMENTS], SEGMENT_COLUMNS) if SEGMENTS in tables else None
         keypoints = untrusted.array(folder / KEYPOINTS)
         shape = (int(table["frames"].sum()), len(layout.joints), 3)
         if keypoints.shape != shape or keypoints.dtype.str != "<f4":
@@ -213,8 +195,12 @@ def read(folder: Path, layout: Layout, every_byte: bool = False) -> Cached:
                 raise ValueError(f"{KEYPOINTS} is not as it was written")
             with suppress(OSError):  # a copy: the next time need not compare it again
                 os.utime(folder / KEYPOINTS, ns=(state.st_atime_ns, about["written"]))
-        classes, regions = tuple(about["classes"]), tuple(about["class_regions"])
-        return Cached(table, keypoints, classes, regions, about["report"], about["keypoints"], segments)
+        fields = {"table": table, "keypoints": keypoints, "layout": layout, "cached": folder}
+        fields |= {name: tuple(about[name]) for name in ("classes", "class_regions")}
+        fields |= {"report": about["report"], "checksum": about["keypoints"]}
+        if SEGMENTS in tables:
+            fields["segments"] = _parsed(tables[SEGMENTS], SEGMENT_COLUMNS)
+        return fields
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BufferError) as error:
         reason = " ".join(str(error).split())[:200]
         way_out = "delete this folder and load the clips again"

@@ -109,8 +109,7 @@ class Clips:
         return self.where(rows)
 
     def summary(self) -> pd.DataFrame:
-        """A row for each split: clips, classes with clips, videos, subjects, median frames, and the share of
-        missing joints."""
+        """A row for each split: its clips, classes, videos, subjects, median frames and missing joints."""
         by_split = self.table.groupby("split")
         labelled = self.table[self.table["label"] >= 0].groupby("split")
         columns = {
@@ -145,30 +144,26 @@ class Clips:
 @dataclass(frozen=True, eq=False)
 class Recordings(Clips):
     """Whole videos. Each is a clip of unknown class whose id is the video, so everything that takes clips
-    takes recordings.
-
-    ``table`` also has the column fps, frames per second. A set that was not annotated has no segments.
-    """
+    takes recordings. ``table`` also has the column fps, frames per second."""
 
     segments: pd.DataFrame = field(kw_only=True)
     """A row for each gesture, in the order of the source: video, label (−1: unknown), first and last frame,
-    counted from 0, inclusive."""
+    counted from 0, inclusive. No rows: not annotated."""
 
     def records(self) -> Iterator[Recording]:
-        """The recordings one by one, with what the tables say of each."""
+        """As of ``Clips``, with their segments."""
         by_video = dict(list(self.segments.groupby("video")[["label", "first", "last"]]))
         for clip, fps in zip(super().records(), self.table["fps"], strict=True):
             rows = by_video.get(clip.id, self.segments[:0])
             yield Recording(**vars(clip), fps=fps, segments=tuple(rows.itertuples(index=False, name=None)))
 
     def where(self, rows: Sequence[int] | pd.Series | np.ndarray) -> "Recordings":
-        """The recordings of some rows, as of ``Clips``, with their segments."""
+        """As of ``Clips``, with their segments."""
         part = super().where(rows)
         return replace(part, segments=self.segments[self.segments["video"].isin(part.table["video"])])
 
     def cut(self) -> Clips:
-        """The clip of each segment, as ``load`` gives it; without segments, the whole videos. The keypoints
-        are not copied."""
+        """The clip of each segment, as ``load`` gives it; without segments, the whole videos."""
         shared = {part.name: getattr(self, part.name) for part in fields(Clips)}
         clips = Clips(**shared | {"table": self._cut()})
         missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
@@ -176,7 +171,7 @@ class Recordings(Clips):
 
     @property
     def ids(self) -> pd.Series:
-        """The id of the clip of each segment: the video, and the number of the segment in it."""
+        """The id of the clip of each segment."""
         number = self.segments.groupby("video", sort=False).cumcount()
         return self.segments["video"] + "_" + number.astype(str)
 
@@ -329,8 +324,7 @@ def _layout(layout: str | Layout, persons: int) -> Layout:
 def _cached(
     place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool = False
 ) -> Clips:
-    """The clips of a source as its reader gave them, or its recordings, from their cache. The table has a
-    column more for each further protocol."""
+    """The clips of a source as its reader gave them, or its recordings, from their cache."""
     reader = _reader(place)
     folder = cache.folder(place, reader, layout, outputs_folder(outputs), whole)
     # Also where nothing may be read there: then writing says so.
@@ -348,12 +342,10 @@ def _cached(
                 report.protocols[name] = dict(zip(full.table["id"], split, strict=True))
             records = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in full.records())
         cache.write(folder, records, layout, report, place)
-    cached = cache.read(folder, layout)
-    parts = cached.table, cached.keypoints, layout, cached.classes, cached.report, cached.class_regions
-    clips = Clips(*parts, cached=folder)
-    if cached.segments is not None:
-        clips = Recordings(*parts, cached=folder, segments=cached.segments)
-    vars(clips)["checksum"] = cached.checksum  # so it is not computed; `replace` leaves it behind
+    fields = cache.read(folder, layout)
+    checksum = fields.pop("checksum")
+    clips = Recordings(**fields) if whole else Clips(**fields)
+    vars(clips)["checksum"] = checksum  # so it is not computed; `replace` leaves it behind
     return clips
 
 
@@ -375,11 +367,8 @@ def terminal_progress() -> Progress:
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """For a command line: a character that the terminal cannot show is printed as ``?``, and a closed pipe
-    ends the program silently.
-
-    A source or a folder that cannot be read ends it with one line.
-    """
+    """For a command line: a character that the terminal cannot show is printed as ``?``, a closed pipe ends
+    the program silently, and a source or a folder that cannot be read with one line."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -396,8 +385,7 @@ def terminal() -> Iterator[None]:
 
 
 def _place(source: str | Path, outputs: str | Path) -> Path:
-    """Where the files of a source are: zip files are unpacked, and the smaller synthetic sets written as MiGA
-    folders, once."""
+    """Where the files of a source are: zip files are unpacked, and synthetic sets written, once."""
     if synthetic.recognises(source):
         return Path(source)
     data = outputs_folder(outputs) / "data"

@@ -145,12 +145,12 @@ def remove_outliers(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Floa
     score is ours.
     """
     places, score = _planes(keypoints)
-    window, pairs = _window(places), _pairs(score)
-    center = _median_of(window, pairs)
+    window, present = _window(places), [frame > 0 for frame in _window(score)]
+    center = _median(window, present)
     distances = [torch.hypot(*(frame - center)) for frame in window]
     low, high = OUTLIER_FLOOR
     floor = (low + (high - low) * score.clamp(max=1)) * size(keypoints)[:, None, None]
-    near = distances[2] <= floor.maximum(OUTLIER_FACTOR * _median_of(distances, pairs))
+    near = distances[2] <= floor.maximum(OUTLIER_FACTOR * _median(distances, present))
     return keypoints.where(near[..., None], 0)
 
 
@@ -265,8 +265,8 @@ def denoised(clips: Clips, names: str) -> Clips:
         records = _in_memory(clips, names).records()
         cache.write(folder, records, layout, Report(classes=clips.classes), folder)
     cached = cache.read(folder, layout)
-    columns = {column: cached.table[column].to_numpy() for column in ("start", "missing")}
-    return replace(clips, table=clips.table.assign(**columns), keypoints=cached.keypoints, denoised=names)
+    columns = {column: cached["table"][column].to_numpy() for column in ("start", "missing")}
+    return replace(clips, table=clips.table.assign(**columns), keypoints=cached["keypoints"], denoised=names)
 
 
 def _in_memory(clips: Clips, names: str) -> Clips:
@@ -297,17 +297,13 @@ def _window(values: Float[Tensor, "*shape T V"]) -> list[Float[Tensor, "*shape T
     return [padded[..., o : o + values.shape[-2], :] for o in range(5)]
 
 
-def _pairs(score: Float[Tensor, "N T V"]) -> tuple[Tensor, Tensor]:
-    """Whether a joint is present both two frames before and after each frame; and so for one frame."""
-    first, second, _, fourth, fifth = (frame > 0 for frame in _window(score))
-    return first & fifth, second & fourth
-
-
-def _median_of(window: list[Tensor], pairs: tuple[Tensor, Tensor]) -> Tensor:
-    """The median of a frame and of those pairs of its neighbours that are complete."""
+def _median(window: list[Tensor], present: list[Bool[Tensor, "N T V"]]) -> Tensor:
+    """The median of a frame and of those pairs of its neighbours, one and two frames away on both sides, in
+    which a joint is present in both frames."""
     # Instead of an incomplete pair, −∞ and ∞ leave the median of the others as it is.
-    p, q = window[0].where(pairs[0], -math.inf), window[4].where(pairs[0], math.inf)
-    r, s = window[1].where(pairs[1], -math.inf), window[3].where(pairs[1], math.inf)
+    far, near = present[0] & present[4], present[1] & present[3]
+    p, q = window[0].where(far, -math.inf), window[4].where(far, math.inf)
+    r, s = window[1].where(near, -math.inf), window[3].where(near, math.inf)
     # Without their least and their greatest, two pairs leave two numbers. The fifth is the median where it is
     # between them.
     low, high = p.minimum(q).maximum(r.minimum(s)), p.maximum(q).minimum(r.maximum(s))

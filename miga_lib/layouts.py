@@ -205,20 +205,6 @@ def _regions(joints: Sequence[str]) -> dict[str, list[int]]:
     return members
 
 
-def mirror_names(joints: Sequence[str]) -> list[str]:
-    """The mirror image of each joint: ``left_x`` and ``right_x`` swap, every other joint stays.
-
-    Raises ValueError for a sided joint whose other side is not among the joints.
-    """
-    swap = {"left_": "right_", "right_": "left_"}
-    images = [re.sub("^(left|right)_", lambda side: swap[side[0]], joint) for joint in joints]
-    for joint, image in zip(joints, images, strict=True):
-        if image not in joints:
-            rule = f"has no mirror image: {image!r:.80} is not among the joints; give `mirror` yourself"
-            raise ValueError(f"joint {joint!r:.80} {rule}")
-    return images
-
-
 def make(
     name: str,
     joints: Sequence[str],
@@ -236,9 +222,7 @@ def make(
         mirror: the mirror images of all joints; by default ``left_x`` and ``right_x`` swap.
         regions: names for groups of joints; by default one region, ``all``.
 
-    Raises:
-        ValueError: a name or index that is not a joint, a limb given twice, or a mirror that is not its own
-            inverse.
+    Raises ValueError for what is no joint, a limb given twice, or a mirror that is not its own inverse.
     """
     count, index = len(joints), {joint: v for v, joint in enumerate(joints)}
 
@@ -259,7 +243,14 @@ def make(
     different = {frozenset(limb) for limb in pairs}
     if not pairs or len(different) != len(pairs) or any(len(set(limb)) != 2 for limb in pairs):
         raise ValueError(f"layout {name!r}: limbs must be different pairs of different joints, at least one")
-    images = numbers(mirror_names(joints) if mirror is None else mirror)
+    if mirror is None:
+        swap = {"left_": "right_", "right_": "left_"}
+        mirror = [re.sub("^(left|right)_", lambda side: swap[side[0]], joint) for joint in joints]
+        for joint, image in zip(joints, mirror, strict=True):
+            if image not in index:
+                rule = f"has no mirror image: {image!r:.80} is not among the joints; give `mirror` yourself"
+                raise ValueError(f"joint {joint!r:.80} {rule}")
+    images = numbers(mirror)
     if len(images) != count or any(images[image] != v for v, image in enumerate(images)):
         raise ValueError(f"layout {name!r}: mirror must be its own inverse over all {count} joints")
     members = {region: numbers(part) for region, part in (regions or {"all": range(count)}).items()}
@@ -298,11 +289,8 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Layout:
-    """The layout with that name, or the one in the JSON file with that path.
-
-    Raises:
-        ValueError: an unknown name, where the message lists the known ones; or as ``read`` does.
-    """
+    """The layout with that name, or in the JSON file with that path. Raises ValueError for an unknown name,
+    and as ``read`` does."""
     if is_file(name):
         return read(name)
     if name not in _LAYOUTS:
@@ -322,11 +310,8 @@ def save(layout: Layout, path: str | Path) -> Path:
 
     The file names joints, so it can be written and corrected by hand: ``name``, ``joints`` (in the order of
     the keypoints), ``limbs`` (pairs of joints), ``center``, ``mirror`` (the mirror image of each joint that
-    is not its own) and ``regions`` (joints by region).
-
-    Raises:
-        ValueError: another ending, or a layout of two persons.
-        OSError: as ``atomic.file`` does.
+    is not its own) and ``regions`` (joints by region). Raises ValueError for another ending, or a layout of
+    two persons.
     """
     path, joints = Path(path), layout.joints
     if layout.single_person or not is_file(path.name):
@@ -347,9 +332,7 @@ def save(layout: Layout, path: str | Path) -> Path:
 def read(path: str | Path) -> Layout:
     """The layout in a JSON file, see ``save``. ``mirror`` and ``regions`` may be left out, as in ``make``.
 
-    Raises:
-        ValueError: the file is not there or not such a file, one of its names is not a joint, a joint or limb
-            is there twice, or the mirror does not map limbs onto limbs.
+    Raises ValueError as ``make`` does, for another file, and where the mirror does not map limbs onto limbs.
     """
     path = Path(path).expanduser()
     try:
@@ -448,11 +431,9 @@ def register(layout: Layout) -> Layout:
 
 
 def selection(source: Layout, target: Layout) -> np.ndarray:
-    """Indices into the joints of ``source`` that give the joints of ``target``, matched by name: (V of
-    target,) int.
+    """Indices into the joints of ``source`` that give those of ``target``, by name: (V of target,) int.
 
-    Raises ValueError where joints are missing in ``source``, which the message names, or where it has one
-    person and ``target`` two.
+    Raises ValueError where joints, or the second person, are missing in ``source``.
     """
     if target.persons > source.persons:
         raise ValueError("two persons were requested, and the data have one in each clip; set `persons` to 1")
@@ -508,9 +489,8 @@ def partitions(layout: Layout, partition: str = "spatial") -> np.ndarray:
     """
     itself, neighbours = np.eye(len(layout.joints)), layout.adjacency
     share = (itself + neighbours) / (1 + neighbours.sum(0))
-    # Partition 2 goes from a limb's outer end to its inner end, partition 3 the other way. The published code
-    # does not measure distances above one limb: the ends of a limb further out count as equally far, so both
-    # ways are in partition 2.
+    # Partition 2 goes from a limb's outer end to its inner end, partition 3 the other way. The ends of a limb
+    # further out count as equally far, so both ways are in partition 2.
     to_center = np.minimum(layout.distances[:, layout.center], 2)
     outer = neighbours & (to_center[:, None] >= to_center[None, :])
     if partition not in PARTITIONS:

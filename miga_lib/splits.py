@@ -36,10 +36,7 @@ def divide(
     table: pd.DataFrame, source: str, protocol: str = "", folds: int = 0, fold: int = 0
 ) -> tuple[pd.DataFrame, str]:
     """The splits of a protocol or of a fold; training clips are held out for validation where none are given.
-
-    Raises:
-        ValueError: the source has no such protocol, or folds cannot be made.
-    """
+    Raises ValueError where the source has no such protocol, or folds cannot be made."""
     splits = protocols(table)
     if protocol and protocol != LEAVE_ONE_OUT:
         if protocol not in splits:
@@ -68,11 +65,8 @@ def with_validation(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     held = _parts(table, np.flatnonzero(train), min(HELD_OUT, count))[0]
     split = table["split"].to_numpy(copy=True)
     split[held] = "val"
-    names = _listed(groups(table).iloc[held])
-    return (
-        table.assign(split=split),
-        f"{lack}: the training clips of {names} ({len(held)}) are held out for validation.",
-    )
+    names = f"{_listed(groups(table).iloc[held])} ({len(held)})"
+    return table.assign(split=split), f"{lack}: the training clips of {names} are held out for validation."
 
 
 def cross_validate(
@@ -89,9 +83,8 @@ def cross_validate(
         folds: 3 or more; 0 with ``by_subject``.
         by_subject: each subject is a part, in the order of their names.
 
-    Raises:
-        ValueError: too few folds, fewer subjects or videos than folds, a fold out of range, or subjects that
-            are unknown.
+    Raises ValueError for too few folds, fewer subjects or videos than folds, a fold out of range, or subjects
+    that are unknown.
     """
     rows = np.flatnonzero(table["label"] >= 0)
     subjects = table["subject"].iloc[rows]
