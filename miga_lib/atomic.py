@@ -19,28 +19,18 @@ UNFINISHED = ".unfinished-"
 
 
 @contextmanager
-def explained(path: Path, what: str = "") -> Iterator[None]:
-    """In this block, an error of the operating system becomes one that names ``path``, which is to be
-    written, and a way out.
-
-    Args:
-        what: what became of an older or unfinished file, for the message.
-
-    Raises:
-        OSError: on a full disk, in a folder that must not be written to, or with a name that is too long.
-    """
+def explained(path: Path, outcome: str = "") -> Iterator[None]:
+    """In this block, an error of the operating system becomes an OSError that names ``path``, which is to be
+    written, the ``outcome`` for an older or unfinished file, and a way out."""
     try:
         yield
     except OSError as error:
         if error.errno is None:  # of this library
             raise
-        full = error.errno in NO_ROOM
-        way_out = (
-            "make room and run the same again"
-            if full
-            else "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
-        )
-        raise OSError(f"{path}: cannot be written ({error.strerror}){what}; {way_out}") from None
+        way_out = "give a folder that you may write to as `outputs` or MIGA_OUTPUTS"
+        if error.errno in NO_ROOM:
+            way_out = "make room and run the same again"
+        raise OSError(f"{path}: cannot be written ({error.strerror}){outcome}; {way_out}") from None
 
 
 @contextmanager
@@ -68,28 +58,25 @@ def file(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either the old or the new one at any moment. Raises OSError as ``file``
-    does."""
+    """Write a file as ``file`` does."""
     with file(path) as unfinished:
         unfinished.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as ``write_bytes`` does."""
+    """Write a text file as ``file`` does."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a dict as indented json, as ``write_text`` does."""
+    """Write a dict as indented json as ``file`` does."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
     """A path to write a folder at, which is renamed to ``path`` at the end. Where another process was first,
-    its folder is kept.
-
-    Leftovers of killed processes in the same folder are removed first.
+    its folder stays. Leftovers of killed processes beside it are removed first.
 
     Raises:
         OSError: the folder cannot be written, as on a full disk.
@@ -119,11 +106,8 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the unfinished folders of killed processes. Their locks are free: the operating system frees the
-    locks of a process that ends.
-
-    What belongs to a process at work, or cannot be removed, stays.
-    """
+    """Remove the unfinished folders of killed processes, whose locks the operating system has freed. What
+    belongs to a process at work, or cannot be removed, stays."""
     with suppress(OSError):  # a folder that cannot be read
         for lock in parent.glob(f"{UNFINISHED}*.lock"):
             _remove(lock)

@@ -7,26 +7,29 @@ from pathlib import Path
 import numpy as np
 
 CLASSES = (
-    "turtle neck", "deep breath", "touch hat", "touch face", "touch forehead", "cover face", "rub eyes", "touch other face part",
-    "touch ears", "bite nails", "touch chin", "touch neck", "play hair", "adjust tie", "touch chest", "scratch back", "fold arm",
-    "tidy sleeve", "put arm back", "move torso", "sit straight", "scratch arm", "rub hand", "cross finger", "minaret hand",
-    "play things", "withdraw arms", "head up", "bite lip", "arm akimbo", "shake shoulder", "illustrative",
+    "turtle neck", "deep breath", "touch hat", "touch face", "touch forehead", "cover face", "rub eyes",
+    "touch other face part", "touch ears", "bite nails", "touch chin", "touch neck", "play hair",
+    "adjust tie", "touch chest", "scratch back", "fold arm", "tidy sleeve", "put arm back", "move torso",
+    "sit straight", "scratch arm", "rub hand", "cross finger", "minaret hand", "play things",
+    "withdraw arms", "head up", "bite lip", "arm akimbo", "shake shoulder", "illustrative",
 )  # fmt: skip
 """Class names in the index order of the challenge, 0 to 31. The last one, illustrative, is a gesture that
 accompanies speech."""
 
 TRAINING_COUNTS = (
-    10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1, 887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6,
-    2079, 3765,
+    10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1, 887, 157, 360, 656, 690,
+    11, 280, 84, 60, 1155, 6, 2079, 3765,
 )  # fmt: skip
 """Number of training clips of each class in the challenge's release, without the validation clips: 12,893 in
 all."""
 
 SMG_CLASSES = (
-    "turtling neck and shoulder", "rubbing eyes and forehead", "folding arms", "touching or covering suprasternal notch", "moving legs",
-    "touching or scratching neck", "folding arms behind body", "rubbing hands and crossing finger", "arms akimbo", "crossing legs",
-    "scratching some part of body", "scratching or touching facial parts other than eyes", "playing or adjusting hair", "holding arms",
-    "pulling shirt collar", "playing with jewelry and manipulating other objects", "illustrative hand gestures",
+    "turtling neck and shoulder", "rubbing eyes and forehead", "folding arms",
+    "touching or covering suprasternal notch", "moving legs", "touching or scratching neck",
+    "folding arms behind body", "rubbing hands and crossing finger", "arms akimbo", "crossing legs",
+    "scratching some part of body", "scratching or touching facial parts other than eyes",
+    "playing or adjusting hair", "holding arms", "pulling shirt collar",
+    "playing with jewelry and manipulating other objects", "illustrative hand gestures",
 )  # fmt: skip
 """Class names of SMG; the number in its label files is the index + 1. The last one is the class that its
 authors call non-micro-gesture.
@@ -39,7 +42,7 @@ behind the body and hands before the belly.
 ILLUSTRATIVE_FILE_CLASS = 99
 """The number of class illustrative in label files."""
 NO_GESTURE = "no gesture"
-"""The class of the gaps between gestures, see ``gaps``. It comes after the classes of the data."""
+"""The class of the gaps between gestures, see ``no_gesture``. It comes after the classes of the data."""
 MAX_EMBEDDING_SIZE = 16_384
 MAX_GLOVE_LINE = 2**20
 """Characters of a line that are read at a time; a word and 300 numbers have about 3,000."""
@@ -75,65 +78,60 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
         ValueError: a class that is not in the table, a wrong shape, or a word without a vector.
     """
     if not table:
-        with (
-            resources.files("miga_lib").joinpath("data/class_embeddings.npz").open("rb") as file,
-            np.load(file) as shipped,
-        ):
-            known = dict(zip(shipped["classes"].tolist(), shipped["embeddings"], strict=True))
-        if named := [known[name] for name in classes if name in known]:
-            known.setdefault(NO_GESTURE, np.mean(named, axis=0))
-        if missing := [name for name in classes if name not in known]:
-            raise ValueError(
-                f"the table of the package has no embedding for class {missing[0]!r} ({len(missing)} classes are missing); "
-                "set `semantic_weight` to 0, or `embeddings` to a GloVe file"
-            )
-        return np.stack([known[name] for name in classes])
-    if Path(table).suffix == ".npy":
-        try:  # mapped, so that a header cannot claim more than the file holds
-            rows = np.lib.format.open_memmap(table, mode="r")
-        except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
-            raise ValueError(
-                f"{table}: not a numpy array ({' '.join(str(error).split())[:200]}); write it with numpy.save"
-            ) from None
-        if (
-            rows.dtype.kind not in "fiu"
-            or rows.ndim != 2
-            or len(rows) != len(classes)
-            or not 0 < rows.shape[1] <= MAX_EMBEDDING_SIZE
-        ):
-            wanted = f"numbers of shape ({len(classes)}, up to {MAX_EMBEDDING_SIZE}), a row for each class"
-            raise ValueError(f"{table}: expected {wanted}, found {rows.dtype} of shape {rows.shape}")
-        return _finite(np.array(rows, dtype=np.float32), table)
-    return _glove(classes, Path(table))
+        return _of_package(classes)
+    rows = _npy(classes, Path(table)) if Path(table).suffix == ".npy" else _glove(classes, Path(table))
+    infinite = ~np.isfinite(rows).all(1)
+    if infinite.any():
+        rule = f"embeddings must be finite numbers, those of class {infinite.argmax()} are not"
+        raise ValueError(f"{table}: {rule}")
+    return rows
+
+
+def _of_package(classes: Sequence[str]) -> np.ndarray:
+    path = resources.files("miga_lib").joinpath("data/class_embeddings.npz")
+    with path.open("rb") as file, np.load(file) as content:
+        rows = dict(zip(content["classes"].tolist(), content["embeddings"], strict=True))
+    others = [rows[name] for name in classes if name in rows]
+    if others:
+        rows.setdefault(NO_GESTURE, np.mean(others, axis=0))
+    missing = [name for name in classes if name not in rows]
+    if missing:
+        lack = f"no embedding for class {missing[0]!r} ({len(missing)} classes are missing)"
+        way_out = "set `semantic_weight` to 0, or `embeddings` to a GloVe file"
+        raise ValueError(f"the table of the package has {lack}; {way_out}")
+    return np.stack([rows[name] for name in classes])
+
+
+def _npy(classes: Sequence[str], path: Path) -> np.ndarray:
+    try:  # mapped, so that a header cannot claim more than the file holds
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: not a numpy array ({reason}); write it with numpy.save") from None
+    numbers = rows.dtype.kind in "fiu" and rows.ndim == 2
+    if not numbers or len(rows) != len(classes) or not 0 < rows.shape[1] <= MAX_EMBEDDING_SIZE:
+        rule = f"numbers of shape ({len(classes)}, up to {MAX_EMBEDDING_SIZE}), a row for each class"
+        raise ValueError(f"{path}: expected {rule}, found {rows.dtype} of shape {rows.shape}")
+    return np.array(rows, dtype=np.float32)
 
 
 def _glove(classes: Sequence[str], path: Path) -> np.ndarray:
-    wanted = {word for name in classes for word in name.split()}
+    words = {word for name in classes for word in name.split()}
     vectors: dict[str, np.ndarray] = {}
     try:
         with path.open(encoding="utf-8") as file:
             while line := file.readline(MAX_GLOVE_LINE):
                 word, _, numbers = line.partition(" ")
-                if word in wanted:
+                if word in words:
                     vectors[word] = np.array(numbers.split(), dtype=np.float32)
     except (OSError, ValueError) as error:  # also UnicodeDecodeError
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"{path}: not a GloVe text file ({' '.join(str(error).split())[:200]}); expected a word and its numbers"
+            f"{path}: not a GloVe text file ({reason}); expected a word and its numbers"
         ) from None
-    if missing := sorted(wanted - vectors.keys()):
+    if missing := sorted(words - vectors.keys()):
         raise ValueError(f"{path}: no vector for the words {', '.join(missing)} of the class names")
-    if len(sizes := {len(vector) for vector in vectors.values()}) > 1:
-        raise ValueError(
-            f"{path}: the vectors must have one length, found {', '.join(map(str, sorted(sizes)))}"
-        )
-    return _finite(
-        np.stack([np.mean([vectors[word] for word in name.split()], axis=0) for name in classes]), path
-    )
-
-
-def _finite(rows: np.ndarray, table: str | Path) -> np.ndarray:
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"{table}: embeddings must be finite numbers, those of class {int((~np.isfinite(rows)).any(1).argmax())} are not"
-        )
-    return rows
+    sizes = sorted({len(vector) for vector in vectors.values()})
+    if len(sizes) > 1:
+        raise ValueError(f"{path}: the vectors must have one length, found {', '.join(map(str, sizes))}")
+    return np.stack([np.mean([vectors[word] for word in name.split()], axis=0) for name in classes])

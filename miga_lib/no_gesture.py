@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-SEED = 0
-SHORTEST = 2
+MIN_FRAMES = 2
 """Frames of the shortest part of a gap."""
 
 
@@ -30,25 +29,27 @@ def draw(videos: pd.DataFrame, segments: pd.DataFrame, per_gesture: float) -> pd
     """
     lengths = segments["last"] - segments["first"] + 1
     training = segments["video"].isin(videos.loc[videos["split"] == "train", "video"])
-    lengths = (lengths[training] if training.any() else lengths).to_numpy()
-    of_video, parts = segments.groupby("video")[["first", "last"]], []
+    if training.any():
+        lengths = lengths[training]
+    lengths = np.maximum(lengths.to_numpy(), MIN_FRAMES)
+    by_video, parts = segments.groupby("video")[["first", "last"]], []
     for video, frames in zip(videos["video"], videos["frames"], strict=True):
-        if video not in of_video.groups:
+        if video not in by_video.groups:
             continue
-        gestures = of_video.get_group(video).to_numpy()
+        gestures = by_video.get_group(video).to_numpy()
         begin, end = between(gestures, frames)
-        gap = (end - begin + 1) * (end - begin + 1 >= SHORTEST)
+        gap = (end - begin + 1) * (end - begin + 1 >= MIN_FRAMES)
         if not gap.any():
             continue
-        rng = np.random.default_rng([SEED, zlib.crc32(video.encode())])
-        count = round(per_gesture * len(gestures))
+        rng, count = (
+            np.random.default_rng([0, zlib.crc32(video.encode())]),
+            round(per_gesture * len(gestures)),
+        )
         chosen = rng.choice(len(gap), count, p=gap / gap.sum())
-        length = np.minimum(rng.choice(np.maximum(lengths, SHORTEST), count), gap[chosen])
+        length = np.minimum(rng.choice(lengths, count), gap[chosen])
         first = begin[chosen] + rng.integers(0, gap[chosen] - length + 1)
-        parts += [
-            (video, *part)
-            for part in sorted(set(zip(first.tolist(), (first + length - 1).tolist(), strict=True)))
-        ]
+        places = set(zip(first.tolist(), (first + length - 1).tolist(), strict=True))
+        parts += [(video, *place) for place in sorted(places)]
     return pd.DataFrame(parts, columns=["video", "first", "last"])
 
 

@@ -1,8 +1,8 @@
 """Which clips train, validate and test: the protocols of a source, clips held out for validation,
 cross-validation.
 
-All functions take the table of ``clips.Clips``, a row for each clip, and give it back with another column
-``split``.
+All functions take the table of ``Clips``, a row for each clip; those that divide give it back with another
+column ``split``, and a text that says how.
 """
 
 import warnings
@@ -36,66 +36,43 @@ def divide(
     table: pd.DataFrame, source: str, protocol: str = "", folds: int = 0, fold: int = 0
 ) -> tuple[pd.DataFrame, str]:
     """The splits of a protocol or of a fold; training clips are held out for validation where none are given.
-    And sentences on it.
-
-    Raises:
-        ValueError: the source has no such protocol, or folds cannot be made.
-    """
-    known = protocols(table)
+    Raises ValueError where the source has no such protocol, or folds cannot be made."""
+    splits = protocols(table)
     if protocol and protocol != LEAVE_ONE_OUT:
-        if protocol not in known:
-            names = ", ".join(map(repr, [*known, LEAVE_ONE_OUT]))
+        if protocol not in splits:
+            names = ", ".join(map(repr, [*splits, LEAVE_ONE_OUT]))
             raise ValueError(f"{source}: protocol {protocol[:100]!r} is unknown; this source has {names}")
-        table = table.assign(split=known[protocol])
+        table = table.assign(split=splits[protocol])
     if folds or protocol == LEAVE_ONE_OUT:
         return cross_validate(table, folds, fold, by_subject=protocol == LEAVE_ONE_OUT)
     table, note = with_validation(table)
-    first = (
-        f"Of the protocols {', '.join(known)} the first was taken." if len(known) > 1 and not protocol else ""
-    )
-    return table, "\n".join(filter(None, (first, note)))
+    if len(splits) > 1 and not protocol:
+        note = f"Of the protocols {', '.join(splits)} the first was taken.\n{note}".rstrip("\n")
+    return table, note
 
 
 def with_validation(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The same splits where one is for validation; else some training clips are held out, and a sentence says
-    which."""
-    splits, train = set(table["split"]), table[table["split"] == "train"]
-    if "val" in splits or train.empty:
-        return table, ""
-    if (count := groups(train).nunique()) < 2:
-        return (
-            table,
-            "There is no validation split, and all training clips are of one subject or video, so none can be held out.",
-        )
-    table = hold_out(table, folds=min(HELD_OUT, count))
-    held = groups(table[table["split"] == "val"])
-    return (
-        table,
-        f"There is no validation split: the training clips of {_listed(held)} ({len(held)}) are held out for validation.",
-    )
+    """The same splits where one is for validation; else some training clips are held out for it.
 
-
-def hold_out(table: pd.DataFrame, fold: int = 0, folds: int = HELD_OUT, seed: int = 0) -> pd.DataFrame:
-    """One fold of the training and validation clips is ``val``, the others are ``train``.
-
-    No subject (or video, where subjects are unknown) is in both. The test split stays as it is.
-
-    Source: the folds are scikit-learn's StratifiedGroupKFold over ``groups``.
-
-    Raises:
-        ValueError: fewer groups than folds.
+    No subject (or video, where subjects are unknown) is then in both splits.
     """
-    rows = np.flatnonzero(table["split"].isin(["train", "val"]))
+    train = table["split"] == "train"
+    if not train.any() or (table["split"] == "val").any():
+        return table, ""
+    lack, count = "There is no validation split", groups(table[train]).nunique()
+    if count < 2:
+        return table, f"{lack}, and all training clips are of one subject or video, so none can be held out."
+    held = _parts(table, np.flatnonzero(train), min(HELD_OUT, count))[0]
     split = table["split"].to_numpy(copy=True)
-    split[rows] = "train"
-    split[_parts(table, rows, folds, seed)[fold]] = "val"
-    return table.assign(split=split)
+    split[held] = "val"
+    names = f"{_listed(groups(table).iloc[held])} ({len(held)})"
+    return table.assign(split=split), f"{lack}: the training clips of {names} are held out for validation."
 
 
 def cross_validate(
     table: pd.DataFrame, folds: int, fold: int, by_subject: bool = False
 ) -> tuple[pd.DataFrame, str]:
-    """The splits of one fold of a cross-validation, whatever they were; and a sentence that says how.
+    """The splits of one fold of a cross-validation, whatever they were.
 
     The clips are divided into ``folds`` parts of similar classes; no subject (or video, where subjects are
     unknown) is in two parts. Part ``fold`` is the test split, the next one the validation split, the others
@@ -106,31 +83,25 @@ def cross_validate(
         folds: 3 or more; 0 with ``by_subject``.
         by_subject: each subject is a part, in the order of their names.
 
-    Source: the parts are scikit-learn's StratifiedGroupKFold over ``groups``, shuffled with seed 0; its
-    GroupKFold where every class has fewer clips than there are folds.
-
-    Raises:
-        ValueError: too few folds, fewer subjects or videos than folds, a fold out of range, or subjects that
-            are unknown.
+    Raises ValueError for too few folds, fewer subjects or videos than folds, a fold out of range, or subjects
+    that are unknown.
     """
     rows = np.flatnonzero(table["label"] >= 0)
-    parts: list[np.ndarray] = []
+    subjects = table["subject"].iloc[rows]
     if by_subject:
-        subjects = table["subject"].iloc[rows]
-        if folds or not len(rows) or (subjects == "").any():
-            reason = (
-                "makes a fold of each subject: leave `folds` at 0"
-                if folds
-                else "needs the subject of every clip: use `folds`"
-            )
-            raise ValueError(f"protocol {LEAVE_ONE_OUT!r} {reason}")
-        parts = [rows[subjects == subject] for subject in sorted(subjects.unique())]
-        folds = len(parts)
+        if folds:
+            raise ValueError(f"protocol {LEAVE_ONE_OUT!r} makes a fold of each subject: leave `folds` at 0")
+        if not len(rows) or (subjects == "").any():
+            raise ValueError(f"protocol {LEAVE_ONE_OUT!r} needs the subject of every clip: use `folds`")
+        folds = subjects.nunique()
     if folds < 3:
         raise ValueError(f"folds must be 3 or more, for training, validation and test, got {folds}")
     if not 0 <= fold < folds:
         raise ValueError(f"fold must be 0 to {folds - 1} with {folds} folds, got {fold}")
-    parts = parts or _parts(table, rows, folds)
+    if by_subject:
+        parts = [rows[subjects == subject] for subject in sorted(subjects.unique())]
+    else:
+        parts = _parts(table, rows, folds)
     split = np.full(len(table), UNUSED, dtype=object)
     split[rows] = "train"
     split[parts[(fold + 1) % folds]], split[parts[fold]] = "val", "test"
@@ -139,32 +110,30 @@ def cross_validate(
     return table.assign(split=split), note
 
 
-def _parts(table: pd.DataFrame, rows: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
+def _parts(table: pd.DataFrame, rows: np.ndarray, folds: int) -> list[np.ndarray]:
     """Some rows of the table in ``folds`` parts of similar classes, none of which shares a group with
-    another."""
+    another.
+
+    Source: scikit-learn's StratifiedGroupKFold, shuffled with seed 0; its GroupKFold where every class has
+    fewer clips than there are folds, which the other refuses.
+    """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     of_rows, targets = groups(table).iloc[rows], table["label"].iloc[rows]
     if of_rows.nunique() < folds:
-        raise ValueError(
-            f"cannot make {folds} folds of {of_rows.nunique()} subjects or videos; ask for fewer folds"
-        )
-    every_class_is_rare = targets.value_counts().max() < folds  # which StratifiedGroupKFold refuses
-    kind = (
-        GroupKFold(folds)
-        if every_class_is_rare
-        else StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    )
+        many = f"{folds} folds of {of_rows.nunique()} subjects or videos"
+        raise ValueError(f"cannot make {many}; ask for fewer folds")
+    kind = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
+    if targets.value_counts().max() < folds:
+        kind = GroupKFold(folds)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # about classes of fewer clips than folds, which real data have
+        # A class of fewer clips than folds, as real data have.
+        warnings.simplefilter("ignore", UserWarning)
         return [rows[part] for _, part in kind.split(rows, targets, of_rows)]
 
 
 def _listed(names: pd.Series) -> str:
     """The names of some groups, each once, for a sentence."""
-    each = sorted(names.unique())
-    return ", ".join(each[:MAX_GROUPS_SHOWN]) + f" and {len(each) - MAX_GROUPS_SHOWN} more" * (
-        len(each) > MAX_GROUPS_SHOWN
-    )
+    names = sorted(names.unique())
+    more = f" and {len(names) - MAX_GROUPS_SHOWN} more" * (len(names) > MAX_GROUPS_SHOWN)
+    return ", ".join(names[:MAX_GROUPS_SHOWN]) + more

@@ -7,18 +7,11 @@ import pytest
 
 from miga_lib import layouts
 
-NAMES = [
-    "openpose137",
-    "body25",
-    "light_hand35",
-    "imigue22",
-    "imigue41",
-    "imigue22_official",
-    "openpose18",
-    "coco17",
-    "wholebody133",
-]
-NAMES += ["kinect25"]
+COUNTS = {
+    "openpose137": 137, "body25": 25, "light_hand35": 35, "imigue22": 22, "imigue41": 41,
+    "imigue22_official": 22, "openpose18": 18, "coco17": 17, "wholebody133": 133, "kinect25": 25,
+}  # fmt: skip
+NAMES = list(COUNTS)
 SOUND = [name for name in NAMES if name != "imigue22_official"]
 
 
@@ -27,18 +20,16 @@ def limb_set(layout):
 
 
 def test_every_documented_layout_exists():
-    assert layouts.names()[: len(NAMES)] == NAMES
-    assert [len(layouts.get(name).joints) for name in NAMES] == [137, 25, 35, 22, 41, 22, 18, 17, 133, 25]
+    assert {name: len(layouts.get(name).joints) for name in layouts.names()[: len(NAMES)]} == COUNTS
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mirror_is_its_own_inverse_and_swaps_sides(name):
     layout = layouts.get(name)
     assert [layout.mirror[m] for m in layout.mirror] == list(range(len(layout.joints)))
-    for v, m in enumerate(layout.mirror):
-        assert layout.joints[m] == layout.joints[v].replace("left_", "*").replace("right_", "left_").replace(
-            "*", "right_"
-        )
+    swap = str.maketrans("LR", "RL")
+    sides = [joint.replace("left_", "L_").replace("right_", "R_") for joint in layout.joints]
+    assert [sides[m] for m in layout.mirror] == [joint.translate(swap) for joint in sides]
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -84,75 +75,36 @@ def test_imigue22_are_the_first_joints_of_imigue41():
 
 def test_imigue22_takes_the_published_columns_of_body25_and_light_hand():
     body, light, small = (layouts.get(name) for name in ("body25", "light_hand35", "imigue22"))
-    assert layouts.selection(body, layouts.make("x", small.joints[:12], [(0, 1)], 0)).tolist() == [
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        15,
-        16,
-        17,
-        18,
-    ]
-    assert layouts.selection(light, small).tolist() == [
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        15,
-        16,
-        17,
-        18,
-        *range(25, 35),
-    ]
+    upper = layouts.make("upper", small.joints[:12], [(0, 1)], 0)
+    assert layouts.selection(body, upper).tolist() == [*range(8), *range(15, 19)]
+    assert layouts.selection(light, small).tolist() == [*range(8), *range(15, 19), *range(25, 35)]
 
 
 def test_landmarks_have_the_indices_of_openpose():
     """Face landmark i is keypoint 25 + i; the hands start at 95 (left) and 116 (right), fingertips every
     fourth point."""
-    index = {joint: v for v, joint in enumerate(layouts.get("openpose137").joints)}
-    expected = {
-        "chin": 25 + 8,
-        "right_jaw_8": 25,
-        "left_jaw_8": 25 + 16,
-        "right_brow_1": 25 + 17,
-        "left_brow_1": 25 + 26,
-    }
-    expected |= {
-        "nose_base": 25 + 33,
-        "right_eye_outer": 25 + 36,
-        "left_eye_outer": 25 + 45,
-        "right_lip_corner": 25 + 48,
-    }
-    expected |= {
-        "left_lip_corner": 25 + 54,
-        "upper_mouth": 25 + 62,
-        "lower_mouth": 25 + 66,
-        "left_pupil": 25 + 69,
-    }
-    expected |= {
+    face = {
+        "chin": 8, "right_jaw_8": 0, "left_jaw_8": 16, "right_brow_1": 17, "left_brow_1": 26, "nose_base": 33,
+        "right_eye_outer": 36, "left_eye_outer": 45, "right_lip_corner": 48, "left_lip_corner": 54,
+        "upper_mouth": 62, "lower_mouth": 66, "left_pupil": 69,
+    }  # fmt: skip
+    hands = {
         "left_hand": 95,
         "left_thumb_4": 99,
         "left_little_4": 115,
         "right_hand": 116,
         "right_index_4": 124,
     }
-    assert {joint: index[joint] for joint in expected} == expected
+    expected = {joint: 25 + landmark for joint, landmark in face.items()} | hands
+    joints = layouts.get("openpose137").joints
+    assert {joint: joints.index(joint) for joint in expected} == expected
 
 
 def test_selection_names_what_is_missing():
-    with pytest.raises(
-        ValueError,
-        match=r"'imigue41' needs 19 joints that 'light_hand35' does not have \(right_jaw_6, right_jaw_3, chin…\)",
-    ):
+    message = (
+        r"'imigue41' needs 19 joints that 'light_hand35' does not have \(right_jaw_6, right_jaw_3, chin…\)"
+    )
+    with pytest.raises(ValueError, match=message):
         layouts.selection(layouts.get("light_hand35"), layouts.get("imigue41"))
 
 
@@ -178,11 +130,9 @@ def test_partitions_of_three_joints_worked_by_hand():
 
 
 def test_far_from_the_centre_both_ends_of_a_limb_are_equally_far():
-    """a–b–c–d with centre a: c and d are both beyond one limb, so both directions of c–d are in the second
-    partition."""
-    _, outer, inner = layouts.partitions(
-        layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a"), "spatial"
-    )
+    """a–b–c–d with centre a: c and d are both beyond one limb, so both ways of c–d are in partition 2."""
+    path = layouts.make("path", ["a", "b", "c", "d"], "a-b-c-d", center="a")
+    _, outer, inner = layouts.partitions(path, "spatial")
     assert outer[2, 3] == 1 / 2
     assert outer[3, 2] == pytest.approx(1 / 3)
     assert not inner[2:, 2:].any()
@@ -196,14 +146,14 @@ def test_unknown_strategy():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"joints": ["a", "a"]}, r"joint names must differ, found \['a'\] twice"),
+        ({"joints": ["a", "a"]}, "joint names must differ, found 'a' twice"),
         ({"limbs": "a-z"}, "'z' is not one of its 2 joints"),
-        ({"limbs": [(0, 2)]}, r"joints are numbered 0 to 1, found \[2\]"),
+        ({"limbs": [(0, 2)]}, "joints are numbered 0 to 1, found 2"),
         ({"limbs": [(0, 1), (1, 0)]}, "limbs must be different pairs"),
         ({"mirror": [1, 1]}, "mirror must be its own inverse"),
         (
             {"joints": ["left_a", "b"], "limbs": [(0, 1)], "center": 0},
-            "'left_a' has no mirror image: 'right_a' is not among",
+            "'left_a' has no mirror image: 'right_a' is",
         ),
     ],
 )
@@ -214,14 +164,9 @@ def test_a_wrong_layout_is_refused(change, message):
 
 def test_a_registered_layout_is_found_by_its_name(monkeypatch):
     monkeypatch.setattr(layouts, "_LAYOUTS", dict(layouts._LAYOUTS))
-    mine = layouts.register(
-        layouts.make("mine", ["hip", "left_knee", "right_knee"], "hip-left_knee hip-right_knee", center="hip")
-    )
+    mine = layouts.register(layouts.make("mine", ["hip", "foot"], "hip-foot", center="hip"))
     assert layouts.get("mine") is mine
-    assert mine.mirror == (0, 2, 1)
-    with pytest.raises(
-        ValueError, match="another layout named 'mine' is already registered; choose another name"
-    ):
+    with pytest.raises(ValueError, match="another layout named 'mine' is already registered; choose another"):
         layouts.register(layouts.make("mine", ["hip", "knee"], "hip-knee", center="hip"))
 
 
@@ -254,22 +199,22 @@ def test_a_file_of_joints_limbs_and_center_is_a_layout(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"joints": ["hip", "hip", "left_hand", "right_hand"]}, r"joint names must differ, found \['hip'\] twice"),
+        ({"joints": ["hip", "hip", "left_hand", "right_hand"]}, "joint names must differ, found 'hip' twice"),
         ({"limbs": [["hip", "foot"]]}, "limb 0: 'foot' is not one of its 3 joints; correct the name"),
         ({"limbs": [["hip", "left_hand"], ["hip"]]}, r'limb 1 must be two joints, found \["hip"\]'),
-        ({"limbs": [["hip", "left_hand"]]}, "the mirror image of limb hip-left_hand, hip-right_hand, is not a limb"),
-        ({"limbs": [["hip", "left_hand"], ["left_hand", "hip"]]}, "limbs must be different pairs of different joints"),
-        ({"limbs": 3}, "limb 0 must be a list of names of joints, found 3"),
+        ({"limbs": [["hip", "left_hand"]]}, "image of limb hip-left_hand, hip-right_hand, is not a limb"),
+        ({"limbs": [["hip", "left_hand"], ["left_hand", "hip"]]}, "limbs must be different pairs"),
+        ({"limbs": 3}, "limbs must be a list of pairs, found 3"),
         ({"center": None}, "has no 'center'; a layout has joints, limbs and center"),
         ({"center": "neck"}, "center: 'neck' is not one of its 3 joints"),
         ({"mirror": {"hip": "left_hand"}}, "mirror must be its own inverse over all 3 joints"),
         ({"mirror": []}, r"mirror must be a JSON object, found \[\]"),
         ({"regions": {"arms": ["elbow"]}}, "region arms: 'elbow' is not one of its 3 joints"),
-        ({"regions": {"<b>\n": ["hip"]}}, r"region '<b>\\n' is no name; give it a name of printable characters"),
+        ({"regions": {"<b>\n": ["hip"]}}, r"region '<b>\\n' is no name; give it a name of printable"),
         ({"regions": 3}, "regions must be a JSON object, found 3"),
         ({"name": "coco17"}, "name 'coco17' is that of another layout; give the layout another `name`"),
         ({"name": "../x"}, r"name '../x' must be up to 60 letters, digits and . _ \+ -"),
-        ({"joints": ["hip", "left_hand", "wrist"]}, "joints, limbs and center|'right_hand' is not one of its 3 joints"),
+        ({"joints": ["hip", "left_hand", "wrist"]}, "'right_hand' is not one of its 3 joints"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused(tmp_path, changes, message):
@@ -283,9 +228,8 @@ def test_what_is_no_layout_is_refused(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(ValueError, match=r"x.json: (the layout cannot be read|is not a JSON object)"):
         layouts.get(str(tmp_path / "x.json"))
-    with pytest.raises(
-        ValueError, match=r"none.json: the layout cannot be read \(No such file or directory\)"
-    ):
+    message = r"none.json: the layout cannot be read \(No such file or directory\)"
+    with pytest.raises(ValueError, match=message):
         layouts.get(str(tmp_path / "none.json"))
 
 
@@ -299,14 +243,12 @@ def test_of_two_persons_each_has_its_own_limbs_parents_and_mirror():
     assert two.parents.tolist() == [*one.parents, *(one.parents + 17)]
 
 
-@pytest.mark.parametrize(
-    "part", [{"limbs": [["a", "x" * 3000]]}, {"center": "x" * 3000}, {"regions": {"x" * 3000: ["x" * 3000]}}]
-)
+LONG = "x" * 3000
+
+
+@pytest.mark.parametrize("part", [{"limbs": [["hip", LONG]]}, {"center": LONG}, {"regions": {LONG: [LONG]}}])
 def test_long_names_make_no_long_message(tmp_path, part):
-    path = tmp_path / "own.json"
-    path.write_text(json.dumps({"joints": ["a", "b"], "limbs": [["a", "b"]], "center": "a"} | part))
-    with pytest.raises(
-        ValueError, match=r"own\.json: .* is not one of its 2 joints; correct the name"
-    ) as error:
+    path = written(tmp_path, **part)
+    with pytest.raises(ValueError, match=r"\.json: .* is not one of its 3 joints; correct the name") as error:
         layouts.read(path)
-    assert len(str(error.value)) <= 400 + len(str(path))
+    assert len(str(error.value)) <= 400 + len(path)

@@ -107,9 +107,8 @@ def test_a_clip_of_a_gap_is_that_part_of_its_video(smoke_outputs):
 
 
 def test_gaps_that_cannot_be_cut_are_refused(smoke_outputs, tmp_path):
-    with pytest.raises(
-        ValueError, match="leave no gap of 2 frames for 0.001 clips each; set `no_gesture_ratio` to 0"
-    ):
+    message = "leave no gap of 2 frames for 0.001 clips each; set `no_gesture_ratio` to 0"
+    with pytest.raises(ValueError, match=message):
         clips.load("synthetic-smoke", outputs=smoke_outputs, no_gesture_ratio=0.001)
     whole = clips.load_recordings("synthetic-smoke", outputs=smoke_outputs)
     with pytest.raises(ValueError, match="my data: has a class 'no gesture' of its own"):

@@ -290,13 +290,13 @@ def test_partitions_and_the_official_graph_are_for_stgcn_alone():
 
 
 def test_any_other_setting_can_be_a_question():
-    options = {"augment": ["", "rotate", "noise"], "denoise": ["", "median"]}
+    options = {"augment": ["", "rotate", "noise"], "denoise": ["", "gaps"]}
     wanted = grid(options=options)
     assert len(wanted) == 9 + 2 * 3
     assert [settings.augment for settings in wanted if settings.model == "stgcn"].count("rotate") == 1
     asked = questions.of_options(options)
     assert [question.claim for question in asked] == [
-        "augment rotate is better than none", "augment noise is better than none", "denoise median is better than none"
+        "augment rotate is better than none", "augment noise is better than none", "denoise gaps is better than none"
     ]  # fmt: skip
     assert asked[0].sides == ("rotate", "none")
     rows = [run(made(0.5, 1), augment=name) for name in ("", "rotate")]

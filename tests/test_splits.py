@@ -96,9 +96,8 @@ def test_what_cannot_be_divided_is_refused(tmp_path, given, message):
 
 
 def test_leave_one_subject_out_needs_subjects(tmp_path):
-    with pytest.raises(
-        ValueError, match="'leave-one-subject-out' needs the subject of every clip: use `folds`"
-    ):
+    message = "'leave-one-subject-out' needs the subject of every clip: use `folds`"
+    with pytest.raises(ValueError, match=message):
         load(made_up(["p1", "p2", ""]), tmp_path, protocol=LEAVE_ONE_OUT)
 
 
@@ -122,6 +121,15 @@ def test_without_a_validation_split_the_same_tenth_of_the_subjects_is_held_out_a
     assert first.checksum == replace(first).checksum
 
 
+def test_what_is_held_out_divides_no_subject_and_is_not_of_the_test_split(smoke):
+    table = smoke.table.assign(split=smoke.table["split"].replace("val", "train"))
+    divided, _ = splits.with_validation(table)
+    assert (divided["split"] == "test").equals(table["split"] == "test")
+    subjects = {split: set(divided["subject"][divided["split"] == split]) for split in ("train", "val")}
+    assert subjects["val"]
+    assert not subjects["train"] & subjects["val"]
+
+
 def test_check_says_beforehand_what_will_be_held_out(tmp_path):
     path = tmp_path / "own.pkl"
     pyskl.write(path, made_up(["p1", "p2"]))
@@ -139,7 +147,8 @@ def test_a_protocol_is_chosen_by_name_and_other_splits_are_left_out(tmp_path):
     pyskl.write(path, made)
     content = pyskl.unpickling.load(path)
     content["split"] = {
-        "xsub_train": ["c0", "c1"], "xsub_val": ["c2"], "xview_train": ["c1"], "xview_val": ["c3"], "xview_test": ["c0"], "hard": ["c3"]
+        "xsub_train": ["c0", "c1"], "xsub_val": ["c2"], "hard": ["c3"],
+        "xview_train": ["c1"], "xview_val": ["c3"], "xview_test": ["c0"],
     }  # fmt: skip
     path.write_bytes(pickle.dumps(content))
     default = clips.load(path, STICK, tmp_path)
@@ -150,10 +159,8 @@ def test_a_protocol_is_chosen_by_name_and_other_splits_are_left_out(tmp_path):
     assert split_of_each(view) == {"c0": "test", "c1": "train", "c2": "none", "c3": "val"}
     assert view.summary().index.tolist() == ["train", "val", "test"]
     assert len(list((tmp_path / "cache").iterdir())) == 1, "read once for all protocols"
-    with pytest.raises(
-        ValueError,
-        match="protocol 'xset' is unknown; this source has 'xsub', 'xview', 'leave-one-subject-out'",
-    ):
+    message = "protocol 'xset' is unknown; this source has 'xsub', 'xview', 'leave-one-subject-out'"
+    with pytest.raises(ValueError, match=message):
         clips.load(path, STICK, tmp_path, protocol="xset")
     assert (
         "Protocols: xsub, xview. The first is shown."
@@ -174,7 +181,6 @@ def test_two_persons_are_kept_on_request_and_refused_where_there_is_one(smoke_ou
     assert two.layout.joints == ("hip", "head", "hip 2", "head 2")
     assert two[0][0, :, 0].tolist() == [1, 1, 6, 6]
     assert clips.load(path, STICK, tmp_path)[0].shape == (1, 2, 3)
-    with pytest.raises(
-        ValueError, match="two persons were requested, and the data have one in each clip; set `persons` to 1"
-    ):
+    message = "two persons were requested, and the data have one in each clip; set `persons` to 1"
+    with pytest.raises(ValueError, match=message):
         clips.load("synthetic-smoke", "imigue22", smoke_outputs, persons=2)

@@ -68,7 +68,7 @@ def test_clips_are_counted_by_subject_or_video(some):
 def test_a_subject_in_two_splits_is_reported_with_the_consequence(some):
     (sentence,) = survey.overlaps(some)
     assert sentence.startswith("Warning: 1 of 1 subjects of val are also in train (anna). Scores on val are")
-    assert "clips.hold_out" in sentence
+    assert "divide by subject with `folds`" in sentence
 
 
 def test_a_shared_video_or_a_test_subject_has_its_own_consequence():

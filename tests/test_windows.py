@@ -112,7 +112,7 @@ def test_impossible_windows_are_refused(frames, lengths, stride):
         {"model": "stgcnpp", "stream": "bone_motion", "temporal": "segments"},
         {"model": "mean_of_maps", "stream": "edges"},
         {"model": "mean_of_maps", "stream": "edges", "temporal": "segments"},
-        {"denoise": "median"},
+        {"denoise": "savitzky_golay"},
     ],
     ids=str,
 )

@@ -96,7 +96,7 @@ def _consequence(kind: str, split: str) -> str:
         return "This is not the cross-subject protocol: do not compare these test scores with published ones."
     return (
         f"Scores on {split} are of people who are in training too, and are too high for other people. To choose between models, "
-        "hold out whole subjects with `clips.hold_out`."
+        "divide by subject with `folds`."
     )
 
 

@@ -174,7 +174,7 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
         result = world.from_first(open_run, run, settings, clips)
         if result:
             return result
-        filtered = denoising.kept(clips, settings.denoise)
+        filtered = denoising.denoised(clips, settings.denoise)
         task, state = start(filtered, settings, run, world, progress, interrupted)
         while state.epoch < task.epochs:
             _train_epoch(task, state)
