@@ -50,10 +50,7 @@ def write(folder: Path, size: str) -> None:
     """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a
     ``synthetic.json`` on the origin. The folder appears when it is complete, see ``atomic.folder``.
 
-    Raises:
-        FileExistsError: the folder already exists.
-        OSError: the disk is full.
-        ValueError: a size that is not in SIZES.
+    Raises FileExistsError where it exists, and ValueError for a size that is not in SIZES.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
@@ -80,8 +77,7 @@ def recognises(source: str | Path) -> bool:
 
 
 def read(source: str | Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of a size, generated without files: the same as a reader gives, with test labels and
-    subjects. As ``recordings``."""
+    """The clips of ``recordings``, with test labels and subjects."""
     return cutting.cut(recordings(source, layout, report, progress))
 
 
@@ -102,15 +98,10 @@ def _recording(plan: Plan, joints: np.ndarray) -> Recording:
 
 
 def clean(ids: Sequence[str], size: str, layout: Layout) -> list[Float[np.ndarray, "T V 2"]]:
-    """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints
-    without the detector's faults. Their videos are generated again.
+    """Where the joints of some clips, by their ids, really are, in pixels, in every frame: without the
+    detector's faults. Their videos are generated again.
 
-    Args:
-        ids: of clips as ``clips.load(size)`` gives them.
-
-    Raises:
-        ValueError: an unknown size, an id that is not of one of its clips, or a layout with joints that
-            OpenPose does not have.
+    Raises ValueError as ``recordings`` does, and for an id that the size does not have.
     """
     joints = layouts.selection(layouts.get("openpose137"), layout)
     videos = {id.partition("_")[0] for id in ids}

@@ -1,5 +1,4 @@
-"""Kinematics of a seated upper body: the movements of its parts give 137 points in space, and those give
-points on the image.
+"""Kinematics of a seated upper body: movements give 137 points in space, and those points on the image.
 
 Space is in metres with its origin at the neck of the upright subject, who faces the camera: x to the
 subject's left (the right of the image), y down, z away from the camera. Everything is computed for all T
@@ -228,8 +227,7 @@ def _arm(
 
 
 def _follow(side: int, frames: Array, origins: Array, moves: Sequence[Move]) -> tuple[Array, ...]:
-    """The place that the hand touches, its directions, joints and point of contact in each frame, as it moves
-    from pose to pose."""
+    """The place that the hand touches, its directions, joints and point of contact in each frame."""
     t = np.arange(frames.shape[1])
     start, arrive = (np.array([getattr(move, name) for move in moves]) for name in ("start", "arrive"))
     now = np.clip(np.searchsorted(start, t, side="right") - 1, 0, None)
@@ -276,8 +274,7 @@ class Camera:
 
 
 def view(camera: Camera, space: Float[np.ndarray, "T V 3"]) -> Float[np.ndarray, "T V 3"]:
-    """Points in the camera's directions: x to the right of the image, y down, z away from the camera; same
-    origin, in metres."""
+    """Points in the camera's directions: x to the right of the image, y down, z away from it."""
     turned = rotation(*(np.array([angle]) for angle in (camera.yaw, camera.pitch, camera.roll)))[0]
     return space @ turned.T
 

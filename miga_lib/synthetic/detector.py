@@ -1,7 +1,6 @@
-"""The faults of OpenPose: from the positions of joints on the image to the output of a detector, with scores,
-errors and gaps.
+"""The faults of OpenPose: from the positions of joints on the image to a detector's output.
 
-Modelled on the output of OpenPose: coordinates on the grid of the network's input; errors that drift and
+Modelled are coordinates on the grid of the network's input; errors that drift and
 jump; typical scores for each kind of joint; low scores of face points under a hand; hands that are only found
 next to a found wrist, and not where they are blurred, hidden or close to each other; frames with swapped
 arms; frames without a person. A missing joint has x = y = score = 0.

@@ -1,5 +1,4 @@
-"""The gestures: a programme for each of the 32 classes, which writes movements of hands, trunk, head and face
-into the recording of an actor.
+"""The gestures: a programme for each of the 32 classes, which an actor performs.
 
 A programme defines which effector moves where, how long it stays, what oscillates. The rest is random: which
 hand, how fast, how far, how completely. Gestures in which a hand moves to a place on the body are in
@@ -172,7 +171,7 @@ def _beats(actor: Actor) -> list[Pose]:
 
 
 def _head_talk(actor: Actor) -> None:
-    """Speech with movements of the head and the brows, and in some cases a lifted hand."""
+    """Movements of the head and the brows, and in some cases a lifted hand."""
     start, end = actor.start, actor.end
     nod = actor.amplitude(0.06, 0.18)
     actor.wave(start, end, actor.uniform(0.7, 1.8), nod=nod)
@@ -208,8 +207,7 @@ CLASS_FRAMES = {
 
 
 def clip_length(label: int, rng: np.random.Generator) -> int:
-    """Length of a clip in frames, 2 to 400: log-normal around the median of its class; 3 % of clips have only
-    2 to 12 frames."""
+    """In frames, 2 to 400: log-normal around the median of the class; 3 % of clips have only 2 to 12."""
     if rng.random() < 0.03:
         return int(rng.integers(2, 13))
     median = CLASS_FRAMES.get(labels.CLASSES[label], USUAL_FRAMES)
@@ -217,7 +215,7 @@ def clip_length(label: int, rng: np.random.Generator) -> int:
 
 
 def perform(actor: Actor, label: int) -> None:
-    """Write the gesture of a class into the actor's recording."""
+    """The gesture of a class."""
     name = labels.CLASSES[label]
     if name in touches.TOUCHES:
         touches.perform(actor, touches.TOUCHES[name])

@@ -1,5 +1,4 @@
-"""Movements of a subject that have no label: resting, fidgeting, swaying, breathing, glancing, blinking and
-speaking."""
+"""Movements that have no label: resting, fidgeting, swaying, breathing, glancing, blinking and speaking."""
 
 from dataclasses import replace
 
@@ -137,8 +136,7 @@ def idle(actor: Actor) -> None:
 
 
 def _glances(rng: np.random.Generator, length: int, middle: float, spread: float) -> np.ndarray:
-    """The direction of the head in radians: it stays for one to six seconds, then turns within half a
-    second."""
+    """The direction of the head, in radians, which stays for one to six seconds and turns in half a one."""
     stays = rng.uniform(25, 150, size=length // 25 + 2)
     step = np.searchsorted(np.cumsum(stays), np.arange(length))
     looks = rng.normal(middle, spread, size=len(stays) + 1)[step]
@@ -147,8 +145,7 @@ def _glances(rng: np.random.Generator, length: int, middle: float, spread: float
 
 
 def speak(actor: Actor) -> None:
-    """Add speech: the mouth moves with three to six syllables a second, in phrases, and the head nods. There
-    is none in silences."""
+    """Add speech in phrases: the mouth moves with three to six syllables a second, and the head nods."""
     rng, length, c = actor.rng, len(actor.channels), by_name(actor.channels)
     phrases = np.repeat(rng.random(length // 40 + 2) < actor.subject.talk, 40)
     talking = phrases[rng.integers(40) :][:length].astype(float)

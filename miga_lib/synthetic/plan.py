@@ -1,5 +1,4 @@
-"""The sizes of synthetic sets, and the plan of each video: its subject, its split and the classes of its
-clips."""
+"""The sizes of synthetic sets, and the plan of each video."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,8 +40,7 @@ SIZES: Mapping[str, Size] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """One video: the name of its size, its number, its subject, its split and the classes of its clips in
-    time order."""
+    """One video; its labels are those of its clips in time order."""
 
     size: str
     number: int
@@ -74,11 +72,7 @@ def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
 
 @cache
 def plans(name: str) -> tuple[Plan, ...]:
-    """The plans of all videos of a size, which is fast. Subjects have habits, so a class is not spread evenly
-    over them.
-
-    Raises ValueError for an unknown size.
-    """
+    """The plans of all videos of a size. Raises ValueError for an unknown one."""
     if name not in SIZES:
         raise ValueError(f"size must be one of {', '.join(SIZES)}, got {name!r}")
     size = SIZES[name]

@@ -1,5 +1,4 @@
-"""One video: a subject in front of a camera, with gestures one after another, idling and speech, as the
-detector saw it."""
+"""One video: a subject with gestures one after another, idling and speech, as the detector saw it."""
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from .gestures import clip_length, perform
 from .plan import SEED, SIZES, Plan
 
 TABLE_EDGE = (0.0, 0.44, -0.36)
-"""A point of the table's front edge, in metres. In four of five videos there is a table; it hides everything
-below this edge."""
+"""A point of the table's front edge, in metres. A table, in four of five videos, hides everything below."""
 
 
 def record(plan: Plan) -> tuple[Recording, np.ndarray]:

@@ -1,8 +1,4 @@
-"""Gestures in which a hand moves to a place on the body and stays: the places of each class, the shape of the
-hand, what oscillates.
-
-Places are for the left hand, in metres; see ``body`` for the reference frames.
-"""
+"""Gestures in which a hand moves to a place on the body and stays."""
 
 from dataclasses import dataclass, replace
 
@@ -16,10 +12,10 @@ from .body import FOREARM, HEAD, SEAT, TORSO, Pose, Vector, unit
 class Touch:
     """A class in which a hand moves to a place on the body.
 
-    ``places`` are the possible places in the reference frame ``frame``, with noise of ``spread`` metres.
-    ``shapes`` are the possible shapes of the hand. ``palm``, ``rubs``, ``wiggles`` and ``both`` are
-    probabilities: of contact with the palm, of an oscillation (of ``swing`` metres and ``hertz``), of moving
-    fingers, of both hands. ``pole`` is the direction of the elbow, as in ``body.Pose``.
+    ``places`` are the possible places of the left hand in the reference frame ``frame``, with noise of
+    ``spread``, in metres; ``shapes`` the possible shapes of the hand. ``palm``, ``rubs``, ``wiggles`` and
+    ``both`` are probabilities: of contact with the palm, of an oscillation (of ``swing`` metres and
+    ``hertz``), of moving fingers, of both hands. ``pole`` is the direction of the elbow, as in ``body.Pose``.
     """
 
     frame: int
@@ -36,58 +32,44 @@ class Touch:
 
 
 TOUCHES = {
-    "touch hat": Touch(
-        HEAD, ((0.05, -0.10, -0.03), (0.02, -0.075, -0.085), (0.06, -0.06, -0.05)), ("pinch", "flat", "open"),
-        both=0.2, rubs=0.3),
-    "touch face": Touch(
-        HEAD, ((0.055, 0.045, -0.045), (0.05, 0.07, -0.05), (0.062, 0.03, -0.03)), spread=0.015, palm=0.4),
-    "touch forehead": Touch(
-        HEAD, ((0.02, -0.045, -0.075), (0.035, -0.04, -0.065), (0.0, -0.05, -0.08)),
+    "touch hat": Touch(HEAD, ((0.05, -0.10, -0.03), (0.02, -0.075, -0.085), (0.06, -0.06, -0.05)),
+        ("pinch", "flat", "open"), both=0.2, rubs=0.3),
+    "touch face": Touch(HEAD, ((0.055, 0.045, -0.045), (0.05, 0.07, -0.05), (0.062, 0.03, -0.03)),
+        spread=0.015, palm=0.4),
+    "touch forehead": Touch(HEAD, ((0.02, -0.045, -0.075), (0.035, -0.04, -0.065), (0.0, -0.05, -0.08)),
         ("relaxed", "flat", "point")),
-    "cover face": Touch(
-        HEAD, ((0.03, 0.03, -0.10), (0.02, 0.06, -0.105)), ("flat", "open"), palm=0.8, both=0.5, rubs=0.25),
-    "rub eyes": Touch(
-        HEAD, ((0.032, 0.002, -0.075), (0.02, 0.008, -0.08)), ("relaxed", "point", "fist"),
+    "cover face": Touch(HEAD, ((0.03, 0.03, -0.10), (0.02, 0.06, -0.105)), ("flat", "open"), palm=0.8,
+        both=0.5, rubs=0.25),
+    "rub eyes": Touch(HEAD, ((0.032, 0.002, -0.075), (0.02, 0.008, -0.08)), ("relaxed", "point", "fist"),
         spread=0.007, palm=0.0, rubs=0.9, swing=0.01, both=0.2),
-    "touch other face part": Touch(
-        HEAD, ((0.005, 0.03, -0.11), (0.01, 0.045, -0.1), (0.01, 0.068, -0.095), (0.066, -0.012, -0.03),
-               (0.03, 0.095, -0.08), (0.04, 0.015, -0.07)), spread=0.014),
-    "touch ears": Touch(
-        HEAD, ((0.08, 0.015, 0.01), (0.078, 0.035, 0.005)), ("pinch", "point", "relaxed"),
+    "touch other face part": Touch(HEAD, ((0.005, 0.03, -0.11), (0.01, 0.045, -0.1), (0.01, 0.068, -0.095),
+        (0.066, -0.012, -0.03), (0.03, 0.095, -0.08), (0.04, 0.015, -0.07)), spread=0.014),
+    "touch ears": Touch(HEAD, ((0.08, 0.015, 0.01), (0.078, 0.035, 0.005)), ("pinch", "point", "relaxed"),
         spread=0.008, palm=0.05, rubs=0.5),
-    "bite nails": Touch(
-        HEAD, ((0.008, 0.072, -0.098), (0.015, 0.07, -0.095)), ("pinch", "claw"),
+    "bite nails": Touch(HEAD, ((0.008, 0.072, -0.098), (0.015, 0.07, -0.095)), ("pinch", "claw"),
         spread=0.006, palm=0.0, rubs=0.7, swing=0.005, wiggles=0.6),
-    "touch chin": Touch(
-        HEAD, ((0.01, 0.118, -0.075), (0.025, 0.108, -0.07), (0.0, 0.125, -0.06)),
+    "touch chin": Touch(HEAD, ((0.01, 0.118, -0.075), (0.025, 0.108, -0.07), (0.0, 0.125, -0.06)),
         ("relaxed", "pinch", "point", "fist"), spread=0.01),
-    "touch neck": Touch(
-        HEAD, ((0.055, 0.15, 0.0), (0.03, 0.085, 0.10), (0.02, 0.16, -0.04)), ("flat", "relaxed"),
-        spread=0.018, palm=0.4, pole=(0.9, 0.5, -0.2)),
-    "play hair": Touch(
-        HEAD, ((0.07, -0.05, 0.03), (0.03, -0.10, 0.0), (0.06, -0.02, 0.07), (0.05, -0.08, -0.04)),
-        ("pinch", "claw", "open"), spread=0.018, rubs=0.7, swing=0.02, wiggles=0.5, pole=(0.9, 0.5, -0.1)),
-    "adjust tie": Touch(
-        TORSO, ((0.01, 0.03, -0.10), (0.03, 0.0, -0.09), (0.01, 0.08, -0.11)), ("pinch", "relaxed"),
-        palm=0.05, rubs=0.6, both=0.4, wiggles=0.4),
-    "touch chest": Touch(
-        TORSO, ((-0.02, 0.12, -0.12), (0.05, 0.10, -0.12), (-0.05, 0.07, -0.11)),
+    "touch neck": Touch(HEAD, ((0.055, 0.15, 0.0), (0.03, 0.085, 0.10), (0.02, 0.16, -0.04)),
+        ("flat", "relaxed"), spread=0.018, palm=0.4, pole=(0.9, 0.5, -0.2)),
+    "play hair": Touch(HEAD, ((0.07, -0.05, 0.03), (0.03, -0.10, 0.0), (0.06, -0.02, 0.07),
+        (0.05, -0.08, -0.04)), ("pinch", "claw", "open"), spread=0.018, rubs=0.7, swing=0.02, wiggles=0.5,
+        pole=(0.9, 0.5, -0.1)),
+    "adjust tie": Touch(TORSO, ((0.01, 0.03, -0.10), (0.03, 0.0, -0.09), (0.01, 0.08, -0.11)),
+        ("pinch", "relaxed"), palm=0.05, rubs=0.6, both=0.4, wiggles=0.4),
+    "touch chest": Touch(TORSO, ((-0.02, 0.12, -0.12), (0.05, 0.10, -0.12), (-0.05, 0.07, -0.11)),
         ("flat", "relaxed", "open"), spread=0.02, palm=0.6, pole=(0.9, 0.7, 0.0)),
-    "scratch back": Touch(
-        TORSO, ((0.10, -0.03, 0.08), (0.05, 0.0, 0.10), (0.12, 0.32, 0.12)), ("claw", "relaxed"),
-        spread=0.02, palm=0.0, rubs=0.8, swing=0.02, pole=(0.9, -0.2, -0.2)),
-    "put arm back": Touch(
-        TORSO, ((0.02, 0.36, 0.23), (0.05, 0.32, 0.22)), ("relaxed", "flat"),
-        spread=0.02, palm=0.5, rubs=0.0, both=0.3, pole=(0.8, 0.4, 0.6)),
-    "arm akimbo": Touch(
-        TORSO, ((0.16, 0.40, -0.02), (0.17, 0.36, 0.01)), ("flat", "fist", "relaxed"),
+    "scratch back": Touch(TORSO, ((0.10, -0.03, 0.08), (0.05, 0.0, 0.10), (0.12, 0.32, 0.12)),
+        ("claw", "relaxed"), spread=0.02, palm=0.0, rubs=0.8, swing=0.02, pole=(0.9, -0.2, -0.2)),
+    "put arm back": Touch(TORSO, ((0.02, 0.36, 0.23), (0.05, 0.32, 0.22)), ("relaxed", "flat"), spread=0.02,
+        palm=0.5, rubs=0.0, both=0.3, pole=(0.8, 0.4, 0.6)),
+    "arm akimbo": Touch(TORSO, ((0.16, 0.40, -0.02), (0.17, 0.36, 0.01)), ("flat", "fist", "relaxed"),
         spread=0.015, palm=0.8, rubs=0.0, both=0.4, pole=(1.0, 0.1, 0.3)),
-    "tidy sleeve": Touch(
-        FOREARM, ((0.20, 0.0, -0.03), (0.23, 0.0, -0.025), (0.14, 0.0, -0.035)), ("pinch", "relaxed"),
-        palm=0.1, rubs=0.8, swing=0.025, hertz=(0.6, 1.6)),
-    "scratch arm": Touch(
-        FOREARM, ((0.04, 0.0, -0.04), (0.12, 0.0, -0.035), (0.18, 0.0, -0.03), (-0.02, -0.03, -0.05)),
-        ("claw", "relaxed"), spread=0.02, palm=0.05, rubs=0.85, swing=0.025, hertz=(1.5, 3.5), wiggles=0.3),
+    "tidy sleeve": Touch(FOREARM, ((0.20, 0.0, -0.03), (0.23, 0.0, -0.025), (0.14, 0.0, -0.035)),
+        ("pinch", "relaxed"), palm=0.1, rubs=0.8, swing=0.025, hertz=(0.6, 1.6)),
+    "scratch arm": Touch(FOREARM, ((0.04, 0.0, -0.04), (0.12, 0.0, -0.035), (0.18, 0.0, -0.03),
+        (-0.02, -0.03, -0.05)), ("claw", "relaxed"), spread=0.02, palm=0.05, rubs=0.85, swing=0.025,
+        hertz=(1.5, 3.5), wiggles=0.3),
 }  # fmt: skip
 
 # In the trunk's frame, in metres: the elbow of a raised arm; and for each reference frame its origin, and a
