@@ -39,12 +39,12 @@ def apply(page, root):
         content = path.read_text(encoding="utf-8") if path.exists() else ""
         if kind == "python":
             content += f"\n\n{text}" if content else text
-        for hunk in text.split("@@\n") if kind == "diff" else []:
+        hunks = text.split("@@\n") if kind == "diff" else []
+        for hunk in hunks:
             lines = hunk.splitlines(keepends=True)
             before = "".join(line[1:] for line in lines if line[0] == " ")
-            assert content.count(before) == 1, (
-                f"{place} has these lines {content.count(before)} times:\n{before}"
-            )
+            count = content.count(before)
+            assert count == 1, f"{place} has these lines {count} times:\n{before}"
             content = content.replace(before, "".join(line[1:] for line in lines))
         path.write_text(content, encoding="utf-8")
 
@@ -74,55 +74,52 @@ def place(tmp_path_factory, smoke_outputs):
 
 
 @pytest.fixture(scope="module")
-def told(place):
-    """The results of the process that imports the copy; see ``tell``."""
+def observed(place):
+    """The results of the process that imports the copy; see ``observe``."""
     environment = {"PYTHONPATH": str(place), "MIGA_OUTPUTS": str(place / "outputs"), "OMP_NUM_THREADS": "1"}
     job = subprocess.run(
         [sys.executable, __file__], cwd=place, env=os.environ | environment, capture_output=True, text=True
     )
     assert job.returncode == 0, job.stderr
-    return json.loads((place / "told.json").read_text(encoding="utf-8"))
+    return json.loads((place / "observations.json").read_text(encoding="utf-8"))
 
 
 def metrics_of(place, run):
     return pd.read_csv(place / "outputs" / "runs" / run / "metrics.csv")
 
 
-def test_the_copy_is_what_was_imported(told, place):
-    assert Path(told["package"]) == place / "miga_lib"
+def test_the_copy_is_what_was_imported(observed, place):
+    assert Path(observed["package"]) == place / "miga_lib"
 
 
-def test_the_model_trains_resumes_to_the_same_bits_and_predicts(told, place):
-    assert (told["stopped"], told["finished"]) == (["epoch 1"], True)
-    stopped, straight = (
-        torch.load(place / "outputs" / "runs" / run / "last.ckpt", weights_only=True)["model"]
-        for run in ("stop", "go")
-    )
+def test_the_model_trains_resumes_to_the_same_bits_and_predicts(observed, place):
+    assert (observed["stopped"], observed["finished"]) == (["epoch 1"], True)
+    paths = (place / "outputs" / "runs" / run / "last.ckpt" for run in ("stop", "go"))
+    stopped, straight = (torch.load(path, weights_only=True)["model"] for path in paths)
     assert stopped.keys() == straight.keys()
     assert all(torch.equal(stopped[name], straight[name]) for name in stopped)
-    assert told["predicts_the_same"]
+    assert observed["predicts_the_same"]
 
 
-def test_what_was_added_is_among_the_choices_and_in_messages(told):
-    assert "frames" in told["models_of_04"]
-    assert {"frames", "posec3d"} <= set(told["models_of_03"])
-    assert "parameters" in told["costs_of_03"]
-    assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", told["no_model"])
-    assert re.search(
-        r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'", told["no_stream"]
-    )
-    assert re.search(r"layout must be one of upper8, .*, got 'no'", told["no_layout"])
-    assert re.search(r"no known format, tried arrays, miga, ", told["no_format"])
+def test_what_was_added_is_among_the_choices_and_in_messages(observed):
+    assert "frames" in observed["models_of_04"]
+    assert {"frames", "posec3d"} <= set(observed["models_of_03"])
+    assert "parameters" in observed["costs_of_03"]
+    assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", observed["no_model"])
+    streams = r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'"
+    assert re.search(streams, observed["no_stream"])
+    assert re.search(r"layout must be one of upper8, .*, got 'no'", observed["no_layout"])
+    assert re.search(r"no known format, tried arrays, miga, ", observed["no_format"])
 
 
-def test_the_stream_trains_and_is_0_at_constant_speed(told):
-    assert told["stream_epochs"] == 1
-    assert max(map(abs, told["even_speed"])) < 1e-4
-    assert max(map(abs, told["uneven_speed"])) > 0.1
+def test_the_stream_trains_and_is_0_at_constant_speed(observed):
+    assert observed["stream_epochs"] == 1
+    assert max(map(abs, observed["even_speed"])) < 1e-4
+    assert max(map(abs, observed["uneven_speed"])) > 0.1
 
 
-def test_the_reader_reads_its_file(told):
-    assert told["arrays"] == {
+def test_the_reader_reads_its_file(observed):
+    assert observed["arrays"] == {
         "ids": ["a", "b"],
         "labels": [1, 0],
         "splits": ["train", "val"],
@@ -131,53 +128,41 @@ def test_the_reader_reads_its_file(told):
     }
 
 
-def test_the_data_set_is_read(told):
-    assert told["my_set"] == {"clips": {"train": 8, "val": 4}, "classes": ["nod", "wave"]}
+def test_the_data_set_is_read(observed):
+    assert observed["my_set"] == {"clips": {"train": 8, "val": 4}, "classes": ["nod", "wave"]}
 
 
-def test_the_loss_term_is_part_of_the_loss_and_reported(told, place):
+def test_the_loss_term_is_part_of_the_loss_and_reported(observed, place):
     table = metrics_of(place, "go")
     assert (table["confidence"] < 0).all(), "minus an entropy"
-    assert (table["loss"] - table["cross_entropy"] - 20 * table["semantic"]).to_numpy() == pytest.approx(
-        0.5 * table["confidence"].to_numpy(), abs=1e-4
-    )
-    assert re.search(
-        r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"]
-    )
-    assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
+    rest = (table["loss"] - table["cross_entropy"] - 20 * table["semantic"]).to_numpy()
+    assert rest == pytest.approx(0.5 * table["confidence"].to_numpy(), abs=1e-4)
+    line = r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)"
+    assert re.search(line, observed["printed"])
+    assert observed["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
 
 
-def test_a_run_from_before_the_term_resumes(told, place):
+def test_a_run_from_before_the_term_resumes(observed, place):
     table = metrics_of(place, "before")
     assert table["epoch"].tolist() == [1, 2]
     assert table["confidence"].iloc[1] == 0
-    assert "holds a run with confidence_weight=0.0; choose another `run` name" in told["other_weight"]
+    assert "holds a run with confidence_weight=0.0; choose another `run` name" in observed["other_weight"]
 
 
 def test_every_example_is_applied():
     sections = re.findall(r"^### (.*)$", PAGE, re.MULTILINE)
-    assert sections == [
-        "A model",
-        "A stream",
-        "A reader",
-        "A data set",
-        "A layout",
-        "A loss term",
-        "An augmentation or a filter",
-    ]
+    kinds = "A model, A stream, A reader, A data set, A layout, A loss term, An augmentation or a filter"
+    assert sections == kinds.split(", ")
     for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
         assert BLOCK.search(section), section.partition("\n")[0]
     assert len(BLOCK.findall(PAGE)) == PAGE.count("```") / 2
 
 
 def test_hooks_format_as_make_test_checks():
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0][
-        "hooks"
-    ]
-    entries = [hook["entry"].replace(".venv/bin/", "$(BIN)/") for hook in hooks]
-    flags = re.search(
-        r"nbstripout --verify (--extra-keys \".*?\")", (ROOT / "Makefile").read_text(encoding="utf-8")
-    )[1]
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    entries = [hook["entry"].replace(".venv/bin/", "$(BIN)/") for hook in config["repos"][0]["hooks"]]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    flags = re.search(r"nbstripout --verify (--extra-keys \".*?\")", makefile)[1]
     assert entries == [
         "$(BIN)/ruff check --fix --force-exclude",
         "$(BIN)/ruff format --force-exclude",
@@ -194,24 +179,16 @@ def refused(function, *arguments, **named):
     raise AssertionError("nothing was refused")
 
 
-def tell(root):
-    """Use what the examples added, and return what was observed."""
+def observe(root):
+    """Use what the examples added, and return the observations."""
     from miga_lib import predictions
     from miga_lib.analysis import questions
     from miga_lib.models import MODELS
     from miga_lib.training.__main__ import main
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
-    settings = Settings(
-        "frames",
-        "joint",
-        "upper8",
-        preset="smoke",
-        device="cpu",
-        precision="fp32",
-        confidence_weight=0.5,
-        augment="reverse",
-    )
+    options = {"preset": "smoke", "device": "cpu", "precision": "fp32"}
+    settings = Settings("frames", "joint", "upper8", **options, confidence_weight=0.5, augment="reverse")
     smoke = clips.load("synthetic-smoke", "upper8")
     try:
         training.fit(smoke, settings, runs.run_folder("stop"), progress=stop)
@@ -221,33 +198,24 @@ def tell(root):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         main([*ADDED, data, "--run=go"])
     model, loaded = training.load_model(folder / "go", "cpu")
-    kept = predictions.load(folder / "go" / "test.npz")
-    again = training.predict(model, smoke.split("test"), settings.resolve())
-    given = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
+    stored = predictions.load(folder / "go" / "test.npz")
+    predicted = training.predict(model, smoke.split("test"), settings.resolve())
+    same = bool(np.array_equal(stored.probabilities, predicted.probabilities))
+    cell = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
 
-    wanted = questions.grid(
-        ["frames", "posec3d"], ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1
-    )
-    cost = questions.cost(questions.train(wanted[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
+    models = ["frames", "posec3d"]
+    grid = questions.grid(models, ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1)
+    cost = questions.cost(questions.train(grid[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
 
-    main(
-        [
-            "--model=stgcn",
-            "--stream=joint_acceleration",
-            "--layout=imigue22",
-            "--epochs=1",
-            *SMOKE,
-            data,
-            "--run=stream",
-        ]
-    )
-    before = ["--model=stgcn", "--layout=imigue22", *SMOKE, data, "--run=before"]
+    stgcn = ["--model=stgcn", "--layout=imigue22", *SMOKE, data]
+    main([*stgcn, "--stream=joint_acceleration", "--epochs=1", "--run=stream"])
+    before = [*stgcn, "--run=before"]
     main(before)
     (root / "empty").mkdir()
 
     frames = torch.arange(6.0)
-    moving = torch.ones(1, 6, 8, 3).cumsum(2)
-    even, uneven = moving.clone(), moving.clone()
+    keypoints = torch.ones(1, 6, 8, 3).cumsum(2)
+    even, uneven = keypoints.clone(), keypoints.clone()
     even[0, :, 4, 0] += frames
     uneven[0, :, 4, 0] += frames**2
     acceleration = MODELS["stgcn"].streams["joint_acceleration"]
@@ -262,10 +230,9 @@ def tell(root):
         "package": str(Path(miga_lib.__file__).parent),
         "stopped": stopped,
         "finished": (folder / "stop" / "result.json").exists(),
-        "predicts_the_same": bool(np.array_equal(kept.probabilities, again.probabilities))
-        and loaded.model == "frames",
-        "models_of_04": Settings.choose(given).model,
-        "models_of_03": [settings.model for settings in wanted],
+        "predicts_the_same": same and loaded.model == "frames",
+        "models_of_04": Settings.choose(cell).model,
+        "models_of_03": [settings.model for settings in grid],
         "costs_of_03": list(cost),
         "no_model": refused(main, ["--model=no"]),
         "no_stream": refused(Settings, "stgcn", "no"),
@@ -288,4 +255,4 @@ def tell(root):
 
 
 if __name__ == "__main__":
-    (Path.cwd() / "told.json").write_text(json.dumps(tell(Path.cwd())), encoding="utf-8")
+    (Path.cwd() / "observations.json").write_text(json.dumps(observe(Path.cwd())), encoding="utf-8")
