@@ -74,52 +74,52 @@ def place(tmp_path_factory, smoke_outputs):
 
 
 @pytest.fixture(scope="module")
-def observed(place):
-    """The results of the process that imports the copy; see ``observe``."""
+def told(place):
+    """The results of the process that imports the copy; see ``tell``."""
     environment = {"PYTHONPATH": str(place), "MIGA_OUTPUTS": str(place / "outputs"), "OMP_NUM_THREADS": "1"}
     job = subprocess.run(
         [sys.executable, __file__], cwd=place, env=os.environ | environment, capture_output=True, text=True
     )
     assert job.returncode == 0, job.stderr
-    return json.loads((place / "observations.json").read_text(encoding="utf-8"))
+    return json.loads((place / "told.json").read_text(encoding="utf-8"))
 
 
 def metrics_of(place, run):
     return pd.read_csv(place / "outputs" / "runs" / run / "metrics.csv")
 
 
-def test_the_copy_is_what_was_imported(observed, place):
-    assert Path(observed["package"]) == place / "miga_lib"
+def test_the_copy_is_what_was_imported(told, place):
+    assert Path(told["package"]) == place / "miga_lib"
 
 
-def test_the_model_trains_resumes_to_the_same_bits_and_predicts(observed, place):
-    assert (observed["stopped"], observed["finished"]) == (["epoch 1"], True)
+def test_the_model_trains_resumes_to_the_same_bits_and_predicts(told, place):
+    assert (told["stopped"], told["finished"]) == (["epoch 1"], True)
     paths = (place / "outputs" / "runs" / run / "last.ckpt" for run in ("stop", "go"))
     stopped, straight = (torch.load(path, weights_only=True)["model"] for path in paths)
     assert stopped.keys() == straight.keys()
     assert all(torch.equal(stopped[name], straight[name]) for name in stopped)
-    assert observed["predicts_the_same"]
+    assert told["predicts_the_same"]
 
 
-def test_what_was_added_is_among_the_choices_and_in_messages(observed):
-    assert "frames" in observed["models_of_04"]
-    assert {"frames", "posec3d"} <= set(observed["models_of_03"])
-    assert "parameters" in observed["costs_of_03"]
-    assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", observed["no_model"])
+def test_what_was_added_is_among_the_choices_and_in_messages(told):
+    assert "frames" in told["models_of_04"]
+    assert {"frames", "posec3d"} <= set(told["models_of_03"])
+    assert "parameters" in told["costs_of_03"]
+    assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", told["no_model"])
     streams = r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'"
-    assert re.search(streams, observed["no_stream"])
-    assert re.search(r"layout must be one of upper8, .*, got 'no'", observed["no_layout"])
-    assert re.search(r"no known format, tried arrays, miga, ", observed["no_format"])
+    assert re.search(streams, told["no_stream"])
+    assert re.search(r"layout must be one of upper8, .*, got 'no'", told["no_layout"])
+    assert re.search(r"no known format, tried arrays, miga, ", told["no_format"])
 
 
-def test_the_stream_trains_and_is_0_at_constant_speed(observed):
-    assert observed["stream_epochs"] == 1
-    assert max(map(abs, observed["even_speed"])) < 1e-4
-    assert max(map(abs, observed["uneven_speed"])) > 0.1
+def test_the_stream_trains_and_is_0_at_constant_speed(told):
+    assert told["stream_epochs"] == 1
+    assert max(map(abs, told["even_speed"])) < 1e-4
+    assert max(map(abs, told["uneven_speed"])) > 0.1
 
 
-def test_the_reader_reads_its_file(observed):
-    assert observed["arrays"] == {
+def test_the_reader_reads_its_file(told):
+    assert told["arrays"] == {
         "ids": ["a", "b"],
         "labels": [1, 0],
         "splits": ["train", "val"],
@@ -128,31 +128,40 @@ def test_the_reader_reads_its_file(observed):
     }
 
 
-def test_the_data_set_is_read(observed):
-    assert observed["my_set"] == {"clips": {"train": 8, "val": 4}, "classes": ["nod", "wave"]}
+def test_the_data_set_is_read(told):
+    assert told["my_set"] == {"clips": {"train": 8, "val": 4}, "classes": ["nod", "wave"]}
 
 
-def test_the_loss_term_is_part_of_the_loss_and_reported(observed, place):
+def test_the_loss_term_is_part_of_the_loss_and_reported(told, place):
     table = metrics_of(place, "go")
     assert (table["confidence"] < 0).all(), "minus an entropy"
-    rest = (table["loss"] - table["cross_entropy"] - 20 * table["semantic"]).to_numpy()
-    assert rest == pytest.approx(0.5 * table["confidence"].to_numpy(), abs=1e-4)
-    line = r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)"
-    assert re.search(line, observed["printed"])
-    assert observed["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
+    assert (table["loss"] - table["cross_entropy"] - 20 * table["semantic"]).to_numpy() == pytest.approx(
+        0.5 * table["confidence"].to_numpy(), abs=1e-4
+    )
+    assert re.search(
+        r"epoch   1: loss \d\S* \(confidence -\d\S*, cross-entropy \d\S*, semantic \d\S*\)", told["printed"]
+    )
+    assert told["name"] == "frames-joint-upper8-align-smoke-confidence_weight0.5-augment_reverse-0"
 
 
-def test_a_run_from_before_the_term_resumes(observed, place):
+def test_a_run_from_before_the_term_resumes(told, place):
     table = metrics_of(place, "before")
     assert table["epoch"].tolist() == [1, 2]
     assert table["confidence"].iloc[1] == 0
-    assert "holds a run with confidence_weight=0.0; choose another `run` name" in observed["other_weight"]
+    assert "holds a run with confidence_weight=0.0; choose another `run` name" in told["other_weight"]
 
 
 def test_every_example_is_applied():
     sections = re.findall(r"^### (.*)$", PAGE, re.MULTILINE)
-    kinds = "A model, A stream, A reader, A data set, A layout, A loss term, An augmentation or a filter"
-    assert sections == kinds.split(", ")
+    assert sections == [
+        "A model",
+        "A stream",
+        "A reader",
+        "A data set",
+        "A layout",
+        "A loss term",
+        "An augmentation or a filter",
+    ]
     for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
         assert BLOCK.search(section), section.partition("\n")[0]
     assert len(BLOCK.findall(PAGE)) == PAGE.count("```") / 2
@@ -179,16 +188,24 @@ def refused(function, *arguments, **named):
     raise AssertionError("nothing was refused")
 
 
-def observe(root):
-    """Use what the examples added, and return the observations."""
+def tell(root):
+    """Use what the examples added, and return what was observed."""
     from miga_lib import predictions
     from miga_lib.analysis import questions
     from miga_lib.models import MODELS
     from miga_lib.training.__main__ import main
 
     folder, data, stopped = root / "outputs" / "runs", "--data=synthetic-smoke", []
-    options = {"preset": "smoke", "device": "cpu", "precision": "fp32"}
-    settings = Settings("frames", "joint", "upper8", **options, confidence_weight=0.5, augment="reverse")
+    settings = Settings(
+        "frames",
+        "joint",
+        "upper8",
+        preset="smoke",
+        device="cpu",
+        precision="fp32",
+        confidence_weight=0.5,
+        augment="reverse",
+    )
     smoke = clips.load("synthetic-smoke", "upper8")
     try:
         training.fit(smoke, settings, runs.run_folder("stop"), progress=stop)
@@ -198,24 +215,33 @@ def observe(root):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         main([*ADDED, data, "--run=go"])
     model, loaded = training.load_model(folder / "go", "cpu")
-    stored = predictions.load(folder / "go" / "test.npz")
-    predicted = training.predict(model, smoke.split("test"), settings.resolve())
-    same = bool(np.array_equal(stored.probabilities, predicted.probabilities))
-    cell = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
+    kept = predictions.load(folder / "go" / "test.npz")
+    again = training.predict(model, smoke.split("test"), settings.resolve())
+    given = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
 
-    models = ["frames", "posec3d"]
-    grid = questions.grid(models, ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1)
-    cost = questions.cost(questions.train(grid[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
+    wanted = questions.grid(
+        ["frames", "posec3d"], ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1
+    )
+    cost = questions.cost(questions.train(wanted[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
 
-    stgcn = ["--model=stgcn", "--layout=imigue22", *SMOKE, data]
-    main([*stgcn, "--stream=joint_acceleration", "--epochs=1", "--run=stream"])
-    before = [*stgcn, "--run=before"]
+    main(
+        [
+            "--model=stgcn",
+            "--stream=joint_acceleration",
+            "--layout=imigue22",
+            "--epochs=1",
+            *SMOKE,
+            data,
+            "--run=stream",
+        ]
+    )
+    before = ["--model=stgcn", "--layout=imigue22", *SMOKE, data, "--run=before"]
     main(before)
     (root / "empty").mkdir()
 
     frames = torch.arange(6.0)
-    keypoints = torch.ones(1, 6, 8, 3).cumsum(2)
-    even, uneven = keypoints.clone(), keypoints.clone()
+    moving = torch.ones(1, 6, 8, 3).cumsum(2)
+    even, uneven = moving.clone(), moving.clone()
     even[0, :, 4, 0] += frames
     uneven[0, :, 4, 0] += frames**2
     acceleration = MODELS["stgcn"].streams["joint_acceleration"]
@@ -230,9 +256,10 @@ def observe(root):
         "package": str(Path(miga_lib.__file__).parent),
         "stopped": stopped,
         "finished": (folder / "stop" / "result.json").exists(),
-        "predicts_the_same": same and loaded.model == "frames",
-        "models_of_04": Settings.choose(cell).model,
-        "models_of_03": [settings.model for settings in grid],
+        "predicts_the_same": bool(np.array_equal(kept.probabilities, again.probabilities))
+        and loaded.model == "frames",
+        "models_of_04": Settings.choose(given).model,
+        "models_of_03": [settings.model for settings in wanted],
         "costs_of_03": list(cost),
         "no_model": refused(main, ["--model=no"]),
         "no_stream": refused(Settings, "stgcn", "no"),
@@ -255,4 +282,4 @@ def observe(root):
 
 
 if __name__ == "__main__":
-    (Path.cwd() / "observations.json").write_text(json.dumps(observe(Path.cwd())), encoding="utf-8")
+    (Path.cwd() / "told.json").write_text(json.dumps(tell(Path.cwd())), encoding="utf-8")
