@@ -98,10 +98,10 @@ def main() -> None:
         parts = {seed: part(data, share, seed) for seed in given.seeds}
         validation: dict[str, list[float]] = {name: [] for name in names}
         tested = {"linear": [baselines.linear(clips)["test"] for clips in parts.values()]}
-        for name, base in compared.items():
+        for name, variant in compared.items():
             tested[name] = []
             for seed, clips in parts.items():
-                settings = replace(base, seed=seed)
+                settings = replace(variant, seed=seed)
                 run = run_folder(safe_name(f"{run_name(settings, given.data)}-share{share:g}"), given.outputs)
                 result = training.fit(clips, settings, run, progress=lambda row: None)
                 validation[name].append(result["scores"]["val"]["top1"])

@@ -43,7 +43,7 @@ def seconds(work: Callable[[], object]) -> float:
     return statistics.median(times[1:])
 
 
-def random_clips(count: int, frames: int, layout: str) -> Clips:
+def made(count: int, frames: int, layout: str) -> Clips:
     """Clips of random keypoints that move little from frame to frame."""
     rng, rows = np.random.default_rng(0), np.arange(count)
     joints = len(layouts.get(layout).joints)
@@ -60,7 +60,7 @@ def random_clips(count: int, frames: int, layout: str) -> Clips:
 def learning(batch: int = 16, frames: int = 16, layout: str = "imigue41") -> dict[str, float]:
     """Seconds for drawing a batch and for a step of the `quick` network, with another number of frames than
     the preset's."""
-    some, rows, costs = random_clips(batch, 2 * frames, layout), torch.arange(batch), {}
+    some, rows, costs = made(batch, 2 * frames, layout), torch.arange(batch), {}
     for name, model in {"PoseC3D": "posec3d", "ST-GCN": "stgcn"}.items():
         settings = Settings(model, preset="quick", frames=frames, layout=layout, device="cpu").resolve()
         inputs, network = Inputs(some, settings), training.build(settings, 32, 384).train()
@@ -91,7 +91,7 @@ def collecting(count: int) -> dict[str, float]:
         reading = time.perf_counter() - began
         opening = seconds(lambda: load(source, "imigue22", outputs))
     settings = Settings(preset="smoke", layout="imigue22", device="cpu").resolve()
-    few = random_clips(count, 40, "imigue22")
+    few = made(count, 40, "imigue22")
     model = training.build(settings, 32, 384)
     assert len(data) == count
     return {
@@ -123,7 +123,7 @@ def main() -> None:
             upper = line.iloc[len(line) // 2 - 1 :]
             slope = np.polyfit(np.log(upper.index), np.log(upper), 1)[0]
             ax.loglog(line.index, line, marker="o", label=f"{work}, slope {slope:.2f}")
-            times = "  ".join(f"{size}: {time:.4f} s" for size, time in line.items())
+            times = "  ".join(f"{size}: {median:.4f} s" for size, median in line.items())
             print(f"{quantity:16s} {work:24s} slope {slope:5.2f}   {times}")
         ax.set_xticks(table.index, [f"{size:,}" for size in table.index])
         ax.minorticks_off()

@@ -26,7 +26,7 @@ def test_the_true_places_are_those_of_the_clips(smoke):
 def test_an_id_that_the_size_does_not_have_is_refused(smoke):
     with pytest.raises(
         ValueError,
-        match="synthetic-smoke has no clip '0001_99'; give ids of its clips, such as '0001_0'",
+        match="synthetic-smoke with seed 0 has no clip '0001_99'; give ids of its clips, such as '0001_0'",
     ):
         synthetic.clean(["0001_0", "0001_99"], "synthetic-smoke", smoke.layout)
 

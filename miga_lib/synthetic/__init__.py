@@ -110,7 +110,9 @@ def clean(ids: Sequence[str], size: str, layout: Layout) -> list[Float[np.ndarra
         places |= clips
     for id in ids:
         if id not in places:
-            raise ValueError(f"{size} has no clip {id!r:.100}; give ids of its clips, such as '0001_0'")
+            raise ValueError(
+                f"{size} with seed {SEED} has no clip {id!r:.100}; give ids of its clips, such as '0001_0'"
+            )
     return [places[id] for id in ids]
 
 
