@@ -54,13 +54,13 @@ def reading(folder: Path, outputs: Path) -> tuple[Clips, list[tuple[str, float, 
     """The clips of a folder read into a new cache, and the costs of that."""
     began = time.perf_counter()
     data = load(folder, outputs=outputs)
-    took, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(data)
+    duration, cache, count = time.perf_counter() - began, size(outputs / "cache"), len(data)
     frames = data.table["frames"].sum()
     rows = [
         ("clips", count, ""),
         ("frames a clip, mean", frames / count, ""),
         ("source files", size(folder) / count / 1e3, "kB a clip"),
-        ("reading them, once", 1e3 * took / count, "ms a clip"),
+        ("reading them, once", 1e3 * duration / count, "ms a clip"),
         ("cache", cache / count / 1e3, "kB a clip"),
         ("opening the cache", 1e3 * seconds(lambda: load(folder, outputs=outputs), 5), "ms in all"),
     ]
@@ -89,22 +89,20 @@ def learning(data: Clips, settings: Settings, repeats: int) -> list[tuple[str, f
     few = train.where(np.arange(min(64, len(train))))
     with tempfile.TemporaryDirectory() as folder:
         task, state = started(data, settings, Path(folder), repeats * batch)
-        of_training = seconds(lambda: epoch(task, state), 2) / repeats / batch
-        of_drawing = seconds(lambda: task.inputs.training(torch.arange(batch), 0), repeats) / batch
-        of_prediction = seconds(
-            lambda: training.predict(state.model, few, settings), max(2, repeats // 4)
-        ) / len(few)
+        step = seconds(lambda: epoch(task, state), 2) / repeats / batch
+        drawing = seconds(lambda: task.inputs.training(torch.arange(batch), 0), repeats) / batch
+        predicting = seconds(lambda: training.predict(state.model, few, settings), max(2, repeats // 4))
         path = Path(folder) / "last.ckpt"
-        of_saving = seconds(lambda: state.save(path), 5)
+        saving = seconds(lambda: state.save(path), 5)
         checkpoint = path.stat().st_size
     return [
         ("keypoints in memory", task.inputs.keypoints.nbytes / len(task.inputs) / 1e3, "kB a clip"),
-        ("drawing a training input", 1e3 * of_drawing, "ms a clip"),
-        ("training: drawing, forward, backward, update", 1e3 * of_training, "ms a clip"),
-        (f"the same, {FULL_CLIPS:,} clips", FULL_CLIPS * of_training, "s an epoch"),
-        ("predicting (all test views)", 1e3 * of_prediction, "ms a clip"),
+        ("drawing a training input", 1e3 * drawing, "ms a clip"),
+        ("training: drawing, forward, backward, update", 1e3 * step, "ms a clip"),
+        (f"the same, {FULL_CLIPS:,} clips", FULL_CLIPS * step, "s an epoch"),
+        ("predicting (all test views)", 1e3 * predicting / len(few), "ms a clip"),
         ("checkpoint", checkpoint / 1e6, "MB"),
-        ("writing it", 1e3 * of_saving, "ms"),
+        ("writing it", 1e3 * saving, "ms"),
     ]
 
 
@@ -121,21 +119,18 @@ def bookkeeping(data: Clips, count: int) -> list[tuple[str, float, str]]:
     with tempfile.TemporaryDirectory() as folder:
         path, npz = Path(folder) / "clips.csv", Path(folder) / "test.npz"
         table.to_csv(path, index=False)
-        of_table = seconds(lambda: pd.read_csv(path, dtype=cache.COLUMNS, keep_default_na=False), 3)
-        of_saving = seconds(lambda: predicted.save(npz), 1)
+        reading = seconds(lambda: pd.read_csv(path, dtype=cache.COLUMNS, keep_default_na=False), 3)
+        saving = seconds(lambda: predicted.save(npz), 1)
+        drawing = seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3)
         return [
             ("clips in the table", count, ""),
             ("table on disk", path.stat().st_size / count, "bytes a clip"),
             ("table in memory", table.memory_usage(deep=True).sum() / count, "bytes a clip"),
-            ("reading the table", 1e6 * of_table / count, "us a clip"),
+            ("reading the table", 1e6 * reading / count, "us a clip"),
             ("its fingerprint", 1e6 * seconds(lambda: fingerprint(many), 3) / count, "us a clip"),
-            (
-                "random numbers of an epoch",
-                1e6 * seconds(lambda: uniform.__wrapped__(count, 5, 0, 0), 3) / count,
-                "us a clip",
-            ),
+            ("random numbers of an epoch", 1e6 * drawing / count, "us a clip"),
             ("predictions on disk", npz.stat().st_size / count, "bytes a clip"),
-            ("writing them", 1e6 * of_saving / count, "us a clip"),
+            ("writing them", 1e6 * saving / count, "us a clip"),
         ]
 
 
@@ -156,25 +151,18 @@ def main() -> None:
     settings = choose(preset=given.preset, device=given.device, stream=given.stream)
     with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
         data, rows = reading(given.folder, Path(outputs)) if given.folder else (load("synthetic"), [])
-        rows += learning(data, settings, given.repeats) + (
-            bookkeeping(data, given.table) if given.table else []
-        )
-    hardware = (
-        torch.cuda.get_device_name()
-        if settings.device.startswith("cuda")
-        else platform.processor() or platform.machine()
-    )
-    print(
-        f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}"
-    )
-    print(
-        f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}"
-    )
-    print(
-        pd.DataFrame(rows, columns=["what", "cost", "unit"]).to_string(
-            index=False, float_format="{:.3g}".format
-        )
-    )
+        rows += learning(data, settings, given.repeats)
+        if given.table:
+            rows += bookkeeping(data, given.table)
+    hardware = platform.processor() or platform.machine()
+    if settings.device.startswith("cuda"):
+        hardware = torch.cuda.get_device_name()
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    print(f"{hardware}, {cores} cores, {threads} threads, torch {torch.__version__}, {settings.precision}")
+    network = f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}"
+    print(f"{network}, batch {settings.batch_size}")
+    table = pd.DataFrame(rows, columns=["what", "cost", "unit"])
+    print(table.to_string(index=False, float_format="{:.3g}".format))
 
 
 if __name__ == "__main__":

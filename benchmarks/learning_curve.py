@@ -38,24 +38,21 @@ def part(data: Clips, share: float, seed: int) -> Clips:
     table, rng = data.table, np.random.default_rng(seed)
     order = pd.Series(rng.random(len(table)), index=table.index)
     train = table["split"] == "train"
-    rank = order[train].groupby(table.loc[train, "label"]).rank()
-    wanted = np.maximum(
-        2, np.ceil(share * table.loc[train, "label"].map(table.loc[train, "label"].value_counts()))
-    )
-    return data.where(~train.to_numpy() | (rank <= wanted).reindex(table.index, fill_value=False).to_numpy())
+    labels = table.loc[train, "label"]
+    sizes = np.maximum(2, np.ceil(share * labels.map(labels.value_counts())))
+    drawn = order[train].groupby(labels).rank() <= sizes
+    return data.where(~train.to_numpy() | drawn.reindex(table.index, fill_value=False).to_numpy())
 
 
 def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series) -> str:
     """The difference in top-1, averaged over pairs of runs of one seed, and its interval over groups and
     seeds."""
-    correct = [
-        np.stack([one.predicted == one.labels for one in of_runs]).astype(float)
-        for of_runs in (better, worse)
-    ]
-    differences = correct[0] - correct[1]
-    of_clips, of_runs = groups[better[0].ids].to_numpy(), np.arange(len(better))
+    correct = [np.stack([run.predicted == run.labels for run in runs]) for runs in (better, worse)]
+    differences = correct[0].astype(float) - correct[1].astype(float)
     low, high = metrics.interval(
-        lambda rows, chosen: differences[np.ix_(chosen, rows)].mean(), of_clips, of_runs
+        lambda clips, seeds: differences[np.ix_(seeds, clips)].mean(),
+        groups[better[0].ids].to_numpy(),
+        np.arange(len(better)),
     )
     return questions.with_interval(differences.mean(), low, high)
 
@@ -99,30 +96,25 @@ def main() -> None:
     for share in given.shares:
         parts = {seed: part(data, share, seed) for seed in given.seeds}
         validation: dict[str, list[float]] = {name: [] for name in names}
-        found = {"linear": [baselines.linear(of_seed)["test"] for of_seed in parts.values()]}
-        for name, chosen in compared.items():
-            for seed, of_seed in parts.items():
-                settings = replace(chosen, seed=seed)
+        tested = {"linear": [baselines.linear(clips)["test"] for clips in parts.values()]}
+        for name, variant in compared.items():
+            tested[name] = []
+            for seed, clips in parts.items():
+                settings = replace(variant, seed=seed)
                 run = run_folder(safe_name(f"{run_name(settings, given.data)}-share{share:g}"), given.outputs)
-                result = training.fit(of_seed, settings, run, progress=lambda row: None)
+                result = training.fit(clips, settings, run, progress=lambda row: None)
                 validation[name].append(result["scores"]["val"]["top1"])
-                found.setdefault(name, []).append(predictions.load(run / "test.npz"))
+                tested[name].append(predictions.load(run / "test.npz"))
         count = len(parts[given.seeds[0]].split("train"))
-        row = {"training clips": str(count)} | {
-            name: f"{100 * np.mean([metrics.scores(one)['top1'] for one in of_runs]):.1f} %"
-            for name, of_runs in found.items()
-        }
-        row |= {
-            f"validation: {name}": f"{100 * np.mean(scores):.1f} %" for name, scores in validation.items()
-        }
-        row |= {f"gain: {name}": gain(found[name], found[names[0]], groups) for name in names[1:]}
+        row = {"training clips": str(count)}
+        for name, runs in tested.items():
+            scores = [100 * metrics.scores(run)["top1"] for run in runs]
+            row[name] = f"{np.mean(scores):.1f} %"
+            points += [{"clips": count, "what": name, "top1": score} for score in scores]
+        row |= {f"validation: {name}": f"{100 * np.mean(top1):.1f} %" for name, top1 in validation.items()}
+        row |= {f"gain: {name}": gain(tested[name], tested[names[0]], groups) for name in names[1:]}
         rows.append(row)
         print(row, flush=True)
-        points += [
-            {"clips": count, "what": name, "top1": 100 * metrics.scores(one)["top1"]}
-            for name, ones in found.items()
-            for one in ones
-        ]
     reach_to_grasp.show(rows)
     if given.figure:
         plots.style()

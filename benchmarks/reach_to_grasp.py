@@ -43,21 +43,16 @@ NAMES = {"posec3d": "PoseC3D", "stgcn": "ST-GCN", "stgcnpp": "ST-GCN++"}
 
 def layout() -> layouts.Layout:
     """The 50 joints: arms, mid hip and both hands, with the limbs of ``openpose137`` among them."""
-    whole = layouts.get("openpose137")
-    kept = {joint: v for v, joint in enumerate(JOINTS)}
-    names = [(whole.joints[a], whole.joints[b]) for a, b in whole.limbs]
-    limbs = [(kept[a], kept[b]) for a, b in names if a in kept and b in kept]
-    regions = {
-        name: [kept[whole.joints[v]] for v in members if whole.joints[v] in kept]
-        for name, members in whole.regions.items()
-    }
-    return layouts.make(
-        "reach50",
-        JOINTS,
-        limbs,
-        "neck",
-        regions={name: members for name, members in regions.items() if members},
-    )
+    openpose = layouts.get("openpose137")
+    index = {joint: v for v, joint in enumerate(JOINTS)}
+    names = [(openpose.joints[a], openpose.joints[b]) for a, b in openpose.limbs]
+    limbs = [(index[a], index[b]) for a, b in names if a in index and b in index]
+    regions = {}
+    for name, joints in openpose.regions.items():
+        joints = [index[openpose.joints[v]] for v in joints if openpose.joints[v] in index]
+        if joints:
+            regions[name] = joints
+    return layouts.make("reach50", JOINTS, limbs, "neck", regions=regions)
 
 
 def read_movement(path: Path, onset: float, end: float) -> np.ndarray:
@@ -70,17 +65,18 @@ def read_movement(path: Path, onset: float, end: float) -> np.ndarray:
         ValueError: another number of columns, or a time within the file that does not grow.
     """
     table = pd.read_csv(path).apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if table.shape[1] != 1 + 3 * len(JOINTS):
+    columns, numbers = table.shape[1], 3 * len(JOINTS)
+    if columns != 1 + numbers:
         raise ValueError(
-            f"{path}: expected a time and {3 * len(JOINTS)} numbers in each row, found {table.shape[1]} columns"
+            f"{path}: expected a time and {numbers} numbers in each row, found {columns} columns"
         )
     if len(table) > 1 and not table[-1, 0] > table[-2, 0]:
         table = table[:-1]
     times = table[:, 0]
-    if not (np.diff(times) > 0).all():
-        raise ValueError(
-            f"{path}: the time must grow from row to row, in row {int((~(np.diff(times) > 0)).argmax()) + 1} it does not"
-        )
+    grows = np.diff(times) > 0
+    if not grows.all():
+        row = int(grows.argmin()) + 1
+        raise ValueError(f"{path}: the time must grow from row to row, in row {row} it does not")
     first, last = np.searchsorted(times, onset, "left"), np.searchsorted(times, end, "right")
     return table[first:last, 1:].reshape(-1, len(JOINTS), 3).astype(np.float32)
 
@@ -96,47 +92,38 @@ def convert(dataset: Path, names: Sequence[str] = ()) -> Clips:
             continue
         subject, size, _ = id.split("_")
         keypoints = read_movement(dataset / "data" / subject / movement, onset, end)
-        row = {
-            "id": id,
-            "label": list(CLASSES).index(size),
-            "split": SPLITS.get(subject, "train"),
-            "video": id,
-            "subject": subject,
-        }
-        rows.append(
-            row
-            | {
-                "frames": len(keypoints),
-                "width": WIDTH,
-                "height": HEIGHT,
-                "missing": (keypoints[..., 2] == 0).mean(),
-                "start": start,
-            }
-        )
+        row = {"id": id, "label": list(CLASSES).index(size), "split": SPLITS.get(subject, "train")}
+        row |= {"video": id, "subject": subject, "frames": len(keypoints), "width": WIDTH, "height": HEIGHT}
+        rows.append(row | {"missing": (keypoints[..., 2] == 0).mean(), "start": start})
         frames.append(keypoints)
         start += len(keypoints)
     return Clips(pd.DataFrame(rows), np.concatenate(frames), layout(), tuple(CLASSES.values()), "")
 
 
-def row(what: str, predicted: Sequence[Predictions], groups: pd.Series, seconds: float = 0) -> dict[str, str]:
+def row(name: str, runs: Sequence[Predictions], groups: pd.Series, seconds: float = 0) -> dict[str, str]:
     """A row of the table: accuracy averaged over the predictions of each seed, with its interval over groups
     of clips and seeds."""
-    predicted = ensemble.join(predicted)
-    correct = np.array([one.predicted == one.labels for one in predicted], dtype=float)
+    runs = ensemble.join(runs)
+    correct = np.array([run.predicted == run.labels for run in runs], dtype=float)
     low, high = metrics.interval(
-        lambda rows, chosen: float(correct[np.ix_(chosen, rows)].mean()),
-        groups[predicted[0].ids].to_numpy(),
-        np.arange(len(predicted)),
+        lambda clips, seeds: float(correct[np.ix_(seeds, clips)].mean()),
+        groups[runs[0].ids].to_numpy(),
+        np.arange(len(runs)),
     )
-    scores = [metrics.scores(one) for one in predicted]
+    scores = [metrics.scores(run) for run in runs]
     return {
-        "what": what,
+        "what": name,
         "top-1": f"{100 * correct.mean():.1f} %",
         "interval": f"{100 * low:.1f} to {100 * high:.1f}",
-        "seeds": ", ".join(f"{100 * one['top1']:.1f}" for one in scores) if len(scores) > 1 else "",
-        "macro-F1": f"{100 * np.mean([one['macro_f1'] for one in scores]):.1f} %",
+        "seeds": ", ".join(f"{100 * score['top1']:.1f}" for score in scores) if len(scores) > 1 else "",
+        "macro-F1": f"{100 * np.mean([score['macro_f1'] for score in scores]):.1f} %",
         "training a run": f"{seconds:.0f} s" if seconds else "",
     }
+
+
+def fuse_seeds(members: Sequence[Sequence[Predictions]]) -> list[Predictions]:
+    """The members fused for each seed."""
+    return [ensemble.fuse(runs) for runs in zip(*members, strict=True)]
 
 
 def show(rows: list[dict[str, str]]) -> None:
@@ -193,54 +180,41 @@ def main() -> None:
             run / "test.npz"
         )
 
-    of_seeds: dict[tuple[str, str], list[Predictions]] = {}
+    runs: dict[tuple[str, str], list[Predictions]] = {}
     validation: dict[tuple[str, str], float] = {}
     for model, streams in STREAMS.items():
         for stream in streams:
             results, tested = zip(*(trained(model, stream, seed=seed) for seed in given.seeds), strict=True)
-            of_seeds[model, stream] = list(tested)
-            validation[model, stream] = float(
-                np.mean([result["scores"]["val"]["top1"] for result in results])
-            )
+            runs[model, stream] = list(tested)
+            scores = [result["scores"]["val"]["top1"] for result in results]
+            validation[model, stream] = float(np.mean(scores))
             seconds = float(np.mean([result["seconds"] for result in results]))
             rows.append(row(f"{NAMES[model]} {stream}", tested, each_clip, seconds))
             print(rows[-1], f"validation {validation[model, stream]:.3f}", flush=True)
-        pairs = zip(*(of_seeds[model, stream] for stream in streams), strict=True)
-        rows.append(
-            row(
-                f"{NAMES[model]} {' + '.join(streams)}, 1:1",
-                [ensemble.fuse(pair) for pair in pairs],
-                each_clip,
-            )
-        )
-    beside = max((("stgcnpp", stream) for stream in STREAMS["stgcnpp"]), key=lambda one: validation[one])
-    three = [("posec3d", "joint"), ("posec3d", "limb"), beside]
-    together = f"PoseC3D joint + limb + ST-GCN++ {beside[1]}, 1:1:1"
-    fused = [ensemble.fuse(members) for members in zip(*(of_seeds[one] for one in three), strict=True)]
-    rows.append(row(together, fused, each_clip))
+        name = f"{NAMES[model]} {' + '.join(streams)}, 1:1"
+        rows.append(row(name, fuse_seeds([runs[model, stream] for stream in streams]), each_clip))
+    third = max(STREAMS["stgcnpp"], key=lambda stream: validation["stgcnpp", stream])
+    members = [("posec3d", "joint"), ("posec3d", "limb"), ("stgcnpp", third)]
+    all_three = f"PoseC3D joint + limb + ST-GCN++ {third}, 1:1:1"
+    rows.append(row(all_three, fuse_seeds([runs[member] for member in members]), each_clip))
     show(rows)
     if given.without_folds:
         return
     folds = [{"protocol": LEAVE_ONE_OUT, "fold": fold} for fold in range(data.table["subject"].nunique())]
     parts = [load(source, str(skeleton), given.outputs, **fold) for fold in folds]
-    left_out = {
-        "linear classifier on aligned coordinates": [
-            predictions.concatenate([baselines.linear(part)["test"] for part in parts])
-        ]
-    }
-    of_folds = {
-        one: [
-            predictions.concatenate([trained(*one, **fold, seed=seed)[1] for fold in folds])
-            for seed in given.fold_seeds
-        ]
-        for one in three
-    }
-    left_out |= {f"{NAMES[model]} {stream}": of_folds[model, stream] for model, stream in three}
-    left_out["PoseC3D joint + limb, 1:1"] = [
-        ensemble.fuse(pair) for pair in zip(*(of_folds[one] for one in three[:2]), strict=True)
-    ]
-    left_out[together] = [ensemble.fuse(members) for members in zip(*of_folds.values(), strict=True)]
-    show([row(what, predicted, each_subject) for what, predicted in left_out.items()])
+    linear = predictions.concatenate([baselines.linear(part)["test"] for part in parts])
+    rows = [row("linear classifier on aligned coordinates", [linear], each_subject)]
+    fold_runs = []
+    for model, stream in members:
+        seeds = []
+        for seed in given.fold_seeds:
+            tested = [trained(model, stream, **fold, seed=seed)[1] for fold in folds]
+            seeds.append(predictions.concatenate(tested))
+        fold_runs.append(seeds)
+        rows.append(row(f"{NAMES[model]} {stream}", seeds, each_subject))
+    rows.append(row("PoseC3D joint + limb, 1:1", fuse_seeds(fold_runs[:2]), each_subject))
+    rows.append(row(all_three, fuse_seeds(fold_runs), each_subject))
+    show(rows)
 
 
 if __name__ == "__main__":

@@ -45,26 +45,15 @@ def seconds(work: Callable[[], object]) -> float:
 
 def made(count: int, frames: int, layout: str) -> Clips:
     """Clips of random keypoints that move little from frame to frame."""
-    random = np.random.default_rng(0)
+    rng, rows = np.random.default_rng(0), np.arange(count)
     joints = len(layouts.get(layout).joints)
-    places = random.uniform(300, 600, (count, 1, joints, 2)) + random.normal(
-        0, 2, (count, frames, joints, 2)
-    ).cumsum(1)
-    keypoints = (
-        np.concatenate([places, np.ones((count, frames, joints, 1))], axis=-1)
-        .astype(np.float32)
-        .reshape(-1, joints, 3)
-    )
-    table = pd.DataFrame(
-        {
-            "id": [f"{i}" for i in range(count)],
-            "label": np.arange(count) % 32,
-            "split": "train",
-            "frames": frames,
-        }
-    )
-    table = table.assign(start=np.arange(count) * frames, missing=0.0)
-    return Clips(table, keypoints, layouts.get(layout), tuple(map(str, range(32))), "")
+    keypoints = np.ones((count, frames, joints, 3), np.float32)
+    shifts = rng.normal(0, 2, (count, frames, joints, 2)).cumsum(1)
+    keypoints[..., :2] = rng.uniform(300, 600, (count, 1, joints, 2)) + shifts
+    table = pd.DataFrame({"id": rows.astype(str), "label": rows % 32, "split": "train", "frames": frames})
+    table = table.assign(start=rows * frames, missing=0.0)
+    classes = tuple(map(str, range(32)))
+    return Clips(table, keypoints.reshape(-1, joints, 3), layouts.get(layout), classes, "")
 
 
 @processes.kept_memory()  # as training.fit does
@@ -92,20 +81,19 @@ def collecting(count: int) -> dict[str, float]:
     """Seconds for reading ``count`` clips from MiGA folders, opening their cache and predicting them."""
     with tempfile.TemporaryDirectory() as folder:
         source, outputs = Path(folder) / "source", Path(folder) / "outputs"
-        moving = np.random.default_rng(0).uniform(300, 600, (1, 137, 3)) + np.random.default_rng(1).normal(
-            0, 2, (2000, 137, 3)
-        ).cumsum(0)
+        rng = np.random.default_rng(0)
+        keypoints = rng.uniform(300, 600, (1, 137, 3)) + rng.normal(0, 2, (2000, 137, 3)).cumsum(0)
         for video in range(1, count // 50 + 1):
             segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
-            miga.write_video(source, "train", f"{video:04d}", moving.astype(np.float32), segments)
+            miga.write_video(source, "train", f"{video:04d}", keypoints.astype(np.float32), segments)
         began = time.perf_counter()
-        read = load(source, "imigue22", outputs)
+        data = load(source, "imigue22", outputs)
         reading = time.perf_counter() - began
         opening = seconds(lambda: load(source, "imigue22", outputs))
     settings = choose(preset="smoke", layout="imigue22", device="cpu")
     few = made(count, 40, "imigue22")
     model = training.build(settings, 32, 384)
-    assert len(read) == count
+    assert len(data) == count
     return {
         "reading MiGA folders": reading,
         "opening the cache": opening,
@@ -127,27 +115,19 @@ def main() -> None:
         "joints V": [(len(layouts.get(name).joints), learning(layout=name)) for name in LAYOUTS],
         "clips a batch N": [(batch, learning(batch=batch)) for batch in (4, 8, 16, 32, 64)],
     }
-    rows = [
-        (against, size, what, took)
-        for against, found in sizes.items()
-        for size, costs in found
-        for what, took in costs.items()
-    ]
-    table = pd.DataFrame(rows, columns=["against", "size", "what", "seconds"])
     plots.style()
     figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)
-    for ax, (against, of) in zip(axes, table.groupby("against", sort=False), strict=True):
-        for what, line in of.groupby("what", sort=False):
+    for ax, (quantity, measurements) in zip(axes, sizes.items(), strict=True):
+        table = pd.DataFrame(dict(measurements)).T
+        for work, line in table.items():
             upper = line.iloc[len(line) // 2 - 1 :]
-            slope = np.polyfit(np.log(upper["size"]), np.log(upper["seconds"]), 1)[0]
-            ax.loglog(line["size"], line["seconds"], marker="o", label=f"{what}, slope {slope:.2f}")
-            print(
-                f"{against:16s} {what:24s} slope {slope:5.2f}   "
-                + "  ".join(f"{n}: {s:.4f} s" for n, s in zip(line["size"], line["seconds"], strict=True))
-            )
-        ax.set_xticks(of["size"].unique(), [f"{size:,}" for size in of["size"].unique()])
+            slope = np.polyfit(np.log(upper.index), np.log(upper), 1)[0]
+            ax.loglog(line.index, line, marker="o", label=f"{work}, slope {slope:.2f}")
+            times = "  ".join(f"{size}: {median:.4f} s" for size, median in line.items())
+            print(f"{quantity:16s} {work:24s} slope {slope:5.2f}   {times}")
+        ax.set_xticks(table.index, [f"{size:,}" for size in table.index])
         ax.minorticks_off()
-        ax.set_xlabel(against)
+        ax.set_xlabel(quantity)
         ax.legend(fontsize=8)
     axes[0].set_ylabel("seconds")
     figure.savefig(path, dpi=100, pil_kwargs={"optimize": True})

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import synthetic, training
+from miga_lib import layouts, synthetic, training
 from miga_lib.clips import load_recordings
-from miga_lib.readers import miga
+from miga_lib.readers import Report, miga
 from miga_lib.runs import environment
 from miga_lib.settings import choose
 from miga_lib.training import windows
@@ -30,7 +30,8 @@ PART = 1_500
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A MiGA folder with one test video of ten minutes."""
-    videos = [video.keypoints for video in islice(synthetic.videos("synthetic"), 12)]
+    generated = synthetic.recordings("synthetic", layouts.get("openpose137"), Report(), lambda videos, **_: videos)
+    videos = [video.keypoints for video in islice(generated, 12)]
     every = np.resize(np.concatenate(videos), (FRAMES, 137, 3))
     root = tmp_path_factory.mktemp("ten_minutes")
     miga.write_video(root, "train", "0001", every, [(0, 0, 49)])

@@ -39,12 +39,12 @@ def apply(page, root):
         content = path.read_text(encoding="utf-8") if path.exists() else ""
         if kind == "python":
             content += f"\n\n{text}" if content else text
-        for hunk in text.split("@@\n") if kind == "diff" else []:
+        hunks = text.split("@@\n") if kind == "diff" else []
+        for hunk in hunks:
             lines = hunk.splitlines(keepends=True)
             before = "".join(line[1:] for line in lines if line[0] == " ")
-            assert content.count(before) == 1, (
-                f"{place} has these lines {content.count(before)} times:\n{before}"
-            )
+            count = content.count(before)
+            assert count == 1, f"{place} has these lines {count} times:\n{before}"
             content = content.replace(before, "".join(line[1:] for line in lines))
         path.write_text(content, encoding="utf-8")
 
@@ -94,10 +94,8 @@ def test_the_copy_is_what_was_imported(told, place):
 
 def test_the_model_trains_resumes_to_the_same_bits_and_predicts(told, place):
     assert (told["stopped"], told["finished"]) == (["epoch 1"], True)
-    stopped, straight = (
-        torch.load(place / "outputs" / "runs" / run / "last.ckpt", weights_only=True)["model"]
-        for run in ("stop", "go")
-    )
+    paths = (place / "outputs" / "runs" / run / "last.ckpt" for run in ("stop", "go"))
+    stopped, straight = (torch.load(path, weights_only=True)["model"] for path in paths)
     assert stopped.keys() == straight.keys()
     assert all(torch.equal(stopped[name], straight[name]) for name in stopped)
     assert told["predicts_the_same"]
@@ -108,9 +106,8 @@ def test_what_was_added_is_among_the_choices_and_in_messages(told):
     assert {"frames", "posec3d"} <= set(told["models_of_03"])
     assert "parameters" in told["costs_of_03"]
     assert re.search(r"model must be one of frames, posec3d, .*, got 'no'", told["no_model"])
-    assert re.search(
-        r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'", told["no_stream"]
-    )
+    streams = r"stream must be one of joint_acceleration, joint, .* for model 'stgcn', got 'no'"
+    assert re.search(streams, told["no_stream"])
     assert re.search(r"layout must be one of upper8, .*, got 'no'", told["no_layout"])
     assert re.search(r"no known format, tried arrays, miga, ", told["no_format"])
 
@@ -173,13 +170,10 @@ def test_every_example_is_applied():
 
 
 def test_hooks_format_as_make_test_checks():
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0][
-        "hooks"
-    ]
-    entries = [hook["entry"].replace(".venv/bin/", "$(BIN)/") for hook in hooks]
-    flags = re.search(
-        r"nbstripout --verify (--extra-keys \".*?\")", (ROOT / "Makefile").read_text(encoding="utf-8")
-    )[1]
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    entries = [hook["entry"].replace(".venv/bin/", "$(BIN)/") for hook in config["repos"][0]["hooks"]]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    flags = re.search(r"nbstripout --verify (--extra-keys \".*?\")", makefile)[1]
     assert entries == [
         "$(BIN)/ruff check --fix --force-exclude",
         "$(BIN)/ruff format --force-exclude",

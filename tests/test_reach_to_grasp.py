@@ -37,14 +37,14 @@ def dataset(tmp_path):
 
 
 def test_a_reach_is_the_frames_from_onset_to_end(reach, dataset):
-    made = reach.convert(dataset)
-    assert made.table[["id", "label", "split", "subject", "frames"]].to_numpy().tolist() == [
+    data = reach.convert(dataset)
+    assert data.table[["id", "label", "split", "subject", "frames"]].to_numpy().tolist() == [
         ["P1_S_01", 0, "train", "P1", 2],
         ["P7_M_02", 1, "test", "P7", 2],
     ]
-    assert made[0][:, 0].tolist() == [[100, 101, 102], [200, 201, 202]]
-    assert made[1][:, 49].tolist() == [[247, 248, 249], [347, 348, 349]]
-    assert made.classes == ("small", "medium", "large")
+    assert data[0][:, 0].tolist() == [[100, 101, 102], [200, 201, 202]]
+    assert data[1][:, 49].tolist() == [[247, 248, 249], [347, 348, 349]]
+    assert data.classes == ("small", "medium", "large")
 
 
 def test_the_layout_has_the_joints_of_the_files_and_both_sides(reach):
@@ -59,9 +59,8 @@ def test_the_layout_has_the_joints_of_the_files_and_both_sides(reach):
 
 def test_a_file_of_another_form_is_refused(reach, tmp_path):
     path = write(tmp_path, "P1_S_01", [0.0, 0.2, 0.1, 0.3])
-    with pytest.raises(
-        ValueError, match="P1_S_01.csv: the time must grow from row to row, in row 2 it does not"
-    ):
+    message = "P1_S_01.csv: the time must grow from row to row, in row 2 it does not"
+    with pytest.raises(ValueError, match=message):
         reach.read_movement(path, 0, 1)
     path.write_text("Time,x\n0,1\n")
     with pytest.raises(ValueError, match="expected a time and 150 numbers in each row, found 2 columns"):

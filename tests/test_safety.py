@@ -1,7 +1,6 @@
 """No file can run code, write outside its folder or exhaust the machine: it is refused with a message, and
 without effect."""
 
-import io
 import itertools
 import os
 import pickle
@@ -23,7 +22,7 @@ from miga_lib.training import checkpoint
 
 pytestmark = pytest.mark.slow
 
-MARK = b"("
+HUGE = (10**10).to_bytes(8, "little")
 
 
 class Harm:
@@ -60,25 +59,25 @@ PLAIN = {
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_plain_content_of_any_protocol_is_read(tmp_path, protocol):
-    read = unpickling.load(pickled(tmp_path, pickle.dumps(PLAIN, protocol)))
-    assert read.keys() == PLAIN.keys()
+    content = unpickling.load(pickled(tmp_path, pickle.dumps(PLAIN, protocol)))
+    assert content.keys() == PLAIN.keys()
     for name, value in PLAIN.items():
-        np.testing.assert_equal(read[name], value)
+        np.testing.assert_equal(content[name], value)
         if isinstance(value, np.ndarray):
-            assert read[name].dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
+            assert content[name].dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
 
 
 PYTHON_2 = (
     # What cPickle of Python 2.7 with numpy 1.16 writes of (["0012_0"], array([1.5, -2], "f4")): bytes are
     # strings there.
-    b"\x80\x02]q\x01U\x060012_0q\x02acnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x02\x85"
-    b"cnumpy\ndtype\nq\x06U\x02f4K\x00K\x01\x87Rq\x07(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x08"
-    b"\x00\x00\xc0?\x00\x00\x00\xc0tb\x86q\x08."
+    b"\x80\x02]q\x01U\x060012_0q\x02acnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00"
+    b"\x85U\x01b\x87Rq\x05(K\x01K\x02\x85cnumpy\ndtype\nq\x06U\x02f4K\x00K\x01\x87Rq\x07(K\x03U\x01<NNNJ"
+    b"\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x08\x00\x00\xc0?\x00\x00\x00\xc0tb\x86q\x08."
 )
 PYTHON_2_TEXT = (
-    b"((lp1\nS'0012_0'\np2\nacnumpy.core.multiarray\n_reconstruct\np3\n(cnumpy\nndarray\np4\n(I0\ntp5\nS'b'\np6\ntp7\nRp8\n(I1\n(I2\ntp9\n"
-    b"cnumpy\ndtype\np10\n(S'f4'\np11\nI0\nI1\ntp12\nRp13\n(I3\nS'<'\np14\nNNNI-1\nI-1\nI0\ntp15\nbI00\nS'\\x00\\x00\\xc0?\\x00\\x00\\x00\\xc0'\n"
-    b"p16\ntp17\nbtp18\n."
+    b"((lp1\nS'0012_0'\np2\nacnumpy.core.multiarray\n_reconstruct\np3\n(cnumpy\nndarray\np4\n(I0\ntp5\nS'b'"
+    b"\np6\ntp7\nRp8\n(I1\n(I2\ntp9\ncnumpy\ndtype\np10\n(S'f4'\np11\nI0\nI1\ntp12\nRp13\n(I3\nS'<'\np14\nN"
+    b"NNI-1\nI-1\nI0\ntp15\nbI00\nS'\\x00\\x00\\xc0?\\x00\\x00\\x00\\xc0'\np16\ntp17\nbtp18\n."
 )
 
 
@@ -98,9 +97,8 @@ def test_an_odd_escape_sequence_of_python_2_is_read_without_a_warning(tmp_path):
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path, protocol):
     path = pickled(tmp_path, pickle.dumps({"annotations": [Harm(tmp_path / "done")]}, protocol))
-    with pytest.raises(
-        DataError, match=rf"file\.pkl: the pickle asks for {os.name}\.mkdir: refused, and nothing was run"
-    ):
+    message = rf"file\.pkl: the pickle asks for {os.name}\.mkdir: refused, and nothing was run"
+    with pytest.raises(DataError, match=message):
         clips.load(path, "coco17", tmp_path / "outputs")
     assert not (tmp_path / "done").exists()
 
@@ -129,34 +127,13 @@ def test_anything_beyond_plain_content_is_refused_by_name(tmp_path, content, ask
         unpickling.load(pickled(tmp_path, content))
 
 
-def array(shape, data, kind="f4"):
-    """A pickled array of that claimed shape."""
-    return pickle.dumps(np.zeros(1, kind), 2).replace(
-        pickle.dumps((1,), 2)[2:-1],
-        b"(" + b"".join(b"\x8a\x08" + int(side).to_bytes(8, "little") for side in shape) + b"t",
-        1,
-    )
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            b"\x80\x04\x8e" + (10**10).to_bytes(8, "little") + b"abc",
-            "it claims 10,000,000,000 bytes where 3 are left",
-        ),
-        (
-            b"\x80\x05\x96" + (10**10).to_bytes(8, "little") + b"abc",
-            "it claims 10,000,000,000 bytes where 3 are left",
-        ),
-        (
-            b"\x80\x04\x95" + (10**10).to_bytes(8, "little") + b"abc",
-            "it claims 10,000,000,000 bytes where 3 are left",
-        ),
-        (
-            b"\x80\x02T" + (2 * 10**9).to_bytes(4, "little") + b"abc",
-            "it claims 2,000,000,000 bytes where 3 are left",
-        ),
+        (b"\x80\x04\x8e" + HUGE + b"abc", "it claims 10,000,000,000 bytes where 3 are left"),
+        (b"\x80\x05\x96" + HUGE + b"abc", "it claims 10,000,000,000 bytes where 3 are left"),
+        (b"\x80\x04\x95" + HUGE + b"abc", "it claims 10,000,000,000 bytes where 3 are left"),
+        (b"\x80\x02T\x00\x945\x77abc", "it claims 2,000,000,000 bytes where 3 are left"),
         (
             b"\x80\x02cnumpy\nndarray\n(\x8a\x05\x00\xe4\x0bT\x02\x85X\x02\x00\x00\x00f4X\x01\x00\x00\x00atR.",
             "claims 40,000,000,000 bytes and holds 1",
@@ -178,29 +155,28 @@ def array(shape, data, kind="f4"):
     ],
 )
 def test_a_pickle_that_claims_more_than_it_holds_is_refused(tmp_path, content, message):
-    with pytest.raises(
-        DataError, match=rf"file\.pkl: not a complete pickle of arrays and plain containers \(.*{message}"
-    ):
+    message = rf"file\.pkl: not a complete pickle of arrays and plain containers \(.*{message}"
+    with pytest.raises(DataError, match=message):
         unpickling.load(pickled(tmp_path, content))
 
 
 def test_a_megabyte_asked_for_again_and_again_is_refused(tmp_path):
     """The same bytes are made into an array many times: 30 bytes of the file for a megabyte of memory."""
-    held = b"\x80\x02(X\x02\x00\x00\x00f4q\x01B" + (2**20).to_bytes(4, "little") + bytes(2**20) + b"q\x02"
-    again = b"cbuiltins\nbytearray\nh\x02\x85R"
+    megabyte = b"\x80\x02(X\x02\x00\x00\x00f4q\x01B" + (2**20).to_bytes(4, "little") + bytes(2**20) + b"q\x02"
+    request = b"cbuiltins\nbytearray\nh\x02\x85R"
     with pytest.raises(DataError, match="it unfolds to far more than its size"):
-        unpickling.load(pickled(tmp_path, held + again * 200 + b"t."))
+        unpickling.load(pickled(tmp_path, megabyte + request * 200 + b"t."))
 
 
 def test_every_opcode_is_allowed_or_refused():
     """An opcode that a later Python adds is refused until this list is changed."""
-    known = {opcode.name for opcode in pickletools.opcodes}
-    named = [*unpickling.OPCODES, *unpickling.COSTS, *unpickling.STEPS]
-    assert len(named) == len(set(named))
-    assert set(named) <= known
-    refused = known - set(named)
-    assert refused == {
-        "PERSID", "BINPERSID", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER",
+    opcodes = {opcode.name for opcode in pickletools.opcodes}
+    allowed = [*unpickling.OPCODES, *unpickling.COSTS, *unpickling.STEPS]
+    assert len(allowed) == len(set(allowed))
+    assert set(allowed) <= opcodes
+    assert opcodes - set(allowed) == {
+        "PERSID", "BINPERSID", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER",
+        "READONLY_BUFFER",
     }  # fmt: skip
 
 
@@ -219,7 +195,7 @@ def npy(path, array, **changes):
         (
             np.zeros((10, 411)),
             {"shape": (100, 411)},
-            "not a complete numpy array of numbers .mmap length is greater than file size",
+            "array of numbers .mmap length is greater than file size",
         ),
         (np.zeros((10, 411)), {"shape": (10**7, 411)}, "not a complete numpy array of numbers"),
         (np.zeros((10, 411)), {"shape": (2**62, 411)}, "not a complete numpy array of numbers"),
@@ -251,55 +227,52 @@ def npz(path, scores, encrypted=False):
         (
             np.zeros(3),
             {"shape": (10**12,)},
-            "an array of shape .1000000000000,. claims 8,000,000,000,000 bytes and has 24",
+            "shape .1000000000000,. claims 8,000,000,000,000 bytes and has 24",
         ),
         (np.zeros(3), {"shape": (2,)}, "claims 16 bytes and has 24"),
         (np.zeros(3), {"descr": "<U250000000"}, "claims 3,000,000,000 bytes and has 24"),
         (np.zeros(0), {"descr": "<U0", "shape": (10**12,)}, "an array holds <U0"),
         (np.zeros(3), {"descr": "|O"}, "an array holds object"),
-        (
-            np.zeros(10**7),
-            {},
-            "claims to unpack to 80,000,.* bytes from .*; more than 100 times are not unpacked",
-        ),
+        (np.zeros(10**7), {}, "to unpack to 80,000,.* bytes from .*; more than 100 times are not unpacked"),
     ],
 )
 def test_an_npz_that_claims_more_or_has_objects_is_refused(tmp_path, array, changes, message):
     path = npz(tmp_path / "a.npz", npy(tmp_path / "a.npy", array, **changes).read_bytes())
-    for read in (untrusted.arrays, predictions.load, score_files.read):
+    for reader in (untrusted.arrays, predictions.load, score_files.read):
         with pytest.raises(ValueError, match=rf"a\.npz: .*{message}"):
-            read(path)
+            reader(path)
 
 
 def test_an_encrypted_npz_is_refused(tmp_path):
     path = npz(tmp_path / "a.npz", npy(tmp_path / "a.npy", np.zeros(3)).read_bytes(), encrypted=True)
-    with pytest.raises(
-        DataError, match=r"a\.npz: not an npz file of complete arrays .*'scores\.npy' is encrypted"
-    ):
+    message = r"a\.npz: not an npz file of complete arrays .*'scores\.npy' is encrypted"
+    with pytest.raises(DataError, match=message):
         untrusted.arrays(path)
 
 
 def test_an_npz_that_lies_about_its_size_is_never_read_beyond_its_claim(tmp_path, monkeypatch):
     content = npy(tmp_path / "a.npy", np.zeros(10**6)).read_bytes()
     path = npz(tmp_path / "a.npz", content)
-    path.write_bytes(
-        path.read_bytes().replace(len(content).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
-    )
-    longest, decompress = [], zipfile.ZipExtFile._read1
-    monkeypatch.setattr(
-        zipfile.ZipExtFile, "_read1", lambda file, n: longest.append(n) or decompress(file, n)
-    )
+    claim, lie = (size.to_bytes(4, "little") for size in (len(content), 1000))
+    path.write_bytes(path.read_bytes().replace(claim, lie))
+    sizes, decompress = [], zipfile.ZipExtFile._read1
+
+    def read1(file, n):
+        sizes.append(n)
+        return decompress(file, n)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "_read1", read1)
     with pytest.raises(DataError, match=r"a\.npz: not an npz file of complete arrays .*Bad CRC-32"):
         untrusted.arrays(path)
-    assert max(longest) <= 2**16
+    assert max(sizes) <= 2**16
 
 
 def test_a_checkpoint_that_unfolds_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(80 * untrusted.MB))
-    for read in (checkpoints.read, checkpoint.read):
+    for reader in (checkpoints.read, checkpoint.read):
         with pytest.raises(ValueError, match=r"a\.ckpt: .*claims to unpack to 80,000,000 bytes"):
-            read(tmp_path / "a.ckpt")
+            reader(tmp_path / "a.ckpt")
 
 
 def test_a_truncated_npy_is_refused(tmp_path):
@@ -329,9 +302,8 @@ def test_a_table_of_short_lines_after_a_long_one_is_refused(tmp_path):
     """Filled up to 411 columns, each of these lines of two bytes would take 3288."""
     path = tmp_path / "a.csv"
     path.write_text(",".join(["0"] * 411) + "\n" + "0\n" * 1000)
-    with pytest.raises(
-        DataError, match=r"a\.csv: line 2 has 1 cells and line 1 has 411; all rows need the same number"
-    ):
+    message = r"a\.csv: line 2 has 1 cells and line 1 has 411; all rows need the same number"
+    with pytest.raises(DataError, match=message):
         miga.read_frames(path, layouts.get("openpose137"))
 
 
@@ -352,35 +324,30 @@ def test_files_that_are_far_too_large_are_refused_unread(tmp_path, monkeypatch):
         untrusted.document(tmp_path / "b.json")
 
 
+def cell(column, row):
+    return f'<row r="{row}"><c r="{column}{row}"><v>1</v></c></row>'.encode()
+
+
 def workbook(path, sheet=b"", **members):
     """A workbook whose sheet holds those bytes, and further members."""
     miga._write_xlsx(path, miga.pd.DataFrame(np.ones((2, 411))))
-    with zipfile.ZipFile(path) as whole:
-        parts = {member.filename: whole.read(member) for member in whole.infolist()}
+    with zipfile.ZipFile(path) as source:
+        parts = {member.filename: source.read(member) for member in source.infolist()}
     name = "xl/worksheets/sheet1.xml"
     parts[name] = parts[name].replace(b"<sheetData>", b"<sheetData>" + sheet)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as changed:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for part, content in (parts | members).items():
-            changed.writestr(part, content)
+            target.writestr(part, content)
     return path
 
 
 @pytest.mark.parametrize(
     ("sheet", "message"),
     [
-        (
-            b'<row r="1"><c r="A1"><v>1</v></c></row>' + b" " * (70 * 2**20),
-            r"claims to unpack to 7\d,\d{3},\d{3} bytes from",
-        ),
-        (
-            b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>',
-            "has a cell at 104857…; up to column OV and row 99999 are read",
-        ),
-        (
-            b'<row r="99999"><c r="OV99999"><v>1</v></c></row>',
-            r"sheet1\.xml claims 99,999 rows in [\d,]+ bytes: delete its far cells",
-        ),
-        (b'<row r="1"><c r="XFD1"><v>1</v></c></row>', "has a cell at XFD1…; up to column OV"),
+        (cell("A", 1) + b" " * (70 * 2**20), r"claims to unpack to 7\d,\d{3},\d{3} bytes from"),
+        (cell("A", 1048576), "has a cell at 104857…; up to column OV and row 99999 are read"),
+        (cell("OV", 99999), r"sheet1\.xml claims 99,999 rows in [\d,]+ bytes: delete its far cells"),
+        (cell("XFD", 1), "has a cell at XFD1…; up to column OV"),
         (b"<row r=\"1\"><c\tr = 'OW1'><v>1</v></c></row>", "has a cell at OW1…; up to column OV"),
     ],
 )
@@ -418,29 +385,17 @@ def test_an_honest_workbook_is_read(tmp_path):
 
 def archive(path, **members):
     path.parent.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in members.items():
-            opened.writestr(name, content)
+            file.writestr(name, content)
     return path
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../outside.txt",
-        "a/../../outside.txt",
-        "/outside.txt",
-        "C:\\outside.txt",
-        "..\\outside.txt",
-        "C:outside.txt",
-    ],
-)
-def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path, name):
-    path = archive(tmp_path / "inner" / "a.zip", **{"good.txt": "1", name: "1"})
-    with pytest.raises(
-        DataError,
-        match=r"a\.zip: its member .*outside.txt' would leave the folder that it is unpacked to; nothing was unpacked",
-    ):
+@pytest.mark.parametrize("start", ["../", "a/../../", "/", "C:\\", "..\\", "C:"], ids=repr)
+def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path, start):
+    path = archive(tmp_path / "inner" / "a.zip", **{"good.txt": "1", f"{start}outside.txt": "1"})
+    message = r"its member .*outside.txt' would leave the folder that it is unpacked to; nothing was unpacked"
+    with pytest.raises(DataError, match=rf"a\.zip: {message}"):
         clips.load(path, outputs=tmp_path / "inner" / "outputs")
     assert list(tmp_path.rglob("*.txt")) == []
 
@@ -448,18 +403,16 @@ def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path, name):
 def test_a_zip_with_a_link_is_refused(tmp_path):
     link = zipfile.ZipInfo("link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
-        opened.writestr(link, "/etc")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr(link, "/etc")
     with pytest.raises(DataError, match="its member 'link' is a link; nothing was unpacked"):
         clips.load(tmp_path / "a.zip", outputs=tmp_path / "outputs")
 
 
 def test_a_zip_bomb_is_refused(tmp_path):
     path = archive(tmp_path / "a.zip", zeros=bytes(80 * 2**20))
-    with pytest.raises(
-        DataError,
-        match=r"a\.zip: claims to unpack to 83,886,080 bytes from [\d,]+; more than 100 times are not unpacked",
-    ):
+    message = r"claims to unpack to 83,886,080 bytes from [\d,]+; more than 100 times are not unpacked"
+    with pytest.raises(DataError, match=rf"a\.zip: {message}"):
         clips.load(path, outputs=tmp_path / "outputs")
     assert list((tmp_path / "outputs").rglob("zeros")) == []
 
@@ -467,13 +420,11 @@ def test_a_zip_bomb_is_refused(tmp_path):
 def test_clips_load_from_a_zip_once(tmp_path):
     keypoints = np.ones((3, 137, 3), np.float32)
     miga.write_video(tmp_path / "in", "train", "0012", keypoints, [(3, 0, 2)])
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as opened:
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as target:
         for file in (tmp_path / "in").rglob("*.*"):
-            opened.write(file, file.relative_to(tmp_path))
-    (tmp_path / "own.zip").write_bytes(packed.getvalue())
-    loaded = clips.load(tmp_path / "own.zip", outputs=tmp_path / "outputs")
-    assert loaded.table["id"].tolist() == ["0012_0"]
+            target.write(file, file.relative_to(tmp_path))
+    data = clips.load(tmp_path / "own.zip", outputs=tmp_path / "outputs")
+    assert data.table["id"].tolist() == ["0012_0"]
     (unpacked,) = (tmp_path / "outputs" / "data").iterdir()
     before = unpacked.stat().st_mtime_ns
     assert len(clips.load(tmp_path / "own.zip", outputs=tmp_path / "outputs")) == 1
@@ -489,68 +440,60 @@ def test_a_broken_zip_is_refused(tmp_path, content):
 
 def test_names_that_a_table_cannot_store_are_refused(tmp_path):
     annotation = {
-        "frame_dir": "a\rb", "label": 0, "keypoint": np.ones((1, 2, 17, 2)), "keypoint_score": np.ones((1, 2, 17)), "img_shape": (9, 9),
+        "frame_dir": "a\rb", "label": 0, "img_shape": (9, 9), "keypoint": np.ones((1, 2, 17, 2)),
+        "keypoint_score": np.ones((1, 2, 17)),
     }  # fmt: skip
     path = pickled(tmp_path, pickle.dumps({"split": {"train": ["a\rb"]}, "annotations": [annotation]}))
-    with pytest.raises(
-        DataError, match=r"ids, videos and subjects are up to 250 printable characters, found 'a\\rb'"
-    ):
+    message = r"ids, videos and subjects are up to 250 printable characters, found 'a\\rb'"
+    with pytest.raises(DataError, match=message):
         clips.load(path, "coco17", tmp_path / "outputs")
     assert Report().errors is None
 
 
 def test_a_table_that_asks_for_the_whole_video_again_and_again_is_refused(tmp_path):
     miga.write_video(tmp_path, "train", "0012", np.ones((50, 137, 3), np.float32), [(0, 0, 49)] * 400)
-    with pytest.raises(
-        DataError,
-        match="0012: its clips have 20,000 frames together, the video has 50; correct the table of segments",
-    ):
+    message = "0012: its clips have 20,000 frames together, the video has 50; correct the table of segments"
+    with pytest.raises(DataError, match=message):
         clips.load(tmp_path, outputs=tmp_path / "outputs")
 
 
 @pytest.mark.parametrize("name", fuzzing.SOURCES)
 def test_what_people_do_to_files_never_gives_other_clips_in_silence(name, tmp_path):
     """The first cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
-    once, seen = habits.follow(name, tmp_path), set()
+    attempt, outcomes = habits.follow(name, tmp_path), set()
     cases = {"release": 30, "miga23": 200}.get(name, 60)
 
     @settings(max_examples=cases, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(habits.HABITS)
-    def each(changes):
-        seen.add(once(changes))
+    def attempt_all(changes):
+        outcomes.add(attempt(changes))
 
-    each()
-    assert {"same", "refused"} <= seen
+    attempt_all()
+    assert {"same", "refused"} <= outcomes
 
 
 @pytest.mark.parametrize("name", fuzzing.SOURCES)
 def test_mutated_files_give_clips_or_an_error_of_ours(name, tmp_path):
     """The first fifty cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
-    once, seen = fuzzing.attack(name, tmp_path), set()
+    attempt, outcomes = fuzzing.attack(name, tmp_path), set()
 
-    @settings(
-        max_examples=50,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=50, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(fuzzing.CHANGES)
-    def each(changes):
-        seen.add(once(changes))
+    def attempt_all(changes):
+        outcomes.add(attempt(changes))
 
-    each()
-    assert seen == {"clips", "refused"}
+    attempt_all()
+    assert outcomes == {"clips", "refused"}
 
 
 @pytest.mark.parametrize("name", fuzzing.SOURCES)
 def test_a_refusal_of_long_cells_and_names_is_short(name, tmp_path):
     """One cell or value after the other in the first and last files of a source. All of them cannot be
     clips."""
-    once, values = fuzzing.attack(name, tmp_path), itertools.cycle(fuzzing.LONG_VALUES)
-    assert "refused" in {
-        once((file, [], [(place, next(values))], "edit")) for file in range(-6, 6) for place in (0, 3, 4, 5)
-    }
+    attempt, values = fuzzing.attack(name, tmp_path), itertools.cycle(fuzzing.LONG_VALUES)
+    cells = itertools.product(range(-6, 6), (0, 3, 4, 5))
+    outcomes = {attempt((file, [], [(place, next(values))], "edit")) for file, place in cells}
+    assert "refused" in outcomes
 
 
 def test_impossible_numbers_become_missing_joints(tmp_path):
@@ -558,9 +501,9 @@ def test_impossible_numbers_become_missing_joints(tmp_path):
     frames = np.ones((6, 411))
     frames[0, 0], frames[1, 1], frames[2, 2], frames[3, 2] = 1e300, -1e30, -0.5, 1e20
     np.save(tmp_path / "a.npy", frames)
-    read, events = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))
-    assert read[:4, 0].tolist() == [[0, 0, 0]] * 4
-    assert read[4:].all()
+    keypoints, events = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))
+    assert keypoints[:4, 0].tolist() == [[0, 0, 0]] * 4
+    assert keypoints[4:].all()
     assert list(events) == [
         "joints with an empty or infinite cell taken as missing",
         "joints with a coordinate beyond 131072 pixels taken as missing",
@@ -573,7 +516,8 @@ def test_a_signalling_nan_is_a_missing_joint(tmp_path):
     frames = np.ones((2, 411), "f4")
     frames.view("u4")[0, 0] = 0x7F800001
     np.save(tmp_path / "a.npy", frames)
-    assert miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))[0][0, 0].tolist() == [0, 0, 0]
+    keypoints, _ = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))
+    assert keypoints[0, 0].tolist() == [0, 0, 0]
 
 
 def test_the_header_that_python_2_wrote_is_read_without_a_warning(tmp_path):

@@ -8,21 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miga_lib import labels, layouts, synthetic
-from miga_lib.readers import Report, miga
+from miga_lib.readers import Recording, Report, cutting, miga
 from miga_lib.synthetic import body, plan, recording, shapes
+from miga_lib.synthetic.actor import Actor, Subject
 from miga_lib.synthetic.body import LEFT, RIGHT, Move, Pose
 from miga_lib.synthetic.detector import Conditions, detect
 from miga_lib.synthetic.gestures import clip_length, perform
-from miga_lib.synthetic.idling import RESTS
-from miga_lib.synthetic.script import Act, Script, Style
-from miga_lib.synthetic.subjects import USUAL_RESTS, subject
+from miga_lib.synthetic.idling import REST_SHARES, RESTS
 
 OPENPOSE = layouts.get("openpose137")
 MIRROR = np.array(OPENPOSE.mirror)
 BUILD = body.Build(
     shoulder=0.18, slope=0.0, upper_arm=0.29, forearm=0.25, neck=0.1, head=1.0, hand=1.0, face=shapes.FACE
 )
-STYLE = Style(hand=RIGHT, one_sided=1.0, energy=1.0, pace=1.0, talk=0.5)
+RESTING, NERVOUS = REST_SHARES, np.full(6, 1 / 6)
+SUBJECT = Subject(BUILD, RIGHT, 1.0, 1.0, 1.0, talk=0.5, slump=0.0, resting=RESTING, nervous=NERVOUS)
 START, END, FRAMES = 25, 85, 110
 
 
@@ -30,9 +30,13 @@ def joint(name: str) -> int:
     return OPENPOSE.joints.index(name)
 
 
+def without_progress(videos, **_):
+    return videos
+
+
 @pytest.fixture(scope="module")
-def smoke() -> list[synthetic.Video]:
-    return list(synthetic.videos("synthetic-smoke"))
+def smoke() -> list[Recording]:
+    return list(synthetic.recordings("synthetic-smoke", OPENPOSE, Report(), without_progress))
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +46,25 @@ def written(tmp_path_factory):
     return folder
 
 
-def performed(name: str, seed: int = 0, rest: str = "table") -> np.ndarray:
-    """Points in space, (T, 137, 3), of one gesture from START to END, by a right-handed subject of average
-    size without other moves."""
-    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
-    perform(Act(script, STYLE, np.random.default_rng(seed), START, END), labels.CLASSES.index(name))
-    return body.points(BUILD, script.channels, script.moves)
+def actor_at(rest: str, frames: int = FRAMES, seed: int = 0) -> Actor:
+    """A right-handed subject of average size with both hands in a rest pose."""
+    return Actor(SUBJECT, np.random.default_rng(seed), frames, [RESTS[rest]] * 2, START, END)
+
+
+def points_of(actor: Actor) -> np.ndarray:
+    """Points in space, (T, 137, 3)."""
+    return body.points(BUILD, actor.channels, actor.moves)
+
+
+def performed(name: str, seed: int = 0) -> np.ndarray:
+    """Points of one gesture from START to END without other moves."""
+    actor = actor_at("table", seed=seed)
+    perform(actor, labels.CLASSES.index(name))
+    return points_of(actor)
 
 
 def at_rest(rest: str = "table") -> np.ndarray:
-    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS[rest], RESTS[rest]])
-    return body.points(BUILD, script.channels, script.moves)
+    return points_of(actor_at(rest))
 
 
 def distance(points: np.ndarray, first: str, second: str) -> np.ndarray:
@@ -60,27 +72,28 @@ def distance(points: np.ndarray, first: str, second: str) -> np.ndarray:
 
 
 # --- sizes, splits, classes
-# --------------------------------------------------------------------------------------------------
+
+
+def counts_of(size: str, split: str) -> list[int]:
+    """Number of clips of each class."""
+    clips = [label for video in plan.plans(size) if video.split == split for label in video.labels]
+    return np.bincount(clips, minlength=32).tolist()
 
 
 def test_full_size_has_the_counts_of_imigue():
-    plans = synthetic.plans("synthetic-full", 0)
-    clips = {split: [label for p in plans if p.split == split for label in p.labels] for split in plan.SPLITS}
-    assert len(plans) == 359
-    assert {split: len(found) for split, found in clips.items()} == {
-        "train": 12893,
-        "val": 13936 - 12893,
-        "test": 4563,
-    }
-    assert np.bincount(clips["train"], minlength=32).tolist() == list(labels.TRAINING_COUNTS)
-    assert {p.subject for p in plans} == set(range(1, 73))
+    videos = plan.plans("synthetic-full")
+    assert len(videos) == 359
+    counts = {split: counts_of("synthetic-full", split) for split in plan.SPLITS}
+    assert [sum(counts[split]) for split in plan.SPLITS] == [12893, 13936 - 12893, 4563]
+    assert counts["train"] == list(labels.TRAINING_COUNTS)
+    assert {video.subject for video in videos} == set(range(1, 73))
 
 
 @pytest.mark.parametrize("size", synthetic.SIZES)
 def test_test_subjects_never_train(size):
-    subjects = {
-        split: {p.subject for p in synthetic.plans(size, 3) if p.split == split} for split in plan.SPLITS
-    }
+    subjects = {split: set() for split in plan.SPLITS}
+    for video in plan.plans(size):
+        subjects[video.split].add(video.subject)
     assert subjects["train"] <= set(plan.TRAINING_SUBJECTS)
     assert subjects["val"] <= subjects["train"]
     assert subjects["test"] <= set(plan.TEST_SUBJECTS)
@@ -90,8 +103,7 @@ def test_test_subjects_never_train(size):
 
 def test_every_class_has_its_floor():
     for split, floor in zip(plan.SPLITS, synthetic.SIZES["synthetic"].floor, strict=True):
-        found = [label for p in synthetic.plans("synthetic", 0) if p.split == split for label in p.labels]
-        assert np.bincount(found, minlength=32).min() >= floor
+        assert min(counts_of("synthetic", split)) >= floor
 
 
 def test_class_counts_follow_the_frequencies():
@@ -110,14 +122,14 @@ def test_class_counts_add_up(clips, floor):
 
 
 def test_every_video_has_clips_and_its_own_id():
-    plans = synthetic.plans("synthetic", 0)
-    assert min(len(p.labels) for p in plans) >= 1
-    assert [p.id for p in plans] == [f"{number:04d}" for number in range(1, len(plans) + 1)]
+    videos = plan.plans("synthetic")
+    assert min(len(video.labels) for video in videos) >= 1
+    assert [video.id for video in videos] == [f"{number:04d}" for number in range(1, len(videos) + 1)]
 
 
 def test_unknown_size_lists_the_known_ones():
     with pytest.raises(ValueError, match="one of synthetic-smoke, synthetic, synthetic-full, got 'tiny'"):
-        next(synthetic.videos("tiny"))
+        plan.plans("tiny")
 
 
 def test_clip_lengths_are_spread():
@@ -131,7 +143,6 @@ def test_clip_lengths_are_spread():
 
 
 # --- recordings
-# --------------------------------------------------------------------------------------------------------------
 
 
 def test_smoke_is_small_but_has_everything(smoke):
@@ -163,53 +174,47 @@ def test_segments_lie_inside_the_video_one_after_another(smoke):
         assert ends[-1] < len(video.keypoints)
 
 
-def test_a_video_depends_only_on_size_seed_and_plan(smoke):
-    chosen = synthetic.plans("synthetic-smoke", 0)[2]
-    np.testing.assert_array_equal(
-        synthetic.record(chosen, 0, "synthetic-smoke").keypoints, smoke[2].keypoints
-    )
-    other = synthetic.record(chosen, 1, "synthetic-smoke")
-    assert other.keypoints.shape != smoke[2].keypoints.shape or (other.keypoints != smoke[2].keypoints).any()
+def test_a_video_depends_only_on_its_plan(smoke):
+    first, again = (recording.record(plan.plans("synthetic-smoke")[2])[0] for _ in range(2))
+    np.testing.assert_array_equal(first.keypoints, again.keypoints)
+    np.testing.assert_array_equal(first.keypoints, smoke[2].keypoints)
 
 
 def test_a_subject_is_the_same_in_every_video():
-    first, again, other = subject(5, 0), subject(5, 0), subject(6, 0)
+    first, again, other = (recording.draw_subject(number) for number in (5, 5, 6))
     np.testing.assert_array_equal(first.build.face, again.build.face)
-    assert first.style == again.style
-    assert first.style != other.style
-    assert len(RESTS) == len(USUAL_RESTS)
+    assert first.pace == again.pace != other.pace
+    assert len(RESTS) == len(REST_SHARES)
+
+
+def detected(space: np.ndarray, table: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+    """The detector's output and the true pixels, at 800 pixels per metre with the neck at (640, 300)."""
+    pixels = 800 * space[..., :2] + (640, 300)
+    conditions = Conditions(scale=800.0, sharpness=0.6, table=table, flaws=0.0)
+    return detect(np.random.default_rng(0), pixels, space, conditions), pixels
 
 
 def test_hidden_hands_are_missing_with_their_wrists_or_alone():
-    # A still pose at 800 pixels per metre, the neck at (640, 300); both hands are in the lap, which a table
-    # at row 560 hides.
-    space = np.repeat(at_rest("lap")[:1], 40, 0)
-    pixels = 800 * space[..., :2] + (640, 300)
-    conditions = Conditions(scale=800.0, sharpness=0.6, table=560.0, flaws=0.0)
-    found = detect(np.random.default_rng(0), pixels, space, conditions)
-    assert not found[:, 95:, 2].any()
-    assert (found[:, [0, 1, 2, 5], 2] > 0).all()
+    # A still pose: both hands are in the lap, which a table at row 560 hides.
+    keypoints, pixels = detected(np.repeat(at_rest("lap")[:1], 40, 0), table=560.0)
+    assert not keypoints[:, 95:, 2].any()
+    assert (keypoints[:, [0, 1, 2, 5], 2] > 0).all()
     # Errors of the neck stay within a centimetre, 8 pixels.
-    assert np.abs(found[:, 1, :2] - pixels[:, 1]).max() < 8
+    assert np.abs(keypoints[:, 1, :2] - pixels[:, 1]).max() < 8
 
 
 def test_a_hand_on_the_face_lowers_the_scores_of_covered_points():
     space = np.repeat(at_rest()[:1], 200, 0)
-    conditions = Conditions(scale=800.0, sharpness=0.6, table=float("inf"), flaws=0.0)
-    free = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
-    space[:, 116:] += (space[:, [joint("right_lip_corner")]] - space[:, 116:].mean(1, keepdims=True)) + (
-        0,
-        0,
-        -0.03,
-    )
-    covered = detect(np.random.default_rng(0), 800 * space[..., :2] + (640, 300), space, conditions)
+    free, _ = detected(space)
     mouth, brow = joint("right_lip_corner"), joint("left_brow_3")
+    to_mouth = space[:, [mouth]] - space[:, 116:].mean(1, keepdims=True)
+    space[:, 116:] += to_mouth + np.array((0, 0, -0.03))
+    covered, _ = detected(space)
     assert covered[:, mouth, 2].mean() < 0.7 * free[:, mouth, 2].mean()
     assert covered[:, brow, 2].mean() == pytest.approx(free[:, brow, 2].mean(), rel=0.05)
 
 
 # --- kinematics
-# --------------------------------------------------------------------------------------------------------------
 
 
 @given(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5))
@@ -241,21 +246,20 @@ def test_bones_keep_their_lengths(places, aim):
 
 @given(calls=st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), min_size=1, max_size=8))
 def test_moves_of_a_hand_do_not_overlap(calls):
-    script = Script(np.zeros((10, len(body.CHANNELS))), [RESTS["table"]] * 2)
+    actor = actor_at("table")
     for start, duration in calls:
-        script.move(LEFT, start, duration, RESTS["lap"])
-    times = [time for move in script.moves[LEFT] for time in (move.start, move.arrive)]
+        actor.move(LEFT, start, duration, RESTS["lap"])
+    times = [time for move in actor.moves[LEFT] for time in (move.start, move.arrive)]
     assert times == sorted(times)
     # The last call always counts, and without delay.
     assert times[-2] == calls[-1][0]
 
 
 def test_a_bump_of_any_length_begins_and_ends_at_0():
-    script = Script(np.zeros((40, len(body.CHANNELS))), [RESTS["table"]] * 2)
-    script.bump("nod", 1.0, start=10, end=20, rise=30, fall=30)
-    nod = script.channels[:, body.CHANNEL["nod"]]
-    # Rise and fall are shortened to five frames each, so the maximum is in the middle and no value is below
-    # 0.
+    actor = actor_at("table", frames=40)
+    actor.bump(10, 20, 30, 30, nod=1.0)
+    nod = body.by_name(actor.channels)["nod"]
+    # Rise and fall are shortened to five frames each: the maximum is in the middle, and no value below 0.
     assert nod.argmax() == 15
     assert nod.max() == pytest.approx(1)
     assert nod.min() == 0
@@ -263,47 +267,39 @@ def test_a_bump_of_any_length_begins_and_ends_at_0():
 
 
 def test_the_right_side_is_the_mirror_image_of_the_left():
-    one = [
-        Move(-2.0, -1.0, RESTS["table"]),
-        Move(5.0, 15.0, Pose(body.HEAD, (0.05, 0.05, -0.05), swing=(0.01, 0, 0), hertz=2.0)),
-    ]
-    two = [Move(-2.0, -1.0, RESTS["lap"])]
+    to_face = Pose(body.HEAD, (0.05, 0.05, -0.05), swing=(0.01, 0, 0), hertz=2.0)
+    moving = [Move(-2.0, -1.0, RESTS["table"]), Move(5.0, 15.0, to_face)]
+    still = [Move(-2.0, -1.0, RESTS["lap"])]
     channels = np.zeros((30, len(body.CHANNELS)))
-    channels[
-        :, [body.CHANNEL[name] for name in ("pitch", "nod", "jaw", "smile", "brow", "blink", "wide", "frown")]
-    ] = 0.1
-    points = body.points(BUILD, channels, [one, two])
-    mirrored = body.points(BUILD, channels, [two, one])
+    for name in ("pitch", "nod", "jaw", "smile", "brow", "blink", "wide", "frown"):
+        channels[:, body.CHANNEL[name]] = 0.1
+    points = body.points(BUILD, channels, [moving, still])
+    mirrored = body.points(BUILD, channels, [still, moving])
     np.testing.assert_allclose(mirrored[:, MIRROR] * (-1, 1, 1), points, atol=1e-9)
 
 
 def test_the_camera_shows_a_metre_at_its_scale():
     camera = body.Camera(0.0, 0.0, 0.0, 3.0, 800.0, (640.0, 300.0), np.zeros((1, 2)), np.ones(1))
     seen = body.view(camera, np.array([[[0.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.5, 0.25, 1.0]]]))
-    # 800 pixels per metre at the subject, three metres from the camera; three quarters of that one metre
-    # further away.
+    # 800 pixels per metre at the subject, three metres away; three quarters of that one metre further away.
     np.testing.assert_allclose(body.project(camera, seen), [[[640, 300], [1040, 500], [940, 450]]])
 
 
 # --- gestures
-# ----------------------------------------------------------------------------------------------------------------
 
 HOLD = slice(START + 15, END - 22)
 ON_THE_FACE = {
-    "touch ears": "right_ear", "touch chin": "chin", "bite nails": "lower_lip", "rub eyes": "right_eye", "touch forehead": "right_brow_3",
-    "touch face": "right_jaw_5",
+    "touch ears": "right_ear", "touch chin": "chin", "bite nails": "lower_lip", "rub eyes": "right_eye",
+    "touch forehead": "right_brow_3", "touch face": "right_jaw_5",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "landmark"), ON_THE_FACE.items())
 def test_a_fingertip_reaches_the_touched_landmark(name, landmark):
-    idle = min(distance(at_rest(), f"right_{finger}_4", landmark).min() for finger in layouts.FINGERS)
-    nearest = []
-    for seed in range(15):
-        points = performed(name, seed)
-        nearest.append(
-            min(distance(points, f"right_{finger}_4", landmark)[HOLD].min() for finger in layouts.FINGERS)
-        )
+    def from_fingers(points: np.ndarray) -> float:
+        return min(distance(points, f"right_{finger}_4", landmark).min() for finger in layouts.FINGERS)
+
+    idle, nearest = from_fingers(at_rest()), [from_fingers(performed(name, k)[HOLD]) for k in range(15)]
     assert idle > 0.3
     assert np.median(nearest) < 0.045
     assert max(nearest) < idle
@@ -318,9 +314,8 @@ def test_the_other_hand_rests_while_one_touches():
 def test_folded_forearms_cross():
     for seed in range(5):
         points = performed("fold arm", seed)
-        across = (
-            points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]
-        )  # x is larger on the subject's left
+        # x is larger on the subject's left.
+        across = points[:, joint("left_wrist"), 0] - points[:, joint("right_wrist"), 0]
         assert np.median(across[HOLD]) < -0.06
         assert across[0] > 0.1
 
@@ -329,10 +324,8 @@ def test_akimbo_puts_the_hand_on_the_hip_and_the_elbow_out():
     for seed in range(5):
         points = performed("arm akimbo", seed)[HOLD]
         assert (points[:, joint("right_shoulder"), 0] - points[:, joint("right_elbow"), 0]).min() > 0.1
-        wrist = points[:, joint("right_wrist")]
-        assert (
-            np.abs(wrist[:, 1] - 0.38).max() < 0.14
-        )  # the hip is half a metre below the neck, its crest about 0.1 m higher
+        # The hip is half a metre below the neck, its crest about 0.1 m higher.
+        assert np.abs(points[:, joint("right_wrist"), 1] - 0.38).max() < 0.14
 
 
 @pytest.mark.parametrize("name", ["cross finger", "rub hand", "minaret hand"])
@@ -344,15 +337,15 @@ def test_two_hands_meet(name):
 
 
 def test_rubbing_oscillates_and_crossed_fingers_do_not():
-    def way(name: str) -> float:
-        travelled = []
+    def path(name: str) -> float:
+        lengths = []
         for seed in range(8):
             points = performed(name, seed)[HOLD]
             apart = points[:, joint("right_wrist")] - points[:, joint("left_wrist")]
-            travelled.append(np.linalg.norm(np.diff(apart, axis=0), axis=-1).sum())
-        return float(np.median(travelled))
+            lengths.append(np.linalg.norm(np.diff(apart, axis=0), axis=-1).sum())
+        return float(np.median(lengths))
 
-    assert way("rub hand") > 3 * way("cross finger")
+    assert path("rub hand") > 3 * path("cross finger")
 
 
 def test_scratching_fingers_are_at_the_other_forearm():
@@ -375,10 +368,10 @@ def test_a_bitten_lip_moves_only_the_face():
 
 
 def test_sitting_straight_brings_the_neck_up_and_back():
-    script = Script(np.zeros((FRAMES, len(body.CHANNELS))), [RESTS["table"]] * 2)
-    script.channels[:, body.CHANNEL["pitch"]] = 0.12  # leaning forward
-    perform(Act(script, STYLE, np.random.default_rng(0), START, END), labels.CLASSES.index("sit straight"))
-    neck = body.points(BUILD, script.channels, script.moves)[:, joint("neck")]
+    actor = actor_at("table")
+    actor.channels[:, body.CHANNEL["pitch"]] = 0.12  # leaning forward
+    perform(actor, labels.CLASSES.index("sit straight"))
+    neck = points_of(actor)[:, joint("neck")]
     assert neck[END, 1] < neck[0, 1] - 0.005
     assert neck[END, 2] > neck[0, 2] + 0.015
 
@@ -391,14 +384,8 @@ def test_head_up_raises_the_nose():
 
 def test_shoulders_rise_slowly_in_a_breath_and_fast_in_a_shrug():
     def fastest(name: str) -> float:
-        return float(
-            np.median(
-                [
-                    np.abs(np.diff(performed(name, seed)[:, joint("right_shoulder"), 1])).max()
-                    for seed in range(12)
-                ]
-            )
-        )
+        heights = [performed(name, seed)[:, joint("right_shoulder"), 1] for seed in range(12)]
+        return float(np.median([np.abs(np.diff(height)).max() for height in heights]))
 
     for seed in range(5):
         height = performed("deep breath", seed)[:, joint("left_shoulder"), 1]
@@ -430,27 +417,22 @@ def test_every_class_moves_something():
 
 
 # --- folders and clips
-# -------------------------------------------------------------------------------------------------------
 
 
 def test_written_folders_read_back(written, smoke):
-    clips = list(miga.read(written, OPENPOSE, Report(), lambda videos, **_: videos))
-    known = {
-        f"{video.id}_{k}": (video, *segment) for video in smoke for k, segment in enumerate(video.segments)
-    }
-    assert {clip.id for clip in clips} == known.keys()
+    clips = list(miga.read(written, OPENPOSE, Report(), without_progress))
+    expected = list(cutting.cut(smoke))
+    assert sorted(clip.id for clip in clips) == sorted(clip.id for clip in expected)
+    expected = {clip.id: clip for clip in expected}
     for clip in clips:
-        video, label, start, end = known[clip.id]
-        assert (clip.label, clip.split, clip.subject) == (label, video.split, str(video.subject))
-        np.testing.assert_allclose(clip.keypoints, video.keypoints[start : end + 1], atol=0.01)
+        same = expected[clip.id]
+        assert (clip.label, clip.split, clip.subject) == (same.label, same.split, same.subject)
+        np.testing.assert_allclose(clip.keypoints, same.keypoints, atol=0.01)
 
 
 def test_written_folders_state_their_origin(written):
-    assert json.loads((written / synthetic.ABOUT).read_text()) == {
-        "size": "synthetic-smoke",
-        "seed": 0,
-        "version": synthetic.VERSION,
-    }
+    origin = json.loads((written / "synthetic.json").read_text())
+    assert origin == {"size": "synthetic-smoke", "seed": 0, "version": synthetic.VERSION}
     assert {path.suffix for path in written.rglob("*_openpose.*")} == {".npy", ".csv", ".xlsx"}
     assert [path.name for path in written.parent.iterdir()] == [written.name]
 
@@ -472,19 +454,14 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
 
 def test_read_gives_the_clips_of_the_videos(smoke):
     layout, report = layouts.get("imigue41"), Report()
-    clips = list(synthetic.read("synthetic-smoke", layout, report))
-    expected = [(video, *segment) for video in smoke for segment in video.segments]
-    assert len({clip.id for clip in clips}) == len(clips) == len(expected)
-    chosen = layouts.selection(OPENPOSE, layout)
-    for clip, (video, label, start, end) in zip(clips, expected, strict=True):
-        assert (clip.video, clip.label, clip.split, clip.width, clip.height) == (
-            video.id,
-            label,
-            video.split,
-            1280,
-            720,
-        )
-        np.testing.assert_array_equal(clip.keypoints, video.keypoints[start : end + 1, chosen])
+    clips = list(synthetic.read("synthetic-smoke", layout, report, without_progress))
+    segments = [(video, *segment) for video in smoke for segment in video.segments]
+    assert len({clip.id for clip in clips}) == len(clips) == len(segments)
+    joints = layouts.selection(OPENPOSE, layout)
+    for clip, (video, label, start, end) in zip(clips, segments, strict=True):
+        assert (clip.video, clip.label, clip.split) == (video.id, label, video.split)
+        assert (clip.width, clip.height) == (1280, 720)
+        np.testing.assert_array_equal(clip.keypoints, video.keypoints[start : end + 1, joints])
     assert not report.events
 
 
@@ -497,8 +474,8 @@ def test_a_table_edge_is_below_the_neck():
 def test_what_a_killed_call_left_is_removed(tmp_path, monkeypatch):
     (tmp_path / ".unfinished-0" / "train").mkdir(parents=True)
     (tmp_path / ".unfinished-0.lock").touch()
-    first = plan.plans("synthetic-smoke", 0)[:1]
-    monkeypatch.setattr(synthetic, "plans", lambda size, seed: first)
+    first = plan.plans("synthetic-smoke")[:1]
+    monkeypatch.setattr(synthetic, "plans", lambda size: first)
     synthetic.write(tmp_path / "data", "synthetic-smoke")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     assert (tmp_path / "data" / "synthetic.json").exists()

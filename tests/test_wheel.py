@@ -18,7 +18,7 @@ from miga_lib.readers import pyskl
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
-LOOK = """
+FACTS = """
 import json
 from pathlib import Path
 import miga_lib
@@ -50,10 +50,10 @@ def wheel(tmp_path_factory):
     for name in SOURCES:
         shutil.copy(ROOT / name, copy)
     shutil.copytree(ROOT / "miga_lib", copy / "miga_lib", ignore=shutil.ignore_patterns("__pycache__"))
-    has_setuptools = (
-        importlib.util.find_spec("setuptools") and int(version("setuptools").partition(".")[0]) >= 77
-    )
-    pip("wheel", str(copy), f"--wheel-dir={copy}", *(["--no-build-isolation"] if has_setuptools else []))
+    options = ["wheel", str(copy), f"--wheel-dir={copy}"]
+    if importlib.util.find_spec("setuptools") and int(version("setuptools").partition(".")[0]) >= 77:
+        options.append("--no-build-isolation")
+    pip(*options)
     return next(copy.glob("*.whl"))
 
 
@@ -81,43 +81,28 @@ def test_it_holds_the_package_and_what_goes_with_it(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    files = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "miga_lib").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
+    paths = [path for path in (ROOT / "miga_lib").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = {path.relative_to(ROOT).as_posix() for path in paths}
     assert {name for name in names if name.startswith("miga_lib/")} == files
-    assert {
-        "miga_lib/py.typed",
-        *(f"miga_lib/viewer/{name}" for name in ("figures.js", "clips.js", "viewer.js", "viewer.css")),
-    } <= names
+    assert "miga_lib/py.typed" in names
+    assert {f"miga_lib/viewer/{name}" for name in ("clips.js", "viewer.js", "viewer.css")} <= names
     assert {name.partition(".dist-info/licenses/")[2] for name in names} >= {"LICENSE", "NOTICE"}
     assert "License-Expression: Apache-2.0" in metadata
 
 
 def test_what_is_read_shown_and_embedded_is_there(python):
     run, site, folder = python
-    found = json.loads(run("-c", LOOK))
-    assert (found["package"], found["outputs"]) == (str(site), str(folder / "outputs"))
-    assert found["readers"] == list(clips.READERS)
-    assert found["embeddings"] == [32, 384]
-    assert min(found["assets"]) > 1000
+    facts = json.loads(run("-c", FACTS))
+    assert (facts["package"], facts["outputs"]) == (str(site), str(folder / "outputs"))
+    assert facts["readers"] == list(clips.READERS)
+    assert facts["embeddings"] == [32, 384]
+    assert min(facts["assets"]) > 1000
 
 
 def test_its_commands_run_where_they_are_called(python):
     run, _, folder = python
-    assert (
-        run("-m", "miga_lib.clips", "check", "mine.pkl", "--layout=imigue22")
-        .rstrip()
-        .endswith("Can be used.")
-    )
-    settings = [
-        "--layout=imigue22",
-        "--preset=smoke",
-        "--epochs=1",
-        "--device=cpu",
-        "--precision=fp32",
-        "--run=first",
-    ]
-    assert "epoch   1: loss" in run("-m", "miga_lib.training", "--data=mine.pkl", *settings)
+    verdict = run("-m", "miga_lib.clips", "check", "mine.pkl", "--layout=imigue22")
+    assert verdict.rstrip().endswith("Can be used.")
+    options = "--layout=imigue22 --preset=smoke --epochs=1 --device=cpu --precision=fp32 --run=first".split()
+    assert "epoch   1: loss" in run("-m", "miga_lib.training", "--data=mine.pkl", *options)
     assert (folder / "outputs" / "runs" / "first" / "result.json").exists()

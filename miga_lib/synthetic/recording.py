@@ -1,65 +1,66 @@
-"""One video: a subject in front of a camera, with gestures one after another, idling and speech, as the
-detector saw it."""
-
-from dataclasses import dataclass
+"""One video: a subject with gestures one after another, idling and speech, as the detector saw it."""
 
 import numpy as np
 
-from . import idling
-from .body import CHANNELS, Camera, points, project, view
-from .detector import Conditions, detect, drift
+from ..readers import UNKNOWN, Recording
+from . import idling, shapes
+from .actor import Actor, Subject
+from .body import FPS, Build, Camera, points, project, view
+from .detector import HEIGHT, WIDTH, Conditions, detect, drift
 from .gestures import clip_length, perform
-from .plan import SIZES, Plan, Size, size_named
-from .script import Act, Script
-from .subjects import subject
+from .plan import SEED, SIZES, Plan
 
 TABLE_EDGE = (0.0, 0.44, -0.36)
-"""A point of the table's front edge, in metres. In four of five videos there is a table; it hides everything
-below this edge."""
+"""A point of the table's front edge, in metres. A table, in four of five videos, hides everything below."""
 
 
-@dataclass(frozen=True, eq=False)
-class Video:
-    """One recording: ``keypoints`` (T, 137, 3) float32, x, y (pixels of a 1280 × 720 video) and score, in the
-    order of ``openpose137``; ``clean`` (T, 137, 2) float32, where these joints really are, also those that
-    the detector did not find; ``segments``, (class index, first frame, last frame) of its gestures in time
-    order."""
-
-    id: str
-    subject: int
-    split: str
-    keypoints: np.ndarray
-    clean: np.ndarray
-    segments: tuple[tuple[int, int, int], ...]
-
-
-def record(chosen: Plan, seed: int, size: str) -> Video:
-    """The video of a plan from ``plans(size, seed)``. It depends only on plan, seed and size."""
-    rng = np.random.default_rng([seed, list(SIZES).index(size), chosen.number])
-    who = subject(chosen.subject, seed)
-    segments, length = _schedule(rng, chosen.labels, size_named(size))
-    script = Script(np.zeros((length, len(CHANNELS))), idling.rest(rng, who))
-    end = 0
-    for label, start, last in segments:
-        idling.pause(rng, script, who, end, start)
-        perform(Act(script, who.style, rng, start, last), label)
-        idling.second(rng, script, who, start, last)
-        end = script.busy = last
-    idling.idle(rng, script, who)
-    idling.speak(rng, script, who)
+def record(plan: Plan) -> tuple[Recording, np.ndarray]:
+    """The video of a plan, with the joints of ``openpose137``; and where these joints really are, (T, 137, 2)
+    float32 in pixels, also those that the detector did not find."""
+    rng = np.random.default_rng([SEED, list(SIZES).index(plan.size), plan.number])
+    subject = draw_subject(plan.subject)
+    segments, length = _schedule(rng, plan)
+    actor = Actor(subject, rng, length, idling.rest(rng, subject))
+    for label, start, end in segments:
+        actor.start, actor.end = start, end
+        idling.pause(actor)
+        perform(actor, label)
+        idling.second(actor)
+        actor.busy = end
+    idling.idle(actor)
+    idling.speak(actor)
     camera, conditions = _filming(rng, length)
-    seen = view(camera, points(who.build, script.channels, script.moves))
-    clean = project(camera, seen)
-    keypoints = detect(rng, clean, seen, conditions)
-    return Video(chosen.id, chosen.subject, chosen.split, keypoints, clean.astype(np.float32), segments)
+    space = view(camera, points(subject.build, actor.channels, actor.moves))
+    clean = project(camera, space)
+    keypoints = detect(rng, clean, space, conditions)
+    about = (plan.id, UNKNOWN, plan.split, plan.id, str(plan.subject), WIDTH, HEIGHT)
+    return Recording(*about, keypoints, FPS, segments), clean.astype(np.float32)
 
 
-def _schedule(
-    rng: np.random.Generator, wanted: tuple[int, ...], size: Size
-) -> tuple[tuple[tuple[int, int, int], ...], int]:
+def draw_subject(number: int) -> Subject:
+    """The subject with that number, the same in every size."""
+    rng = np.random.default_rng([SEED, 72, number])
+    size = rng.normal(1, 0.04)
+    face = shapes.FACE * rng.normal(1, (0.05, 0.05, 0.06)) + rng.normal(0, 0.0012, (70, 3)) * (0.5, 1, 1)
+    # Means and deviations of the lengths of Build; all but slope and head grow with the subject's size.
+    means, deviations = (
+        (0.178, 0.01, 0.285, 0.25, 0.1, 1.03, 1),
+        (0.011, 0.008, 0.012, 0.011, 0.01, 0.03, 0.06),
+    )
+    lengths = rng.normal(means, deviations) * (size, 1, size, size, size, 1, size)
+    build = Build(face, *lengths.tolist())
+    preferred, one_sided = int(rng.random() < 0.87), rng.uniform(0.6, 0.9)
+    energy, pace = np.exp(rng.normal(0, 0.22)), np.exp(rng.normal(0, 0.15))
+    talk, slump = rng.uniform(0.35, 0.85), rng.uniform(0.03, 0.14)
+    resting, nervous = rng.dirichlet(6 * idling.REST_SHARES), rng.dirichlet(np.full(6, 2.0))
+    return Subject(build, preferred, one_sided, float(energy), float(pace), talk, slump, resting, nervous)
+
+
+def _schedule(rng: np.random.Generator, plan: Plan) -> tuple[tuple[tuple[int, int, int], ...], int]:
     """Segments with gaps between them, and the number of frames of the video."""
+    size = SIZES[plan.size]
     segments, end = [], int(rng.integers(4, 14))
-    for label in wanted:
+    for label in plan.labels:
         start = end + 2 + int(rng.gamma(2, (size.gap - 2) / 2))
         end = start + max(int(clip_length(label, rng) * size.length), 2) - 1
         segments.append((label, start, end))
@@ -81,4 +82,6 @@ def _filming(rng: np.random.Generator, length: int) -> tuple[Camera, Conditions]
     camera = Camera(yaw, pitch, roll, rng.uniform(2.2, 5.0), scale, center, shake, zoom)
     table = float(project(camera, view(camera, np.tile(TABLE_EDGE, (length, 1, 1))))[..., 1].mean())
     sharpness, flaws = float(np.clip(rng.normal(0.52, 0.1), 0.25, 0.75)), float(np.exp(rng.normal(0, 0.4)))
-    return camera, Conditions(scale, sharpness, table if rng.random() < 0.8 else float("inf"), flaws)
+    if rng.random() >= 0.8:
+        table = float("inf")
+    return camera, Conditions(scale, sharpness, table, flaws)
