@@ -19,6 +19,7 @@ from PIL import Image
 
 from miga_lib import clips, ensemble, plots, runs, viewer
 from miga_lib.analysis import failures
+from miga_lib.viewer.beside import motion
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 LOOKED_AT = clips.outputs_folder() / "figures"
@@ -29,7 +30,8 @@ shown = clips.load("synthetic", "openpose137")"""
 FIT = """import numpy as np
 from sklearn.linear_model import LogisticRegression
 from miga_lib.predictions import Predictions
-places = viewer.poses(shown)[0].flatten(1).numpy()
+from miga_lib.viewer.beside import poses
+places = poses(shown)[0].flatten(1).numpy()
 train, val = (np.flatnonzero(shown.table["split"] == split) for split in ("train", "val"))
 labels = shown.table["label"].to_numpy()
 predicted = {}
@@ -119,7 +121,7 @@ def film(name: str) -> None:
     )
     tested = data_set.where(data_set.table["id"].isin(fused.ids))
     listed = tested.where(tested.table["id"].isin(fused.ids[of_cell]))
-    liveliest = max(range(len(listed)), key=lambda row: viewer.motion(listed[row]))
+    liveliest = max(range(len(listed)), key=lambda row: motion(listed[row]))
     plots.style()
     matrix = plots.linked(plots.confusion(fused).figure, "confusion matrix").data
     row = tested.table["id"].tolist().index(FILMED)
@@ -129,7 +131,8 @@ def film(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder, lab.browser(width=900, height=760) as browser:
         path = Path(folder) / "page.html"
         path.write_text(
-            f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown._page("")}', encoding="utf-8"
+            f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown.standalone()["text/html"]}',
+            encoding="utf-8",
         )
         page, frames = browser.new_page(), []
         page.goto(path.as_uri())

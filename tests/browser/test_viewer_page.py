@@ -10,10 +10,11 @@ from conftest import CUT
 from PIL import Image
 from test_viewer_in_lab import listed, move, ring_on_canvas, settle
 
-from miga_lib import alignment, layouts, metrics, plots, viewer
+from miga_lib import alignment, layouts, metrics, plots
 from miga_lib.analysis import failures
 from miga_lib.predictions import Predictions
 from miga_lib.viewer import SkeletonViewer
+from miga_lib.viewer.views import views
 
 FRAMES = [5, 10, 4, 60, 8, 12] + [4] * 24
 LABELS = [3, 5, 5, 3, 7, 7] + [9] * 24
@@ -57,25 +58,16 @@ def page(open_page, tmp_path_factory):
         plots.linked(plots.calibration(runs, 10)[0].figure, "calibration").data,
         plots.pair_table(failures.confused(first), first.classes.tolist()).to_html(),
     ]
-    main = SkeletonViewer(
-        clips,
-        runs,
-        clip=0,
-        beside="align",
-        length=3,
-        kept=range(30),
-        saliency=samples.at_joint(clips, "nose"),
-    )
+    saliency = samples.at_joint(clips, "nose")
+    main = SkeletonViewer(clips, runs, 0, "align", length=3, kept=range(30), saliency=saliency)
     assert main._compute_used(3) == "Used most: nose."
-    second = SkeletonViewer(
-        clips, clip=29, beside="denoised", filters="gaps", recordings=samples.recording_of(clips)
-    )
-    parts = [*figures, main._page(""), '</div><div class="jp-Notebook">', second._page("")]
+    recordings = samples.recording_of(clips)
+    second = SkeletonViewer(clips, clip=29, beside="denoised", filters="gaps", recordings=recordings)
+    first_viewer, second_viewer = (viewer.standalone()["text/html"] for viewer in (main, second))
+    notebooks = ["".join([*figures, first_viewer]), second_viewer]
+    body = "".join(f'<div class="jp-Notebook">{notebook}</div>' for notebook in notebooks)
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(
-        f'<!doctype html><meta charset="utf-8"><div class="jp-Notebook">{"".join(parts)}</div>',
-        encoding="utf-8",
-    )
+    path.write_text(f'<!doctype html><meta charset="utf-8">{body}', encoding="utf-8")
     page = open_page()
     page.set_default_timeout(5000)
     page.set_viewport_size({"width": 1000, "height": 900})
@@ -185,7 +177,7 @@ def test_a_view_follows_its_joints(page):
     clip = np.stack(
         [np.concatenate([samples.ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns]
     )
-    arm = viewer.views(layouts.get("coco17"))["left arm"]
+    arm = views(layouts.get("coco17"))["left arm"]
     script = """async ([source, points, arm]) => {
         const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
         const seen = Int32Array.from({ length: 40 * 17 }, (_, i) => Math.floor(i / 17));
