@@ -18,8 +18,6 @@ BESIDE = {
     "nearest": "nearest other class",
 }
 """What can be shown, with its title, in which ``{}`` is the number of frames."""
-CLIPS_AT_ONCE = 512
-"""Clips of a batch in ``poses``, which bounds its memory."""
 
 
 def transformed(clips: Clips, row: int, form: str, length: int, filters: str) -> np.ndarray:
@@ -36,9 +34,7 @@ def transformed(clips: Clips, row: int, form: str, length: int, filters: str) ->
 
 def filled(clips: Clips, row: int, denoised: np.ndarray, filters: str) -> np.ndarray:
     """Whether the filters gave a joint its place in a frame, (T, V): it was missing there, or an outlier.
-
-    Scores of present joints change only there, and where left and right were exchanged.
-    """
+    Scores of present joints change only there, and where left and right were exchanged."""
     swaps = "+".join({"swaps"} & set(filters.split("+")))
     before = transformed(clips, row, "denoised", 0, swaps)
     return (denoised[..., 2] > 0) & (denoised[..., 2] != before[..., 2])
@@ -58,15 +54,12 @@ def motion(keypoints: np.ndarray) -> float:
 
 def poses(clips: Clips, frames: int = 16) -> tuple[Float[Tensor, "N D 2"], Bool[Tensor, "N D"]]:
     """Each clip as D = frames × joints positions, aligned, centred and scaled to a spread of 1; and which of
-    them are present.
-
-    If the layout has the 22 joints of ``imigue22`` (body and fingertips), only these are used.
-    """
+    them are present. Of the joints, those of ``imigue22`` (body and fingertips) if the layout has them."""
     joints = np.arange(len(clips.layout.joints))
     if set(layouts.get("imigue22").joints) <= set(clips.layout.joints):
         joints = layouts.selection(clips.layout, layouts.get("imigue22"))
     parts = []
-    for rows in torch.arange(len(clips)).split(CLIPS_AT_ONCE):
+    for rows in torch.arange(len(clips)).split(512):  # which bounds the memory
         batch = [clips[row][:, joints] for row in rows.tolist()]
         batch = [clip if len(clip) else np.zeros((1, len(joints), 3), np.float32) for clip in batch]
         lengths = torch.tensor([len(clip) for clip in batch])
@@ -85,11 +78,7 @@ def nearest(
     places: Float[Tensor, "N D 2"], present: Bool[Tensor, "N D"], labels: Int[Tensor, " N"], row: int
 ) -> int | None:
     """The row with another known label whose positions, from ``poses``, have the smallest mean squared
-    distance to those of this row.
-
-    The mean is over the positions present in both rows. These must be more than half of this row's; None if
-    no row has so many.
-    """
+    distance to those of this row, over the positions present in both; None if no row has half of them."""
     both = present & present[row]
     distance = ((places - places[row]).square().sum(-1) * both).sum(1) / both.sum(1)
     possible = (labels >= 0) & (labels != labels[row]) & (both.sum(1) > present[row].sum() / 2)

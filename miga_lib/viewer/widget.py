@@ -28,10 +28,10 @@ from .beside import BESIDE, filled, motion, nearest, poses, transformed
 from .video import Video, around, segment
 from .views import available_layouts, sent
 
+DARK_SIDES = {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8"}
 COLOURS = {
     "light": plots.SIDES | {"missing": "#8f8f8f", "used": "#9e2a8d"},
-    "dark": {"left": "#56b4e9", "right": "#f08a3c", "middle": "#c8c8c8", "missing": "#8a8a8a"}
-    | {"used": "#b5179e"},
+    "dark": DARK_SIDES | {"missing": "#8a8a8a", "used": "#b5179e"},
 }
 """Colours on a light and on a dark page, distinct with any colour vision."""
 HEATMAP = {"size": PRESETS["paper"].size, "sigma": 0.6, "rgb": [0, 158, 115]}
@@ -46,38 +46,32 @@ Run = Predictions | Sequence[Predictions]
 
 
 class SkeletonViewer(anywidget.AnyWidget):
-    """The clips of a table, played in the browser.
+    """The clips of a table, played in the browser. Every action has a key; ``?`` lists them.
 
-    Every action has a key, and ``?`` lists the keys. A missing joint is drawn as a ring at its position
-    nearest in time. The links of figures and tables, see ``plots.linked``, fill the list with the clips of a
-    number. If something cannot be shown (no clips, a clip without a person, predictions of other classes),
-    the viewer says so and does not raise.
-
-    Without a kernel, and in exported HTML, the clip that the cell showed first, and those in ``kept``, can be
-    played; where scripts do not run there is a still picture.
+    A missing joint is a ring at its position nearest in time. The links of figures, see ``plots.linked``,
+    fill the list with the clips of a number. What cannot be shown (no clips, a clip without a person,
+    predictions of other classes) is said in the viewer. In exported HTML and without a kernel, the clip that
+    was shown first and those in ``kept`` can be played; where no scripts run there is a still picture.
 
     Args:
-        clips: listed in the order of their table.
-        predictions: of some or all of the clips, such as a run's ``val.npz`` and ``test.npz``; or those of
-            several runs, by their names. They are joined on ids.
-        clip: the first one shown, by row or id; None: the one with the most motion among the first clips that
-            have predictions.
+        predictions: of some of the clips, such as a run's ``val.npz`` and ``test.npz``; or those of several
+            runs, by their names. They are joined on ids.
+        clip: the first one shown, by row or id; None: one with motion that has predictions.
         beside: what is shown beside it, one of ``BESIDE``.
         length: frames T to which a clip is aligned for comparison.
         rate: frames per second at speed 1.
         layout: the joints that are shown first, such as those that a network takes; None: all.
         kept: further clips for exported pages, by row or id.
         outputs: the folder of ``notes.csv`` and of ``figures`` for animations; empty: the repository's.
-        saliency: gives, for a row, how much each joint counted in each frame, (T, V); such as
-            ``analysis.saliency.of_run``. It is called when a user asks for it.
+        saliency: gives, for a row, how much each joint counted in each frame, (T, V), when a user asks for
+            it; such as ``analysis.saliency.of_run``.
         recordings: that the clips were cut from. They tell the gestures before and after a clip.
         video: the pictures behind the skeleton: a ``Video``, or its ``place``. Without ``recordings``, each
             clip is a whole video.
         filters: names of ``denoising.FILTERS``, joined by ``+``, for the clip denoised.
 
-    Raises:
-        ValueError: an unknown id, row, filter or ``beside``, a layout with joints that the clips lack, a
-            length below 1, or no such video.
+    Raises ValueError for an unknown id, row, filter or ``beside``, a layout with joints that the clips lack,
+    a length below 1, and where there is no such video.
     """
 
     _esm = "\n".join(Path(__file__).with_name(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
@@ -125,9 +119,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         row = self._opening() if clip is None else self._row(clip)
         self._exported = [self._row(clip) for clip in kept]
         remarks = _told(self._notices, notes.read, self._outputs) or {}
-        columns, figures = self._describe(first), self._prepare(row, beside)
-        super().__init__(_list=columns, _choice={"row": row, "beside": beside}, _clip=figures, _notes=remarks)
-        self.observe(self._send_choice, "_choice")
+        choice = {"row": row, "beside": beside}
+        super().__init__(_list=self._describe(first), _choice=choice, _notes=remarks)
         self.on_msg(self._answer)
 
     def _aligned(self, name: str, run: Run) -> np.ndarray:
@@ -150,24 +143,22 @@ class SkeletonViewer(anywidget.AnyWidget):
     def _opening(self) -> int:
         """The row of the clip shown first: of the first 50 that every run predicts, or else of all, the one
         with the most motion."""
-        predicted = np.ones(len(self._ids), bool)
-        for probabilities in self._runs.values():
-            predicted &= ~np.isnan(probabilities[:, 0])
-        rows = np.flatnonzero(predicted | ~predicted.any())[:50]
-        return max(rows.tolist(), key=lambda row: motion(self._clips[row]), default=-1)
+        first = np.stack([np.zeros(len(self._ids)), *(run[:, 0] for run in self._runs.values())])
+        lacking = np.isnan(first).any(0)
+        rows = np.flatnonzero(~lacking | lacking.all())[:50].tolist()
+        return max(rows, key=lambda row: motion(self._clips[row]), default=-1)
 
     def _row(self, clip: int | str) -> int:
-        ids = self._ids
-        if not ids:
-            return -1
-        if isinstance(clip, str) and clip in ids:
-            return ids.index(clip)
-        if not isinstance(clip, str) and clip in range(len(ids)):
-            return int(clip)
-        way_out = f"give a row, or an id such as {ids[0]!r}"
-        raise ValueError(f"there is no clip {clip!r} among the {len(ids)} clips; {way_out}")
+        """The row of a clip, given by row or id; −1 if there are no clips."""
+        rows: dict[int | str, int] = {row: row for row in range(len(self._ids))}
+        rows |= {id: row for row, id in enumerate(self._ids)}
+        if rows and clip not in rows:
+            way_out = f"give a row, or an id such as {self._ids[0]!r}"
+            raise ValueError(f"there is no clip {clip!r} among the {len(self._ids)} clips; {way_out}")
+        return rows.get(clip, -1)
 
-    def _send_choice(self, change: dict[str, Any]) -> None:
+    @traitlets.observe("_choice")
+    def _send_clip(self, change: dict[str, Any]) -> None:
         self._clip = self._prepare(**change["new"])
 
     def _answer(self, widget: Any, request: dict[str, Any], buffers: Any) -> None:
@@ -190,9 +181,8 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _compute_used(self, row: int) -> str:
         """Send what the network used of a clip; gives a sentence with the joints that counted most."""
-        values = np.zeros((0, 0))
-        if self._saliency:
-            values = np.asarray(self._saliency(row))
+        assert self._saliency, "the button is there only with saliency"
+        values = np.asarray(self._saliency(row))
         self._used = {"row": row, "values": _bytes(values, "<f4")}
         of_joints = values.clip(min=0).sum(0)
         joints = [self._clips.layout.joints[v] for v in (-of_joints).argsort()[:3] if of_joints[v] > 0]
@@ -200,8 +190,7 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _send_video(self, row: int) -> str:
         """Send the pictures behind a clip; gives a sentence about them."""
-        if not self._pictures:
-            return "No video was given: pass `video=` to the viewer."
+        assert self._pictures, "the button is there only with a video"
         clip, first = self._clips.table.iloc[row], 0
         if self._recordings is not None:
             first = int(segment(self._recordings, clip["id"])["first"])
@@ -348,10 +337,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         }
 
     def __repr__(self) -> str:
-        title = "nothing"
-        if self._clip["main"]:
-            title = self._clip["main"]["title"]
-        return f"SkeletonViewer of {len(self._clips)} clips, showing {title}"
+        main = self._clip["main"] or {"title": "nothing"}
+        return f"SkeletonViewer of {len(self._clips)} clips, showing {main['title']}"
 
 
 def save_page(path: str | Path, clips: Clips, predictions: Any = (), **arguments: Any) -> Path:
