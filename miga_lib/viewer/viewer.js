@@ -101,7 +101,6 @@ function render({ model, el }) {
     clip = model.get("_clip");
     frames = Math.max(clip.main?.frames ?? 1, 1);
     say();
-    clips.choose(clip.row);
     write(around, clip.around ?? "");
     showBars(bars, clip.bars, clips.runs);
     takeChoice();
@@ -141,17 +140,15 @@ function render({ model, el }) {
     else say(EXTRAS[name]);
   }
   function takeChoice() {
+    clips.choose(clip.row);
     setSelect(controls.selects.beside, clip.requested);
     controls.note.value = noteOf(clips.idOf(clip.row));
   }
-  function takeNotes() {
-    clips.refresh();
-    takeChoice();
-  }
-  // Pictures are read one by one; each is drawn once it is there.
+  // Each picture is drawn once it is read.
   function takeVideo() {
     const { row, pictures, size } = model.get("_video");
-    film = { row, size, pictures: pictures.map((bytes) => makePicture(bytes, redraw)) };
+    const images = pictures.map((src) => Object.assign(new Image(), { onload: redraw, src }));
+    film = { row, size, pictures: images };
     prepare();
   }
 
@@ -172,7 +169,7 @@ function render({ model, el }) {
     if (beside?.filled) Object.assign(beside, { box: main.box, windows: main.windows }); // at the same place
     const views = [WHOLE, ...state.layout.views.map(([name]) => name)];
     if (!views.includes(state.view)) state.view = WHOLE;
-    controls.selects.view.replaceChildren(...views.map((name) => make("option", { value: name }, name)));
+    controls.selects.view.replaceChildren(...views.map((name) => make("option", {}, name)));
     setSelect(controls.selects.view, state.view);
     redraw();
   }
@@ -199,7 +196,7 @@ function render({ model, el }) {
     scheduled = undefined;
     if (state.playing) {
       const [first, last] = state.loop ?? [0, frames - 1];
-      const passed = ((now - (before ?? now)) / 1000) * list.rate * state.speed;
+      const passed = ((now - (before ?? now)) / 1000) * list.rate * Number(state.speed);
       state.at = first + wrap(state.at - first + passed, last + 1 - first);
       before = now;
     }
@@ -333,20 +330,22 @@ function render({ model, el }) {
     const speeds = SPEEDS.map((value) => [value, `${value} ×`]);
     const compare = (beside) => request({ beside });
     const set = (key) => (value) => change({ [key]: value });
-    const setLayout = (i) => ((state.layout = list.layouts[i]), prepare());
-    const setSpeed = (value) => change({ speed: Number(value) });
+    const setLayout = (i) => {
+      state.layout = list.layouts[i];
+      prepare();
+    };
     const selects = {
       layout: makeSelect("Layout", layouts, list.shown, setLayout, "l"),
       view: makeSelect("View", [], WHOLE, look, "1"),
       beside: makeSelect("Beside", list.comparisons, model.get("_choice").beside, compare, "b"),
-      scores: makeSelect("Score", same("size", "colour", "off"), state.scores, set("scores"), "s"),
-      heat: makeSelect("Heatmap", same("off", "joints", "limbs"), state.heat, set("heat"), "h"),
+      scores: makeSelect("Score", [["size"], ["colour"], ["off"]], state.scores, set("scores"), "s"),
+      heat: makeSelect("Heatmap", [["off"], ["joints"], ["limbs"]], state.heat, set("heat"), "h"),
     };
     const fields = Object.values(selects).map((select) => select.parentNode);
     fields.push(...Object.values(toggles), make("label", {}, "Note", note));
     const files = [button("p", "PNG"), button("g", "SVG"), button("a", "GIF")];
     const options = [...fields, ...files, button("f", "Full screen"), button("?", "?")];
-    selects.speed = makeSelect("Speed", speeds, state.speed, setSpeed, "]");
+    selects.speed = makeSelect("Speed", speeds, state.speed, set("speed"), "]");
     const steps = [back, play, on, slider, place, selects.speed.parentNode];
     return {
       transport: make("div", { class: "miga-transport" }, ...steps),
@@ -413,7 +412,7 @@ function render({ model, el }) {
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
   const events = {
     "change:_clip": receive,
-    "change:_notes": takeNotes,
+    "change:_notes": takeChoice,
     "change:_used": prepare,
     "change:_video": takeVideo,
     "msg:custom": ({ text }) => say(text),
@@ -703,16 +702,6 @@ function findColours(root, list) {
   return { ...colours, scale: list.scale, heatmap: list.heatmap, text: style.color };
 }
 
-// A JPEG picture from the bytes that the kernel sent.
-function makePicture(view, loaded) {
-  let text = "";
-  for (const byte of numbers(view, Uint8Array)) text += String.fromCharCode(byte);
-  const picture = new Image();
-  picture.onload = loaded;
-  picture.src = `data:image/jpeg;base64,${btoa(text)}`;
-  return picture;
-}
-
 // An equal text is not set again, since that would make the browser lay out the page in every frame.
 function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -732,13 +721,9 @@ function fill(node, attributes, children) {
   return node;
 }
 
-function same(...values) {
-  return values.map((value) => [value, value]);
-}
-
-// A list of choices in its label; `key` goes to it or on in it.
+// A list of choices, with or without texts, in its label; `key` goes to it or on in it.
 function makeSelect(label, options, value, act, key = "") {
-  const nodes = options.map(([value, text]) => make("option", { value }, text));
+  const nodes = options.map(([value, text = value]) => make("option", { value }, text));
   const select = make("select", { "aria-keyshortcuts": key, title: key && `key ${key}` }, ...nodes);
   select.value = value;
   select.addEventListener("change", () => act(select.value));

@@ -195,7 +195,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         if self._recordings is not None:
             first = int(segment(self._recordings, clip["id"])["first"])
         pictures, size = self._pictures.pictures(clip["video"], first, int(clip["frames"]))
-        self._video = {"row": row, "pictures": pictures, "size": size}
+        files = [f"data:image/jpeg;base64,{base64.b64encode(file).decode()}" for file in pictures]
+        self._video = {"row": row, "pictures": files, "size": size}
         return f"{len(pictures)} of {clip['frames']} frames of the video are shown."
 
     def _film(self, row: int, layout: Layout) -> Path:
