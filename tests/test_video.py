@@ -12,7 +12,7 @@ import pytest
 from browser import samples
 from PIL import Image
 
-from miga_lib import clips
+from miga_lib.clips import load, load_recordings
 from miga_lib.viewer import SkeletonViewer
 from miga_lib.viewer.video import MAX_FRAMES, MAX_HEIGHT, Video, around
 
@@ -82,8 +82,8 @@ def test_what_cannot_be_shown_is_refused(tmp_path, changes, message):
 
 
 def test_the_viewer_tells_what_is_around_a_clip_and_sends_its_pictures(smoke_outputs, tmp_path):
-    recordings = clips.load_recordings("synthetic-smoke", "imigue22", smoke_outputs)
-    data = clips.load("synthetic-smoke", "imigue22", smoke_outputs)
+    recordings = load_recordings("synthetic-smoke", "imigue22", smoke_outputs)
+    data = load("synthetic-smoke", "imigue22", smoke_outputs)
     id, segments = recordings.ids.iloc[1], recordings.segments
     before, own, after = (segments.iloc[k] for k in range(3))
     video = Video(film(tmp_path / "a.mp4"), offset=-int(own["first"]))
