@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +18,8 @@ from PIL import Image
 from miga_lib import denoising, layouts, viewer
 from miga_lib.predictions import Predictions
 from miga_lib.viewer import SkeletonViewer, notes
+from miga_lib.viewer.beside import motion, nearest, poses, transformed
+from miga_lib.viewer.views import views
 
 
 @pytest.fixture
@@ -24,10 +27,31 @@ def clips():
     return samples.oddities()
 
 
-def predictions(clips, **change):
-    given = samples.predictions_of(clips)
-    fields = ("ids", "labels", "probabilities", "classes")
-    return Predictions(**{name: change.get(name, getattr(given, name)) for name in fields})
+def predictions(clips, **changes):
+    return replace(samples.predictions_of(clips), **changes)
+
+
+def rows_of(whole, rows):
+    return Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes)
+
+
+def choose(shown, **choice):
+    """Choose another clip, by row, or another comparison, as the browser does."""
+    shown.set_state({"_choice": shown._choice | choice})
+    return shown._clip
+
+
+def answers(shown, **request):
+    """What the browser is told after a request."""
+    sent = []
+    shown.send = sent.append
+    shown._handle_custom_msg(request, [])
+    return [content["text"] for content in sent]
+
+
+def state_of(page):
+    """The state in a page."""
+    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
 
 
 def points(sent):
@@ -51,20 +75,13 @@ def test_the_list_is_sent_in_columns(clips):
     assert [listed["split_names"][i] for i in listed["splits"]] == ["train"] * 3
 
 
-def test_a_request_of_the_browser_is_answered(clips):
-    shown = SkeletonViewer(clips)
-    shown.set_state({"_choice": {"row": 1, "beside": "mirrored"}})
-    assert shown._clip["row"] == 1
-    assert np.array_equal(points(shown._clip["main"]), clips[1])
-    assert shown._clip["beside"]["title"] == "mirrored"
-
-
-def test_a_clip_is_shown_by_row_or_id(clips):
+def test_another_clip_or_comparison_is_sent_when_the_browser_chooses_it(clips):
     shown = SkeletonViewer(clips, clip="a_1", beside="align")
     assert shown._clip["main"]["title"].startswith("a_1")
-    shown.show(0)
-    assert shown._clip["main"]["title"].startswith("a_0")
+    assert choose(shown, row=0)["main"]["title"].startswith("a_0")
     assert shown._clip["beside"]["title"] == "aligned to 48", "the comparison does not change"
+    assert np.array_equal(points(shown._clip["main"]), clips[0])
+    assert choose(shown, beside="mirrored")["beside"]["title"] == "mirrored"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +116,9 @@ def test_a_clip_without_a_person(clips):
     assert "a_2" in shown.standalone()["text/plain"]
 
 
-def test_a_clip_without_frames(clips):
-    assert SkeletonViewer(samples.clips_of([np.zeros((0, 17, 3))], [1]), beside="align")._clip[
-        "messages"
-    ] == ["Clip a_0 has no frames: there is nothing to draw."]
+def test_a_clip_without_frames():
+    shown = SkeletonViewer(samples.clips_of([np.zeros((0, 17, 3))], [1]), beside="align")
+    assert shown._clip["messages"] == ["Clip a_0 has no frames: there is nothing to draw."]
 
 
 def test_a_run_of_other_classes(clips):
@@ -110,21 +126,16 @@ def test_a_run_of_other_classes(clips):
     shown = SkeletonViewer(clips, fewer)
     assert re.match("The run predicts 2 classes and the data have 32", shown._clip["messages"][0])
     assert shown._clip["bars"] is None
-    names = np.array(clips.classes)
-    other = predictions(clips, classes=names[[1, 0, *range(2, 32)]])
-    assert (
-        "class 0 is 'deep breath' and the data's is 'turtle neck'"
-        in SkeletonViewer(clips, other)._clip["messages"][0]
-    )
+    other = predictions(clips, classes=np.array(clips.classes)[[1, 0, *range(2, 32)]])
+    (message,) = SkeletonViewer(clips, {"joint": other})._clip["messages"]
+    assert message.startswith("joint: The run's class 0 is 'deep breath' and the data's is 'turtle neck'")
 
 
 def test_a_run_of_other_clips(clips):
     other = predictions(clips, ids=np.array(["b_0", "b_1", "b_2"]))
     assert "predicts 3 clips, but none of these 3" in SkeletonViewer(clips, other)._clip["messages"][0]
-    both = [other, predictions(clips)]
-    assert SkeletonViewer(clips, both)._clip["messages"] == [], (
-        "it is enough that one of a run's files has some of these clips"
-    )
+    files = [other, predictions(clips)]
+    assert SkeletonViewer(clips, files)._clip["messages"] == [], "one of a run's files has these clips"
 
 
 # ---- Predictions
@@ -139,62 +150,49 @@ def test_bars_are_the_five_most_probable_and_the_true_class(clips):
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 9, 10, 11, 3)]
     assert [bar["truth"] for bar in bars] == [False] * 5 + [True]
     assert [bar["ranks"] for bar in bars] == [[1], [2], [3], [4], [5], [6]]
-    shown.show(1)
-    assert [bar["truth"] for bar in shown._clip["bars"]] == [True] + [False] * 4
-    of_run = shown._list["runs"][0]
-    assert np.frombuffer(of_run["predicted"], "<i2").tolist() == [7, 5, 5]
-    assert np.frombuffer(of_run["confidence"], "<f8").tolist() == [0.3, 1, 1]
+    assert [bar["truth"] for bar in choose(shown, row=1)["bars"]] == [True] + [False] * 4
+    columns = shown._list["runs"][0]
+    assert np.frombuffer(columns["predicted"], "<i2").tolist() == [7, 5, 5]
+    assert np.frombuffer(columns["confidence"], "<f8").tolist() == [0.3, 1, 1]
 
 
 def test_predictions_of_several_splits_are_joined_on_ids(clips):
     whole = samples.predictions_of(clips)
-    parts = [
-        Predictions(whole.ids[rows], whole.labels[rows], whole.probabilities[rows], whole.classes)
-        for rows in ([2], [0])
-    ]
-    shown = SkeletonViewer(clips, parts, clip=0)
+    shown = SkeletonViewer(clips, [rows_of(whole, [2]), rows_of(whole, [0])], clip=0)
     assert shown._clip["bars"] == SkeletonViewer(clips, whole, clip=0)._clip["bars"]
-    shown.show("a_1")
-    assert shown._clip["bars"] == [], "neither has this clip"
+    assert choose(shown, row=1)["bars"] == [], "neither has this clip"
     assert np.frombuffer(shown._list["runs"][0]["predicted"], "<i2")[1] == -1
 
 
-def test_bars_of_several_runs_are_concat_branches(clips):
+def test_bars_of_several_runs_are_side_by_side(clips):
     """Class 7 has 0.9 and 0.1, class 8 has 0.1 and 0.5, class 3, the true one, 0 and 0.4: means 0.5, 0.3 and
     0.2."""
     joint, limb = np.eye(32)[[0, 5, 5]], np.eye(32)[[0, 5, 5]]
     joint[0], limb[0] = 0, 0
     joint[0, [7, 8]], limb[0, [8, 3, 7]] = [0.9, 0.1], [0.5, 0.4, 0.1]
-    second = predictions(clips, probabilities=limb)
-    second = Predictions(second.ids[:1], second.labels[:1], second.probabilities[:1], second.classes)
-    shown = SkeletonViewer(
-        clips, {"joint": predictions(clips, probabilities=joint), "limb": [second]}, clip=0
-    )
+    second = rows_of(predictions(clips, probabilities=limb), [0])
+    runs = {"joint": predictions(clips, probabilities=joint), "limb": [second]}
+    shown = SkeletonViewer(clips, runs, clip=0)
     bars = [bar for bar in shown._clip["bars"] if max(bar["probabilities"])]
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 3)]
     assert [bar["probabilities"] for bar in bars] == [[0.9, 0.1], [0.1, 0.5], [0, 0.4]]
     assert [bar["ranks"][1] for bar in bars] == [3, 1, 2]
-    shown.show(1)
-    assert shown._clip["bars"][0]["probabilities"] == [1, None], (
-        "the second run has no prediction of this clip"
-    )
-    assert [of_run["name"] for of_run in shown._list["runs"]] == ["joint", "limb"]
+    assert choose(shown, row=1)["bars"][0]["probabilities"] == [1, None], "the second run lacks this clip"
+    assert [columns["name"] for columns in shown._list["runs"]] == ["joint", "limb"]
 
 
 def test_it_opens_on_a_clip_with_motion_that_every_run_predicts(clips):
-    """Clip 1 rotates. A run that lacks it leaves clips 0 and 2, neither of which moves: the first one
-    counts."""
+    """Clip 1 rotates. A run that lacks it leaves clips 0 and 2, neither of which moves: the first counts."""
     assert SkeletonViewer(clips)._clip["row"] == 1
     whole = samples.predictions_of(clips)
-    part = Predictions(whole.ids[[0, 2]], whole.labels[[0, 2]], whole.probabilities[[0, 2]], whole.classes)
-    assert SkeletonViewer(clips, {"a": whole, "b": part})._clip["row"] == 0
+    assert SkeletonViewer(clips, {"a": whole, "b": rows_of(whole, [0, 2])})._clip["row"] == 0
 
 
 def test_it_opens_in_the_layout_that_the_model_sees():
     clips = samples.clips_of([np.ones((2, 137, 3))], [0], "openpose137")
-    for given, shown in ((None, "openpose137"), (layouts.get("imigue41"), "imigue41")):
-        listed = SkeletonViewer(clips, layout=given)._list
-        assert listed["layouts"][listed["shown"]]["name"] == shown
+    for layout, name in ((None, "openpose137"), (layouts.get("imigue41"), "imigue41")):
+        listed = SkeletonViewer(clips, layout=layout)._list
+        assert listed["layouts"][listed["shown"]]["name"] == name
 
 
 def test_motion_is_in_units_of_the_extent():
@@ -202,9 +200,9 @@ def test_motion_is_in_units_of_the_extent():
     common joint there is none."""
     clip = np.ones((3, 2, 3))
     clip[..., 0] = [[0, 6], [4, 10], [4, 12]]
-    assert viewer.motion(clip) == pytest.approx(10 / 2 / 12)
+    assert motion(clip) == pytest.approx(10 / 2 / 12)
     clip[1, :, 2] = 0
-    assert viewer.motion(clip) == 0
+    assert motion(clip) == 0
 
 
 # ---- Notes and animations, which the browser asks for
@@ -212,39 +210,31 @@ def test_motion_is_in_units_of_the_extent():
 
 def test_a_note_is_saved_shown_and_removed(clips, tmp_path):
     shown = SkeletonViewer(clips, outputs=tmp_path)
-    sent = []
-    shown.send = sent.append
-    shown._handle_custom_msg({"note": ' check, "again" =1 ', "row": 1}, [])
+    saved = answers(shown, ask="note", note=' check, "again" =1 ', row=1)
+    assert saved == [f"Saved: {tmp_path / 'notes.csv'}"]
     assert (tmp_path / "notes.csv").read_text() == 'id,note\na_1,"check, ""again"" =1"\n'
     assert shown._notes == {"a_1": 'check, "again" =1'}
-    assert sent == [{"text": f"Saved: {tmp_path / 'notes.csv'}"}]
     notes.write(tmp_path, "b_7", "of other clips")
-    shown._handle_custom_msg({"note": "", "row": 1}, [])
+    answers(shown, ask="note", note="", row=1)
     assert SkeletonViewer(clips, outputs=tmp_path)._notes == {"b_7": "of other clips"}
 
 
 def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
-    (tmp_path / "notes.csv").write_text("clip,remark\na_0,x\n")
+    path = tmp_path / "notes.csv"
+    path.write_text("clip,remark\na_0,x\n")
     shown = SkeletonViewer(clips, outputs=tmp_path)
-    fault = f"{tmp_path / 'notes.csv'}: notes have the columns id and note, found clip, remark; rename the columns or the file"
-    assert shown._clip["messages"] == [fault]
-    sent = []
-    shown.send = sent.append
-    shown._handle_custom_msg({"note": "x", "row": 0}, [])
-    assert sent == [{"text": fault}]
-    assert (tmp_path / "notes.csv").read_text() == "clip,remark\na_0,x\n"
+    rule = "notes have the columns id and note, found clip, remark; rename the columns or the file"
+    assert shown._clip["messages"] == [f"{path}: {rule}"]
+    assert answers(shown, ask="note", note="x", row=0) == [f"{path}: {rule}"]
+    assert path.read_text() == "clip,remark\na_0,x\n"
 
 
 def test_an_animation_is_written(clips, tmp_path):
-    shown = SkeletonViewer(clips, clip=0, beside="mirrored", outputs=tmp_path)
-    sent = []
-    shown.send = sent.append
-    shown._handle_custom_msg({"film": 0, "layout": "coco17"}, [])
-    assert sent == [{"text": f"Saved: {tmp_path / 'figures' / 'a_0.gif'}"}]
-    with Image.open(tmp_path / "figures" / "a_0.gif") as film:
+    shown, path = SkeletonViewer(clips, beside="mirrored", outputs=tmp_path), tmp_path / "figures" / "a_0.gif"
+    assert answers(shown, ask="film", row=0, layout="coco17") == [f"Saved: {path}"]
+    with Image.open(path) as film:
         assert film.size == (432, 230), "two panes of 3 × 3.2 inches at 72 dpi"
-    shown._handle_custom_msg({"film": 7, "layout": "coco17"}, [])
-    assert "there is no clip 7" in sent[1]["text"]
+    assert "there is no clip 7" in answers(shown, ask="film", row=7, layout="coco17")[0]
 
 
 # ---- What is shown beside a clip
@@ -261,14 +251,13 @@ def test_layouts_are_those_whose_joints_the_clips_have():
 
 
 def test_views_are_the_face_the_hands_and_the_other_regions():
-    whole, coco = (viewer.views(layouts.get(name)) for name in ("openpose137", "coco17"))
+    whole, coco = (views(layouts.get(name)) for name in ("openpose137", "coco17"))
     assert list(whole)[:3] == ["face", "left hand", "right hand"]
     assert {layouts.OPENPOSE_137[v].split("_")[0] for v in whole["left hand"]} == {"left"}
     assert len(whole["face"]) == 28 + 17 + 10 + 20
     assert list(coco) == ["face", "torso", "left arm", "right arm", "lower body"], "it has no hands"
-    assert viewer.views(layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")) == {}, (
-        "its only region is the whole"
-    )
+    stick = layouts.make("stick", ["head", "hip"], [(0, 1)], center="hip")
+    assert views(stick) == {}, "its only region is the whole"
 
 
 def test_an_unregistered_layout_is_shown():
@@ -285,7 +274,7 @@ def test_alignments_have_the_requested_length(clips, method):
 
 
 def test_the_mirrored_clip_swaps_sides(clips):
-    mirrored = viewer.transformed(clips[0], clips.layout, "mirrored", 48, 1280, "")
+    mirrored = transformed(clips, 0, "mirrored", 48, "")
     left, right = (clips.layout.joints.index(f"{side}_wrist") for side in ("left", "right"))
     assert mirrored[0, left, 0] == pytest.approx(1279 - clips[0][0, right, 0])
     assert mirrored[1, 0].tolist() == [0, 0, 0], "a missing joint stays missing"
@@ -314,9 +303,8 @@ def test_a_denoised_clip_is_beside_the_detected_one_in_step():
 
 def test_clips_that_are_denoised_are_not_filtered_again(clips):
     shown = SkeletonViewer(denoising.denoised(clips, "gaps"), clip=0, beside="denoised")
-    assert shown._clip["messages"] == [
-        "These clips are already denoised (gaps): load them without `denoise` to compare."
-    ]
+    way_out = "load them without `denoise` to compare"
+    assert shown._clip["messages"] == [f"These clips are already denoised (gaps): {way_out}."]
     assert shown._clip["beside"] is None
 
 
@@ -328,14 +316,13 @@ def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
     moved[..., :2] = (3 * moved[..., :2] + 50) * (moved[..., 2:] > 0)
     turned[..., 0], turned[..., 1] = -base[..., 1], base[..., 0]
     clips = samples.clips_of([base, base, moved, turned], [4, 4, 8, 9])
-    assert SkeletonViewer(clips).nearest(0) == 2
-    assert SkeletonViewer(clips).nearest(2) == 0
-    alone = samples.clips_of([base, base], [4, 4])
-    shown = SkeletonViewer(alone, beside="nearest")
+    labels = torch.tensor(clips.table["label"].to_numpy())
+    assert [nearest(*poses(clips), labels, row) for row in (0, 2)] == [2, 0]
+    assert SkeletonViewer(clips, clip=0, beside="nearest")._clip["beside"]["title"].startswith("nearest: a_2")
+    shown = SkeletonViewer(samples.clips_of([base, base], [4, 4]), beside="nearest")
     assert shown._clip["beside"] is None
-    assert shown._clip["messages"] == [
-        "No clip of another class has enough joints in common with this one to be compared."
-    ]
+    rule = "has enough joints in common with this one to be compared"
+    assert shown._clip["messages"] == [f"No clip of another class {rule}."]
 
 
 def test_the_nearest_row_by_hand():
@@ -343,9 +330,9 @@ def test_the_nearest_row_by_hand():
     one: neither counts."""
     places = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[1.0, 0.0]], [[0.5, 0.0]], [[0.1, 0.0]]])
     present = torch.ones(5, 1, dtype=torch.bool)
-    assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 2
+    assert nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 2
     present[2] = False
-    assert viewer.nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 1
+    assert nearest(places, present, torch.tensor([0, 1, 1, 0, -1]), 0) == 1
 
 
 # ---- Without a browser
@@ -364,26 +351,19 @@ def test_the_page_has_the_clip_and_cannot_be_broken_by_a_name(clips):
     named.table["id"] = ["</script><b>"]
     page = SkeletonViewer(named).standalone()["text/html"]
     assert page.count("</script>") == 2, "its own two"
-    state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
-    sent = state["_clip"]["main"]
-    assert np.array_equal(
-        np.frombuffer(base64.b64decode(sent["keypoints"]["base64"]), "<f4"), named[0].ravel()
-    )
-    assert state["_list"]["ids"] == "</script><b>"
+    sent = base64.b64decode(state_of(page)["_clip"]["main"]["keypoints"]["base64"])
+    assert np.array_equal(np.frombuffer(sent, "<f4"), named[0].ravel())
+    assert state_of(page)["_list"]["ids"] == "</script><b>"
 
 
-def test_a_page_keeps_further_clips(clips):
-    page = SkeletonViewer(clips, clip=0, kept=["a_2"]).standalone()["text/html"]
-    state = json.loads(re.search('<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
-    assert {row: clip["row"] for row, clip in state["_kept"].items()} == {"0": 0, "2": 2}
+def test_a_page_has_further_clips(clips):
+    state = state_of(SkeletonViewer(clips, clip=0, kept=["a_2"]).standalone()["text/html"])
+    assert {row: clip["row"] for row, clip in state["_exported"].items()} == {"0": 0, "2": 2}
 
 
 def test_there_is_a_picture_even_where_nothing_can_be_drawn(clips):
-    for shown in (
-        SkeletonViewer(clips.where([])),
-        SkeletonViewer(clips, clip=2),
-        SkeletonViewer(clips.where([0]), clip=0),
-    ):
+    still = clips.where([0])
+    for shown in (SkeletonViewer(clips.where([])), SkeletonViewer(clips, clip=2), SkeletonViewer(still)):
         assert base64.b64decode(shown.standalone()["image/png"]).startswith(b"\x89PNG")
 
 
@@ -406,23 +386,16 @@ def test_colours_stand_out_from_the_page(theme, page):
 def test_a_saved_page_has_all_its_clips_and_needs_nothing_else(clips, tmp_path):
     path = viewer.save_page(tmp_path / "new" / "page.html", clips)
     page = path.read_text(encoding="utf-8")
-    state = json.loads(
-        re.search(r'<script type="application/json" id="[^"]*">(.*?)</script>', page, re.DOTALL)[1]
-    )
-    assert [int(row) for row in state["_kept"]] == list(range(len(clips)))
-    assert all(
-        kept["main"]["frames"] == frames
-        for kept, frames in zip(state["_kept"].values(), clips.table["frames"], strict=True)
-    )
+    exported = state_of(page)["_exported"]
+    assert [int(row) for row in exported] == list(range(len(clips)))
+    assert [clip["main"]["frames"] for clip in exported.values()] == clips.table["frames"].tolist()
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert [file.name for file in path.parent.iterdir()] == ["page.html"]
 
 
 @pytest.mark.parametrize("count", [0, 101])
 def test_a_page_of_no_clips_or_of_too_many_is_refused(clips, tmp_path, count):
-    with pytest.raises(
-        ValueError,
-        match=rf"page.html: a page has 1 to 100 clips, got {count}; choose some with `clips.where`",
-    ):
+    message = rf"page.html: a page has 1 to 100 clips, got {count}; choose some with `clips.where`"
+    with pytest.raises(ValueError, match=message):
         viewer.save_page(tmp_path / "page.html", clips.where([0] * count))
     assert list(tmp_path.iterdir()) == []

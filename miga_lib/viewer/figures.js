@@ -1,34 +1,40 @@
-// The figures of the viewer: what is computed of a clip once, and how a frame of it is drawn. No function here changes the page.
-//
-// T frames, V joints. The points of a figure are T × V × (x, y, score); a joint is missing where its score is 0.
+// The figures of the viewer: what is computed of a clip once, and how a frame of it is drawn.
+// T frames, V joints. The points of a figure are T × V × (x, y, score); score 0 is a missing joint.
 
 const TRAIL_LENGTH = 10; // in frames
 const SMOOTHING = 5; // frames before and after a frame over which a view that follows a region is averaged
-const FILLED = 1.125; // of the shorter side of a pane by the side of a box: the person fills 4/5 of the box, and 9/10 of the pane
-const LARGEST_DISC = 16; // radius of the disc of the joint that counted most, in CSS pixels
+const FILLED = 1.125; // side of a box by side of a pane: the person fills 4/5 of a box, 9/10 of a pane
+const MAX_DISC = 16; // radius of the disc of the joint that counted most, in CSS pixels
+const MAX_ZOOM = 60;
 const SIDES = ["middle", "left", "right"];
 
 function makeFigure(sent, layout) {
-  const [all, T, V] = [numbers(sent.keypoints, Float32Array), sent.frames, layout.rows.length];
-  const width = all.length / T;
-  const points = new Float32Array(3 * T * V);
-  for (let i = 0; i < 3 * T * V; i++) points[i] = all[Math.floor(i / (3 * V)) * width + 3 * layout.rows[Math.floor(i / 3) % V] + (i % 3)];
-  const source = sent.source && numbers(sent.source, Float32Array);
-  const figure = { title: sent.title, layout, T, V, points, source, box: cropBox(points), seen: nearestSeen(points, T, V), windows: new Map() };
-  if (sent.filled) figure.filled = ofJoints(numbers(sent.filled, Uint8Array), figure);
-  return Object.assign(figure, { motion: motionEnergy(figure), missing: missingShare(figure) });
+  const figure = { title: sent.title, layout, T: sent.frames, V: layout.rows.length, windows: new Map() };
+  figure.points = selectJoints(figure, numbers(sent.keypoints, Float32Array), 3);
+  figure.box = cropBox(figure.points);
+  figure.seen = nearestSeen(figure);
+  figure.motion = motionEnergy(figure);
+  figure.missing = missingShare(figure);
+  if (sent.source) figure.source = numbers(sent.source, Float32Array);
+  if (sent.filled) figure.filled = selectJoints(figure, numbers(sent.filled, Uint8Array));
+  return figure;
 }
 
-// The values of a figure’s joints, T × V, of those of all joints of the clip.
-function ofJoints(values, { T, V, layout }) {
-  const all = values.length / T;
-  return values.constructor.from({ length: T * V }, (_, i) => values[Math.floor(i / V) * all + layout.rows[i % V]]);
+// The values of a figure’s joints, T × V × size, of those of all joints of the clip.
+function selectJoints({ T, V, layout }, values, size = 1) {
+  const selected = new values.constructor(T * V * size);
+  const joints = values.length / T / size;
+  for (let i = 0; i < T * V; i++) {
+    const start = (Math.floor(i / V) * joints + layout.rows[i % V]) * size;
+    selected.set(values.subarray(start, start + size), i * size);
+  }
+  return selected;
 }
 
-// Give a figure the importance of its joints, from the values of all joints of the clip: T × all joints.
+// Give a figure the importance of its joints, from the values of all joints of the clip.
 function showUsed(figure, values) {
-  figure.used = ofJoints(values, figure);
-  figure.mostUsed = figure.used.reduce((most, value) => Math.max(most, value), 1e-12);
+  figure.used = selectJoints(figure, values);
+  figure.maxUsed = figure.used.reduce((max, value) => Math.max(max, value), 1e-12);
 }
 
 // The square of a clip that is the input of the models, as miga_lib.augmentation.crop_box.
@@ -45,63 +51,69 @@ export function cropBox(points) {
 }
 
 // For each frame and joint the frame nearest in time in which the joint is present, −1 where there is none.
-function nearestSeen(points, T, V) {
+function nearestSeen({ points, T, V }) {
   const seen = new Int32Array(T * V).fill(-1);
   for (let v = 0; v < V; v++) {
     const present = [...Array(T).keys()].filter((t) => points[3 * (t * V + v) + 2] > 0);
     for (let t = 0, i = 0; t < T && present.length; t++) {
-      while (i + 1 < present.length && Math.abs(present[i + 1] - t) < Math.abs(present[i] - t)) i++;
+      while (Math.abs(present[i + 1] - t) < Math.abs(present[i] - t)) i++;
       seen[t * V + v] = present[i];
     }
   }
   return seen;
 }
 
-// For each frame the mean distance that the joints present in it and in the frame before it moved, in sides of the box.
+// For each frame the mean distance that the joints present in it and in the frame before it moved, in sides
+// of the box.
 export function motionEnergy({ points, T, V, box }) {
   return Float32Array.from({ length: T }, (_, t) => {
     let [sum, count] = [0, 0];
-    for (let i = 3 * t * V, j = i - 3 * V; t > 0 && i < 3 * (t + 1) * V; i += 3, j += 3)
-      if (points[i + 2] > 0 && points[j + 2] > 0) [sum, count] = [sum + Math.hypot(points[i] - points[j], points[i + 1] - points[j + 1]), count + 1];
-    return count ? sum / count / box.side : 0;
+    for (let i = 3 * t * V; t > 0 && i < 3 * (t + 1) * V; i += 3) {
+      const before = i - 3 * V;
+      if (!(points[i + 2] > 0 && points[before + 2] > 0)) continue;
+      sum += Math.hypot(points[i] - points[before], points[i + 1] - points[before + 1]);
+      count += 1;
+    }
+    return sum / Math.max(count, 1) / box.side;
   });
 }
 
 function missingShare({ points, T, V }) {
-  const missing = (t, v) => !(points[3 * (t * V + v) + 2] > 0);
-  return Float32Array.from({ length: T }, (_, t) => [...Array(V).keys()].filter((v) => missing(t, v)).length / V);
+  const shares = new Float32Array(T);
+  for (let i = 0; i < T * V; i++) if (!(points[3 * i + 2] > 0)) shares[Math.floor(i / V)] += 1;
+  return shares.map((count) => count / V);
 }
 
-// For each frame of the source the output frame that shows it, −1 where an alignment left it out. `source` has the place in the source
-// of each output frame, −1 for empty ones; between two frames of a short clip, the nearest output frame counts.
+// For each frame of a clip the frame of its alignment that shows it, −1 where it was left out. `source` has
+// the place in the clip of each frame of the alignment, −1 for empty ones; the nearest one counts.
 export function shownAt(source, T) {
   const shown = new Int32Array(T).fill(-1);
-  const apart = new Float32Array(T).fill(0.5 + 1e-4);
+  const distance = new Float32Array(T).fill(0.5 + 1e-4);
   source.forEach((place, k) => {
-    for (const t of new Set([Math.floor(place), Math.ceil(place)]))
-      if (place >= 0 && Math.abs(place - t) < apart[t]) [shown[t], apart[t]] = [k, Math.abs(place - t)];
+    for (const t of [Math.floor(place), Math.ceil(place)])
+      if (place >= 0 && Math.abs(place - t) < distance[t])
+        [shown[t], distance[t]] = [k, Math.abs(place - t)];
   });
   return shown;
 }
 
-// The square that a view shows in a frame: the box, or one around some joints that follows them, of one size in all frames.
+// The square that a view shows in a frame: the box, or one of constant size that follows some joints.
 export function windowOf(figure, view, t) {
-  const { box, layout, windows } = figure;
-  const joints = layout.views.find(([name]) => name === view)?.[1];
-  if (!windows.has(view)) windows.set(view, joints ? follow(figure, joints) : { side: 0 });
-  const { side, x, y } = windows.get(view);
-  return side ? { x: x[t] - side / 2, y: y[t] - side / 2, side } : box;
+  const joints = figure.layout.views.find(([name]) => name === view)?.[1] ?? [];
+  if (!figure.windows.has(view)) figure.windows.set(view, follow(figure, joints));
+  const { side, x, y } = figure.windows.get(view);
+  return side ? { x: x[t] - side / 2, y: y[t] - side / 2, side } : figure.box;
 }
 
 function follow({ points, T, V, seen }, joints) {
   const [x, y, sides] = [new Float32Array(T), new Float32Array(T), new Float32Array(T)];
-  const found = joints.filter((v) => seen[v] >= 0);
-  if (!found.length) return { side: 0 };
+  const present = joints.filter((v) => seen[v] >= 0);
+  if (!present.length) return { side: 0 };
   for (let t = 0; t < T; t++) {
-    const places = found.map((v) => 3 * (seen[t * V + v] * V + v));
+    const places = present.map((v) => 3 * (seen[t * V + v] * V + v));
     const [xs, ys] = [places.map((i) => points[i]), places.map((i) => points[i + 1])];
-    const [low, high] = [[Math.min(...xs), Math.min(...ys)], [Math.max(...xs), Math.max(...ys)]];
-    [x[t], y[t], sides[t]] = [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, Math.max(high[0] - low[0], high[1] - low[1])];
+    const [left, right, top, low] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    [x[t], y[t], sides[t]] = [(left + right) / 2, (top + low) / 2, Math.max(right - left, low - top)];
   }
   // A joint found far away in a few frames must not make the view small in all.
   const side = Math.max(1.25 * sides.sort()[Math.floor(0.9 * (T - 1))], 10);
@@ -110,38 +122,39 @@ function follow({ points, T, V, seen }, joints) {
 
 function smoothed(values) {
   return values.map((_, t) => {
-    const reach = Math.min(SMOOTHING, t, values.length - 1 - t); // the same on both sides, so that the view does not lag behind
+    const reach = Math.min(SMOOTHING, t, values.length - 1 - t); // equal on both sides, so that nothing lags
     const near = values.subarray(t - reach, t + reach + 1);
     return near.reduce((sum, value) => sum + value) / near.length;
   });
 }
 
-// A zoom { k, x, y }, k times around a place x, y from the centre in sides of the window, after one by a factor around a point of the
-// pane, which is dx, dy from its centre in the same unit: what is at this point stays there.
-export function zoomed({ k, x, y }, factor, dx, dy) {
-  const next = Math.min(Math.max(k * factor, 0.5), 60);
+// A zoom, k times around the place x, y, after one by a factor around a point of the pane, which stays where
+// it is. Both are relative to the centre, in sides of the window.
+function zoomed({ k, x, y }, factor, dx, dy) {
+  const next = Math.min(Math.max(k * factor, 0.5), MAX_ZOOM);
   return { k: next, x: x + dx / k - dx / next, y: y + dy / k - dy / next };
 }
 
-// The maximum over the maps of miga_lib.heatmaps, of all joints or, if given, of all limbs: size × size, for points in pixels of the map.
+// The maximum over the maps of miga_lib.heatmaps, of all joints or, if given, of all limbs: size × size, for
+// points in its pixels.
 export function heatmap(points, limbs, size, sigma) {
   const map = new Float64Array(size * size);
-  const joints = Array.from({ length: points.length / 3 }, (_, v) => [v, v]);
   const low = (p, q) => Math.max(Math.trunc(Math.min(p, q) - 3 * sigma), 0);
   const high = (p, q) => Math.min(Math.trunc(Math.max(p, q) + 3 * sigma) + 1, size);
-  for (const [a, b] of limbs ?? joints) {
+  for (const [a, b] of limbs ?? Array.from({ length: points.length / 3 }, (_, v) => [v, v])) {
     const [ax, ay, start] = points.subarray(3 * a, 3 * a + 3);
     let [bx, by, end] = points.subarray(3 * b, 3 * b + 3);
-    const short = (bx - ax) ** 2 + (by - ay) ** 2 < 1;
-    const peak = short ? start : Math.min(start, end);
     if (!(Math.min(start, end) >= 1e-3)) continue;
-    if (short) [bx, by] = [ax, ay];
-    const [dx, dy] = [bx - ax, by - ay];
+    const short = (bx - ax) ** 2 + (by - ay) ** 2 < 1;
+    if (short) [bx, by, end] = [ax, ay, start];
+    const [dx, dy, peak] = [bx - ax, by - ay, Math.min(start, end)];
+    const square = short ? 1 : dx * dx + dy * dy;
     for (let y = low(ay, by); y < high(ay, by); y++)
       for (let x = low(ax, bx); x < high(ax, bx); x++) {
-        const along = short ? 0 : Math.min(Math.max(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0), 1);
+        const along = Math.min(Math.max(((x - ax) * dx + (y - ay) * dy) / square, 0), 1);
         const distance = (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2;
-        map[y * size + x] = Math.max(map[y * size + x], peak * Math.exp(-distance / (2 * sigma * sigma)));
+        const value = peak * Math.exp(-distance / (2 * sigma * sigma));
+        map[y * size + x] = Math.max(map[y * size + x], value);
       }
   }
   return map;
@@ -149,7 +162,7 @@ export function heatmap(points, limbs, size, sigma) {
 
 // ---- Drawing, with the brush of a canvas or of an SVG
 
-// How a frame of a figure lies on a pane of this size: where its points are, and how long the side of its window is, in CSS pixels.
+// How a frame of a figure lies on a pane of this size: where its points are, in CSS pixels.
 function projection(figure, frame, { view, zoom }, width, height) {
   const { points, V, T, seen } = figure;
   const window = windowOf(figure, view, frame);
@@ -174,17 +187,20 @@ function paint(brush, projected, looks, colours) {
 function drawHeat(brush, { figure, frame, scale, left, top }, kind, colours) {
   const { points, V, box, layout } = figure;
   const { size, sigma, rgb } = colours.heatmap;
-  const toPixels = (value, i) => (i % 3 === 2 ? value : ((value - (i % 3 ? box.y : box.x)) * size) / box.side);
-  const pixels = points.subarray(3 * frame * V, 3 * (frame + 1) * V).map(toPixels);
+  const pixels = points.slice(3 * frame * V, 3 * (frame + 1) * V);
+  for (let i = 0; i < pixels.length; i += 3) {
+    pixels[i] = ((pixels[i] - box.x) * size) / box.side;
+    pixels[i + 1] = ((pixels[i + 1] - box.y) * size) / box.side;
+  }
   const image = new ImageData(size, size);
-  const [words, colour] = [new Uint32Array(image.data.buffer), (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]]; // a pixel each: alpha, blue, green, red
-  heatmap(pixels, kind === "limbs" ? layout.limbs : null, size, sigma).forEach((value, i) => (words[i] = (Math.round(255 * value) << 24) | colour));
+  const map = heatmap(pixels, kind === "limbs" ? layout.limbs : null, size, sigma);
+  map.forEach((value, i) => image.data.set([...rgb, Math.round(255 * value)], 4 * i));
   figure.sheet ??= make("canvas", { width: size, height: size });
   figure.sheet.getContext("2d").putImageData(image, 0, 0);
   brush.imageSmoothingEnabled = false;
-  // The centre of a pixel is at a whole number, so the map begins half a pixel before the left and upper edge of the box.
-  const shift = box.side / size / 2;
-  brush.drawImage(figure.sheet, (box.x - shift) * scale + left, (box.y - shift) * scale + top, box.side * scale, box.side * scale);
+  // The centre of a pixel is at a whole number, so the map begins half a pixel before the edge of the box.
+  const [shift, side] = [box.side / size / 2, box.side * scale];
+  brush.drawImage(figure.sheet, (box.x - shift) * scale + left, (box.y - shift) * scale + top, side, side);
 }
 
 function drawVideo(brush, { frame, scale, left, top, figure: { video } }) {
@@ -195,14 +211,11 @@ function drawVideo(brush, { frame, scale, left, top, figure: { video } }) {
 }
 
 // A disc at each joint that counted for the class; its area is the share of the largest value of the clip.
-function drawUsed(brush, { at, frame, nearby, figure: { V, used, mostUsed } }, colours) {
+function drawUsed(brush, { at, frame, nearby, figure: { V, used, maxUsed } }, colours) {
   brush.beginPath();
   for (let v = 0; v < V; v++) {
-    const radius = LARGEST_DISC * Math.sqrt(Math.max(used[frame * V + v], 0) / mostUsed);
-    if (!(radius > 1) || nearby(v) < 0) continue;
-    const [x, y] = at(v, nearby(v));
-    brush.moveTo(x + radius, y);
-    brush.arc(x, y, radius, 0, 2 * Math.PI);
+    const radius = MAX_DISC * Math.sqrt(Math.max(used[frame * V + v], 0) / maxUsed);
+    if (radius > 1 && nearby(v) >= 0) addDisc(brush, ...at(v, nearby(v)), radius);
   }
   brush.globalAlpha = 0.6;
   brush.fillStyle = colours.used;
@@ -213,65 +226,67 @@ function drawUsed(brush, { at, frame, nearby, figure: { V, used, mostUsed } }, c
 function drawTrails(brush, { at, score, frame, figure: { V, layout } }, colours) {
   brush.lineWidth = 1.2;
   for (let age = Math.min(TRAIL_LENGTH, frame); age > 0; age--) {
-    const from = frame - age;
+    const t = frame - age;
+    const present = [...Array(V).keys()].filter((v) => score(v, t) > 0 && score(v, t + 1) > 0);
     brush.globalAlpha = 0.6 * (1 - (age - 1) / TRAIL_LENGTH);
-    const kept = [...Array(V).keys()].filter((v) => score(v, from) > 0 && score(v, from + 1) > 0);
-    drawLines(brush, colours, kept.map((v) => [layout.sides[v], at(v, from), at(v, from + 1)]));
+    drawLines(brush, colours, present.map((v) => [layout.sides[v], at(v, t), at(v, t + 1)]));
   }
   brush.globalAlpha = 1;
 }
 
 function drawLimbs(brush, { at, score, frame, figure: { V, layout } }, colours) {
   brush.lineWidth = V > 60 ? 1.2 : 2;
-  const kept = layout.limbs.filter(([a, b]) => score(a, frame) > 0 && score(b, frame) > 0);
-  drawLines(brush, colours, kept.map(([a, b]) => [layout.sides[b], at(a, frame), at(b, frame)]));
+  const present = layout.limbs.filter(([a, b]) => score(a, frame) > 0 && score(b, frame) > 0);
+  drawLines(brush, colours, present.map(([a, b]) => [layout.sides[b], at(a, frame), at(b, frame)]));
 }
 
 function drawLines(brush, colours, lines) {
   for (const side of SIDES) {
     brush.beginPath();
-    for (const [of, from, to] of lines) {
-      if (of !== side) continue;
-      brush.moveTo(...from);
-      brush.lineTo(...to);
+    for (const [, start, end] of lines.filter((line) => line[0] === side)) {
+      brush.moveTo(...start);
+      brush.lineTo(...end);
     }
     brush.strokeStyle = colours[side];
     brush.stroke();
   }
 }
 
+// Joints of one colour are one path, which is several times faster than a path each.
 function drawJoints(brush, { at, score, frame, nearby, figure: { V, layout, filled } }, scores, colours) {
-  const radius = V > 60 ? 1.5 : 3.5;
-  const groups = new Map(); // joints of one colour are one path, which is several times faster than a path each
+  const [size, groups] = [V > 60 ? 1.5 : 3.5, new Map()];
   for (let v = 0; v < V; v++) {
     if (nearby(v) < 0) continue;
     const confidence = Math.min(score(v, frame), 1);
-    const found = confidence > 0;
-    const fill = scores === "colour" ? colours.scale[Math.round(confidence * (colours.scale.length - 1))] : colours[layout.sides[v]];
-    const hollow = !found || filled?.[frame * V + v];
-    const key = `${hollow ? "hollow " : ""}${found ? fill : colours.missing}`;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push([...at(v, nearby(v)), !hollow && scores === "size" ? radius * (0.4 + confidence) : radius]);
+    const hollow = !(confidence > 0) || filled?.[frame * V + v];
+    let colour = colours[layout.sides[v]];
+    if (scores === "colour") colour = colours.scale[Math.round(confidence * (colours.scale.length - 1))];
+    if (!(confidence > 0)) colour = colours.missing;
+    const radius = !hollow && scores === "size" ? size * (0.4 + confidence) : size;
+    const key = `${colour} ${hollow}`;
+    if (!groups.has(key)) groups.set(key, { colour, hollow, discs: [] });
+    groups.get(key).discs.push([...at(v, nearby(v)), radius]);
   }
   brush.lineWidth = 1;
-  for (const [key, dots] of groups) {
+  for (const { colour, hollow, discs } of groups.values()) {
     brush.beginPath();
-    for (const [x, y, r] of dots) {
-      brush.moveTo(x + r, y);
-      brush.arc(x, y, r, 0, 2 * Math.PI);
-    }
-    const [colour, hollow] = key.split(" ").reverse();
+    for (const disc of discs) addDisc(brush, ...disc);
     [brush.fillStyle, brush.strokeStyle] = [colour, hollow ? colour : colours.text];
     if (!hollow) brush.fill();
     if (hollow || scores === "colour") brush.stroke();
   }
 }
 
+function addDisc(brush, x, y, radius) {
+  brush.moveTo(x + radius, y);
+  brush.arc(x, y, radius, 0, 2 * Math.PI);
+}
+
 // The brush of an SVG: what a canvas would draw, as elements.
 class SvgBrush {
+  globalAlpha = 1;
   constructor(parent) {
     this.parent = parent;
-    this.globalAlpha = 1;
   }
   beginPath() {
     this.path = "";
@@ -283,29 +298,26 @@ class SvgBrush {
     this.path += `L${x.toFixed(2)} ${y.toFixed(2)}`;
   }
   arc(x, y, r) {
-    this.path += `M${(x - r).toFixed(2)} ${y.toFixed(2)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
+    const halves = [2 * r, -2 * r].map((width) => `a${r} ${r} 0 1 0 ${width} 0`);
+    this.path += `M${(x - r).toFixed(2)} ${y.toFixed(2)}${halves.join("")}`;
   }
   fill() {
-    if (this.path) this.parent.append(makeSvg("path", { d: this.path, fill: this.fillStyle, opacity: this.globalAlpha }));
+    this.draw({ fill: this.fillStyle });
   }
   stroke() {
-    const line = { fill: "none", stroke: this.strokeStyle, "stroke-width": this.lineWidth, opacity: this.globalAlpha };
-    if (this.path) this.parent.append(makeSvg("path", { d: this.path, ...line }));
+    this.draw({ fill: "none", stroke: this.strokeStyle, "stroke-width": this.lineWidth });
+  }
+  draw(style) {
+    if (this.path) this.parent.append(makeSvg("path", { d: this.path, ...style, opacity: this.globalAlpha }));
   }
   drawImage(sheet, x, y, width, height) {
     const style = this.imageSmoothingEnabled ? "" : "image-rendering: pixelated";
-    this.parent.append(makeSvg("image", { href: sheet.src ?? sheet.toDataURL(), x, y, width, height, style, preserveAspectRatio: "none" }));
+    const place = { x, y, width, height, style, preserveAspectRatio: "none" };
+    this.parent.append(makeSvg("image", { href: sheet.src ?? sheet.toDataURL(), ...place }));
   }
 }
 
-function makeSvg(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-// Numbers from the bytes that the kernel sent. They can start at any position in their buffer, so they are copied.
+// Numbers from the bytes that the kernel sent, copied, since they can start anywhere in their buffer.
 function numbers(view, Type) {
   return new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }

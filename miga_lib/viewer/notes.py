@@ -13,32 +13,26 @@ FILE = "notes.csv"
 
 
 def read(outputs: Path) -> dict[str, str]:
-    """The notes by clip id; empty where there is no file.
-
-    Raises:
-        ValueError: the file is no table with the columns id and note.
-    """
+    """The notes by clip id; empty where there is no file. Raises ValueError where it is no such table."""
     path = outputs / FILE
     if not path.exists():
         return {}
     rows = untrusted.rows(path)
     if not {"id", "note"} <= set(rows):
-        raise ValueError(
-            f"{path}: notes have the columns id and note, found {', '.join(map(str, rows))}; rename the columns or the file"
-        )
+        columns = ", ".join(map(str, rows))
+        rule = "notes have the columns id and note"
+        raise ValueError(f"{path}: {rule}, found {columns}; rename the columns or the file")
     return dict(zip(rows["id"], rows["note"], strict=True))
 
 
 def write(outputs: Path, id: str, note: str) -> Path:
     """Set the note on a clip, or remove it if it is empty. Notes of other viewers on the same file are kept.
 
-    Raises:
-        ValueError: as ``read`` does.
-        OSError: the file cannot be written; it stays as it was.
+    Raises ValueError as ``read`` does, and OSError where the file cannot be written; it stays as it was.
     """
     outputs.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(outputs / f".{FILE}.lock"):
-        kept = {**read(outputs), id: note.strip()}
-        table = pd.DataFrame([(id, note) for id, note in kept.items() if note], columns=["id", "note"])
+        notes = {**read(outputs), id: note.strip()}
+        table = pd.DataFrame([(id, note) for id, note in notes.items() if note], columns=["id", "note"])
         atomic.write_text(outputs / FILE, table.to_csv(index=False))
     return outputs / FILE

@@ -1,28 +1,29 @@
-"""Frames of the video that a clip was taken from, for the picture behind the skeleton. Needs the package
-``av`` (``miga_lib[video]``)."""
+"""The video that a clip was cut from: its frames behind the skeleton, and the gestures around the clip."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
+from ..clips import Recordings
+
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-TALLEST = 480
-"""Pictures are sent with at most this height, in pixels."""
-MOST_FRAMES = 600
+MAX_HEIGHT = 480
+"""Height of the pictures that are sent, in pixels."""
+MAX_FRAMES = 600
 QUALITY = 70
 """Of the JPEG pictures, in percent."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """Where the videos are, and how they lie behind the keypoints.
+    """Where the videos are: ``place`` is a file, or a folder with a file for each video, named by its id.
 
-    ``place`` is a video file, or a folder with a file for each video, named by the video's id. ``offset`` is
-    the number of the video's frame that belongs to keypoint frame 0. ``scale`` is the number of the video's
-    pixels for one pixel of the keypoints.
-
-    Raises:
-        ValueError: there is no such file or folder, or the scale is not above 0.
+    ``offset`` is the number of the video's frame that belongs to keypoint frame 0, and ``scale`` the number
+    of the video's pixels for one pixel of the keypoints. Raises ValueError where there is no such file or
+    folder, or the scale is not above 0.
     """
 
     place: str | Path
@@ -31,74 +32,94 @@ class Video:
 
     def __post_init__(self) -> None:
         if not Path(self.place).exists():
-            raise ValueError(
-                f"{self.place}: no such file or folder; give a video file, or a folder of videos named by their ids"
-            )
+            way_out = "give a video file, or a folder of videos named by their ids"
+            raise ValueError(f"{self.place}: no such file or folder; {way_out}")
         if not self.scale > 0:
             raise ValueError(f"scale must be above 0, got {self.scale!r}")
 
     def pictures(self, video: str, first: int, count: int) -> tuple[list[bytes], tuple[float, float]]:
-        """Some frames of a video as JPEG files, at most ``MOST_FRAMES``, and width and height of a frame in
-        pixels of the keypoints.
+        """Frames of a video as JPEG files, at most ``MAX_FRAMES``, and the width and height of a frame in
+        pixels of the keypoints. Needs the package ``av`` (``miga_lib[video]``).
 
         Frames are found by their time, so the video must have a constant frame rate. A frame that it lacks is
-        the one before; after its end there are none.
-
-        Raises:
-            ValueError: there is no file of this video, it is no video, or it does not have the first frame;
-                or ``av`` is not installed.
+        the one before; after its end there are none. Raises ValueError where there is no file of this video,
+        it is no video, or it does not have the first frame.
         """
         path = self._file(video)
         try:
             import av
         except ImportError:
             raise ValueError("showing a video needs the package av: pip install 'miga_lib[video]'") from None
-        wanted = range(first + self.offset, first + self.offset + min(count, MOST_FRAMES))
-        found: dict[int, bytes] = {}
+        start = first + self.offset
+        stop = start + min(count, MAX_FRAMES)
+        files: dict[int, bytes] = {}
         try:
             with av.open(path) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 if not stream.average_rate or not stream.time_base:
-                    raise ValueError(
-                        f"{path}: does not say its frame rate; convert it to a constant frame rate"
-                    )
-                start, ticks = (
-                    stream.start_time or 0,
-                    1 / stream.average_rate / stream.time_base,
-                )  # of a frame
-                container.seek(max(start + int(wanted.start * ticks), 0), stream=stream)
-                small = min(TALLEST / stream.height, 1)
-                size = max(round(stream.width * small), 1), max(round(stream.height * small), 1)
+                    way_out = "convert it to a constant frame rate"
+                    raise ValueError(f"{path}: does not say its frame rate; {way_out}")
+                origin = stream.start_time or 0
+                ticks = 1 / stream.average_rate / stream.time_base  # of a frame
+                container.seek(max(origin + int(start * ticks), 0), stream=stream)
+                shrink = min(MAX_HEIGHT / stream.height, 1)
+                width, height = (max(round(side * shrink), 1) for side in (stream.width, stream.height))
+                size = stream.width / self.scale, stream.height / self.scale
                 for frame in container.decode(stream):
-                    number = round(((frame.pts or 0) - start) / ticks)
-                    if number >= wanted.stop:
+                    number = round(((frame.pts or 0) - origin) / ticks)
+                    if number >= stop:
                         break
-                    if number in wanted:
+                    if number >= start:
                         file = io.BytesIO()
-                        frame.to_image(width=size[0], height=size[1]).save(file, "jpeg", quality=QUALITY)
-                        found[number] = file.getvalue()
-                whole = stream.width / self.scale, stream.height / self.scale
+                        frame.to_image(width=width, height=height).save(file, "jpeg", quality=QUALITY)
+                        files[number] = file.getvalue()
         except (av.error.FFmpegError, IndexError) as error:
             raise ValueError(f"{path}: cannot be read as a video ({error})") from None
-        if wanted.start not in found:
-            raise ValueError(
-                f"{path}: has no frame {wanted.start}; check `offset`, or that it is the video of these keypoints"
-            )
-        pictures = [found[wanted.start]]
-        for number in range(wanted.start + 1, max(found) + 1):
-            pictures.append(found.get(number, pictures[-1]))
-        return pictures, whole
+        if start not in files:
+            way_out = "check `offset`, or that it is the video of these keypoints"
+            raise ValueError(f"{path}: has no frame {start}; {way_out}")
+        pictures = [files[start]]
+        for number in range(start + 1, max(files) + 1):
+            pictures.append(files.get(number, pictures[-1]))
+        return pictures, size
 
     def _file(self, video: str) -> Path:
         """The file of a video. Names are compared, so that the text of an id is never a path."""
         place = Path(self.place)
         if place.is_file():
             return place
-        if found := [
-            path for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem == video
-        ]:
-            return found[0]
-        raise ValueError(
-            f"{place}: has no video named {video!r:.60} ({', '.join(SUFFIXES)}); rename the file by the video's id"
-        )
+        for path in sorted(place.iterdir()):
+            if path.suffix.lower() in SUFFIXES and path.stem == video:
+                return path
+        suffixes, way_out = ", ".join(SUFFIXES), "rename the file by the video's id"
+        raise ValueError(f"{place}: has no video named {video!r:.60} ({suffixes}); {way_out}")
+
+
+def segment(recordings: Recordings, id: str) -> pd.Series:
+    """The segment of a clip in its recording. Raises ValueError where the recordings do not have it."""
+    segments = recordings.segments[recordings.ids == id]
+    if segments.empty:
+        way_out = "give the recordings that the clips were cut from"
+        raise ValueError(f"the recordings have no clip {id!r:.60}; {way_out}")
+    return segments.iloc[0]
+
+
+def around(recordings: Recordings, id: str, names: Mapping[int, str]) -> str:
+    """Where a clip is in its recording, and the gestures before and after it, by the names of the labels.
+    Raises as ``segment`` does."""
+    own = segment(recordings, id)
+    segments = recordings.segments[recordings.segments["video"] == own["video"]]
+    rate = recordings.table.set_index("video")["fps"][own["video"]]
+    parts = [f"{own['video']}: {own['first'] / rate:.1f} to {(own['last'] + 1) / rate:.1f} s"]
+    overlapping = len(segments) - 1
+    gaps = {"before": own["first"] - segments["last"] - 1, "after": segments["first"] - own["last"] - 1}
+    for side, frames in gaps.items():
+        frames = frames[frames >= 0]
+        overlapping -= len(frames)
+        if len(frames):
+            name = names[segments["label"][frames.idxmin()]]
+            parts.append(f"{frames.min() / rate:.1f} s {side}: {name}")
+    if overlapping:
+        parts.append(f"{overlapping} overlapping")
+    return "; ".join(parts)

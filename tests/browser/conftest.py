@@ -13,14 +13,15 @@ SETUP = f"""import sys
 sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]
 import numpy as np
 import samples
-from miga_lib import clips, plots, viewer
+from miga_lib import plots, viewer
+from miga_lib.clips import load
 from miga_lib.predictions import Predictions
 """
 
-CUT = """[...document.querySelectorAll('.miga-caption, .miga-place, .miga-viewer :is(button, kbd, label), .miga-list span:last-child')]
+TEXTS = ".miga-caption, .miga-place, .miga-viewer :is(button, kbd, label), .miga-list span:last-child"
+CUT = f"""[...document.querySelectorAll('{TEXTS}')]
     .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.outerHTML)"""
-"""Texts that do not fit into their place; names of clips and classes may be longer than that, and a tooltip
-has them."""
+"""Texts that do not fit into their place; names of clips and classes may be longer and have a tooltip."""
 
 
 def pytest_collection_modifyitems(items):

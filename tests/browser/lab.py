@@ -15,10 +15,10 @@ from pathlib import Path
 
 import nbformat
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-).split()
+from miga_lib.viewer import SkeletonViewer
+
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync""".split()
 VIEWER = ".miga-viewer"
 NEWS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
@@ -61,28 +61,13 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     settings = own / "settings" / NEWS
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    homes = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "IPYTHONDIR": "ipython",
-    }
-    homes |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
-    environment = (
-        os.environ | {name: str(own / home) for name, home in homes.items()} | {"JUPYTER_PLATFORM_DIRS": "0"}
-    )
-    options = [
-        f"--ServerApp.root_dir={folder}",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-    ]
-    options += [
-        "--IdentityProvider.token=",
-        "--ServerApp.password=",
-        "--ServerApp.allow_root=True",
-        "--LabApp.expose_app_in_browser=True",
-    ]
+    names = ("JUPYTER_CONFIG", "JUPYTER_DATA", "JUPYTER_RUNTIME", "JUPYTERLAB_WORKSPACES")
+    homes = {f"{name}_DIR": str(own / name.partition("_")[2].lower()) for name in names}
+    homes |= {"IPYTHONDIR": str(own / "ipython"), "JUPYTERLAB_SETTINGS_DIR": str(own / "settings")}
+    environment = os.environ | homes | {"JUPYTER_PLATFORM_DIRS": "0"}
+    options = f"""--ServerApp.root_dir={folder} --ServerApp.ip=127.0.0.1 --ServerApp.port={port}
+        --ServerApp.port_retries=0 --IdentityProvider.token= --ServerApp.password=
+        --ServerApp.allow_root=True --LabApp.expose_app_in_browser=True""".split()
     with (folder / "jupyterlab.log").open("w") as log:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", *options]
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -129,3 +114,13 @@ def open_notebook(page, address: str, name: str, view: str = "doc") -> None:
         "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
         timeout=60_000,
     )
+
+
+def call(page, function: str, *arguments):
+    """What a JavaScript function gives, whose first argument is the module of the viewer."""
+    script = """async ([source, ...values]) => {
+        const file = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+        return (FUNCTION)(await import(file), ...values);
+    }"""
+    source = str(SkeletonViewer._esm)
+    return page.evaluate(script.replace("FUNCTION", function), [source, *arguments])

@@ -17,19 +17,25 @@ from typing import Any
 import lab
 from PIL import Image
 
-from miga_lib import clips, ensemble, plots, runs, viewer
+from miga_lib import ensemble, plots, viewer
 from miga_lib.analysis import failures
+from miga_lib.clips import load, outputs_folder
+from miga_lib.runs import newest_streams
+from miga_lib.viewer.beside import motion
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-LOOKED_AT = clips.outputs_folder() / "figures"
-LOAD = """from miga_lib import clips, notebook, plots, runs, training, viewer
+LOOKED_AT = outputs_folder() / "figures"
+LOAD = """from miga_lib import notebook, plots, training, viewer
 from miga_lib.analysis import saliency
-from miga_lib.settings import Settings, choose
-shown = clips.load("synthetic", "openpose137")"""
+from miga_lib.clips import load
+from miga_lib.runs import newest_runs, run_folder
+from miga_lib.settings import choose
+shown = load("synthetic", "openpose137")"""
 FIT = """import numpy as np
 from sklearn.linear_model import LogisticRegression
 from miga_lib.predictions import Predictions
-places = viewer.poses(shown)[0].flatten(1).numpy()
+from miga_lib.viewer.beside import poses
+places = poses(shown)[0].flatten(1).numpy()
 train, val = (np.flatnonzero(shown.table["split"] == split) for split in ("train", "val"))
 labels = shown.table["label"].to_numpy()
 predicted = {}
@@ -37,16 +43,18 @@ for name, strength in (("linear model", 0.01), ("smoother model", 0.0001)):
     model = LogisticRegression(C=strength, max_iter=300).fit(places[train], labels[train])
     probabilities = np.zeros((len(val), len(shown.classes)))
     probabilities[:, model.classes_] = model.predict_proba(places[val])
-    predicted[name] = Predictions(shown.table["id"].to_numpy(str)[val], labels[val], probabilities, np.array(shown.classes))
-one = {"linear model": predicted["linear model"]}"""
-USED = ", layout=choose().skeleton, saliency=saliency.of_run(runs.newest_runs(1), shown)"
+    ids = shown.table["id"].to_numpy(str)[val]
+    predicted[name] = Predictions(ids, labels[val], probabilities, np.array(shown.classes))
+single = {"linear model": predicted["linear model"]}"""
+USED = ", layout=choose().skeleton, saliency=saliency.of_run(newest_runs(1), shown)"
 TRAIN = """plots.style()
 settings = choose(preset="smoke", epochs=3000, device="cpu")
-training.fit(clips.load("synthetic-smoke", outputs=OUTPUTS), settings, runs.run_folder("shown", OUTPUTS), progress=notebook.Progress())"""
+data = load("synthetic-smoke", outputs=OUTPUTS)
+training.fit(data, settings, run_folder("shown", OUTPUTS), progress=notebook.Progress())"""
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 
 
-def show(place: int = 11, beside: str = "nothing", predictions: str = "one", more: str = "") -> str:
+def show(place: int = 11, beside: str = "nothing", predictions: str = "single", more: str = "") -> str:
     """The code of a cell with a viewer."""
     return f"viewer.SkeletonViewer(shown, {predictions}, clip=int(val[{place}]), beside='{beside}'{more})"
 
@@ -99,8 +107,8 @@ def progress(path: Path) -> None:
 
 
 CURSOR = """const dot = Object.assign(document.createElement('div'), {id: 'cursor'});
-dot.style = 'position: fixed; width: 22px; height: 22px; margin: -11px; border-radius: 50%; background: #d55e00a0; z-index: 9;'
-  + ' pointer-events: none; left: -1em';
+dot.style = 'position: fixed; width: 22px; height: 22px; margin: -11px; border-radius: 50%; left: -1em; '
+  + 'background: #d55e00a0; z-index: 9; pointer-events: none';
 document.body.append(dot);"""
 FILMED = "0065_31"
 """A clip of “cover face”."""
@@ -110,55 +118,47 @@ FILM_RATE = 8
 
 def film(name: str) -> None:
     """Play a clip, zoom to the face, click a cell of the confusion matrix, and play a clip that it lists."""
-    data_set = clips.load("synthetic")
-    members = ensemble.gather(runs.newest_streams(clips=data_set), [], "test", data_set)
+    data_set = load("synthetic")
+    members = ensemble.gather(newest_streams(clips=data_set), [], "test", data_set)
     fused = ensemble.fuse([*members.values()])
     cell = failures.confused(fused).iloc[0]
-    of_cell = (fused.labels == fused.classes.tolist().index(cell["class"])) & (
-        fused.predicted == fused.classes.tolist().index(cell["predicted"])
-    )
+    label, predicted = (fused.classes.tolist().index(cell[name]) for name in ("class", "predicted"))
+    of_cell = (fused.labels == label) & (fused.predicted == predicted)
     tested = data_set.where(data_set.table["id"].isin(fused.ids))
     listed = tested.where(tested.table["id"].isin(fused.ids[of_cell]))
-    liveliest = max(range(len(listed)), key=lambda row: viewer.motion(listed[row]))
+    liveliest = max(range(len(listed)), key=lambda row: motion(listed[row]))
     plots.style()
     matrix = plots.linked(plots.confusion(fused).figure, "confusion matrix").data
     row = tested.table["id"].tolist().index(FILMED)
-    shown = viewer.SkeletonViewer(
-        tested, {"joint + limb": fused}, clip=row, kept=[*range(row - 20, row + 20), *listed.table["id"]]
-    )
+    exported = [*range(row - 20, row + 20), *listed.table["id"]]
+    shown = viewer.SkeletonViewer(tested, {"joint + limb": fused}, clip=row, kept=exported)
     with tempfile.TemporaryDirectory() as folder, lab.browser(width=900, height=760) as browser:
         path = Path(folder) / "page.html"
-        path.write_text(
-            f'<!doctype html><meta charset="utf-8"><body>{matrix}{shown._page("")}', encoding="utf-8"
-        )
+        body = matrix + shown.standalone()["text/html"]
+        path.write_text(f'<!doctype html><meta charset="utf-8"><body>{body}', encoding="utf-8")
         page, frames = browser.new_page(), []
         page.goto(path.as_uri())
         page.evaluate(CURSOR)
 
         def take(count: int = 1) -> None:
             for _ in range(count):
-                picture = page.screenshot()
-                frames.append(
-                    Image.open(io.BytesIO(picture))
-                    .convert("RGB")
-                    .resize((720, 608), Image.Resampling.LANCZOS)
-                )
+                picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+                frames.append(picture.resize((720, 608), Image.Resampling.LANCZOS))
 
         def play(count: int, step: int = 2) -> None:
             slider = page.get_by_label("Frame", exact=True)
+            advance = """(slider, step) => {
+                slider.value = (Number(slider.value) + step) % (Number(slider.max) + 1);
+                slider.dispatchEvent(new Event('input'));
+            }"""
             for _ in range(count):
-                slider.evaluate(
-                    "(s, step) => { s.value = (+s.value + step) % (+s.max + 1); s.dispatchEvent(new Event('input')); }",
-                    step,
-                )
+                slider.evaluate(advance, step)
                 page.wait_for_timeout(60)
                 take()
 
         def point(x: float, y: float) -> None:
-            page.evaluate(
-                "([x, y]) => Object.assign(document.getElementById('cursor').style, {left: `${x}px`, top: `${y}px`})",
-                [x, y],
-            )
+            place = "(cursor, place) => Object.assign(cursor.style, place)"
+            page.locator("#cursor").evaluate(place, {"left": f"{x}px", "top": f"{y}px"})
 
         stage = page.locator(".miga-viewer")
         stage.focus()
@@ -183,15 +183,8 @@ def film(name: str) -> None:
             page.keyboard.press("j")
         page.wait_for_timeout(300)
         play(16)
-        frames[0].save(
-            IMAGES / name,
-            save_all=True,
-            append_images=frames[1:],
-            duration=1000 // FILM_RATE,
-            loop=0,
-            quality=60,
-            method=6,
-        )
+        looks = {"duration": 1000 // FILM_RATE, "loop": 0, "quality": 60, "method": 6}
+        frames[0].save(IMAGES / name, save_all=True, append_images=frames[1:], **looks)
 
 
 if __name__ == "__main__":

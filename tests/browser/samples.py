@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from miga_lib import alignment, clips, labels, layouts
-from miga_lib.clips import Clips, Recordings
+from miga_lib import alignment, labels, layouts
+from miga_lib.clips import Clips, Recordings, load
 from miga_lib.layouts import Layout
 from miga_lib.predictions import Predictions
 
@@ -40,13 +40,15 @@ def ring(frames: int = 5) -> np.ndarray:
 
 def oddities() -> Clips:
     """A ring; a ring that rotates by a tenth of a turn per frame; a clip in which no joint was found."""
-    turns = [
-        np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) for t in 2 * np.pi * np.arange(10) / 10
-    ]
-    turning = np.stack(
-        [np.concatenate([ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns]
-    )
-    return clips_of([ring(), turning, np.zeros((4, 17, 3))], [3, 5, 5])
+    return clips_of([ring(), turning(np.arange(10) / 10), np.zeros((4, 17, 3))], [3, 5, 5])
+
+
+def turning(turns: np.ndarray) -> np.ndarray:
+    """The complete ring, rotated by a part of a turn in each frame."""
+    angle = 2 * np.pi * np.asarray(turns)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # (2, 2, T)
+    places = np.einsum("vc,cdt->tvd", ring()[0, :, :2], rotation)
+    return np.concatenate([places, np.ones((len(angle), 17, 1))], axis=-1)
 
 
 def predictions_of(clips: Clips, seed: int = 0) -> Predictions:
@@ -78,17 +80,9 @@ def recording_of(clips: Clips, apart: int = 25) -> Recordings:
     them; without its keypoints."""
     frames = clips.table["frames"]
     first = frames.cumsum() - frames + apart * np.arange(len(clips))
-    segments = pd.DataFrame(
-        {"video": "a", "label": clips.table["label"], "first": first, "last": first + frames - 1}
-    )
-    return Recordings(
-        pd.DataFrame({"video": ["a"], "fps": 25.0}),
-        clips.keypoints,
-        clips.layout,
-        clips.classes,
-        "",
-        segments=segments,
-    )
+    segments = {"video": "a", "label": clips.table["label"], "first": first, "last": first + frames - 1}
+    table, segments = pd.DataFrame({"video": ["a"], "fps": 25.0}), pd.DataFrame(segments)
+    return Recordings(table, clips.keypoints, clips.layout, clips.classes, "", segments=segments)
 
 
 def red_video(path: Path, clips: Clips, id: str) -> Path:
@@ -99,11 +93,8 @@ def red_video(path: Path, clips: Clips, id: str) -> Path:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
         for _ in range(int(clips.table.set_index("id").loc[id, "frames"])):
-            container.mux(
-                stream.encode(
-                    av.VideoFrame.from_ndarray(np.tile(np.uint8([200, 0, 0]), (720, 1280, 1)), format="rgb24")
-                )
-            )
+            picture = np.tile(np.uint8([200, 0, 0]), (720, 1280, 1))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
 
@@ -111,13 +102,12 @@ def red_video(path: Path, clips: Clips, id: str) -> Path:
 def many(outputs: str | Path, count: int = 5000, frames: int = 300) -> Clips:
     """A synthetic clip of 137 joints, aligned to ``frames`` frames and listed ``count`` times with different
     ids and classes."""
-    loaded = clips.load("synthetic-smoke", "openpose137", outputs)
+    loaded = load("synthetic-smoke", "openpose137", outputs)
     row = int(loaded.table["frames"].argmax())
     keypoints = alignment.align(torch.tensor(loaded[row]), frames).numpy()
-    table = clips_of([keypoints] * 1, [0], "openpose137").table
+    table = clips_of([keypoints], [0], "openpose137").table
     table = table.loc[table.index.repeat(count)].reset_index(drop=True)
     ids = [f"{i // 40:04d}_{i % 40}" for i in range(count)]
-    table = table.assign(
-        id=ids, label=np.arange(count) % 32, split=np.where(np.arange(count) % 5, "train", "val")
-    )
+    splits = np.where(np.arange(count) % 5, "train", "val")
+    table = table.assign(id=ids, label=np.arange(count) % 32, split=splits)
     return Clips(table, keypoints, loaded.layout, loaded.classes, "")

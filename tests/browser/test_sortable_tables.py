@@ -11,10 +11,8 @@ TABLE = pd.DataFrame(
 
 def test_a_click_sorts_and_another_reverses_the_order(open_page, tmp_path):
     path = tmp_path / "table.html"
-    path.write_text(
-        f"<!doctype html><meta charset=utf-8>{plots.sortable(TABLE).data}{plots.sortable(TABLE.iloc[:2]).data}",
-        encoding="utf-8",
-    )
+    tables = "".join(plots.sortable(table).data for table in (TABLE, TABLE.iloc[:2]))
+    path.write_text(f"<!doctype html><meta charset=utf-8>{tables}", encoding="utf-8")
     page = open_page()
     page.goto(path.as_uri())
     table = page.locator("table").first
@@ -37,7 +35,6 @@ def test_a_click_sorts_and_another_reverses_the_order(open_page, tmp_path):
     table.get_by_role("columnheader", name="run").press("Enter")
     assert order() == "abcd"
     assert table.locator("th").first.get_attribute("aria-sort") == "ascending"
-    assert page.locator("table").nth(1).locator("tbody td:first-child").all_inner_texts() == ["b", "a"], (
-        "each table is sorted separately"
-    )
+    other = page.locator("table").nth(1).locator("tbody td:first-child")
+    assert other.all_inner_texts() == ["b", "a"], "each table is sorted separately"
     page.close()

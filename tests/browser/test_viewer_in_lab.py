@@ -10,31 +10,36 @@ import samples
 import torch
 from conftest import CUT, SETUP
 
-from miga_lib import augmentation, heatmaps, layouts, viewer
+from miga_lib import augmentation, heatmaps, layouts
 
 SHOWS = "([viewer, id]) => viewer.querySelector('figcaption').textContent.startsWith(id)"
 """Whether a viewer shows the clip with an id."""
-MAIN, RING, EMPTY, NOBODY, OTHER = range(5)
+SAYS = "([viewer, text]) => viewer.querySelector('.miga-message').textContent.includes(text)"
+MAIN, RING, EMPTY, NOBODY, OTHER, LONG = range(6)
 CELLS = (
-    "shown = clips.load('synthetic-smoke', 'openpose137', OUTPUTS)\n"
-    "predicted = samples.predictions_of(shown.split('val'))\n"
-    "display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))\n"
-    "viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept',\n"
-    "    saliency=samples.at_joint(shown, 'nose'), video=viewer.Video(samples.red_video('red.mp4', shown, '0001_2')))",
+    """shown = load('synthetic-smoke', 'openpose137', OUTPUTS)
+predicted = samples.predictions_of(shown.split('val'))
+display(plots.linked(plots.confusion(predicted, order='index').figure, 'matrix'))
+video = samples.red_video('red.mp4', shown, '0001_2')
+viewer.SkeletonViewer(shown, predicted, clip='0001_2', beside='align', outputs='kept',
+    saliency=samples.at_joint(shown, 'nose'), video=video)""",
     "viewer.SkeletonViewer(samples.oddities(), clip=0, outputs='kept')",
     "viewer.SkeletonViewer(samples.oddities().where([]))",
     "viewer.SkeletonViewer(samples.oddities(), clip=2)",
-    "nods = Predictions(np.array(['a_0']), np.array([0]), np.ones((1, 1)), np.array(['nod']))\n"
-    "viewer.SkeletonViewer(samples.oddities(), nods)",
+    """nods = Predictions(np.array(['a_0']), np.array([0]), np.ones((1, 1)), np.array(['nod']))
+viewer.SkeletonViewer(samples.oddities(), nods)""",
+    """shown = samples.many(OUTPUTS, 40)
+viewer.SkeletonViewer(shown, samples.predictions_of(shown), beside='align')""",
 )
 
 
 @pytest.fixture(scope="module")
 def page(open_page, jupyter, folder, smoke_outputs):
-    """A notebook with five viewers, run."""
+    """A notebook with six viewers, run; the file browser beside it is hidden."""
     lab.write_notebook(folder / "viewers.ipynb", SETUP + f"OUTPUTS = {str(smoke_outputs)!r}", *CELLS)
     page = open_page()
-    lab.run_notebook(page, jupyter, "viewers.ipynb", viewers=5)
+    lab.run_notebook(page, jupyter, "viewers.ipynb", viewers=len(CELLS), view="lab")
+    toggle_file_browser(page)
     yield page
     page.close()
 
@@ -51,6 +56,10 @@ def show(page):
         return found
 
     return of
+
+
+def toggle_file_browser(page):
+    page.evaluate("void jupyterapp.commands.execute('application:toggle-left-area')")
 
 
 def settle(viewer):
@@ -72,12 +81,8 @@ def drawn(viewer, canvas=0):
 
 def listed(viewer):
     """The ids of the clips of the list that are in the page."""
-    return [
-        text.strip("✓✗✎ ")
-        for text in viewer.locator(
-            ".miga-list [role=option] div:first-child span:first-child"
-        ).all_inner_texts()
-    ]
+    titles = viewer.locator(".miga-list [role=option] div:first-child span:first-child")
+    return [text.strip("✓✗✎ ") for text in titles.all_inner_texts()]
 
 
 def place(viewer):
@@ -88,43 +93,40 @@ def alpha(viewer, x, y, reach):
     """The opacity of the first canvas in a square around a pixel."""
     script = """(canvas, [x, y, side]) =>
         [...canvas.getContext('2d').getImageData(x, y, side, side).data.filter((_, i) => i % 4 === 3)]"""
-    return np.array(
-        viewer.locator("figure canvas").first.evaluate(script, [x - reach, y - reach, 2 * reach + 1])
-    )
+    canvas = viewer.locator("figure canvas").first
+    return np.array(canvas.evaluate(script, [x - reach, y - reach, 2 * reach + 1]))
 
 
 def ring_on_canvas(viewer, px, py):
     """The position of a point on the first canvas while the ring is shown: the person is centred and fills
     9/10 of the shorter side."""
     x, y, _ = samples.ring()[0].T
-    width, height = viewer.locator("figure canvas").first.evaluate(
-        "(canvas) => [canvas.clientWidth, canvas.clientHeight]"
-    )
+    size = "(canvas) => [canvas.clientWidth, canvas.clientHeight]"
+    width, height = viewer.locator("figure canvas").first.evaluate(size)
     scale = 0.9 * min(width, height) / max(np.ptp(x), np.ptp(y))
-    return round((px - (x.min() + x.max()) / 2) * scale + width / 2), round(
-        (py - (y.min() + y.max()) / 2) * scale + height / 2
-    )
+    left = round((px - (x.min() + x.max()) / 2) * scale + width / 2)
+    return left, round((py - (y.min() + y.max()) / 2) * scale + height / 2)
 
 
 def test_both_canvases_are_drawn(show):
     shown = show(MAIN)
-    blank = shown.locator("figure canvas").first.evaluate(
-        "(c) => Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}).toDataURL()"
-    )
-    assert blank not in (drawn(shown, 0), drawn(shown, 1))
-    assert shown.locator("figcaption").all_inner_texts() == [
-        "0001_2: " + shown.locator("[aria-selected=true] div:last-child span").first.inner_text(),
-        "aligned to 48",
-    ]
+    blank = """({ width, height }) => {
+        return Object.assign(document.createElement('canvas'), { width, height }).toDataURL();
+    }"""
+    picture = shown.locator("figure canvas").first.evaluate(blank)
+    assert picture not in (drawn(shown, 0), drawn(shown, 1))
+    label = shown.locator("[aria-selected=true] div:last-child span").first.inner_text()
+    assert shown.locator("figcaption").all_inner_texts() == [f"0001_2: {label}", "aligned to 48"]
 
 
 def test_the_slider_draws_without_the_kernel(show, page):
     shown = show(MAIN)
     sent, before = [], drawn(shown)
-    page.evaluate(
-        "() => { const send = WebSocket.prototype.send; window.sent = 0;"
-        "WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); } }"
-    )
+    page.evaluate("""() => {
+        const send = WebSocket.prototype.send;
+        window.sent = 0;
+        WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); };
+    }""")
     for frame in (3, 9, 20):
         move(shown, frame)
         sent.append(drawn(shown))
@@ -152,19 +154,11 @@ def test_keys_step_jump_and_play_and_the_notebook_does_not_take_them(show, page)
     shown = show(RING)
     cells = page.locator(".jp-Cell").count()
     shown.locator("figure canvas").first.click()
-    for key, expected in [
-        ("ArrowRight", "2 / 5"),
-        ("ArrowRight", "3 / 5"),
-        ("ArrowLeft", "2 / 5"),
-        ("Home", "1 / 5"),
-        ("End", "5 / 5"),
-    ]:
+    keys = ["ArrowRight", "ArrowRight", "ArrowLeft", "Home", "End", "ArrowRight"]
+    for key, frame in zip(keys, [2, 3, 2, 1, 5, 1], strict=True):  # after the last frame comes the first
         page.keyboard.press(key)
         settle(shown)
-        assert place(shown) == expected
-    page.keyboard.press("ArrowRight")
-    settle(shown)
-    assert place(shown) == "1 / 5", "after the last frame comes the first"
+        assert place(shown) == f"{frame} / 5"
     page.keyboard.press("]")
     assert shown.get_by_label("Speed").input_value() == "2"
     page.keyboard.press("[")
@@ -198,19 +192,14 @@ def test_pointing_at_a_joint_names_it(show):
     shown.locator(".miga-legend").hover()
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (EMPTY, "There are no clips to show: the selection is empty."),
-        (NOBODY, "Clip a_2 has no person: no joint was found in any of its 4 frames."),
-        (
-            OTHER,
-            "The run predicts 1 classes and the data have 32: no bars are shown. Give a run of these classes.",
-        ),
-    ],
-)
-def test_the_viewer_says_what_cannot_be_shown(show, page, number, text):
-    assert show(number).locator(".miga-message").inner_text() == text
+def test_the_viewer_says_what_cannot_be_shown(show, page):
+    messages = {
+        EMPTY: "There are no clips to show: the selection is empty.",
+        NOBODY: "Clip a_2 has no person: no joint was found in any of its 4 frames.",
+        OTHER: "The run predicts 1 classes and the data have 32: no bars are shown.",
+    }
+    for number, text in messages.items():
+        assert show(number).locator(".miga-message").inner_text().startswith(text)
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
 
 
@@ -236,9 +225,8 @@ def test_clips_are_found_chosen_and_compared(show, page):
     shown = show(MAIN)
     shown.get_by_label("Split").select_option(label="val")
     rows = shown.locator(".miga-list [role=option]")
-    page.wait_for_function(
-        SHOWS, arg=[shown.element_handle(), listed(shown)[0]]
-    )  # the filter excludes the clip that was shown
+    # The filter excludes the clip that was shown.
+    page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])
     assert shown.locator(".miga-filters output").inner_text() == "9 of 42 clips"
     shown.get_by_label("Correct").select_option("wrong")
     assert all(text.startswith("✗") for text in shown.locator(".miga-list [role=option]").all_inner_texts())
@@ -291,30 +279,26 @@ def test_a_click_on_the_matrix_lists_and_shows_its_clips(show, page):
     page.wait_for_function(SHOWS, arg=[shown.element_handle(), listed(shown)[0]])
     assert shown.locator(".miga-filters output").inner_text() == "1 of 42 clips"
     assert shown.locator("figcaption").first.inner_text().endswith(f": {label}")
-    assert (
-        shown.locator(".miga-first")
-        .first.evaluate("(node) => node.parentNode.firstChild.textContent")
-        .startswith(predicted)
-    )
+    first = shown.locator(".miga-first").first
+    assert first.evaluate("(node) => node.parentNode.firstChild.textContent").startswith(predicted)
     shown.get_by_label("Show all clips again").click()
 
 
 def test_notes_and_animations_are_kept(show, page, folder):
     shown = show(MAIN)
-    says = "([viewer, text]) => viewer.querySelector('.miga-message').textContent.includes(text)"
     id = shown.locator("figcaption").first.inner_text().split(":")[0]
     shown.focus()
     page.keyboard.press("e")
     page.keyboard.type("look again")
     page.keyboard.press("Enter")
-    page.wait_for_function(says, arg=[shown.element_handle(), "notes.csv"])
+    page.wait_for_function(SAYS, arg=[shown.element_handle(), "notes.csv"])
     assert (folder / "kept" / "notes.csv").read_text() == f"id,note\n{id},look again\n"
     assert "✎" in shown.locator("[aria-selected=true]").inner_text()
     shown.get_by_label("Find").fill("again")
     assert listed(shown) == [id]
     shown.get_by_label("Find").fill("")
     shown.get_by_label("save the clip as GIF").click()
-    page.wait_for_function(says, arg=[shown.element_handle(), f"{id}.gif"])
+    page.wait_for_function(SAYS, arg=[shown.element_handle(), f"{id}.gif"])
     assert (folder / "kept" / "figures" / f"{id}.gif").stat().st_size > 1000
 
 
@@ -323,9 +307,7 @@ def test_what_the_network_used_is_computed_when_asked(show, page):
     before = drawn(shown)
     shown.focus()
     page.keyboard.press("x")
-    page.wait_for_function(
-        "(viewer) => viewer.textContent.includes('Used most: nose.')", arg=shown.element_handle()
-    )
+    page.wait_for_function(SAYS, arg=[shown.element_handle(), "Used most: nose."])
     settle(shown)
     assert drawn(shown) != before
     page.keyboard.press("x")
@@ -340,9 +322,7 @@ def test_the_video_is_behind_the_skeleton(show, page):
     assert canvas.evaluate(corner)[3] == 0
     shown.focus()
     page.keyboard.press("v")
-    page.wait_for_function(
-        "(viewer) => viewer.textContent.includes('frames of the video are shown')", arg=shown.element_handle()
-    )
+    page.wait_for_function(SAYS, arg=[shown.element_handle(), "frames of the video are shown"])
     page.wait_for_timeout(500)
     red, green, blue, alpha = canvas.evaluate(corner)
     assert red > 150 > 80 > max(green, blue)
@@ -352,22 +332,21 @@ def test_the_video_is_behind_the_skeleton(show, page):
     assert canvas.evaluate(corner)[3] == 0
 
 
-def test_nothing_is_cut_at_800_px_with_the_side_bar_open(show, open_page, jupyter, folder, smoke_outputs):
+def test_nothing_is_cut_at_800_px_with_the_side_bar_open(show, page):
     """137 joints, captions of clips of up to 300 frames, in JupyterLab's window with its file browser."""
-    cell = "shown = samples.many('outputs', 40)\nviewer.SkeletonViewer(shown, samples.predictions_of(shown), beside='align')"
-    lab.write_notebook(folder / "narrow.ipynb", SETUP, cell.replace("'outputs'", repr(str(smoke_outputs))))
-    page = open_page()
-    page.set_viewport_size({"width": 800, "height": 1300})
-    shown = lab.run_notebook(page, jupyter, "narrow.ipynb", view="lab").first
-    assert page.locator(".jp-DirListing").is_visible()
+    size = page.viewport_size
+    page.set_viewport_size({"width": 800, "height": size["height"]})
+    toggle_file_browser(page)
+    page.locator(".jp-DirListing").wait_for()
+    shown = show(LONG)
     shown.scroll_into_view_if_needed()
     move(shown, 299)
     assert page.evaluate(CUT) == []
     beyond = """(node) => node.scrollWidth > node.clientWidth ||
         node.getBoundingClientRect().right > node.closest('.jp-Notebook').getBoundingClientRect().right"""
     assert not shown.evaluate(beyond)
-    page.screenshot(path=folder / "narrow.png")
-    page.close()
+    toggle_file_browser(page)
+    page.set_viewport_size(size)
 
 
 def test_full_screen_fills_the_screen(show, page):
@@ -385,51 +364,53 @@ def test_full_screen_fills_the_screen(show, page):
 
 def test_every_control_has_a_name(show):
     unnamed = """(viewer) => [...viewer.querySelectorAll('select, input, button, [role=listbox], [tabindex]')]
-        .filter((node) => !node.getAttribute('aria-label') && !(node.labels && node.labels[0]?.textContent.trim()))
+        .filter((node) => !node.getAttribute('aria-label') && !node.labels?.[0]?.textContent.trim())
         .map((node) => node.outerHTML)"""
     assert show(MAIN).evaluate(unnamed) == []
 
 
 def test_no_elements_overlap(show):
     overlapping = """(viewer) => {
-        const boxes = [...viewer.querySelectorAll(PARTS)]
-            .filter((node) => node.offsetParent).map((node) => [node, node.getBoundingClientRect()]);
+        const parts = 'label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span';
+        const nodes = viewer.querySelectorAll(`${parts}, [role=listitem] span`);
+        const boxes = [...nodes].filter((node) => node.offsetParent);
         const edge = viewer.getBoundingClientRect();
-        const lies = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
-        const out = boxes.filter(([, box]) => box.right > edge.right || box.bottom > edge.bottom).map(([node]) => node.outerHTML);
-        const pairs = boxes.flatMap((one, i) => boxes.slice(i + 1).map((other) => [...one, ...other]));
-        const on = pairs.filter(([a, x, b, y]) => !a.contains(b) && lies(x, y)).map(([a, , b]) => [a.outerHTML, b.outerHTML]);
-        return [out, on];
+        const overlap = (node, other) => {
+            const [a, b] = [node.getBoundingClientRect(), other.getBoundingClientRect()];
+            const apart = a.left >= b.right - 1 || b.left >= a.right - 1;
+            return !node.contains(other) && !apart && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+        };
+        const outside = boxes.filter((node) => {
+            const box = node.getBoundingClientRect();
+            return box.right > edge.right || box.bottom > edge.bottom;
+        });
+        const covered = boxes.filter((node, i) => boxes.slice(i + 1).some((other) => overlap(node, other)));
+        return [...outside, ...covered].map((node) => node.outerHTML);
     }"""
-    parts = (
-        "'label, button, canvas, output, .miga-list, .miga-frame, .miga-legend span, [role=listitem] span'"
-    )
-    assert show(MAIN).evaluate(overlapping.replace("PARTS", parts)) == [[], []]
+    assert show(MAIN).evaluate(overlapping) == []
 
 
 def test_heatmaps_and_boxes_in_the_browser_are_those_of_the_library(page):
     """Random points, some of them outside the map or missing; some limbs are shorter than a pixel."""
-    random = np.random.default_rng(0)
-    layout = layouts.get("imigue22")
-    points = np.concatenate(
-        [random.uniform(-3, 31, (22, 2)), random.random((22, 1)) * (random.random((22, 1)) > 0.2)], axis=1
-    )
+    random, layout = np.random.default_rng(0), layouts.get("imigue22")
+    scores = random.random((22, 1)) * (random.random((22, 1)) > 0.2)
+    points = np.concatenate([random.uniform(-3, 31, (22, 2)), scores], axis=1)
     points[layout.limbs[0][1], :2] = points[layout.limbs[0][0], :2] + 0.3
     keypoints = torch.tensor(points)
-    expected = {
-        "joints": heatmaps.joints(keypoints[:, :2], keypoints[:, 2], (28, 28)).amax(0).numpy(),
-        "limbs": heatmaps.limbs(keypoints[:, :2], keypoints[:, 2], layout.limbs, (28, 28)).amax(0).numpy(),
-    }
-    script = """async ([source, points, limbs]) => {
-        const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
-        const given = Float64Array.from(points);
-        const maps = [null, limbs].map((these) => Array.from(module.heatmap(given, these, 28, 0.6)));
-        return { joints: maps[0], limbs: maps[1], box: module.cropBox(given) };
-    }"""
     limbs = [list(limb) for limb in layout.limbs]
-    found = page.evaluate(script, [str(viewer.SkeletonViewer._esm), points.ravel().tolist(), limbs])
-    for kind, maps in expected.items():
-        assert np.array(found[kind]).reshape(28, 28) == pytest.approx(maps, abs=1e-6), kind
+    maps = {
+        "joints": heatmaps.joints(keypoints[:, :2], keypoints[:, 2], (28, 28)),
+        "limbs": heatmaps.limbs(keypoints[:, :2], keypoints[:, 2], layout.limbs, (28, 28)),
+    }
+    script = """(module, points, limbs) => {
+        const values = Float64Array.from(points);
+        const map = (chosen) => Array.from(module.heatmap(values, chosen, 28, 0.6));
+        return { joints: map(null), limbs: map(limbs), box: module.cropBox(values) };
+    }"""
+    drawn = lab.call(page, script, points.ravel().tolist(), limbs)
+    for kind, expected in maps.items():
+        drawn_map = np.array(drawn[kind]).reshape(28, 28)
+        assert drawn_map == pytest.approx(expected.amax(0).numpy(), abs=1e-6), kind
     x0, y0, x1, y1 = augmentation.crop_box(keypoints[None, None])[0].tolist()
-    assert list(found["box"].values()) == pytest.approx([x0, y0, x1 - x0])
-    assert y1 - y0 == pytest.approx(found["box"]["side"])
+    assert list(drawn["box"].values()) == pytest.approx([x0, y0, x1 - x0])
+    assert y1 - y0 == pytest.approx(drawn["box"]["side"])

@@ -3,6 +3,7 @@ narrow windows."""
 
 import xml.etree.ElementTree as ElementTree
 
+import lab
 import numpy as np
 import pytest
 import samples
@@ -10,10 +11,11 @@ from conftest import CUT
 from PIL import Image
 from test_viewer_in_lab import listed, move, ring_on_canvas, settle
 
-from miga_lib import alignment, layouts, metrics, plots, viewer
+from miga_lib import alignment, layouts, metrics, plots
 from miga_lib.analysis import failures
 from miga_lib.predictions import Predictions
 from miga_lib.viewer import SkeletonViewer
+from miga_lib.viewer.views import views
 
 FRAMES = [5, 10, 4, 60, 8, 12] + [4] * 24
 LABELS = [3, 5, 5, 3, 7, 7] + [9] * 24
@@ -57,32 +59,22 @@ def page(open_page, tmp_path_factory):
         plots.linked(plots.calibration(runs, 10)[0].figure, "calibration").data,
         plots.pair_table(failures.confused(first), first.classes.tolist()).to_html(),
     ]
-    main = SkeletonViewer(
-        clips,
-        runs,
-        clip=0,
-        beside="align",
-        length=3,
-        kept=range(30),
-        saliency=samples.at_joint(clips, "nose"),
-    )
+    saliency = samples.at_joint(clips, "nose")
+    main = SkeletonViewer(clips, runs, 0, "align", length=3, kept=range(30), saliency=saliency)
     assert main._compute_used(3) == "Used most: nose."
-    second = SkeletonViewer(
-        clips, clip=29, beside="denoised", filters="gaps", recordings=samples.recording_of(clips)
-    )
-    parts = [*figures, main._page(""), '</div><div class="jp-Notebook">', second._page("")]
+    recordings = samples.recording_of(clips)
+    second = SkeletonViewer(clips, clip=29, beside="denoised", filters="gaps", recordings=recordings)
+    first_viewer, second_viewer = (viewer.standalone()["text/html"] for viewer in (main, second))
+    notebooks = ["".join([*figures, first_viewer]), second_viewer]
+    body = "".join(f'<div class="jp-Notebook">{notebook}</div>' for notebook in notebooks)
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(
-        f'<!doctype html><meta charset="utf-8"><div class="jp-Notebook">{"".join(parts)}</div>',
-        encoding="utf-8",
-    )
+    path.write_text(f'<!doctype html><meta charset="utf-8">{body}', encoding="utf-8")
     page = open_page()
     page.set_default_timeout(5000)
     page.set_viewport_size({"width": 1000, "height": 900})
     page.goto(path.as_uri())
-    page.wait_for_function(
-        "document.querySelectorAll('.miga-viewer').length == 2 && document.querySelectorAll('svg a').length > 9"
-    )
+    page.locator(".miga-viewer").nth(1).wait_for()
+    page.locator("svg a").nth(9).wait_for(state="attached")
     yield page
     page.close()
 
@@ -90,18 +82,18 @@ def page(open_page, tmp_path_factory):
 @pytest.fixture
 def shown(page):
     """The first viewer, as it opened."""
-    found = page.locator(".miga-viewer").first
-    found.focus()
+    viewer = page.locator(".miga-viewer").first
+    viewer.focus()
     page.set_viewport_size({"width": 1000, "height": 900})
-    if found.get_by_label("play or pause").get_attribute("aria-pressed") == "true":
+    if viewer.get_by_label("play or pause").get_attribute("aria-pressed") == "true":
         page.keyboard.press("Space")
     for key in ("c", "Escape", "1", "0", "u"):
         page.keyboard.press(key)
-    found.get_by_label("List shows").select_option("0")
-    found.locator(".miga-list [role=option]").first.click()
-    found.focus()
-    move(found, 0)
-    return found
+    viewer.get_by_label("List shows").select_option("0")
+    viewer.locator(".miga-list [role=option]").first.click()
+    viewer.focus()
+    move(viewer, 0)
+    return viewer
 
 
 def caption(shown, pane=0):
@@ -181,20 +173,19 @@ def test_two_fingers_zoom(shown, page, context):
 def test_a_view_follows_its_joints(page):
     """A window is of one size, and both joints of the arm are in it in every frame of a clip that turns by
     half in 40 frames."""
-    turns = [np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) for t in np.pi * np.arange(40) / 40]
-    clip = np.stack(
-        [np.concatenate([samples.ring()[0, :, :2] @ turn, np.ones((17, 1))], axis=1) for turn in turns]
-    )
-    arm = viewer.views(layouts.get("coco17"))["left arm"]
-    script = """async ([source, points, arm]) => {
-        const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
-        const seen = Int32Array.from({ length: 40 * 17 }, (_, i) => Math.floor(i / 17));
-        const figure = { points: Float32Array.from(points), T: 40, V: 17, box: module.cropBox(points), seen, windows: new Map() };
-        figure.layout = { views: [["arm", arm]] };
-        const windows = (view) => Array.from({ length: 40 }, (_, t) => Object.values(module.windowOf(figure, view, t)));
+    clip = samples.turning(np.arange(40) / 80)
+    arm = views(layouts.get("coco17"))["left arm"]
+    script = """(module, values, arm) => {
+        const [T, V, points] = [40, 17, Float32Array.from(values)];
+        const seen = Int32Array.from({ length: T * V }, (_, i) => Math.floor(i / V));
+        const layout = { views: [["arm", arm]] };
+        const figure = { points, T, V, box: module.cropBox(points), seen, windows: new Map(), layout };
+        const windows = (view) => {
+            return Array.from({ length: T }, (_, t) => Object.values(module.windowOf(figure, view, t)));
+        };
         return [windows("arm"), windows("whole body"), Object.values(figure.box)];
     }"""
-    around, whole, everything = page.evaluate(script, [SkeletonViewer._esm, clip.ravel().tolist(), arm])
+    around, whole, everything = lab.call(page, script, clip.ravel().tolist(), arm)
     corner, side = np.array(around)[:, None, :2], np.array(around)[:, None, 2:]
     assert np.ptp(side) == 0
     assert side.max() < everything[2] / 2
@@ -349,11 +340,11 @@ def test_a_click_on_a_cell_reaches_the_link(shown, page):
 
 def test_the_second_pane_shows_the_same_source_frame(shown):
     """Of 5 frames, `align` to 3 keeps the first, third and fifth."""
-    found = []
+    captions = []
     for frame in range(5):
         move(shown, frame)
-        found.append(caption(shown, 1))
-    assert found == [
+        captions.append(caption(shown, 1))
+    assert captions == [
         "frame 1 → 1/3: 0 of 17 missing",
         "frame 2 is left out",
         "frame 3 → 2/3: 0 of 17 missing",
@@ -383,26 +374,21 @@ def test_a_joint_that_denoising_filled_in_is_hollow(page):
     alpha = "(canvas, [x, y]) => canvas.getContext('2d').getImageData(x, y, 1, 1).data[3]"
     for frame, filled in ((1, False), (2, True)):
         move(second, frame)
-        found = [
-            second.locator("figure canvas").nth(pane).evaluate(alpha, [x + 1, y + 1]) > 200 for pane in (0, 1)
-        ]
-        assert found == [filled, filled], frame
+        for pane in second.locator("figure canvas").all():
+            assert (pane.evaluate(alpha, [x + 1, y + 1]) > 200) == filled, frame
     move(second, 1)
     assert second.locator("figure canvas").nth(1).evaluate(alpha, [x + 3, y]) > 100 > 0, "a rim"
 
 
 def test_the_frame_shown_is_the_nearest_of_an_alignment(page):
-    script = """async ([source, places, T]) => {
-        const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
-        return Array.from(module.shownAt(Float32Array.from(places), T));
-    }"""
+    script = "(module, places, T) => Array.from(module.shownAt(Float32Array.from(places), T))"
     for frames, length in ((5, 3), (3, 5), (48, 48), (100, 48), (7, 23)):
         for method in alignment.METHODS:
             places = alignment.source_frames(frames, length, method).float().numpy()  # as they are sent
-            found = page.evaluate(script, [SkeletonViewer._esm, places.tolist(), frames])
-            apart = np.abs(np.arange(frames)[:, None] - np.where(places < 0, np.inf, places))
-            expected = np.where(apart.min(1) <= 0.5, apart.argmin(1), -1)
-            assert found == expected.tolist(), (frames, length, method)
+            shown = lab.call(page, script, places.tolist(), frames)
+            distance = np.abs(np.arange(frames)[:, None] - np.where(places < 0, np.inf, places))
+            expected = np.where(distance.min(1) <= 0.5, distance.argmin(1), -1)
+            assert shown == expected.tolist(), (frames, length, method)
 
 
 def test_a_drag_on_the_strip_sets_a_loop_and_play_stays_in_it(shown, page):
@@ -417,13 +403,16 @@ def test_a_drag_on_the_strip_sets_a_loop_and_play_stays_in_it(shown, page):
     settle(shown)
     assert strip.get_attribute("aria-label") == "Frame 16 of 60; loop from 16 to 21; 3 frames kept"
     shown.focus()
-    seen = shown.evaluate("""(viewer) => new Promise((done) => {
-        const seen = [];
-        viewer.querySelector('[aria-label^=play]').click();
-        setTimeout(() => (viewer.querySelector('[aria-label^=play]').click(), done(seen)), 600);
-        const look = () => (seen.push(Number(viewer.querySelector('.miga-frame').value)), seen.length < 400 && requestAnimationFrame(look));
-        look();
-    })""")
+    seen = shown.evaluate("""async (viewer) => {
+        const [seen, play] = [[], viewer.querySelector('[aria-label^=play]')];
+        play.click();
+        for (const start = performance.now(); performance.now() < start + 600; ) {
+            await new Promise(requestAnimationFrame);
+            seen.push(Number(viewer.querySelector('.miga-frame').value));
+        }
+        play.click();
+        return seen;
+    }""")
     assert set(seen) <= set(range(15, 21))
     assert len(set(seen)) > 2
     strip.dblclick()
@@ -446,11 +435,10 @@ def test_motion_by_hand(page):
     """Of two joints one moves by 3 and 4 px in a box of side 50 and the other is missing: 5/50 in the second
     frame."""
     points = [0, 0, 1, 9, 9, 1, 3, 4, 1, 0, 0, 0]
-    script = """async ([source, points]) => {
-        const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
+    script = """(module, points) => {
         return Array.from(module.motionEnergy({ points, T: 2, V: 2, box: { side: 50 } }));
     }"""
-    assert page.evaluate(script, [SkeletonViewer._esm, points]) == pytest.approx([0, 0.1])
+    assert lab.call(page, script, points) == pytest.approx([0, 0.1])
 
 
 # ---- Files
@@ -490,12 +478,10 @@ def test_notes_and_animations_say_that_they_need_a_kernel(shown, page):
 def test_what_the_network_used_is_drawn_at_its_joint(shown, page):
     """The nose is at (100, 0) of the ring. Its disc has the full radius of 16 px in the last of 60 frames,
     and 2 px in the first."""
-    purple = """(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x * devicePixelRatio, y * devicePixelRatio, 1, 1).data]"""
+    purple = "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data]"
     canvas = shown.locator("figure canvas").first
-    page.keyboard.press("x")
-    assert (
-        "This needs a running kernel." in shown.locator(".miga-message").inner_text()
-    )  # it was computed of one clip only
+    page.keyboard.press("x")  # it was computed of one clip only
+    assert "This needs a running kernel." in shown.locator(".miga-message").inner_text()
     shown.get_by_label("Find").fill("a_3")
     shown.focus()
     move(shown, 59)
@@ -519,15 +505,11 @@ def test_every_button_and_choice_has_a_key_and_the_keys_are_listed(shown, page):
     page.keyboard.press("?")
     keys = shown.locator(".miga-help kbd").all_inner_texts()
     assert len(keys) == len(set(keys)) > 35
-    named = shown.evaluate(
-        "(viewer) => [...viewer.querySelectorAll('button')].map((button) => button.getAttribute('aria-label'))"
-    )
-    assert [name for name in named if name.rpartition("(")[2].rstrip(")") not in keys] == []
-    chosen = shown.evaluate(
-        "(viewer) => [...viewer.querySelectorAll('select')].map((node) => node.getAttribute('aria-keyshortcuts'))"
-    )
-    assert len(chosen) == len(set(chosen)) == 13
-    assert set(chosen) <= set(keys)
+    names = [button.get_attribute("aria-label") for button in shown.locator("button").all()]
+    assert [name for name in names if name.rpartition("(")[2].rstrip(")") not in keys] == []
+    shortcuts = [select.get_attribute("aria-keyshortcuts") for select in shown.locator("select").all()]
+    assert len(shortcuts) == len(set(shortcuts)) == 13
+    assert set(shortcuts) <= set(keys)
     page.keyboard.press("Escape")
     assert shown.locator(".miga-help").is_hidden()
 
@@ -551,6 +533,15 @@ def test_a_list_is_narrowed_and_sorted_by_keys_alone(shown, page):
     bin.focus()
     page.keyboard.press("Enter")
     assert listed(shown) == ["a_1"]
+
+
+def test_a_key_says_what_was_not_given(page):
+    second = page.locator(".miga-viewer").nth(1)
+    second.focus()
+    for key, argument in (("x", "saliency"), ("v", "video")):
+        page.keyboard.press(key)
+        assert f"pass `{argument}=` to the viewer" in second.locator(".miga-message").inner_text()
+        page.keyboard.press(key)
 
 
 def test_keys_change_what_is_shown(shown, page):
@@ -596,8 +587,9 @@ def test_nothing_is_cut_in_a_narrow_window(shown, page, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.keyboard.press("?")
     settle(shown)
-    beyond = """(viewer) => [...viewer.querySelectorAll('*')].filter((node) => node.getBoundingClientRect().right >
-        viewer.getBoundingClientRect().right && !node.closest('option')).map((node) => node.outerHTML.slice(0, 200))"""
+    beyond = """(viewer) => [...viewer.querySelectorAll(':not(option)')]
+        .filter((node) => node.getBoundingClientRect().right > viewer.getBoundingClientRect().right)
+        .map((node) => node.outerHTML.slice(0, 200))"""
     assert shown.evaluate(beyond) == []
     shown.get_by_label("List shows").select_option("1")
     assert "touch other face part" in shown.locator(".miga-list").inner_text()
