@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -43,15 +43,11 @@ SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv/sweep/bin'}{os.paths
 
 def command(outputs: Path, run: str, options: tuple[str, ...], processes: int = 1) -> list[str]:
     """The command that trains, with very frequent checkpoints."""
-    torchrun = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        "--max-restarts=3",
-    ]
     main = [str(Path(__file__).resolve()), "train", f"--outputs={outputs}", f"--run={run}", *options]
-    return [sys.executable, *([*torchrun, "--"] if processes > 1 else []), *main]
+    if processes == 1:
+        return [sys.executable, *main]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--max-restarts=3"]
+    return [sys.executable, *torchrun, f"--nproc-per-node={processes}", "--", *main]
 
 
 def parameters(options: Iterable[str]) -> dict[str, str]:
@@ -101,9 +97,8 @@ def same(run: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(rows, others, check_exact=True)
     for split in ("val", "test"):
         ours, theirs = (predictions.load(folder / f"{split}.npz") for folder in (run, other))
-        assert np.array_equal(ours.probabilities, theirs.probabilities), (
-            f"{run}: predictions of {split} differ"
-        )
+        equal = np.array_equal(ours.probabilities, theirs.probabilities)
+        assert equal, f"{run}: predictions of {split} differ"
 
 
 @cache
@@ -122,25 +117,26 @@ def untouched(outputs: Path, options: tuple[str, ...], processes: int = 1) -> tu
 def kills(outputs: Path, options: tuple[str, ...] = QUICK, count: int = 20, seed: int = 0) -> str:
     """kill -9 at random times; the run is resumed after each."""
     reference, first, seconds = untouched(outputs, options)
-    drawn, done, runs, where = random.Random(seed), 0, 0, []
-    while done < count:
+    rng, killed, runs, positions = random.Random(seed), 0, 0, []
+    while killed < count:
         name, runs = f"killed-{runs}", runs + 1
         while not (outputs / "runs" / name / "result.json").exists():
             job = start(outputs, name, options)
-            if done < count:
+            if killed < count:
                 try:
-                    printed = job.communicate(timeout=drawn.uniform(0.8 * first, seconds))[0]
+                    printed = job.communicate(timeout=rng.uniform(0.8 * first, seconds))[0]
                     assert job.returncode == 0, printed
                     continue
                 except subprocess.TimeoutExpired:
                     job.kill()
-                    done += 1
+                    killed += 1
             printed = job.communicate()[0]
             assert job.returncode in (0, -signal.SIGKILL), printed
-            where.append(position(outputs / "runs" / name))
+            positions.append(position(outputs / "runs" / name))
         same(outputs / "runs" / name, reference)
-    middle = sum("step" in place and not place.endswith("step 0") for place in where)
-    return f"{done} kills ({middle} resumed within an epoch), {runs} runs of {seconds:.0f} s, all with the same bits, each epoch once"
+    middle = sum("step" in place and not place.endswith("step 0") for place in positions)
+    kills = f"{killed} kills ({middle} resumed within an epoch)"
+    return f"{kills}, {runs} runs of {seconds:.0f} s, all with the same bits, each epoch once"
 
 
 def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
@@ -148,12 +144,13 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     from jupyter_client.manager import start_new_kernel
 
     reference, *_ = untouched(outputs, options)
-    given = parameters(options)
+    option = parameters(options)
+    values = f"batch_size={option['batch-size']}, epochs={option['epochs']}, device='cpu'"
     code = (
         "from miga_lib import clips, runs, training\n"
-        f"settings = training.choose(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
+        f"settings = training.choose(preset='quick', {values})\n"
         f"folder = runs.run_folder('interrupted', {str(outputs)!r})\n"
-        f"result = training.fit(clips.load({given['data']!r}, outputs={str(outputs)!r}), settings, folder)"
+        f"result = training.fit(clips.load({option['data']!r}, outputs={str(outputs)!r}), settings, folder)"
     )
     manager, client = start_new_kernel(env=os.environ | {"PYTHONWARNINGS": "ignore"})
     try:
@@ -166,12 +163,8 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         assert reply["status"] == "error", "the interrupt did not stop it"
         assert reply["ename"] == "KeyboardInterrupt", reply
         stopped = position(outputs / "runs" / "interrupted")
-        assert (
-            client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"][
-                "status"
-            ]
-            == "ok"
-        )
+        reply = client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"]
+        assert reply["status"] == "ok", reply
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -184,9 +177,7 @@ def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     resumes."""
     reference, *_ = untouched(outputs, options)
     first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
-    wait_for(
-        (run / "best.ckpt").exists, first
-    )  # after the first epoch, so that there is a best one to resume with
+    wait_for((run / "best.ckpt").exists, first)  # after an epoch, so that there is a best one to resume with
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
     second = start(outputs, "twice", options)
     printed = second.communicate()[0]
@@ -196,7 +187,8 @@ def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     first.communicate()
     finish(outputs, "twice", options)
     same(run, reference)
-    return "the second was refused with host and process; the lock of the first ended with its process, and it resumed to the same bits"
+    lock = "the lock of the first ended with its process, and it resumed to the same bits"
+    return f"the second was refused with host and process; {lock}"
 
 
 def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
@@ -205,15 +197,15 @@ def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     job, run = start(outputs, "worker", options, 2), outputs / "runs" / "worker"
     wait_for((run / "last.ckpt").exists, job)
     time.sleep(2 * CHECKPOINT_SECONDS)
-    killed_at = position(run)
+    kill_position = position(run)
     os.kill(int((run / ".rank1.pid").read_text()), signal.SIGKILL)
     printed = job.communicate()[0]
     assert job.returncode == 0, printed
-    assert (run / ".rank1.starts").read_text() == "2", (
-        f"started {(run / '.rank1.starts').read_text()} times\n{printed}"
-    )
+    starts = (run / ".rank1.starts").read_text()
+    assert starts == "2", f"started {starts} times\n{printed}"
     same(run, reference)
-    return f"torchrun restarted both; they resumed from {killed_at} or later, with the same bits as two processes without a fault"
+    bits = "with the same bits as two processes without a fault"
+    return f"torchrun restarted both; they resumed from {kill_position} or later, {bits}"
 
 
 def fill(folder: Path) -> Path:
@@ -243,8 +235,8 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         printed = job.communicate()[0]
         assert job.returncode == 1, printed
         assert "cannot be written (No space left on device)" in printed, printed
-        last, left = position(run), [path.name for path in run.glob(f"{atomic.UNFINISHED}*")]
-        assert not left, left
+        last, leftovers = position(run), [path.name for path in run.glob(f"{atomic.UNFINISHED}*")]
+        assert not leftovers, leftovers
         ballast.unlink()
         finish(disk, "full", options)
         same(run, reference)
@@ -257,17 +249,13 @@ def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100
     """As ``full_disk``, without root: no file may grow beyond a limit of ``limit`` bytes, which is less than
     a checkpoint."""
     untouched(outputs, options)
-    job = start(
-        outputs,
-        "quota",
-        options,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    limits = (resource.RLIMIT_FSIZE, (limit, limit))
+    job = start(outputs, "quota", options, preexec_fn=lambda: resource.setrlimit(*limits))
     printed = job.communicate()[0]
     assert job.returncode == 1, printed
     assert "cannot be written (File too large)" in printed, printed
-    left = sorted(path.name for path in (outputs / "runs" / "quota").iterdir() if path.name != ".lock")
-    assert left == [".holder.json", "settings.json"], left
+    files = sorted(path.name for path in (outputs / "runs" / "quota").iterdir() if path.name != ".lock")
+    assert files == [".holder.json", "settings.json"], files
     finish(outputs, "quota", options)
     same(outputs / "runs" / "quota", untouched(outputs, options)[0])
     return "one line of error, no partial file; without the limit the same bits"
@@ -278,33 +266,19 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
     run again."""
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
-    given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
-    config = {
-        "name": "soak",
-        "data": given.pop("data"),
-        "outputs": str(outputs),
-        "bin": str(Path(sys.executable).parent),
-    }
-    config |= {"gpus": 0, "threads": 1, "fixed": given, "grid": {"seed": list(range(seeds))}}
+    fixed = {name.replace("-", "_"): value for name, value in parameters(options).items()}
+    config = {"name": "soak", "data": fixed.pop("data"), "outputs": str(outputs), "gpus": 0, "threads": 1}
+    config |= {"bin": str(Path(sys.executable).parent), "fixed": fixed, "grid": {"seed": list(range(seeds))}}
     (outputs / "soak.yaml").write_text(json.dumps(config))
-    profile, snakefile = ROOT / "workflow" / "profiles" / "local", ROOT / "workflow" / "Snakefile"
-    drive = [
-        SNAKEMAKE,
-        "-s",
-        str(snakefile),
-        "--profile",
-        str(profile),
-        "--configfile",
-        str(outputs / "soak.yaml"),
-        "--cores",
-        "1",
-    ]
+    workflow = ROOT / "workflow"
+    drive = [SNAKEMAKE, "-s", str(workflow / "Snakefile"), "--profile", str(workflow / "profiles" / "local")]
+    drive += ["--configfile", str(outputs / "soak.yaml"), "--cores", "1"]
     begin = {"cwd": outputs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with (outputs / "driver.log").open("w") as log:  # a pipe that is not read would block it
         driver = subprocess.Popen(drive, **begin | {"stdout": log})
     atexit.register(driver.kill)
     victim = next_run(outputs, seeds, driver)
-    killed_at = position(victim)
+    kill_position = position(victim)
     kill_papermill(victim.name)
     second = subprocess.run(drive, **begin)
     assert second.returncode == 1, second.stdout
@@ -315,45 +289,40 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
     last = next_run(outputs, seeds, driver)
     driver.kill()
     driver.wait()
-    done = subprocess.run(drive, **begin)
-    assert done.returncode == 0, done.stdout
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), (
-        "a finished run was trained again"
-    )
+    third = subprocess.run(drive, **begin)
+    assert third.returncode == 0, third.stdout
+    unchanged = all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert unchanged, "a finished run was trained again"
     for seed in range(seeds):
         same(outputs / "runs" / f"soak-{seed}", untouched(outputs, (*options, f"--seed={seed}"))[0])
     assert (outputs / "sweeps" / "soak" / "table.csv").exists()
     return (
-        f"job killed at {killed_at} resumed; second driver refused; driver killed during {last.name}; after the same command again: "
-        f"{len(finished)} finished runs unchanged, {seeds} runs with the same bits, table and figure written"
+        f"job killed at {kill_position} resumed; second driver refused; driver killed during {last.name}; "
+        f"after the same command again: {len(finished)} finished runs unchanged, {seeds} runs with the same "
+        "bits, table and figure written"
     )
 
 
 def next_run(outputs: Path, seeds: int, driver: subprocess.Popen) -> Path:
     """The unfinished run, when it has a checkpoint."""
-    found = []
+    runs = [outputs / "runs" / f"soak-{seed}" for seed in range(seeds)]
+    unfinished = []
 
-    def begun() -> bool:
-        runs = [outputs / "runs" / f"soak-{seed}" for seed in range(seeds)]
-        found[:] = [
-            run for run in runs if (run / "last.ckpt").exists() and not (run / "result.json").exists()
-        ]
-        return bool(found)
+    def find() -> bool:
+        for run in runs:
+            if (run / "last.ckpt").exists() and not (run / "result.json").exists():
+                unfinished.append(run)
+        return bool(unfinished)
 
-    wait_for(begun, driver)
-    return found[0]
+    wait_for(find, driver)
+    return unfinished[0]
 
 
 def kill_papermill(run: str) -> None:
     """kill -9 of the papermill that trains a run; its kernel ends some seconds later."""
-    listing = subprocess.run(
-        ["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    pids = [
-        int(line.split()[0])
-        for line in listing.splitlines()
-        if "bin/papermill" in line and f"-p run {run}" in line
-    ]
+    ps = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+    listing = ps.stdout.splitlines()
+    pids = [int(line.split()[0]) for line in listing if "bin/papermill" in line and f"-p run {run}" in line]
     pids = [pid for pid in pids if "bash" not in Path(f"/proc/{pid}/comm").read_text()]
     assert len(pids) == 1, listing
     os.kill(pids[0], signal.SIGKILL)
@@ -374,9 +343,9 @@ def train(arguments: list[str]) -> None:
     """``soak.py train``: ``python -m miga_lib.training`` with more checkpoints; under torchrun it also
     records process ids and starts."""
     loop.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
-    given = parameters(arguments)
-    if rank := os.environ.get("RANK"):
-        run = Path(given["outputs"]) / "runs" / given["run"]
+    options, rank = parameters(arguments), os.environ.get("RANK")
+    if rank:
+        run = Path(options["outputs"]) / "runs" / options["run"]
         run.mkdir(parents=True, exist_ok=True)
         (run / f".rank{rank}.pid").write_text(str(os.getpid()))
         (run / f".rank{rank}.starts").write_text(str(int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1))
@@ -391,35 +360,25 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(TRIALS), choices=TRIALS)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the random times")
-    parser.add_argument(
-        "--folder", help="an empty folder to work in, which is kept; by default a temporary one"
-    )
-    given = parser.parse_args()
+    parser.add_argument("--folder", help="an empty folder to work in and keep; by default a temporary one")
+    options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = []
-    with nullcontext(given.folder) if given.folder else tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        for name in given.only:
-            what, trial = TRIALS[name]
-            began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        for name in options.only:
+            fault, trial = TRIALS[name]
+            arguments = {"count": options.kills, "seed": options.seed} if name == "kills" else {}
+            began, verdict = time.monotonic(), "passed"
             try:
-                extra = {"count": given.kills, "seed": given.seed} if name == "kills" else {}
-                seen = trial(Path(folder).resolve(), **extra)
+                observation = trial(Path(options.folder or folder).resolve(), **arguments)
             except Exception as error:
-                seen = f"FAILED: {error!r}"
-            rows.append(
-                (
-                    what,
-                    "skipped"
-                    if seen.startswith("SKIPPED")
-                    else "failed"
-                    if seen.startswith("FAILED")
-                    else "passed",
-                    seen,
-                )
-            )
-            print(f"{what}: {seen} [{time.monotonic() - began:.0f} s]", flush=True)
+                verdict, observation = "failed", repr(error)
+            if observation.startswith("SKIPPED"):
+                verdict = "skipped"
+            rows.append((fault, verdict, observation))
+            print(f"{fault}: {verdict}, {observation} [{time.monotonic() - began:.0f} s]", flush=True)
     print("\n| fault | verdict | observed |\n| --- | --- | --- |")
-    print("\n".join(f"| {what} | {verdict} | {seen} |" for what, verdict, seen in rows))
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     raise SystemExit(any(verdict == "failed" for _, verdict, _ in rows))
 
 

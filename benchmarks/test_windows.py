@@ -30,7 +30,8 @@ PART = 1_500
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A MiGA folder with one test video of ten minutes."""
-    generated = synthetic.recordings("synthetic", layouts.get("openpose137"), Report(), lambda videos, **_: videos)
+    layout, report = layouts.get("openpose137"), Report()
+    generated = synthetic.recordings("synthetic", layout, report, lambda videos, **_: videos)
     videos = [video.keypoints for video in islice(generated, 12)]
     every = np.resize(np.concatenate(videos), (FRAMES, 137, 3))
     root = tmp_path_factory.mktemp("ten_minutes")

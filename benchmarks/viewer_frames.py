@@ -72,33 +72,29 @@ def measure(address: str, flags: tuple[str, ...], name: str) -> None:
     list."""
     with lab.browser(flags=flags) as browser:
         page = browser.new_page()
-        shown = lab.run_notebook(page, address, "viewer.ipynb").first
+        viewer = lab.run_notebook(page, address, "viewer.ipynb").first
         for beside, canvases in (("align", "two canvases"), ("nothing", "one canvas")):
-            shown.get_by_label("Beside").select_option(beside)
-            shown.get_by_label("View").select_option("face" if beside == "align" else "whole body")
+            viewer.get_by_label("Beside").select_option(beside)
+            viewer.get_by_label("View").select_option("face" if beside == "align" else "whole body")
             page.wait_for_timeout(1000)
             for look, choices in LOOKS.items():
-                shown.get_by_label("Heatmap").select_option(choices.get("Heatmap", "off"))
-                if (shown.get_by_label("trails").get_attribute("aria-pressed") == "true") != choices.get(
-                    "Trails", False
-                ):
-                    shown.get_by_label("trails").click()
-                rate, milliseconds = shown.evaluate(SCRUB)
-                print(
-                    f"{name}, {canvases}, {look}: {rate:.1f} draws a second, {milliseconds:.2f} ms of script each",
-                    flush=True,
-                )
-        scrolled, stepped = shown.evaluate(SCROLL), shown.evaluate(STEP)
+                viewer.get_by_label("Heatmap").select_option(choices.get("Heatmap", "off"))
+                trails = viewer.get_by_label("trails")
+                if (trails.get_attribute("aria-pressed") == "true") != choices.get("Trails", False):
+                    trails.click()
+                rate, script = viewer.evaluate(SCRUB)
+                speed = f"{rate:.1f} draws a second, {script:.2f} ms of script each"
+                print(f"{name}, {canvases}, {look}: {speed}", flush=True)
+        scrolling, stepping = viewer.evaluate(SCROLL), viewer.evaluate(STEP)
+        rates = f"{scrolling:.1f} frames a second while scrolling, {stepping:.1f} while stepping"
+        print(f"{name}, list of 20,000 clips: {rates}", flush=True)
+        times = viewer.evaluate(TYPE)
+        filtered, painted = (sorted(column) for column in zip(*times, strict=True))
+        print(f"{name}, list of 20,000 clips after a keystroke:")
+        print(f"    median {filtered[4]:.1f} ms (worst {filtered[-1]:.1f}) until it is laid out,")
         print(
-            f"{name}, list of 20,000 clips: {scrolled:.1f} frames a second while scrolling, {stepped:.1f} while stepping",
-            flush=True,
+            f"    median {painted[4]:.1f} ms (worst {painted[-1]:.1f}) until it has been painted", flush=True
         )
-        times = shown.evaluate(TYPE)
-        filtered, seen = (sorted(column) for column in zip(*times, strict=True))
-        print(
-            f"{name}, list of 20,000 clips after a keystroke: median {filtered[4]:.1f} ms (worst {filtered[-1]:.1f}) until it is laid out,"
-        )
-        print(f"    median {seen[4]:.1f} ms (worst {seen[-1]:.1f}) until it has been painted", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ def write(folder: Path, size: str) -> None:
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
-    with atomic.folder(folder) as whole:
-        whole.mkdir()
-        rows = in_parallel(_write_video, ((whole, plan) for plan in plans(size)))
-        miga.write_subjects(whole, pd.concat(rows, ignore_index=True))
+    with atomic.folder(folder) as unfinished:
+        unfinished.mkdir()
+        rows = in_parallel(_write_video, ((unfinished, plan) for plan in plans(size)))
+        miga.write_subjects(unfinished, pd.concat(rows, ignore_index=True))
         origin = {"size": size, "seed": SEED, "version": VERSION}
-        (whole / "synthetic.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
+        (unfinished / "synthetic.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
 
 
 def _write_video(root: Path, plan: Plan) -> pd.DataFrame:

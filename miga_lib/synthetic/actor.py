@@ -127,6 +127,10 @@ class Actor:
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
+    def maybe(self, probability: float, low: float, high: float) -> float:
+        """Uniform with a probability, else 0."""
+        return self.uniform(low, high) if self.chance(probability) else 0.0
+
     def amplitude(self, low: float, high: float) -> float:
         """Uniform, times the subject's energy; one in eight is only 0.3 to 0.6 of it."""
         amplitude = self.uniform(low, high) * self.subject.energy

@@ -62,7 +62,7 @@ def rub_hand(actor: Actor) -> None:
 
 def cross_finger(actor: Actor) -> None:
     """The fingers of both hands are interlaced, still or moving."""
-    wiggle = actor.uniform(0.1, 0.5) if actor.chance(0.5) else 0.0
+    wiggle = actor.maybe(0.5, 0.1, 0.5)
     pose = Pose(SEAT, _meeting(actor), actor.near(ALONG, 0.15), (-0.7, 0.2, 0.5), shape="laced", other="open")
     pose = replace(pose, on_palm=True, hertz=actor.uniform(0.4, 1.5), wiggle=wiggle)
     _pair(actor, pose, replace(pose, frame=OTHER_HAND, at=actor.near((0.0, 0.0, -0.005), 0.008)), 0.3)
@@ -107,7 +107,7 @@ def fold_arm(actor: Actor) -> None:
     for hand, pose in ((side, CROSSED[0]), (1 - side, CROSSED[1])):
         x, y, z = pose.at
         at = actor.near((x, y + lower, z), 0.012)
-        rub = actor.uniform(0.005, 0.02) if actor.chance(0.2) else 0.0
+        rub = actor.maybe(0.2, 0.005, 0.02)
         pose = replace(pose, at=at, swing=(0.0, rub, 0.0), hertz=1.5)
         actor.visit(hand, pose, times._replace(start=times.start + actor.uniform(0, 4)), 0.35)
 

@@ -106,7 +106,7 @@ def bite_lip(actor: Actor) -> None:
     start, end = _span(actor)
     times = int(actor.rng.integers(1, 4)) if end - start > 30 else 1
     channels = actor.choice((("tuck_lower",), ("tuck_lower",), ("tuck_upper",), ("tuck_lower", "tuck_upper")))
-    one_sided = actor.uniform(-1.0, 1.0) if actor.chance(0.35) else 0.0
+    one_sided = actor.maybe(0.35, -1.0, 1.0)
     part = (end - start) / times
     for begin in start + part * np.arange(times):
         stop = begin + part * actor.uniform(0.7, 1.0)

@@ -42,11 +42,9 @@ def draw_subject(number: int) -> Subject:
     rng = np.random.default_rng([SEED, 72, number])
     size = rng.normal(1, 0.04)
     face = shapes.FACE * rng.normal(1, (0.05, 0.05, 0.06)) + rng.normal(0, 0.0012, (70, 3)) * (0.5, 1, 1)
-    # Means and deviations of the lengths of Build; all but slope and head grow with the subject's size.
-    means, deviations = (
-        (0.178, 0.01, 0.285, 0.25, 0.1, 1.03, 1),
-        (0.011, 0.008, 0.012, 0.011, 0.01, 0.03, 0.06),
-    )
+    # The lengths of Build; all but slope and head grow with the subject's size.
+    means = (0.178, 0.01, 0.285, 0.25, 0.1, 1.03, 1)
+    deviations = (0.011, 0.008, 0.012, 0.011, 0.01, 0.03, 0.06)
     lengths = rng.normal(means, deviations) * (size, 1, size, size, size, 1, size)
     build = Build(face, *lengths.tolist())
     preferred, one_sided = int(rng.random() < 0.87), rng.uniform(0.6, 0.9)

@@ -115,6 +115,4 @@ def _pose(actor: Actor, touch: Touch, place: Vector) -> Pose:
     pose = replace(pose, on_palm=actor.chance(touch.palm), aim=actor.near(unit(aim), 0.2))
     pose = replace(pose, palm=actor.near(unit(palm), 0.15), pole=actor.near(touch.pole, 0.12))
     pose = replace(pose, shape=actor.choice(touch.shapes), hertz=actor.uniform(*touch.hertz))
-    if actor.chance(touch.wiggles):
-        pose = replace(pose, wiggle=actor.uniform(0.2, 0.6))
-    return pose
+    return replace(pose, wiggle=actor.maybe(touch.wiggles, 0.2, 0.6))
