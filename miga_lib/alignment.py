@@ -14,11 +14,8 @@ METHODS = ("align", "crop_pad", "segments")
 
 
 def draws(method: str, length: int) -> int:
-    """How many random numbers a clip needs: the second axis of ``uniform`` in ``resample``.
-
-    Raises:
-        ValueError: an unknown method, or a length below 1.
-    """
+    """How many random numbers a clip needs: the second axis of ``uniform`` in ``resample``. Raises ValueError
+    for an unknown method, or a length below 1."""
     if method not in METHODS:
         raise ValueError(f"temporal method must be one of {', '.join(METHODS)}, got {method!r}")
     if length < 1:
@@ -40,12 +37,12 @@ def resample(
         keypoints: x, y and score of each joint, in all frames of all clips; other clips may be in it too.
         starts, frames: the row of ``keypoints`` at which each clip starts, and its number of frames.
         method: one of ``METHODS``; each is described at the function with its name.
-        uniform: random numbers in [0, 1), ``draws(method, length)`` for each clip; None: the form without
-            randomness, for test clips.
+        uniform: random numbers in [0, 1), ``draws(method, length)`` for each clip; None: the form for test
+            clips, without randomness.
 
     Raises:
-        ValueError: as ``draws``; a clip without frames or with frames outside ``keypoints``, or a wrong
-            number of random numbers. The check of the clips waits for the device once.
+        ValueError: as ``draws``; a clip without frames or with frames outside ``keypoints`` (this check waits
+            for the device once); a wrong number of random numbers.
     """
     return _blend(keypoints, _plan(keypoints, starts, frames, length, method, uniform))
 
@@ -82,7 +79,7 @@ def align(keypoints: Float[Tensor, "T V 3"], length: int) -> Float[Tensor, "{len
     the score is (1 − a)·s₀ + a·s₁ and the coordinates are the average, with weights 1 − a and a, over the
     frames in which the joint is present. A joint that is missing in both frames stays (0, 0, 0).
 
-    Source: the temporal alignment of Xu et al., arXiv 2506.12848. Raises ValueError as ``resample`` does.
+    Source: the temporal alignment of Xu et al., arXiv 2506.12848.
     """
     return _resample_clip(keypoints, length, "align", None)
 
@@ -94,7 +91,7 @@ def crop_pad(
 
     Every start is equally likely; without ``uniform`` it is (T − length) // 2, the middle of the clip.
 
-    Source: published code of ST-GCN (Yan et al., AAAI 2018). Raises ValueError as ``resample`` does.
+    Source: published code of ST-GCN (Yan et al., AAAI 2018).
     """
     return _resample_clip(keypoints, length, "crop_pad", uniform)
 
@@ -106,13 +103,12 @@ def segments(
     ⌊(i + uᵢ)·T / length⌋.
 
     A clip shorter than ``length`` repeats its frames in order. Without ``uniform`` the middle of each segment
-    is taken. For PySkl's test clips, repeat the clip in the batch and draw ``uniform`` with a fixed seed.
+    is taken.
 
     Source: the uniform sampling of PoseC3D (Duan et al., CVPR 2022). PySkl's code differs where T is not a
     multiple of ``length``. For T ≥ 2·length, its segments begin at the whole frames ⌊i·T / length⌋. For
     length ≤ T < 2·length, it takes ``length`` different frames in order. For T < length, it takes consecutive
-    frames from a random start and continues at the first frame after the last. Raises ValueError as
-    ``resample`` does.
+    frames from a random start and continues at the first frame after the last.
     """
     return _resample_clip(keypoints, length, "segments", uniform)
 

@@ -62,12 +62,8 @@ def random_resized_crop(
     times that of the box. A side that would be longer than the box's is set to the box's; both stay in their
     ranges.
 
-    Args:
-        uniform: four random numbers for each clip: for the area (uniform), the aspect ratio (uniform in its
-            logarithm), and the position along x and along y (uniform).
-
-    Raises:
-        ValueError: another number of random numbers.
+    ``uniform`` has four numbers for each clip: for the area (uniform), the aspect ratio (uniform in its
+    logarithm), and the position along x and along y (uniform).
 
     Source: RandomResizedCrop of PySkl and torchvision, which draw up to ten times until the crop fits, and
     round to whole pixels.

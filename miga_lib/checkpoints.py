@@ -67,19 +67,16 @@ def load_pyskl(
     """The PoseC3D, ST-GCN++ or CTR-GCN of a PySkl checkpoint, of any width and depth, in evaluation mode.
 
     Args:
-        path: a checkpoint of PySkl or of ``save_pyskl``: a state dict (with or without ``module.``), or a
-            dict that contains one.
-        num_classes: K. Where it differs from the file, the classification head is initialised randomly, with
-            a warning.
-        in_channels: C of a PoseC3D, the number of joints or limbs. Where it differs from the file, the first
-            convolution is initialised randomly, with a warning.
+        path: a state dict (with or without ``module.``), or a dict that contains one.
+        num_classes: K. Where it differs from the file, a warning says that the head is initialised randomly.
+        in_channels: C of a PoseC3D, the number of joints or limbs. Where it differs from the file, a warning
+            says that the first convolution is initialised randomly.
         layout: the skeleton of an ST-GCN++ or CTR-GCN; the file does not name its joints, so their order is
-            not checked. Where their number differs from the file, the graphs are those of the layout, and the
-            batch norm of the input is newly initialised, with a warning.
+            not checked. Where their number differs from the file, a warning says that the graphs are those of
+            the layout, and the batch norm of the input is new.
 
     Raises:
-        DataError: the file is not a checkpoint, or its tensors do not fit one of these networks; the message
-            names the first of them.
+        DataError: the file is not a checkpoint, or its tensors do not fit one of these networks.
         ValueError: ``in_channels`` was given for a network that is not a PoseC3D.
     """
     weights = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in read(path).items()}
@@ -104,18 +101,9 @@ def load_stgcn(
     """The ST-GCN of a checkpoint of its authors, with any blocks and partitions, in evaluation mode.
 
     The network uses the graph in the file. Where the layout has another number of joints than the file, it
-    uses the layout's graph, and the weights that depend on joints (batch norm of the input, edge importance)
-    are newly initialised, with a warning.
-
-    Args:
-        path: a checkpoint: a state dict (with or without ``module.``), or a dict that contains one.
-        layout: the skeleton of the network's input; that of the published checkpoints is ``openpose18``.
-        num_classes: K. Where it differs from the file, the classification head is initialised randomly, with
-            a warning.
-
-    Raises:
-        DataError: the file is not a checkpoint, or its tensors do not fit an ST-GCN; the message names the
-            first of them.
+    uses the layout's graph, and a warning says that the weights that depend on joints (batch norm of the
+    input, edge importance) are new. ``openpose18`` is the layout of the published checkpoints. The rest is as
+    for ``load_pyskl``.
     """
     weights = read(path)
     model = _load_graph_network(path, weights, STGCN_FILES, layout, num_classes)
@@ -131,14 +119,10 @@ def load_stgcn(
 
 def fitting(path: str | Path, model: nn.Module, anew: Collection[str] = ()) -> Weights:
     """The tensors of a checkpoint, of this library, PySkl or ST-GCN, that a network has with the same name
-    and shape.
+    and shape, without those in ``anew`` and without the graph of an ST-GCN, which belongs to the network's
+    layout.
 
-    Args:
-        anew: names of tensors that are left out. The graph of an ST-GCN is always left out: it belongs to the
-            network's layout.
-
-    Raises:
-        DataError: the file is not a checkpoint, or less than half of the network's other weights are in it.
+    Raises DataError where less than half of the network's other weights are in the file.
     """
     weights = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in read(path).items()}
     own = {
@@ -167,12 +151,8 @@ def save_pyskl(model: PoseC3D, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> Weights:
-    """The tensors of a checkpoint by name, without the dict around them and without ``module.``.
-
-    Raises:
-        DataError: the file is not a checkpoint, requests to run code, or contains anything else than named
-            tensors.
-    """
+    """The tensors of a checkpoint by name, without the dict around them and without ``module.``. Raises
+    DataError where the file requests to run code, or contains anything else than named tensors."""
     stored = _load(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):

@@ -54,17 +54,11 @@ class Recogniser(nn.Module):
 
 
 def write(run: Path, path: Path) -> float:
-    """Write one file that predicts as a run does. N and T are free; it computes in fp32 on a CPU.
+    """Write one file that predicts as a run does, ``.pt2`` for ``torch.export`` or ``.onnx``. N and T are
+    free; it computes in fp32 on a CPU.
 
     Before it gets its name, it is read back and compared with the library on random clips, of other N and T
-    than those it was traced with.
-
-    Args:
-        run: the folder of a finished run.
-        path: ends with ``.pt2`` for ``torch.export``, or with ``.onnx``.
-
-    Returns:
-        The largest difference between its probabilities and those of the library.
+    than those it was traced with. Returns the largest difference between the probabilities.
 
     Raises:
         ValueError: another ending, an ensemble, or a setting that a file cannot have.

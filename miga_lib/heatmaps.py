@@ -27,10 +27,6 @@ CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
 """Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy
 with about 120 MB."""
 
-Drawn = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""What is drawn of G lines: start, end, first pixel of the window and the one after its last, all (2, G), and
-the logarithm of the score (G,)."""
-
 
 def joints(
     keypoints: Float[Tensor, "*batch V 2"],
@@ -43,16 +39,10 @@ def joints(
     around it, 0 elsewhere.
 
     The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() truncates
-    towards 0.
+    towards 0. A joint is not drawn where its score is below 1e-3 or a coordinate is not finite. With
+    ``persons``, the first axis of the batch is the person axis M, and their maps are merged by maximum.
 
-    Args:
-        keypoints: x and y in heatmap pixels; a joint is not drawn where one of them is not finite.
-        scores: the heights of the peaks; a joint with a score below 1e-3 is not drawn.
-        sigma: in heatmap pixels.
-        persons: whether the first axis of the batch is the person axis M; their maps are merged by maximum.
-
-    Raises:
-        ValueError: a size below 1, or a sigma that is not above 0.
+    Raises ValueError for a size below 1, or a sigma that is not above 0.
     """
     maps = lines(keypoints, keypoints, scores, scores, size, sigma)  # of length 0
     return maps.amax(0) if persons else maps
@@ -96,11 +86,11 @@ def lines(
         raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
     drawn = _drawn(starts, ends, start_scores, end_scores, size, sigma)
     if torch.compiler.is_compiling():
-        return _all_pixels(*drawn, size, sigma).to(starts.dtype).view(*start_scores.shape, *size)
+        return _all_pixels(size, sigma, *drawn).to(starts.dtype).view(*start_scores.shape, *size)
     maps = _zeros((*start_scores.shape, *size), starts)
     if not start_scores.numel():
         return maps
-    bands = _bands(*drawn, size, sigma)
+    bands = _bands(size, sigma, *drawn)
     # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are
     # drawn in the order of the maps, so that the maps of a chunk are in the cache.
     pieces = (bands[0] / PIECE_ROWS).ceil().long()
@@ -121,8 +111,9 @@ def _drawn(
     end_scores: Tensor,
     size: tuple[int, int],
     sigma: float,
-) -> Drawn:
-    """A joint is a line of length 0, and what is not drawn is one pixel with the score exp(−∞) = 0."""
+) -> tuple[Tensor, ...]:
+    """What is drawn of G lines: start, end, first pixel of the window and the one after its last, all (2, G),
+    and the logarithm of the score (G,). What is not drawn is one pixel with the score exp(−∞) = 0."""
     height, width = size
     a, b = (x.reshape(-1, 2).T.double().contiguous() for x in (starts, ends))
     a_scores, b_scores = start_scores.double().flatten(), end_scores.double().flatten()
@@ -137,7 +128,7 @@ def _drawn(
 
 
 def _all_pixels(
-    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
+    size: tuple[int, int], sigma: float, a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor
 ) -> Float[Tensor, "G {size[0]} {size[1]}"]:
     """The maps, computed for every pixel: much slower, and without steps that depend on values, for
     ``torch.export``."""
@@ -155,7 +146,7 @@ def _all_pixels(
 
 
 def _bands(
-    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
+    size: tuple[int, int], sigma: float, a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor
 ) -> Float[Tensor, "14 G"]:
     """How to draw lines, in float64, in the order in which ``_draw`` unpacks it.
 

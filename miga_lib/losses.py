@@ -15,9 +15,8 @@ from torch.nn import functional
 class LossInputs:
     """The network's output for N clips, and their classes.
 
-    Raises:
-        ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the
-            labels would wait for the device; there an assertion of PyTorch fails instead.)
+    Raises ValueError for a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading
+    the labels would wait for the device; there an assertion of PyTorch fails instead.)
     """
 
     logits: Float[Tensor, "N K"]
@@ -49,12 +48,10 @@ def cross_entropy(batch: LossInputs) -> Float[Tensor, ""]:
 
 def semantic(batch: LossInputs) -> Float[Tensor, ""]:
     """Mean squared error between the predicted embedding and that of the true class, over clips and E values.
+    Raises ValueError where there are no class embeddings, or of another size.
 
     Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv
     2307.10624.
-
-    Raises:
-        ValueError: there are no class embeddings, or their size is not that of the predicted ones.
     """
     targets = batch.class_embeddings
     if targets is None or targets.shape[1] != batch.embedding.shape[1]:

@@ -5,7 +5,7 @@ The network of Chen et al., Channel-wise Topology Refinement Graph Convolution f
 Recognition, ICCV 2021 (arXiv 2107.12213), in the form of PySkl. It has the same weights as the network
 published there: a state dict fits after ``cls_head.`` is removed from its keys.
 
-Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+Letters as in ``graphs``.
 """
 
 from collections.abc import Sequence
@@ -32,24 +32,12 @@ class CTRGCN(graphs.PySklNetwork):
 
     Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block
     with more output than input channels halves T. With the defaults the network has, for 17 joints and 60
-    classes, 1.4 million parameters.
+    classes, 1.4 million parameters. The arguments are those of ``stgcnpp.STGCNPP``, and:
 
     Args:
-        layout: the skeleton; the input has its V joints.
-        num_classes: K.
-        partition: the partitions with which the learned graphs begin, see ``layouts.partitions``.
-        in_channels: C, the values of each joint.
         persons: 1: all persons share the statistics of the first batch norm, and the input has any number of
             them. More, as 2 in PySkl: each has its own; where the input has fewer, the others are missing
             (zeros), as in PySkl.
-        dropout: share of the feature's values dropped before the classification head (0 in PySkl); the
-            embedding head gets all.
-        embedding_size: E; 0: no embedding head.
-        channels: output channels of each block; fewer or smaller numbers make a smaller network.
-
-    Raises:
-        ValueError: an unknown partition, no blocks, or a block of fewer channels than the branches of its
-            convolution over time.
     """
 
     def __init__(
@@ -77,12 +65,8 @@ class CTRGCN(graphs.PySklNetwork):
         self.layout, self.persons = layout, persons
 
     def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
-        """The last block averaged over frames, joints and persons: one feature vector for each clip.
-
-        Raises:
-            ValueError: V is not the layout's number of joints, or the network has statistics for fewer
-                persons.
-        """
+        """The last block averaged over frames, joints and persons: one feature vector for each clip. Raises
+        ValueError for another number of joints, or more persons than the network has statistics for."""
         people = poses.shape[4]
         if people > self.persons > 1:
             raise ValueError(

@@ -63,14 +63,8 @@ def check_channels(channels: Sequence[int], minimum: int) -> None:
 def joints_first(
     poses: Float[Tensor, "N C T V M"], norm: nn.BatchNorm1d, layout: Layout
 ) -> Float[Tensor, "V C NM T"]:
-    """Joint coordinates as the layers take them, after a batch norm of each joint's values.
-
-    Args:
-        norm: has V · C features, or M · V · C where each person has statistics of its own.
-
-    Raises:
-        ValueError: V is not the layout's number of joints.
-    """
+    """Joint coordinates as the layers take them, after a batch norm of V · C features, or of M · V · C where
+    each person has statistics of its own. Raises ValueError where V is not the layout's number of joints."""
     clips, channels, frames, joints, persons = poses.shape
     if joints != len(layout.joints):
         raise ValueError(

@@ -114,13 +114,11 @@ class PoseC3D(nn.Module):
     def forward(
         self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
     ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
-        """Class logits and the label embedding (E = 0 where the network has no embedding head); R = N without
-        ``frames``.
+        """Class logits and the label embedding (E = 0 where the network has no embedding head).
 
-        Args:
-            frames: for each of R views the frames that it consists of, as indices into all N · T frames,
-                counted clip after clip. The stem and the first stage, most of the computation, work on single
-                frames; views that share a frame share its result.
+        ``frames`` are, for each of R views, the frames that it consists of, as indices into all N · T frames,
+        counted clip after clip. The stem and the first stage, most of the computation, work on single frames;
+        views that share a frame share its result.
         """
         feature = self.features(heatmaps, frames)
         embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)

@@ -4,7 +4,7 @@ The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Ske
 Recognition, AAAI 2018 (arXiv 1801.07455). It has the same weights as the published code, whose state dicts
 fit without a change. They contain their own graph ``A``, which replaces that of the layout.
 
-Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+Letters as in ``graphs``.
 """
 
 from collections.abc import Sequence
@@ -77,10 +77,7 @@ class STGCN(nn.Module):
                 nn.init.normal_(module.weight, mean=1.0, std=0.02)
 
     def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
-        """The last block averaged over frames, joints and persons: one feature vector for each clip.
-
-        Raises ValueError where V is not the layout's number of joints.
-        """
+        """The last block averaged over frames, joints and persons: one feature vector for each clip."""
         x = graphs.joints_first(poses, self.data_bn, self.layout)
         for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
             x = block(x, self.A * importance)

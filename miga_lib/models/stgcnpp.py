@@ -5,7 +5,7 @@ The network of Duan et al., PYSKL: Towards Good Practices for Skeleton Action Re
 2205.09443). It has the same weights as the network published in PySkl: a state dict from there fits after
 ``cls_head.`` is removed from its keys.
 
-Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+Letters as in ``graphs``.
 """
 
 from collections import OrderedDict
@@ -30,21 +30,13 @@ class STGCNPP(graphs.PySklNetwork):
 
     Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block
     with more output than input channels halves T. With the defaults the network has, for 17 joints and 60
-    classes, 1.4 million parameters.
+    classes, 1.4 million parameters. The arguments are those of ``stgcn.STGCN``, apart from:
 
     Args:
-        layout: the skeleton; the input has its V joints.
-        num_classes: K.
-        partition: the partitions with which the learned graphs begin, see ``layouts.partitions``.
-        in_channels: C, the values of each joint.
+        partition: the partitions with which the learned graphs begin.
         dropout: share of the feature's values dropped before the classification head (0 in PySkl); the
             embedding head gets all.
-        embedding_size: E; 0: no embedding head.
-        channels: output channels of each block; fewer or smaller numbers make a smaller network.
-
-    Raises:
-        ValueError: an unknown partition, no blocks, or a block of fewer channels than the branches of its
-            convolution over time.
+        channels: each not less than the branches of a convolution over time.
     """
 
     def __init__(
@@ -70,10 +62,7 @@ class STGCNPP(graphs.PySklNetwork):
         self.layout = layout
 
     def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
-        """The last block averaged over frames, joints and persons: one feature vector for each clip.
-
-        Raises ValueError where V is not the layout's number of joints.
-        """
+        """The last block averaged over frames, joints and persons: one feature vector for each clip."""
         x = graphs.joints_first(poses, self.backbone.data_bn, self.layout)
         for block in self.backbone.gcn:
             x = block(x)
