@@ -118,15 +118,17 @@ def segment_frames(
 ) -> Int[Tensor, "N {length}"]:
     """The frames that ``segments`` takes of clips with ``frames`` frames, counted from the start of each."""
     segment = torch.arange(length, device=frames.device)
-    place = segment + (0.5 if uniform is None else uniform.double())
+    if uniform is None:
+        uniform = segment.new_full((1, 1), 0.5, dtype=torch.float64)
     # A number just below 1 may be rounded up into the next segment.
     last = ((segment + 1) * frames[:, None] - 1) // length
-    return (place * frames[:, None] / length).long().minimum(last)
+    return ((segment + uniform.double()) * frames[:, None] / length).long().minimum(last)
 
 
 def _resample_clip(keypoints: Tensor, length: int, method: str, uniform: Tensor | None) -> Tensor:
     start, frames = torch.tensor([[0], [len(keypoints)]], device=keypoints.device)
-    uniform = uniform if uniform is None else uniform[None]
+    if uniform is not None:
+        uniform = uniform[None]
     return resample(keypoints, start, frames, length, method, uniform)[0]
 
 

@@ -44,6 +44,7 @@ class GraphFiles(NamedTuple):
     width: str
     """Has as many rows as a block has output channels; ``#`` stands for the number of the block."""
     head: str = "fc_cls.weight"
+    head_axes: int = 2
 
 
 STEM = "backbone.conv1.conv.weight"
@@ -54,7 +55,7 @@ CTRGCN_FILES = GraphFiles(
     CTRGCN, NET + "0.gcn1.A", NET + "0.gcn1.convs.0.conv3.weight", NET + "#.gcn1.bn.weight"
 )
 STGCN_FILES = GraphFiles(
-    STGCN, "A", "st_gcn_networks.0.gcn.conv.weight", "st_gcn_networks.#.tcn.2.weight", "fcn.weight"
+    STGCN, "A", "st_gcn_networks.0.gcn.conv.weight", "st_gcn_networks.#.tcn.2.weight", "fcn.weight", 4
 )
 
 
@@ -144,8 +145,9 @@ def save_pyskl(model: PoseC3D, path: str | Path) -> None:
     """Write a PoseC3D as a checkpoint that PySkl loads. The file gets its name when it is complete."""
     weights = {}
     for name, tensor in model.state_dict().items():
-        prefix = "" if name.startswith("backbone.") else HEAD_PREFIX
-        weights[prefix + name] = tensor.cpu()
+        if not name.startswith("backbone."):
+            name = HEAD_PREFIX + name
+        weights[name] = tensor.cpu()
     with atomic.file(Path(path)) as unfinished:
         torch.save({"meta": {}, "state_dict": weights}, unfinished)
 
@@ -169,8 +171,9 @@ def read(path: str | Path) -> Weights:
             raise DataError(
                 f"{path}: {name[:60]!r} has shape {tuple(tensor.shape)}, and its data are shorter"
             )
-    prefix = "module." if all(name.startswith("module.") for name in stored) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
+    if all(name.startswith("module.") for name in stored):
+        return {name.removeprefix("module."): tensor for name, tensor in stored.items()}
+    return dict(stored)
 
 
 def _load(path: str | Path) -> Any:
@@ -210,7 +213,7 @@ def _load_graph_network(
     path: str | Path, weights: Weights, files: GraphFiles, layout: str | Layout, num_classes: int | None
 ) -> Any:
     layout = layouts.get(layout) if isinstance(layout, str) else layout
-    classes, *_ = _shape(path, weights, files.head, 4 if files is STGCN_FILES else 2)
+    classes, *_ = _shape(path, weights, files.head, files.head_axes)
     partitions, joints, _ = _shape(path, weights, files.graph, 3)
     _, in_channels, *_ = _shape(path, weights, files.conv, 4)
     if partitions not in PARTITIONS or not 2 <= joints <= MAX_JOINTS:

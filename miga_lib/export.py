@@ -68,8 +68,8 @@ def write(run: Path, path: Path) -> float:
         OSError: the file cannot be written.
     """
     check_choice("the ending of an exported file", path.suffix, FORMATS)
-    needed = ["onnxruntime", "onnxscript"] if path.suffix == ".onnx" else []
-    for package in needed:
+    write_format, packages = FORMATS[path.suffix]
+    for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(
                 f"{package} is not installed; `pip install onnx onnxscript onnxruntime`"
@@ -85,7 +85,7 @@ def write(run: Path, path: Path) -> float:
             warnings.simplefilter("ignore")  # of what later versions of PyTorch will change
             recogniser = Recogniser(network, settings).eval()
             program = torch.export.export(recogniser, (example,), dynamic_shapes=shapes, strict=False)
-            content, predict = FORMATS[path.suffix](program, _metadata(run, settings, classes))
+            content, predict = write_format(program, _metadata(run, settings, classes))
     except Exception as error:  # of many kinds, and of many lines
         reason = " ".join(str(error).partition(". ")[0].split())[:120]
         raise RuntimeError(
@@ -129,7 +129,9 @@ def _load(run: Path) -> tuple[nn.Module, Settings]:
 
 def _metadata(run: Path, settings: Settings, classes: Sequence[str]) -> str:
     joints, openpose = settings.skeleton.joints, layouts.get("openpose137").joints
-    indices = [openpose.index(joint) for joint in joints] if set(joints) <= set(openpose) else None
+    indices = None
+    if set(joints) <= set(openpose):
+        indices = [openpose.index(joint) for joint in joints]
     content = {"run": run.name, "classes": classes, "joints": joints, "openpose137": indices}
     return json.dumps(content | {"miga_lib": version("miga_lib")})
 
@@ -181,7 +183,11 @@ def _onnx(program: torch.export.ExportedProgram, metadata: str) -> tuple[bytes, 
     return content, lambda keypoints: session.run(None, {"keypoints": keypoints})[0]
 
 
-FORMATS = {".pt2": _pt2, ".onnx": _onnx}
+FORMATS: dict[str, tuple[Callable[..., tuple[bytes, Predict]], list[str]]] = {
+    ".pt2": (_pt2, []),
+    ".onnx": (_onnx, ["onnxruntime", "onnxscript"]),
+}
+"""What writes a file and predicts with it, by the ending of the file, and the packages that it needs."""
 
 
 @terminal()

@@ -9,7 +9,6 @@ Letters as in ``graphs``.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -52,12 +51,8 @@ class CTRGCN(graphs.PySklNetwork):
         embedding_size: int = 0,
         channels: Sequence[int] = CHANNELS,
     ) -> None:
-        graphs.check_channels(channels, len(DILATIONS) + 2)
         graph = torch.tensor(layouts.partitions(layout, partition))
-        blocks = nn.ModuleList(
-            Block(narrow, wide, graph, residual=i > 0)
-            for i, (narrow, wide) in enumerate(pairwise([in_channels, *channels]))
-        )
+        blocks = graphs.blocks(Block, in_channels, channels, len(DILATIONS) + 2, graph)
         norm = nn.BatchNorm1d(persons * graph.shape[1] * in_channels)
         backbone = nn.ModuleDict({"data_bn": norm, "net": blocks})
         backbone.register_buffer("A", graph)  # each block has its own; this one is only in PySkl's files
@@ -83,10 +78,10 @@ class CTRGCN(graphs.PySklNetwork):
 class Block(nn.Module):
     """A graph convolution, then a convolution over time, added to the input."""
 
-    def __init__(self, in_channels: int, out_channels: int, graph: Tensor, residual: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, residual: bool, graph: Tensor
+    ) -> None:
         super().__init__()
-        widens = residual and in_channels != out_channels
-        stride = 2 if widens else 1
         self.gcn1 = RefinedGraphConvolutions(in_channels, out_channels, graph)
         self.tcn1 = MultiScaleTCN(out_channels, stride)
         # As PySkl initialises them; the residual layers, which follow, keep what PyTorch gave them.
@@ -95,13 +90,17 @@ class Block(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
                 nn.init.zeros_(module.get_parameter("bias"))
         nn.init.constant_(self.gcn1.bn.weight, 1e-6)
-        self.residual: nn.Module | None = nn.Identity() if residual else None
-        if widens:
+        self.residual: nn.Module | None = None
+        if stride > 1:
             self.residual = time_unit(in_channels, out_channels, stride=stride)
+        elif residual:
+            self.residual = nn.Identity()
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T_out"]:
         y = self.tcn1(self.gcn1(x))
-        return y if self.residual is None else torch.relu(y + self.residual(x))
+        if self.residual is None:
+            return y
+        return torch.relu(y + self.residual(x))
 
 
 class RefinedGraphConvolutions(nn.Module):

@@ -9,7 +9,8 @@ Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -36,7 +37,9 @@ class PySklNetwork(nn.Module):
         super().__init__()
         self.backbone, self.dropout = backbone, nn.Dropout(dropout)
         self.fc_cls = nn.Linear(width, num_classes)
-        self.emb_fc = nn.Linear(width, embedding_size) if embedding_size else None
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(width, embedding_size)
         # As in PySkl; the embedding head begins as PyTorch initialises it.
         nn.init.normal_(self.fc_cls.weight, std=0.01)
         nn.init.zeros_(self.fc_cls.bias)
@@ -48,16 +51,29 @@ class PySklNetwork(nn.Module):
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
         """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
         feature = self.features(poses)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
         return self.fc_cls(self.dropout(feature)), embedding
 
 
-def check_channels(channels: Sequence[int], minimum: int) -> None:
-    """Raise ValueError where there is no block, or one of less than ``minimum`` channels."""
+def blocks(
+    block: Callable[..., nn.Module], in_channels: int, channels: Sequence[int], minimum: int, *arguments: Any
+) -> nn.ModuleList:
+    """A chain of ``block(in_channels, out_channels, stride, residual, *arguments)``. The first has no
+    residual; each other that changes the channels halves T. Raises ValueError where there is none, or one of
+    less than ``minimum`` channels."""
     if not channels or min(channels) < minimum:
         raise ValueError(
             f"channels must have a number of {minimum} or more for at least one block, got {tuple(channels)}"
         )
+    chain = nn.ModuleList([block(in_channels, channels[0], 1, False, *arguments)])
+    for narrow, wide in pairwise(channels):
+        stride = 1
+        if narrow != wide:
+            stride = 2
+        chain.append(block(narrow, wide, stride, True, *arguments))
+    return chain
 
 
 def joints_first(

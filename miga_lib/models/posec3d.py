@@ -80,7 +80,9 @@ class PoseC3D(nn.Module):
             self.backbone.add_module(f"layer{stage + 1}", layer)
         self.dropout = nn.Dropout(dropout)
         self.fc_cls = nn.Linear(channels, num_classes)
-        self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(channels, embedding_size)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -99,7 +101,7 @@ class PoseC3D(nn.Module):
         if frames is None:
             return self.backbone(heatmaps).mean((2, 3, 4))
         # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
-        framewise = 3 if len(self.backbone) > 3 else 2
+        framewise = min(3, len(self.backbone) - 1)
         maps = self.backbone[:framewise](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
         view_values = maps[0].numel() * frames.shape[1]
         views_at_once = len(frames)
@@ -121,7 +123,9 @@ class PoseC3D(nn.Module):
         views that share a frame share its result.
         """
         feature = self.features(heatmaps, frames)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
         return self.fc_cls(self.dropout(feature)), embedding
 
 

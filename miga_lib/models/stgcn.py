@@ -8,7 +8,6 @@ Letters as in ``graphs``.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -55,20 +54,18 @@ class STGCN(nn.Module):
         channels: Sequence[int] = CHANNELS,
     ) -> None:
         super().__init__()
-        graphs.check_channels(channels, 1)
         self.layout = layout
         self.A: Tensor
         self.register_buffer("A", torch.tensor(layouts.partitions(layout, partition)))
         partitions, joints, _ = self.A.shape
         self.data_bn = nn.BatchNorm1d(joints * in_channels)
-        self.st_gcn_networks = nn.ModuleList(
-            Block(narrow, wide, partitions, dropout, residual=i > 0)
-            for i, (narrow, wide) in enumerate(pairwise([in_channels, *channels]))
-        )
+        self.st_gcn_networks = graphs.blocks(Block, in_channels, channels, 1, partitions, dropout)
         # A factor for each limb and partition.
         self.edge_importance = nn.ParameterList(torch.ones_like(self.A) for _ in channels)
         self.fcn = nn.Conv2d(channels[-1], num_classes, 1)
-        self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(channels[-1], embedding_size)
         for module in self.modules():  # as the published training code does
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
@@ -86,7 +83,9 @@ class STGCN(nn.Module):
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
         """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
         feature = self.features(poses)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
         return self.fcn(feature[:, :, None, None]).flatten(1), embedding
 
 
@@ -94,11 +93,15 @@ class Block(nn.Module):
     """A residual block: a graph convolution, then a convolution over time, added to the input."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        residual: bool,
+        partitions: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        widens = residual and in_channels != out_channels
-        stride = 2 if widens else 1
         self.gcn = GraphConvolution(in_channels, out_channels, partitions)
         self.tcn = nn.Sequential(
             nn.BatchNorm2d(out_channels),
@@ -107,16 +110,17 @@ class Block(nn.Module):
             nn.BatchNorm2d(out_channels),
             graphs.Dropout(dropout),
         )
-        self.residual: nn.Module | None = nn.Identity() if residual else None
-        if widens:
-            conv, norm = (
-                TimeConvolution(in_channels, out_channels, stride=stride),
-                nn.BatchNorm2d(out_channels),
-            )
-            self.residual = nn.Sequential(conv, norm)
+        self.residual: nn.Module | None = None
+        if stride > 1:
+            conv = TimeConvolution(in_channels, out_channels, stride=stride)
+            self.residual = nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+        elif residual:
+            self.residual = nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
     ) -> Float[Tensor, "V C_out NM T_out"]:
         y = self.tcn(self.gcn(x, weights))
-        return torch.relu(y if self.residual is None else y + self.residual(x))
+        if self.residual is not None:
+            y = y + self.residual(x)
+        return torch.relu(y)

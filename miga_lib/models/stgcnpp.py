@@ -10,7 +10,6 @@ Letters as in ``graphs``.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -50,12 +49,8 @@ class STGCNPP(graphs.PySklNetwork):
         embedding_size: int = 0,
         channels: Sequence[int] = CHANNELS,
     ) -> None:
-        graphs.check_channels(channels, len(DILATIONS) + 2)
         graph = torch.tensor(layouts.partitions(layout, partition))
-        blocks = nn.ModuleList(
-            Block(narrow, wide, graph, residual=i > 0)
-            for i, (narrow, wide) in enumerate(pairwise([in_channels, *channels]))
-        )
+        blocks = graphs.blocks(Block, in_channels, channels, len(DILATIONS) + 2, graph)
         norm = nn.BatchNorm1d(graph.shape[1] * in_channels)
         backbone = nn.ModuleDict({"data_bn": norm, "gcn": blocks})
         super().__init__(backbone, channels[-1], num_classes, dropout, embedding_size)
@@ -72,19 +67,23 @@ class STGCNPP(graphs.PySklNetwork):
 class Block(nn.Module):
     """A graph convolution, then a convolution over time, added to the input."""
 
-    def __init__(self, in_channels: int, out_channels: int, graph: Tensor, residual: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, residual: bool, graph: Tensor
+    ) -> None:
         super().__init__()
-        widens = residual and in_channels != out_channels
-        stride = 2 if widens else 1
         self.gcn = LearnedGraphConvolution(in_channels, out_channels, graph)
         self.tcn = MultiScaleTCN(out_channels, stride)
-        self.residual: nn.Module | None = nn.Identity() if residual else None
-        if widens:
+        self.residual: nn.Module | None = None
+        if stride > 1:
             self.residual = graphs.time_unit(in_channels, out_channels, stride=stride)
+        elif residual:
+            self.residual = nn.Identity()
 
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C_out NM T_out"]:
         y = self.tcn(self.gcn(x))
-        return torch.relu(y if self.residual is None else y + self.residual(x))
+        if self.residual is not None:
+            y = y + self.residual(x)
+        return torch.relu(y)
 
 
 class LearnedGraphConvolution(graphs.GraphConvolution):
