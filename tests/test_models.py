@@ -17,7 +17,7 @@ from miga_lib.models.stgcnpp import STGCNPP
 GRAPHS = [name for name, model in MODELS.items() if model.input == "graph"]
 COCO = layouts.get("coco17")
 SMALL = {
-    "graph": {"width": 8, "multiples": (1, 1, 2), "partition": "spatial"},
+    "graph": {"width": 24, "multiples": (1, 1, 2), "partition": "spatial"},
     "heatmaps": {"width": 4, "stage_blocks": (2, 1), "stem_kernel": 3, "partition": "spatial"},
 }
 
