@@ -26,9 +26,9 @@ INVERSE_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Values of C of ``LogisticRegression`` to choose from."""
 
 
-def features(some: Clips) -> np.ndarray:
+def features(clips: Clips) -> np.ndarray:
     """Aligned coordinates relative to the person's box, and scores: (N, T·V·3)."""
-    aligned = torch.stack([alignment.align(torch.tensor(some[i]), FRAMES) for i in range(len(some))])
+    aligned = torch.stack([alignment.align(torch.tensor(clips[i]), FRAMES) for i in range(len(clips))])
     boxed = augmentation.to_pixels(aligned, augmentation.crop_box(aligned), (1, 1))
     present = boxed[..., 2:] > 0
     return torch.where(present, boxed, 0.0).flatten(1).numpy()
@@ -40,29 +40,28 @@ def linear(data_set: Clips) -> dict[str, Predictions]:
     inputs, labels = features(train), train.table["label"].to_numpy()
     candidates = []
     for inverse_penalty in INVERSE_PENALTIES:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=500)).fit(
-            inputs, labels
-        )
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=500))
+        model.fit(inputs, labels)
         candidates.append({split: _predict(model, data_set.split(split)) for split in ("val", "test")})
     return max(candidates, key=lambda predicted: metrics.scores(predicted["val"])["top1"])
 
 
-def _predict(model, some: Clips) -> Predictions:
-    probabilities = np.zeros((len(some), len(some.classes)))
-    probabilities[:, model.classes_] = model.predict_proba(features(some))
-    return Predictions(
-        some.table["id"].to_numpy(str), some.table["label"].to_numpy(), probabilities, np.array(some.classes)
-    )
+def _predict(model, clips: Clips) -> Predictions:
+    probabilities = np.zeros((len(clips), len(clips.classes)))
+    probabilities[:, model.classes_] = model.predict_proba(features(clips))
+    return _predictions(clips, probabilities)
+
+
+def _predictions(clips: Clips, probabilities: np.ndarray) -> Predictions:
+    ids, labels = clips.table["id"].to_numpy(str), clips.table["label"].to_numpy()
+    return Predictions(ids, labels, probabilities, np.array(clips.classes))
 
 
 def majority(data_set: Clips) -> Predictions:
     """The most frequent training class, predicted for every clip."""
     test = data_set.split("test")
     predicted = data_set.split("train").table["label"].mode()[0]
-    probabilities = np.eye(len(test.classes))[np.full(len(test), predicted)]
-    return Predictions(
-        test.table["id"].to_numpy(str), test.table["label"].to_numpy(), probabilities, np.array(test.classes)
-    )
+    return _predictions(test, np.eye(len(test.classes))[np.full(len(test), predicted)])
 
 
 if __name__ == "__main__":
@@ -75,18 +74,13 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     chosen = parser.parse_args()
     data_set = load(chosen.data)
-    rows = [{"what": "majority class", **metrics.scores(majority(data_set))}]
-    rows.append({"what": "linear on aligned coordinates", **metrics.scores(linear(data_set)["test"])})
+    rows = [{"method": "majority class", **metrics.scores(majority(data_set))}]
+    rows.append({"method": "linear on aligned coordinates", **metrics.scores(linear(data_set)["test"])})
     for stream in chosen.streams:
         for seed in chosen.seeds:
             settings = training.choose(stream=stream, preset=chosen.preset, seed=seed)
             result = training.fit(data_set, settings, run_folder(run_name(settings, chosen.data)))
-            rows.append(
-                {
-                    "what": f"PoseC3D {stream}, seed {seed}",
-                    **result["scores"]["test"],
-                    "seconds": result["seconds"],
-                }
-            )
-    table = pd.DataFrame(rows)[["what", "top1", "top5", "mean_class", "macro_f1", "seconds"]]
+            row = {"method": f"PoseC3D {stream}, seed {seed}", "seconds": result["seconds"]}
+            rows.append(row | result["scores"]["test"])
+    table = pd.DataFrame(rows)[["method", "top1", "top5", "mean_class", "macro_f1", "seconds"]]
     print(table.to_string(index=False, float_format="{:.3f}".format, na_rep="–"))

@@ -37,34 +37,31 @@ def convolutions(
     network: nn.Module, heatmaps: torch.Tensor
 ) -> list[tuple[str, posec3d.FlatConvolution, torch.Size, torch.Size]]:
     """Name, layer, shape of the input and of the output of each convolution."""
-    found = []
+    shapes = []
     for name, layer in network.named_modules():
         if isinstance(layer, posec3d.FlatConvolution):
             layer.register_forward_hook(
-                lambda layer, given, out, name=name: found.append((name, layer, given[0].shape, out.shape))
+                lambda layer, maps, out, name=name: shapes.append((name, layer, maps[0].shape, out.shape))
             )
     network(heatmaps)
-    return found
+    return shapes
 
 
 def traffic(network: nn.Module, heatmaps: torch.Tensor) -> pd.DataFrame:
     """A row for each pass of each layer: its arithmetic (FLOP) and its memory traffic (bytes)."""
     rows = []
-    for name, layer, given, out in convolutions(network, heatmaps):
-        of = (
-            name.removeprefix("backbone.").removesuffix(".conv"),
-            KINDS[layer.kernel_size[0], layer.kernel_size[2]],
-        )
+    for name, layer, maps, out in convolutions(network, heatmaps):
+        title = name.removeprefix("backbone.").removesuffix(".conv")
+        kind = KINDS[layer.kernel_size[0], layer.kernel_size[2]]
         arithmetic = 2 * out.numel() * layer.weight[0].numel()
-        moved = BYTES * (given.numel() + out.numel() + layer.weight.numel())
-        for part in ("forward", "gradient of input", "gradient of weights"):
-            if part != "gradient of input" or not name.startswith(
-                "backbone.conv1"
-            ):  # heatmaps have no gradient
-                rows.append((*of, part, arithmetic, moved))
-        rows.append((of[0], "batch norm", "both", 0, 8 * BYTES * out.numel()))
-        if name.endswith("conv3.conv"):
-            rows.append((of[0], "residual sum", "both", 0, 2 * BYTES * out.numel()))
+        moved = BYTES * (maps.numel() + out.numel() + layer.weight.numel())
+        rows.append((title, kind, "forward", arithmetic, moved))
+        rows.append((title, kind, "gradient of weights", arithmetic, moved))
+        if title != "conv1":  # heatmaps have no gradient
+            rows.append((title, kind, "gradient of input", arithmetic, moved))
+        rows.append((title, "batch norm", "both", 0, 8 * BYTES * out.numel()))
+        if title.endswith("conv3"):
+            rows.append((title, "residual sum", "both", 0, 2 * BYTES * out.numel()))
     return pd.DataFrame(rows, columns=["layer", "kind", "pass", "FLOP", "bytes"])
 
 
@@ -75,16 +72,16 @@ def measured(network: nn.Module, heatmaps: torch.Tensor, device: str) -> pd.Data
     Backward is with the gradient of the input, except in the stem.
     """
     rows, seen, options = [], set(), {"device": device, "dtype": torch.bfloat16}
-    for name, layer, given, out in convolutions(network, heatmaps):
-        if (key := (layer.weight.shape, given, layer.stride)) in seen:
+    for name, layer, maps, out in convolutions(network, heatmaps):
+        key = layer.weight.shape, maps, layer.stride
+        if key in seen:
             continue
         seen.add(key)
         filled = -(-layer.in_channels // 8) * 8
         for channels in dict.fromkeys([layer.in_channels, filled]):
             stem = name.startswith("backbone.conv1")
-            x = torch.randn(given[0], channels, *given[2:], **options).contiguous(
-                memory_format=torch.channels_last_3d
-            )
+            x = torch.randn(maps[0], channels, *maps[2:], **options)
+            x = x.contiguous(memory_format=torch.channels_last_3d)
             own = posec3d.FlatConvolution(
                 channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False
             )
@@ -93,9 +90,8 @@ def measured(network: nn.Module, heatmaps: torch.Tensor, device: str) -> pd.Data
             names = {"own": own, "x": x.requires_grad_(not stem), "gradient": gradient}
             seconds = Timer("own(x).backward(gradient)", globals=names).blocked_autorange().median
             arithmetic = (2 if stem else 3) * 2 * out.numel() * layer.weight[0].numel()
-            rows.append(
-                (name.removeprefix("backbone."), channels, arithmetic / 1e12 / seconds, 1e3 * seconds)
-            )
+            title = name.removeprefix("backbone.")
+            rows.append((title, channels, arithmetic / 1e12 / seconds, 1e3 * seconds))
     return pd.DataFrame(rows, columns=["layer", "input channels", "TFLOP/s", "ms"])
 
 
@@ -120,19 +116,13 @@ def main() -> None:
         settings.batch_size, channels, settings.frames, settings.size, settings.size, device="meta"
     )
     table = traffic(network, heatmaps)
-    table["ms of arithmetic"], table["ms of memory"] = (
-        table["FLOP"] / given.peak / 1e9,
-        table["bytes"] / given.bandwidth / 1e9,
-    )
+    table["ms of arithmetic"] = table["FLOP"] / given.peak / 1e9
+    table["ms of memory"] = table["bytes"] / given.bandwidth / 1e9
     table["ms at least"] = table[["ms of arithmetic", "ms of memory"]].max(axis=1)
     totals = table.groupby("kind")[["FLOP", "bytes", "ms of arithmetic", "ms of memory", "ms at least"]].sum()
     totals.loc["all"] = totals.sum()
-    print(
-        totals.assign(TFLOP=totals["FLOP"] / 1e12, GB=totals["bytes"] / 1e9)
-        .drop(columns=["FLOP", "bytes"])
-        .round(2)
-        .to_string()
-    )
+    shown = totals.assign(TFLOP=totals["FLOP"] / 1e12, GB=totals["bytes"] / 1e9)
+    print(shown.drop(columns=["FLOP", "bytes"]).round(2).to_string())
     at_least = totals.loc["all", "ms at least"] / 1e3
     rate = settings.batch_size / at_least
     clips = f"{rate:.0f} clips/s, an epoch {FULL_CLIPS / rate:.1f} s"
@@ -140,9 +130,8 @@ def main() -> None:
     print(table.nlargest(12, "ms at least").drop(columns=["FLOP", "bytes"]).round(3).to_string(index=False))
     if given.measure:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        print(
-            f"\non {device}, forward and backward:\n{measured(network, heatmaps, device).round(2).to_string(index=False)}"
-        )
+        times = measured(network, heatmaps, device).round(2).to_string(index=False)
+        print(f"\non {device}, forward and backward:\n{times}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def learn(preset, count, batch_size=0):
         for rows in training.batches(inputs.labels, settings, epoch)[: count - len(sizes)]:
             with training.autocast(settings):
                 logits, embedding = model(inputs.training(rows, epoch))
-            loss = torch.nn.functional.cross_entropy(logits.float(), inputs.labels[rows]) + embedding.float().square().mean()
+            loss = torch.nn.functional.cross_entropy(logits.float(), inputs.labels[rows])
+            loss = loss + embedding.float().square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -57,11 +58,9 @@ def learn(preset, count, batch_size=0):
 def measured(code):
     """The json that some code prints, run after ``MEASURE`` in a new process."""
     script = MEASURE + textwrap.dedent(code)
-    return json.loads(
-        subprocess.run(
-            [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True
-        ).stdout.splitlines()[-1]
-    )
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def test_a_training_step_of_the_paper_network(benchmark):
@@ -105,5 +104,6 @@ def test_reading(benchmark, tmp_path, frames):
     before, peak, count = benchmark.pedantic(measured, (read,))
     assert count == 4
     print(
-        f"\nreading {size:.2f} GB of {frames} frames a video: {peak:.2f} GB at the peak, {before:.2f} GB with everything imported"
+        f"\nreading {size:.2f} GB of {frames} frames a video: {peak:.2f} GB at the peak, "
+        f"{before:.2f} GB with everything imported"
     )

@@ -1,8 +1,8 @@
 """Joints and limbs → Gaussian pseudo-heatmaps, on whole batches, on the device of the keypoints.
 
-Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). The bounds of
-windows and the positions of lines are computed in float64, so that no rounding moves them by a pixel; maps
-have the dtype of the keypoints. There are no gradients.
+Coordinates are in heatmap pixels: the centre of pixel (y, x) is at the whole numbers (x, y). ``size`` is (H,
+W). The bounds of windows and the positions of lines are computed in float64, so that no rounding moves them
+by a pixel; maps have the dtype of the keypoints. There are no gradients.
 
 Source: Duan et al., Revisiting Skeleton-based Action Recognition, CVPR 2022, section 3.2; windows and
 thresholds as in PySkl.
@@ -16,16 +16,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-LEAST_SCORE = 1e-3
+MIN_SCORE = 1e-3
 """A joint or limb with a lower score is not drawn."""
 CUTOFF_SIGMAS = 5.3
 """A limb is drawn at least this many sigmas on each side. Values further out are below 8e-7 of its score and
 are left at 0."""
 PIECE_ROWS = 10
 """A limb is drawn in pieces of at most this many rows of pixels."""
-Lines = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""Start, end, first pixel of the window and the one after its last, (2, G) each, and the logarithm of the
-score, (G,)."""
 CHUNK_PIXELS = {"cpu": 200_000, "cuda": 4_000_000}
 """Pixels drawn at once, by device type: on a CPU they fit in the cache of a core, on a GPU they keep it busy
 with about 120 MB."""
@@ -42,21 +39,12 @@ def joints(
     around it, 0 elsewhere.
 
     The window is ``x ∈ [max(int(μx − 3σ), 0), min(int(μx + 3σ) + 1, W))`` and likewise y; int() truncates
-    towards 0.
+    towards 0. A joint is not drawn where its score is below 1e-3 or a coordinate is not finite. With
+    ``persons``, the first axis of the batch is the person axis M, and their maps are merged by maximum.
 
-    Args:
-        keypoints: x and y in heatmap pixels; a joint is not drawn where one of them is not finite.
-        scores: the heights of the peaks; a joint with a score below 1e-3 is not drawn.
-        size: (H, W) of a map.
-        sigma: in heatmap pixels.
-        persons: whether the first axis of the batch is the person axis M; the maps of persons are merged by
-            maximum.
-
-    Raises:
-        ValueError: a size below 1, or a sigma that is not above 0.
+    Raises ValueError for a size below 1, or a sigma that is not above 0.
     """
-    # A joint is a segment of length 0.
-    maps = segments(keypoints, keypoints, scores, scores, size, sigma)
+    maps = lines(keypoints, keypoints, scores, scores, size, sigma)  # of length 0
     return maps.amax(0) if persons else maps
 
 
@@ -68,17 +56,15 @@ def limbs(
     sigma: float = 0.6,
     persons: bool = False,
 ) -> Float[Tensor, "*maps L {size[0]} {size[1]}"]:
-    """One map for each limb (a, b): ``segments`` from joint a to joint b.
-
-    The other arguments are those of ``joints``. Raises the same errors as ``joints``.
-    """
+    """One map for each limb (a, b): ``lines`` from joint a to joint b. The other arguments, and the errors,
+    are those of ``joints``."""
     a, b = torch.as_tensor(limbs, dtype=torch.long, device=keypoints.device).reshape(-1, 2).T
-    maps = segments(keypoints[..., a, :], keypoints[..., b, :], scores[..., a], scores[..., b], size, sigma)
+    maps = lines(keypoints[..., a, :], keypoints[..., b, :], scores[..., a], scores[..., b], size, sigma)
     return maps.amax(0) if persons else maps
 
 
 @torch.no_grad()
-def segments(
+def lines(
     starts: Float[Tensor, "*batch 2"],
     ends: Float[Tensor, "*batch 2"],
     start_scores: Float[Tensor, "*batch"],
@@ -86,71 +72,72 @@ def segments(
     size: tuple[int, int],
     sigma: float = 0.6,
 ) -> Float[Tensor, "*batch {size[0]} {size[1]}"]:
-    """One map for each segment: ``min(s_start, s_end) · exp(−d² / 2σ²)``, where d is the distance of a pixel
-    to the segment.
+    """One map for each line: ``min(s_start, s_end) · exp(−d² / 2σ²)``, where d is the distance of a pixel to
+    it.
 
-    The window is the segment's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing
-    is drawn where the lower score is below 1e-3. A segment shorter than 1 px is drawn as a joint at its start
-    with the start's score. Values below 8e-7 of the score may be left at 0, since only a band around the
-    segment is computed. Waits for the device once, to read how long the bands are.
-
-    Raises:
-        ValueError: a size below 1, or a sigma that is not above 0.
+    The window is the line's bounding box plus 3σ on each side, truncated to ints as in ``joints``. Nothing is
+    drawn where the lower score is below 1e-3. A line shorter than 1 px is drawn as a joint at its start with
+    the start's score. Values below 8e-7 of the score may be left at 0, since only a band around the line is
+    computed. Waits for the device once, to read how long the bands are. Raises ValueError as ``joints`` does.
     """
     if min(size) < 1:
         raise ValueError(f"size must be (H, W) of at least 1 pixel each, got {size}")
     if not sigma > 0:
         raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
-    a, b = (of.reshape(-1, 2).T.double().contiguous() for of in (starts, ends))
-    lines = _lines(a, b, start_scores.double().flatten(), end_scores.double().flatten(), size, sigma)
+    drawn = _drawn(starts, ends, start_scores, end_scores, size, sigma)
     if torch.compiler.is_compiling():
-        return _every_pixel(*lines, size, sigma).to(starts.dtype).view(*start_scores.shape, *size)
+        return _all_pixels(size, sigma, *drawn).to(starts.dtype).view(*start_scores.shape, *size)
     maps = _zeros((*start_scores.shape, *size), starts)
     if not start_scores.numel():
         return maps
-    bands = _bands(*lines, size, sigma)
+    bands = _bands(size, sigma, *drawn)
     # Bands are cut into pieces of equal length, so that long and short ones fit in one tensor. Pieces are
     # drawn in the order of the maps, so that the maps of a chunk are in the cache.
     pieces = (bands[0] / PIECE_ROWS).ceil().long()
-    rows, count, total = torch.stack([*bands[:2].amax(1), pieces.sum()]).int().tolist()
+    rows, columns, total = torch.stack([*bands[:2].amax(1), pieces.sum()]).int().tolist()
     rows = min(rows, PIECE_ROWS)
     owner = torch.arange(len(pieces), device=maps.device).repeat_interleave(pieces, output_size=total)
     begin = (torch.arange(total, device=maps.device) - (pieces.cumsum(0) - pieces)[owner]) * PIECE_ROWS
-    chunk = CHUNK_PIXELS.get(maps.device.type, CHUNK_PIXELS["cpu"]) // (rows * count) + 1
-    for of_chunk, from_row in zip(owner.split(chunk), begin.split(chunk), strict=True):
-        _draw(maps.view(-1), bands[:, of_chunk], from_row, rows, count)
+    chunk = CHUNK_PIXELS.get(maps.device.type, CHUNK_PIXELS["cpu"]) // (rows * columns) + 1
+    for chunk_owner, chunk_begin in zip(owner.split(chunk), begin.split(chunk), strict=True):
+        _draw(maps.view(-1), bands[:, chunk_owner], chunk_begin, rows, columns)
     return maps
 
 
-def _lines(
-    a: Tensor, b: Tensor, a_scores: Tensor, b_scores: Tensor, size: tuple[int, int], sigma: float
-) -> Lines:
-    """What is drawn of G segments from a to b, both (2, G): a joint is a line of length 0, and a segment that
-    is not drawn is one pixel with the score exp(−∞) = 0."""
+def _drawn(
+    starts: Tensor,
+    ends: Tensor,
+    start_scores: Tensor,
+    end_scores: Tensor,
+    size: tuple[int, int],
+    sigma: float,
+) -> tuple[Tensor, ...]:
+    """What is drawn of G lines: start, end, first pixel of the window and the one after its last, all (2, G),
+    and the logarithm of the score (G,). What is not drawn is one pixel with the score exp(−∞) = 0."""
     height, width = size
+    a, b = (x.reshape(-1, 2).T.double().contiguous() for x in (starts, ends))
+    a_scores, b_scores = start_scores.double().flatten(), end_scores.double().flatten()
     lower = a_scores.minimum(b_scores)
     short = (b - a).square().sum(0) < 1
     peak, b = torch.where(short, a_scores, lower), torch.where(short, a, b)
     low = (a.minimum(b) - 3 * sigma).trunc().clamp(min=0)
     high = ((a.maximum(b) + 3 * sigma).trunc() + 1).minimum(a.new_tensor([[width], [height]]))
-    drawn = (lower >= LEAST_SCORE) & peak.isfinite() & (a + b).isfinite().all(0) & (low < high).all(0)
-    a, b, low, high = (of.where(drawn, empty) for of, empty in ((a, 0), (b, 0), (low, 0), (high, 1)))
+    drawn = (lower >= MIN_SCORE) & peak.isfinite() & (a + b).isfinite().all(0) & (low < high).all(0)
+    a, b, low, high = (x.where(drawn, empty) for x, empty in ((a, 0), (b, 0), (low, 0), (high, 1)))
     return a, b, low, high, peak.log().where(drawn, -math.inf)
 
 
-def _every_pixel(
-    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
+def _all_pixels(
+    size: tuple[int, int], sigma: float, a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor
 ) -> Float[Tensor, "G {size[0]} {size[1]}"]:
-    """HeatmapStream of the segments of ``_lines``, computed for every pixel: much slower, and without steps that
-    depend on values, for ``torch.export``."""
+    """The maps, computed for every pixel: much slower, and without steps that depend on values, for
+    ``torch.export``."""
     length = (b - a).square().sum(0).sqrt()
-    along_x, along_y = (
-        (b - a) / length.where(length > 0, 1) + a.new_tensor([[1], [0]]) * (length == 0)
-    ).float()[..., None, None]
+    direction = (b - a) / length.where(length > 0, 1) + a.new_tensor([[1], [0]]) * (length == 0)
+    along_x, along_y = direction.float()[..., None, None]
     y, x = (torch.arange(side, dtype=a.dtype, device=a.device) for side in size)
-    inside_x, inside_y = (
-        (of >= first[:, None]) & (of < end[:, None]) for of, first, end in zip((x, y), low, high, strict=True)
-    )
+    inside_x = (x >= low[0, :, None]) & (x < high[0, :, None])
+    inside_y = (y >= low[1, :, None]) & (y < high[1, :, None])
     x, y = (x - a[0, :, None]).float()[:, None], (y - a[1, :, None]).float()[..., None]
     along, aside = x * along_x + y * along_y, x * along_y - y * along_x
     beyond = torch.maximum(-along, along - length.float()[:, None, None]).clamp(min=0)
@@ -159,69 +146,54 @@ def _every_pixel(
 
 
 def _bands(
-    a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor, size: tuple[int, int], sigma: float
-) -> Tensor:
-    """How to draw the segments of ``_lines``.
+    size: tuple[int, int], sigma: float, a: Tensor, b: Tensor, low: Tensor, high: Tensor, peak: Tensor
+) -> Float[Tensor, "14 G"]:
+    """How to draw lines, in float64, in the order in which ``_draw`` unpacks it.
 
     Step along the longer axis, pixel by pixel. At each step write a short row of pixels at right angles to
     that axis, centred on the line. A row that leaves the window is shifted back into it.
-
-    Returns 14 numbers for each segment, (14, G) float64, in the order in which ``_draw`` unpacks them.
     """
     height, width = size
-    # From here on, x is the longer axis of each segment.
+    # From here on, x is the longer axis of each line.
     steep = torch.greater(*(b - a).abs().flip(0))
     (ax, ay), (bx, by), (low_x, low_y), (high_x, high_y) = (
-        torch.where(steep, of.flip(0), of) for of in (a, b, low, high)
+        torch.where(steep, x.flip(0), x) for x in (a, b, low, high)
     )
-    row_stride, stride = (torch.where(steep, *of).double() for of in ((width, 1), (1, width)))
+    row_stride, stride = torch.where(steep, width, 1).double(), torch.where(steep, 1, width).double()
     first = torch.arange(len(peak), device=a.device) * (height * width) + low_x * row_stride
     length = torch.hypot(bx - ax, by - ay)
     cosine = ((bx - ax) / length).where(length > 0, 1)
     slope = ((by - ay) / (bx - ax)).where(length > 0, 0)
-    count = (2 * CUTOFF_SIGMAS * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
+    columns = (2 * CUTOFF_SIGMAS * sigma / cosine.abs() + 1).floor().minimum(high_y - low_y)
     unit = 1 / (sigma * math.sqrt(2))
-    line = [ay + (low_x - ax) * slope - count / 2, slope, low_y, high_y - count]
+    line = [ay + (low_x - ax) * slope - columns / 2, slope, low_y, high_y - columns]
     place = [unit * (low_x - ax) / cosine, unit / cosine, unit * length, unit * cosine]
-    return torch.stack([high_x - low_x, count, *line, *place, peak, first, row_stride, stride])
+    return torch.stack([high_x - low_x, columns, *line, *place, peak, first, row_stride, stride])
 
 
-def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> None:
-    """Draw one piece of each band of ``bands`` (14, pieces): ``rows`` rows of ``count`` pixels, from the
-    band's row ``begin`` (pieces,).
+def _draw(maps: Tensor, bands: Float[Tensor, "14 pieces"], begin: Tensor, rows: int, columns: int) -> None:
+    """Draw one piece of each band: ``rows`` rows of ``columns`` pixels, from the band's row ``begin``
+    (pieces,).
 
-    Pixels are computed as (count, rows, pieces) and written into the flattened maps. After the last row of a
-    band, that row is written again; after the last pixel of a row, that pixel is.
+    Pixels are computed as (columns, rows, pieces) and written into the flattened maps. After the last row of
+    a band, that row is written again; after the last pixel of a row, that pixel is.
     """
-    (
-        own_rows,
-        own_count,
-        line,
-        slope,
-        least,
-        most,
-        place,
-        step,
-        length,
-        cosine,
-        peak,
-        first,
-        row_stride,
-        stride,
-    ) = bands
-    row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(own_rows - 1)
-    nth = torch.arange(count, device=maps.device)[:, None].minimum(own_count - 1)
+    band_rows, band_columns, line, slope, low, high = bands[:6]
+    place, step, length, cosine, peak, first, row_stride, stride = bands[6:]
+    row = (begin + torch.arange(rows, device=maps.device)[:, None]).minimum(band_rows - 1)
+    column = torch.arange(columns, device=maps.device)[:, None].minimum(band_columns - 1)
     line = torch.addcmul(line, row, slope)
-    start = line.ceil().clamp_(least, most)
-    pixel = (
-        torch.addcmul(first, row, row_stride).addcmul_(start, stride).long() + (nth * stride).long()[:, None]
-    )
+    start = line.ceil().clamp_(low, high)
+    pixel = torch.addcmul(first, row, row_stride).addcmul_(start, stride).long()
+    pixel = pixel + (column * stride).long()[:, None]
     # Distances in units of σ√2: `place` is along the line, `beyond` is past the nearer end of it, `aside` is
     # across it.
     dtype = torch.promote_types(maps.dtype, torch.float32)
     place = torch.addcmul(place, row, step)
     before, after = (-place).to(dtype), place.sub_(length).to(dtype)
-    aside = start.sub_(line).mul_(cosine).to(dtype) + ((nth - own_count / 2) * cosine).to(dtype)[:, None]
+    aside = (
+        start.sub_(line).mul_(cosine).to(dtype) + ((column - band_columns / 2) * cosine).to(dtype)[:, None]
+    )
     slope, peak = slope.to(dtype), peak.to(dtype)
     beyond = torch.addcmul(before, aside, slope, value=-1)
     beyond = torch.maximum(beyond, torch.addcmul(after, aside, slope), out=beyond).clamp_(min=0)
@@ -232,7 +204,6 @@ def _draw(maps: Tensor, bands: Tensor, begin: Tensor, rows: int, count: int) -> 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     # NumPy requests zeroed huge pages from Linux. torch.zeros uses many small pages, which take more time
     # than the drawing.
-    numpy_dtype = {torch.float32: np.float32, torch.float64: np.float64}.get(like.dtype)
-    if like.device.type == "cpu" and numpy_dtype is not None:
-        return torch.from_numpy(np.zeros(shape, numpy_dtype))
+    if like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
     return like.new_zeros(shape)

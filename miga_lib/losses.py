@@ -13,30 +13,26 @@ from torch.nn import functional
 
 @dataclass(frozen=True, eq=False)
 class LossInputs:
-    """The arguments of a loss term: the network's output for N clips, and their classes.
+    """The network's output for N clips, and their classes.
 
-    ``logits`` is (N, K), ``embedding`` (N, E), ``labels`` (N,) with class indices 0 to K − 1.
-    ``class_embeddings`` is (K, E), a row for each class, from ``labels.embeddings``; it may be None where no
-    term needs it. ``adjustment`` (K,) is added to the logits in cross-entropy, see there.
-
-    Raises:
-        ValueError: a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading the
-            labels would wait for the device; there an assertion of PyTorch fails instead.)
+    Raises ValueError for a label below 0, as of a clip whose class is unknown. (Not on a GPU, where reading
+    the labels would wait for the device; there an assertion of PyTorch fails instead.)
     """
 
     logits: Float[Tensor, "N K"]
     embedding: Float[Tensor, "N E"]
     labels: Int[Tensor, " N"]
-    class_embeddings: Float[Tensor, "K _"] | None = (
-        None  # any size, so that `semantic` can report a wrong one
-    )
+    """Class indices 0 to K − 1."""
+    class_embeddings: Float[Tensor, "K _"] | None = None
+    """A row for each class, from ``labels.embeddings``; None where no term needs them."""
     adjustment: Float[Tensor, " K"] | float = 0.0
-    label_smoothing: float = 0.0
+    """Added to the logits in ``cross_entropy``."""
 
     def __post_init__(self) -> None:
         if not self.labels.is_cuda and (self.labels < 0).any():
             raise ValueError(
-                f"labels must be 0 or more in training, found {self.labels.min().item()}; leave out clips whose class is unknown"
+                f"labels must be 0 or more in training, found {self.labels.min().item()}; "
+                "leave out clips whose class is unknown"
             )
 
 
@@ -47,27 +43,22 @@ def cross_entropy(batch: LossInputs) -> Float[Tensor, ""]:
     classes as if they were equally frequent: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR
     2021, equation 10. τ = 1 is also the balanced softmax of Ren et al., NeurIPS 2020.
     """
-    return functional.cross_entropy(
-        batch.logits + batch.adjustment, batch.labels, label_smoothing=batch.label_smoothing
-    )
+    return functional.cross_entropy(batch.logits + batch.adjustment, batch.labels)
 
 
 def semantic(batch: LossInputs) -> Float[Tensor, ""]:
-    """Mean squared error between the predicted embedding and that of the true class, over clips and their E
-    values.
+    """Mean squared error between the predicted embedding and that of the true class, over clips and E values.
+    Raises ValueError where there are no class embeddings, or of another size.
 
     Source: Li et al., Joint Skeletal and Semantic Embedding Loss for Micro-gesture Classification, arXiv
     2307.10624.
-
-    Raises:
-        ValueError: there are no class embeddings, or their size is not that of the predicted ones.
     """
     targets = batch.class_embeddings
     if targets is None or targets.shape[1] != batch.embedding.shape[1]:
-        found = "none" if targets is None else targets.shape[1]
+        values = "none" if targets is None else targets.shape[1]
         raise ValueError(
-            f"the network predicts embeddings of {batch.embedding.shape[1]} values and the class embeddings have {found}; "
-            "build it with their `embedding_size`, or set `semantic_weight` to 0"
+            f"the network predicts embeddings of {batch.embedding.shape[1]} values and the class embeddings "
+            f"have {values}; build it with their `embedding_size`, or set `semantic_weight` to 0"
         )
     return functional.mse_loss(batch.embedding.to(targets.dtype), targets[batch.labels])
 
@@ -80,20 +71,13 @@ TERMS: dict[str, Callable[[LossInputs], Tensor]] = {
 
 
 def total(batch: LossInputs, weights: Mapping[str, float]) -> dict[str, Float[Tensor, ""]]:
-    """The loss to minimise, and its terms.
-
-    Args:
-        weights: the weights of terms by name. A term with weight 0, or without a weight, is not computed.
-
-    Returns:
-        ``loss``, then each of ``TERMS`` in their order, without its weight and detached from the graph; 0
-        where it was not computed.
-    """
+    """``loss``, the sum to minimise, and each of ``TERMS`` without its weight, detached from the graph; 0
+    where its weight is 0 or missing, since it is not computed then."""
     loss = cross_entropy(batch)
-    parts = {"cross_entropy": loss.detach()}
-    for name, term in TERMS.items():
-        if name != "cross_entropy":
-            value = term(batch) if weights.get(name) else loss.new_zeros(())
-            loss = loss + weights[name] * value if weights.get(name) else loss
-            parts[name] = value.detach()
-    return {"loss": loss, **{name: parts[name] for name in TERMS}}
+    terms = {name: loss.new_zeros(()) for name in TERMS} | {"cross_entropy": loss.detach()}
+    for name, weight in weights.items():
+        if weight:
+            value = TERMS[name](batch)
+            loss = loss + weight * value
+            terms[name] = value.detach()
+    return {"loss": loss, **terms}

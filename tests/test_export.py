@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import atomic, ensemble, export, layouts, runs, training
+from miga_lib import atomic, export, layouts, runs, training
 from miga_lib.clips import Clips
 from miga_lib.settings import choose
 from miga_lib.training.inputs import inputs_of
@@ -60,26 +60,17 @@ def leave(outputs, name, **changes):
 def clips_of(keypoints, layout):
     """Clips from keypoints (N, T, V, 3)."""
     count, frames = keypoints.shape[:2]
-    table = pd.DataFrame(
-        {
-            "id": [f"clip {i}" for i in range(count)],
-            "label": -1,
-            "frames": frames,
-            "start": np.arange(count) * frames,
-        }
-    )
+    table = pd.DataFrame({"id": [f"clip {i}" for i in range(count)], "label": -1, "frames": frames})
+    table["start"] = np.arange(count) * frames
     return Clips(table, keypoints.reshape(-1, *keypoints.shape[2:]), layout, CLASSES, "")
 
 
-def by_the_library(folders, keypoints):
+def by_the_library(run, keypoints):
     """The probabilities of clips (N, T, V, 3) as the library predicts them; not alike, since networks that
     ignore clips always agree."""
+    network, settings = training.load_model(run, "cpu")
     clips = clips_of(keypoints, layouts.get("body25"))
-    of_runs = [training.load_model(folder, "cpu") for folder in folders]
-    members = [
-        training.predict(network, clips, replace(settings, precision="fp32")) for network, settings in of_runs
-    ]
-    expected = ensemble.fuse(members).probabilities
+    expected = training.predict(network, clips, replace(settings, precision="fp32")).probabilities
     assert len(clips) == 1 or np.ptp(expected, axis=0).max() > 0.01
     return expected
 
@@ -94,94 +85,89 @@ def walks(clips, frames, joints=25):
     return np.concatenate([places, scores], axis=3).astype(np.float32) * (scores > 0)
 
 
-@pytest.fixture(scope="module")
-def onnx(tmp_path_factory):
-    """An ONNX file of two runs, and their folders."""
+RUNS = {
+    "limb": {"stream": "limb", "temporal": "crop_pad"},
+    "bone": {"model": "stgcn", "stream": "bone"},
+    "plus": {"model": "stgcnpp", "width": 16},
+    "refined": {"model": "ctrgcn", "stream": "bone_motion"},
+}
+ONNX_RUNS = ["limb", "bone"] if torch.__version__ >= "2.7" else ["limb"]  # 2.6 exports only PoseC3D as ONNX
+
+
+@pytest.fixture(scope="module", params=ONNX_RUNS)
+def onnx(request, tmp_path_factory):
+    """An ONNX file, and the folder of its run."""
     pytest.importorskip("onnxruntime")
     outputs = tmp_path_factory.mktemp("onnx")
-    other = (
-        {"model": "stgcn", "stream": "bone"} if torch.__version__ >= "2.7" else {}
-    )  # 2.6 exports PoseC3D only
-    folders = [leave(outputs, "limb", stream="limb"), leave(outputs, "other", temporal="crop_pad", **other)]
-    export.write(folders, outputs / "model.onnx")
-    return outputs / "model.onnx", folders
+    run = leave(outputs, request.param, **RUNS[request.param])
+    export.write(run, outputs / "model.onnx")
+    return outputs / "model.onnx", run
 
 
-@pytest.fixture(scope="module")
-def pt2(tmp_path_factory):
-    """The variables of the page's example with a file of torch.export of two runs, and the folders of the
-    runs."""
+@pytest.fixture(scope="module", params=["plus", "refined"])
+def pt2(request, tmp_path_factory):
+    """The variables of the page's example with a file of torch.export, and the folder of its run."""
     outputs = tmp_path_factory.mktemp("pt2")
-    folders = [
-        leave(outputs, "plus", model="stgcnpp", width=16),
-        leave(outputs, "refined", model="ctrgcn", stream="bone_motion"),
-    ]
-    export.write(folders, outputs / "model.pt2")
+    run = leave(outputs, request.param, **RUNS[request.param])
+    export.write(run, outputs / "model.pt2")
     used = {}
     with contextlib.chdir(outputs), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*get_attr")  # PyTorch 2.6
         exec(BLOCKS[1], used)
-    return used, folders
+    return used, run
 
 
-SHAPES = pytest.mark.parametrize(("clips", "frames"), [(1, 1), (1, 8), (5, 3), (2, 40)])
+SHAPES = [(1, 1), (1, 8), (5, 3), (2, 40)]
 
 
-@SHAPES
-def test_an_onnx_file_predicts_as_the_library_does(onnx, clips, frames):
-    path, folders = onnx
-    onnxruntime = pytest.importorskip("onnxruntime")
-    keypoints = walks(clips, frames)
-    found = onnxruntime.InferenceSession(path).run(["probabilities"], {"keypoints": keypoints})[0]
-    expected = by_the_library(folders, keypoints)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-5)
+def test_an_onnx_file_predicts_as_the_library_does(onnx):
+    path, run = onnx
+    session = pytest.importorskip("onnxruntime").InferenceSession(path)
+    for shape in SHAPES:
+        keypoints = walks(*shape)
+        probabilities = session.run(["probabilities"], {"keypoints": keypoints})[0]
+        np.testing.assert_allclose(probabilities, by_the_library(run, keypoints), rtol=0, atol=5e-5)
 
 
-@SHAPES
 @torch.no_grad()
-def test_a_file_of_torch_predicts_as_the_library_does(pt2, clips, frames):
-    used, folders = pt2
-    keypoints = walks(clips, frames)
-    expected = by_the_library(folders, keypoints)
-    np.testing.assert_allclose(
-        used["network"](torch.from_numpy(keypoints)).numpy(), expected, rtol=0, atol=5e-5
-    )
+def test_a_file_of_torch_predicts_as_the_library_does(pt2):
+    used, run = pt2
+    assert used["probabilities"].shape == (1, len(CLASSES))
+    for shape in SHAPES:
+        keypoints = walks(*shape)
+        probabilities = used["network"](torch.from_numpy(keypoints)).numpy()
+        np.testing.assert_allclose(probabilities, by_the_library(run, keypoints), rtol=0, atol=5e-5)
 
 
 def test_the_metadata_say_what_the_file_takes_and_gives(pt2):
-    used, folders = pt2
-    about = used["about"]
-    joints = layouts.get("body25").joints
-    assert (about["classes"], about["joints"]) == (list(CLASSES), list(joints))
+    used, run = pt2
+    about, joints = used["about"], layouts.get("body25").joints
+    assert (about["run"], about["classes"], about["joints"]) == (run.name, list(CLASSES), list(joints))
     assert [layouts.get("openpose137").joints[v] for v in about["openpose137"]] == list(joints)
-    assert (about["layout"], about["preset"], about["runs"]) == (
-        "body25",
-        "smoke",
-        [folder.name for folder in folders],
-    )
 
 
-def test_the_page_reads_openpose_and_predicts_without_the_library(onnx, tmp_path, monkeypatch, capsys):
-    path, folders = onnx
+def test_the_page_needs_no_library():
+    assert len(BLOCKS) == 2
+    assert "miga_lib" not in re.findall(r"^(?:import|from) (\w+)", "".join(BLOCKS), re.MULTILINE)
+
+
+def test_the_page_reads_openpose_and_predicts(onnx, tmp_path, monkeypatch, capsys):
+    path, run = onnx
     monkeypatch.chdir(tmp_path)
     Path("model.onnx").write_bytes(path.read_bytes())
     Path("clip").mkdir()
     frames = walks(1, 9, joints=137)[0].round(3)
+    names = [f"{part}_keypoints_2d" for part in ("pose", "face", "hand_left", "hand_right")]
     for number, frame in enumerate(frames):
-        parts = dict(
-            zip(("pose", "face", "hand_left", "hand_right"), np.split(frame, [25, 95, 116]), strict=True)
-        )
-        person = {f"{part}_keypoints_2d": joints.flatten().tolist() for part, joints in parts.items()}
-        Path(f"clip/walk_{number:012d}_keypoints.json").write_text(json.dumps({"people": [person]}))
+        parts = [joints.flatten().tolist() for joints in np.split(frame, [25, 95, 116])]
+        content = {"people": [dict(zip(names, parts, strict=True))]}
+        Path(f"clip/walk_{number:012d}_keypoints.json").write_text(json.dumps(content))
     used = {}
     exec(BLOCKS[0], used)
-    expected = by_the_library(folders, frames[None, :, :25])[0]
+    expected = by_the_library(run, frames[None, :, :25])[0]
     np.testing.assert_allclose(used["probabilities"], expected, rtol=0, atol=5e-5)
-    assert (
-        capsys.readouterr().out.splitlines()[0]
-        == f"{100 * expected.max():5.1f} %  {CLASSES[expected.argmax()]}"
-    )
-    assert "miga_lib" not in re.findall(r"^(?:import|from) (\w+)", BLOCKS[0], re.MULTILINE)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{100 * expected.max():5.1f} %  {CLASSES[expected.argmax()]}"
 
 
 class Plain(torch.nn.Module):
@@ -209,30 +195,21 @@ def plain(tmp_path, monkeypatch):
     return folder
 
 
-def test_the_page_loads_a_file_of_torch(pt2):
-    assert pt2[0]["probabilities"].shape == (1, len(CLASSES))
-    assert "miga_lib" not in re.findall(r"^(?:import|from) (\w+)", BLOCKS[1], re.MULTILINE)
-    assert len(BLOCKS) == 2
-
-
 def test_a_file_that_predicts_something_else_is_not_written(plain, monkeypatch):
     path = plain / "model.pt2"
-    right = export._expected
-    monkeypatch.setattr(export, "_expected", lambda *given: right(*given) + np.array([2e-4, 0, 0, 0]))
-    with pytest.raises(
-        RuntimeError,
-        match=r"model\.pt2: not written, since its probabilities differ .* by 0\.0002, where 0\.0001 is allowed",
-    ):
-        export.write([plain], path)
+    right = export._predict
+    monkeypatch.setattr(export, "_predict", lambda *given: right(*given) + np.array([2e-4, 0, 0, 0]))
+    message = r"model\.pt2: not written, since .* differ .* by 0\.0002, where 0\.0001 is allowed"
+    with pytest.raises(RuntimeError, match=message):
+        export.write(plain, path)
     assert not path.exists()
 
 
 def test_a_network_that_cannot_be_traced_is_one_line(plain):
     odd = leave(plain.parents[1], "odd", model="stgcn")
-    with pytest.raises(
-        RuntimeError, match=r"model\.pt2: PyTorch .* cannot export stgcn \(.*\); try the other format"
-    ) as error:
-        export.write([odd], odd / "model.pt2")
+    message = r"model\.pt2: PyTorch .* cannot export stgcn \(.*\); try the other format"
+    with pytest.raises(RuntimeError, match=message) as error:
+        export.write(odd, odd / "model.pt2")
     assert len(str(error.value)) < 400 + len(str(odd))
     assert "\n" not in str(error.value)
     assert not (odd / "model.pt2").exists()
@@ -243,27 +220,14 @@ def test_a_network_that_cannot_be_traced_is_one_line(plain):
     [
         (
             {"temporal": "segments"},
-            "other: temporal 'segments' cannot be exported, its test views have random frames",
+            "run: temporal 'segments' cannot be exported, its test views",
         ),
-        ({"denoise": "gaps"}, "other: denoise 'gaps' cannot be exported"),
-        (
-            {"layout": "coco17"},
-            "other: its joints are not those of first; only runs with the same joints can be one file",
-        ),
+        ({"denoise": "gaps"}, "run: denoise 'gaps' cannot be exported"),
     ],
 )
 def test_what_cannot_be_in_a_file_is_refused(tmp_path, changes, message):
-    folders = [leave(tmp_path, "first"), leave(tmp_path, "other", **changes)]
     with pytest.raises(ValueError, match=message):
-        export.write(folders, tmp_path / "model.pt2")
-
-
-def test_runs_of_other_classes_are_refused(tmp_path):
-    folders = [leave(tmp_path, "first"), leave(tmp_path, "other")]
-    about = runs.run_result(folders[1])
-    atomic.write_json(folders[1] / runs.RESULT, about | {"data": {"classes": [*CLASSES[:-1], "jump"]}})
-    with pytest.raises(ValueError, match="other: its classes are not those of first"):
-        export.write(folders, tmp_path / "model.pt2")
+        export.write(leave(tmp_path, "run", **changes), tmp_path / "model.pt2")
 
 
 def ends_with(arguments, message):
@@ -285,7 +249,7 @@ def test_errors_of_the_command_are_one_line(tmp_path, monkeypatch):
         runs.run_folder("both", tmp_path, "ensemble") / runs.RESULT, {"members": {}, "scores": {}}
     )
     ends_with(["half", "--outputs", tmp_path], "no finished run or ensemble 'half'")
-    ends_with(["both", "--outputs", tmp_path], "both: is an ensemble; give the names of its runs")
+    ends_with(["both", "--outputs", tmp_path], "both: is an ensemble; export its runs")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     ends_with(
         ["whole", "--outputs", tmp_path, "--format", "onnx"],
@@ -294,5 +258,5 @@ def test_errors_of_the_command_are_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=r"the ending of an exported file must be one of .pt2, .onnx, got '.tflite'"
     ):
-        export.write([tmp_path], tmp_path / "model.tflite")
+        export.write(tmp_path, tmp_path / "model.tflite")
     assert not (tmp_path / "exports").exists()

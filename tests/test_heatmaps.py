@@ -3,13 +3,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from miga_lib import heatmaps
 
 CHAIN = ((0, 1), (1, 2), (3, 2), (4, 0))
 SIZE = (20, 26)
+DRAW = (heatmaps.joints, lambda keypoints, scores, *more: heatmaps.limbs(keypoints, scores, CHAIN, *more))
 
 
 def joint_by_its_definition(x, y, score, size, sigma):
@@ -25,7 +26,7 @@ def joint_by_its_definition(x, y, score, size, sigma):
 def limb_by_its_definition(a, b, a_score, b_score, size, sigma):
     """One limb's map in float64, straight from the definition."""
     (height, width), drawn = size, np.zeros(size)
-    a, b = np.array(a, dtype=float), np.array(b, dtype=float)
+    a, b = np.array(a), np.array(b)
     low, high, squared_length = np.minimum(a, b) - 3 * sigma, np.maximum(a, b) + 3 * sigma, (b - a) @ (b - a)
     score = min(a_score, b_score)
     if score < 1e-3:
@@ -36,9 +37,8 @@ def limb_by_its_definition(a, b, a_score, b_score, size, sigma):
         for column in range(max(int(low[0]), 0), min(int(high[0]) + 1, width)):
             pixel = np.array([column, row])
             along = np.clip((pixel - a) @ (b - a) / squared_length, 0, 1)
-            drawn[row, column] = score * math.exp(
-                -((pixel - a - along * (b - a)) ** 2).sum() / (2 * sigma**2)
-            )
+            squared_distance = ((pixel - a - along * (b - a)) ** 2).sum()
+            drawn[row, column] = score * math.exp(-squared_distance / (2 * sigma**2))
     return drawn
 
 
@@ -57,7 +57,6 @@ sigmas = st.sampled_from([0.6, 1, 0.25, 2.5])
 spreads = st.sampled_from([3.0, 12.0, 40.0, 150.0])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_joints_equal_their_definition(seed, sigma, spread):
     keypoints, scores = poses(seed, 3, spread=spread)
@@ -68,49 +67,37 @@ def test_joints_equal_their_definition(seed, sigma, spread):
             np.testing.assert_allclose(maps[t, v].numpy(), expected, rtol=0, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_limbs_equal_their_definition(seed, sigma, spread):
     keypoints, scores = poses(seed, 2, spread=spread)
     maps = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma)
     for t in range(2):
         for limb, (a, b) in enumerate(CHAIN):
-            ends = (
-                keypoints[t, a].tolist(),
-                keypoints[t, b].tolist(),
-                scores[t, a].item(),
-                scores[t, b].item(),
-            )
-            np.testing.assert_allclose(
-                maps[t, limb].numpy(), limb_by_its_definition(*ends, SIZE, sigma), rtol=0, atol=8e-7
-            )
+            places, heights = keypoints[t, [a, b]].tolist(), scores[t, [a, b]].tolist()
+            expected = limb_by_its_definition(*places, *heights, SIZE, sigma)
+            np.testing.assert_allclose(maps[t, limb].numpy(), expected, rtol=0, atol=8e-7)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_maps_for_export_equal_the_others(seed, sigma, spread):
     """Those of all pixels, computed in float32 where the others are exact; also of no joints."""
     keypoints, scores = poses(seed, 2, spread=spread)
-    limbs, empty = (
-        heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma),
-        heatmaps.joints(keypoints[:0], scores[:0], SIZE),
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        torch.testing.assert_close(
-            heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma), limbs, rtol=0, atol=1e-5
-        )
-        torch.testing.assert_close(heatmaps.joints(keypoints[:0], scores[:0], SIZE), empty)
+    maps = []
+    for exporting in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.compiler, "is_compiling", lambda exporting=exporting: exporting)
+            limbs = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, sigma)
+            maps.append((limbs, heatmaps.joints(keypoints[:0], scores[:0], SIZE)))
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), sigmas, spreads)
 def test_float32_agrees_with_float64(seed, sigma, spread):
     # Odd sixteenths are exact in float32, and with these sigmas no window ends so close to a whole number
     # that rounding matters.
     keypoints, scores = poses(seed, 2, spread=spread)
     keypoints, scores = (keypoints * 8).round() / 8 + 1 / 16, scores.float().double()
-    for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN, *of[2:])):
+    for draw in DRAW:
         single = draw(keypoints.float(), scores.float(), SIZE, sigma)
         assert single.dtype == torch.float32
         torch.testing.assert_close(single.double(), draw(keypoints, scores, SIZE, sigma), rtol=0, atol=1e-6)
@@ -158,9 +145,8 @@ def test_limb_under_a_pixel_is_a_joint_at_its_start():
 def test_joint_without_finite_coordinates_is_not_drawn(value):
     keypoints = torch.tensor([[value, 4.0], [4.0, value], [4.0, 4.0], [9.0, 4.0]])
     alone = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    assert torch.equal(
-        heatmaps.joints(keypoints, torch.ones(4), (9, 12)), heatmaps.joints(keypoints, alone, (9, 12))
-    )
+    maps, expected = (heatmaps.joints(keypoints, scores, (9, 12)) for scores in (torch.ones(4), alone))
+    assert torch.equal(maps, expected)
     if not math.isfinite(value):
         assert not heatmaps.limbs(keypoints, torch.ones(4), [(0, 2), (3, 1)], (9, 12)).any()
 
@@ -174,41 +160,33 @@ def test_score_below_the_threshold_or_nan_draws_nothing(score):
 
 
 def test_score_at_the_threshold_is_drawn():
-    assert heatmaps.joints(torch.tensor([[5.0, 4.0]]), torch.tensor([1e-3]), (9, 12))[
-        0, 4, 5
-    ].item() == pytest.approx(1e-3)
+    maps = heatmaps.joints(torch.tensor([[5.0, 4.0]]), torch.tensor([1e-3]), (9, 12))
+    assert maps[0, 4, 5].item() == pytest.approx(1e-3)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(-4, 4), st.integers(-4, 4))
 def test_moving_by_whole_pixels_moves_the_maps(seed, right, down):
     keypoints, scores = poses(seed, spread=10.0)
     keypoints = keypoints + 10
-    for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN, *of[2:])):
-        maps, moved = (
-            draw(keypoints, scores, (40, 40)),
-            draw(keypoints + torch.tensor([right, down]), scores, (40, 40)),
-        )
+    for draw in DRAW:
+        maps = draw(keypoints, scores, (40, 40))
+        moved = draw(keypoints + torch.tensor([right, down]), scores, (40, 40))
         torch.testing.assert_close(moved, maps.roll((down, right), (1, 2)), rtol=0, atol=1e-9)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(1, 3))
 def test_persons_merge_by_maximum(seed, persons):
     keypoints, scores = poses(seed, persons, 2)
-    merged = heatmaps.joints(keypoints, scores, SIZE, persons=True)
-    assert torch.equal(merged, heatmaps.joints(keypoints, scores, SIZE).amax(0))
-    merged = heatmaps.limbs(keypoints, scores, CHAIN, SIZE, persons=True)
-    assert torch.equal(merged, heatmaps.limbs(keypoints, scores, CHAIN, SIZE).amax(0))
+    for draw in DRAW:
+        merged = draw(keypoints, scores, SIZE, 0.6, True)
+        assert torch.equal(merged, draw(keypoints, scores, SIZE).amax(0))
 
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (2, 1, 3), (0,), (2, 0)])
 def test_batch_equals_its_frames_one_by_one(batch):
     keypoints, scores = poses(0, *batch, dtype=torch.float32)
-    joints, limbs = (
-        heatmaps.joints(keypoints, scores, SIZE),
-        heatmaps.limbs(keypoints, scores, torch.tensor(CHAIN), SIZE),
-    )
+    joints = heatmaps.joints(keypoints, scores, SIZE)
+    limbs = heatmaps.limbs(keypoints, scores, torch.tensor(CHAIN), SIZE)
     assert joints.shape == (*batch, 5, *SIZE)
     assert limbs.shape == (*batch, 4, *SIZE)
     for index in np.ndindex(*batch):
@@ -224,8 +202,9 @@ def test_large_batch_is_drawn_in_chunks_that_agree():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_only_rounds_the_heights(dtype):
-    keypoints, scores = torch.tensor([[5.5, 4.25], [15.0, 9.5]]), torch.tensor([0.75, 0.5])
-    for draw in (heatmaps.joints, lambda *of: heatmaps.limbs(*of[:2], CHAIN[:1], *of[2:])):
+    keypoints = torch.tensor([[5.5, 4.25], [15.0, 9.5], [7.0, 2.5], [3.5, 8.0], [16.0, 3.0]])
+    scores = torch.tensor([0.75, 0.5, 1.0, 0.25, 0.125])
+    for draw in DRAW:
         maps = draw(keypoints.to(dtype), scores.to(dtype), SIZE)
         assert maps.dtype == dtype
         assert torch.equal(maps, draw(keypoints, scores, SIZE).to(dtype))

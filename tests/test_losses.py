@@ -116,11 +116,3 @@ def test_adjusted_logits_worked_by_hand():
         torch.zeros(1, 2), torch.zeros(1, 0), torch.tensor([1]), adjustment=torch.tensor([0.75, 0.25]).log()
     )
     assert losses.cross_entropy(batch).item() == pytest.approx(math.log(4))
-
-
-def test_smoothed_labels_worked_by_hand():
-    # 0.8 + 0.2 / 2 for the true class and 0.1 for the other: −0.9 ln p − 0.1 ln (1 − p) with p = 3/4.
-    batch = losses.LossInputs(
-        torch.tensor([[math.log(3), 0.0]]), torch.zeros(1, 0), torch.tensor([0]), label_smoothing=0.2
-    )
-    assert losses.cross_entropy(batch).item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))

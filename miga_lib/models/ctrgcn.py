@@ -5,11 +5,9 @@ The network of Chen et al., Channel-wise Topology Refinement Graph Convolution f
 Recognition, ICCV 2021 (arXiv 2107.12213), in the form of PySkl. It has the same weights as the network
 published there: a state dict fits after ``cls_head.`` is removed from its keys.
 
-Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+Letters as in ``graphs``.
 """
 
-import itertools
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import layouts
-from .graphs import CHANNELS, TimeConvolution, concat_branches, joints_first
+from . import graphs
+from .graphs import CHANNELS, TimeConvolution, branch, time_unit
 
 KERNEL_FRAMES, DILATIONS = 5, (1, 2)
 """Kernel size of the convolutions over time, and the distance in frames between their values, in each
@@ -27,29 +26,17 @@ REDUCTION = 8
 """Input channels / channels from which a graph is computed; these are at least ``REDUCTION``."""
 
 
-class CTRGCN(nn.Module):
+class CTRGCN(graphs.PySklNetwork):
     """Joint coordinates over time to class logits and a label embedding.
 
     Batch norm of each joint's values, then blocks, then the mean over frames, joints and persons. A block
     with more output than input channels halves T. With the defaults the network has, for 17 joints and 60
-    classes, 1.4 million parameters.
+    classes, 1.4 million parameters. The arguments are those of ``stgcnpp.STGCNPP``, and:
 
     Args:
-        layout: the skeleton; the input has its V joints.
-        num_classes: K.
-        partition: the partitions with which the learned graphs begin, see ``layouts.partitions``.
-        in_channels: C, the values of each joint.
         persons: 1: all persons share the statistics of the first batch norm, and the input has any number of
             them. More, as 2 in PySkl: each has its own; where the input has fewer, the others are missing
             (zeros), as in PySkl.
-        dropout: share of the feature's values dropped before the classification head (0 in PySkl); the
-            embedding head gets all.
-        embedding_size: E; 0: no embedding head.
-        channels: output channels of each block; fewer or smaller numbers make a smaller network.
-
-    Raises:
-        ValueError: an unknown partition, no blocks, or a block of fewer channels than the branches of its
-            convolution over time.
     """
 
     def __init__(
@@ -64,71 +51,37 @@ class CTRGCN(nn.Module):
         embedding_size: int = 0,
         channels: Sequence[int] = CHANNELS,
     ) -> None:
-        super().__init__()
-        branches = len(DILATIONS) + 2
-        if not channels or min(channels) < branches:
-            raise ValueError(
-                f"channels must have a number of {branches} or more for at least one block, got {tuple(channels)}"
-            )
+        graph = torch.tensor(layouts.partitions(layout, partition))
+        blocks = graphs.blocks(Block, in_channels, channels, len(DILATIONS) + 2, graph)
+        norm = nn.BatchNorm1d(persons * graph.shape[1] * in_channels)
+        backbone = nn.ModuleDict({"data_bn": norm, "net": blocks})
+        backbone.register_buffer("A", graph)  # each block has its own; this one is only in PySkl's files
+        super().__init__(backbone, channels[-1], num_classes, dropout, embedding_size)
         self.layout, self.persons = layout, persons
-        self.backbone = Backbone(
-            torch.tensor(layouts.partitions(layout, partition)), persons, in_channels, channels
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.fc_cls = nn.Linear(channels[-1], num_classes)
-        self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
-        nn.init.normal_(self.fc_cls.weight, std=0.01)
-        nn.init.zeros_(self.fc_cls.bias)
 
     def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
-        """The last block averaged over frames, joints and persons: one feature vector for each clip.
-
-        Raises:
-            ValueError: V is not the layout's number of joints, or the network has statistics for fewer
-                persons.
-        """
+        """The last block averaged over frames, joints and persons: one feature vector for each clip. Raises
+        ValueError for another number of joints, or more persons than the network has statistics for."""
         people = poses.shape[4]
         if people > self.persons > 1:
             raise ValueError(
                 f"the network has statistics of {self.persons} persons, found {people} in the batch"
             )
         poses = functional.pad(poses, (0, max(self.persons - people, 0)))
-        x = (
-            joints_first(poses, self.backbone.data_bn, self.layout)
-            .transpose(0, 2)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        x = graphs.joints_first(poses, self.backbone.data_bn, self.layout)
+        x = x.transpose(0, 2).contiguous(memory_format=torch.channels_last)
         for block in self.backbone.net:
             x = block(x)
         return x.mean((2, 3)).unflatten(0, (poses.shape[0], -1)).mean(1)
-
-    def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
-        """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
-        feature = self.features(poses)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
-        return self.fc_cls(self.dropout(feature)), embedding
-
-
-class Backbone(nn.Module):
-    """The layers before the heads, by the names that PySkl gives them."""
-
-    def __init__(self, graph: Tensor, persons: int, in_channels: int, channels: Sequence[int]) -> None:
-        super().__init__()
-        self.register_buffer("A", graph)  # each block has its own; this one is only in PySkl's files
-        self.data_bn = nn.BatchNorm1d(persons * graph.shape[1] * in_channels)
-        first = Block(in_channels, channels[0], graph, residual=False)
-        self.net = nn.ModuleList(
-            [first, *(Block(wide, wider, graph) for wide, wider in itertools.pairwise(channels))]
-        )
 
 
 class Block(nn.Module):
     """A graph convolution, then a convolution over time, added to the input."""
 
-    def __init__(self, in_channels: int, out_channels: int, graph: Tensor, residual: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, residual: bool, graph: Tensor
+    ) -> None:
         super().__init__()
-        widens = in_channels != out_channels
-        stride = 2 if residual and widens else 1
         self.gcn1 = RefinedGraphConvolutions(in_channels, out_channels, graph)
         self.tcn1 = MultiScaleTCN(out_channels, stride)
         # As PySkl initialises them; the residual layers, which follow, keep what PyTorch gave them.
@@ -137,15 +90,17 @@ class Block(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
                 nn.init.zeros_(module.get_parameter("bias"))
         nn.init.constant_(self.gcn1.bn.weight, 1e-6)
-        self.residual: nn.Module | None
-        if residual and widens:
-            self.residual = _unit(in_channels, out_channels, 1, stride)
-        else:
-            self.residual = nn.Identity() if residual else None
+        self.residual: nn.Module | None = None
+        if stride > 1:
+            self.residual = time_unit(in_channels, out_channels, stride=stride)
+        elif residual:
+            self.residual = nn.Identity()
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T_out"]:
         y = self.tcn1(self.gcn1(x))
-        return y if self.residual is None else torch.relu(y + self.residual(x))
+        if self.residual is None:
+            return y
+        return torch.relu(y + self.residual(x))
 
 
 class RefinedGraphConvolutions(nn.Module):
@@ -154,34 +109,26 @@ class RefinedGraphConvolutions(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, graph: Tensor) -> None:
         super().__init__()
         self.convs = nn.ModuleList(RefinedGraphConvolution(in_channels, out_channels) for _ in graph)
-        same = in_channels == out_channels
-        self.down = (
-            nn.Identity()
-            if same
-            else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
-        )
+        self.down = graphs.projection(in_channels, out_channels)
         self.A = nn.Parameter(graph.clone())
         self.alpha = nn.Parameter(torch.zeros(1))
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C_out V T"]:
+        count, _, _, frames = x.shape
         means = x.mean(3, keepdim=True)
         kernels, biases, refinements = zip(*(conv(means, self.alpha) for conv in self.convs), strict=True)
-        graphs = torch.stack(refinements, 3)
+        refined = torch.stack(refinements, 3)
         # In one precision and memory order: with autocast, the sum would be in fp32, and it is the largest
         # tensor of the layer.
-        graphs = graphs + self.A.permute(2, 0, 1).contiguous().type_as(graphs)
+        refined = refined + self.A.permute(2, 0, 1).contiguous().type_as(refined)
         # One convolution for all partitions, computed as a product that gives (NM, C_out, P, V, T) in memory.
         columns = x.permute(0, 2, 3, 1).flatten(1, 2).mT
-        values = torch.baddbmm(
-            torch.stack(biases, 1).view(-1, 1),
-            torch.stack(kernels, 1).flatten(0, 1).expand(x.shape[0], -1, -1),
-            columns,
-        )
-        total = torch.bmm(
-            graphs.flatten(3).flatten(0, 1), values.view(x.shape[0] * graphs.shape[1], -1, x.shape[3])
-        )
-        y = total.unflatten(0, (x.shape[0], -1)).contiguous(memory_format=torch.channels_last)
+        kernel = torch.stack(kernels, 1).flatten(0, 1).expand(count, -1, -1)
+        values = torch.baddbmm(torch.stack(biases, 1).view(-1, 1), kernel, columns)
+        values = values.view(count * refined.shape[1], -1, frames)
+        total = torch.bmm(refined.flatten(3).flatten(0, 1), values)
+        y = total.unflatten(0, (count, -1)).contiguous(memory_format=torch.channels_last)
         return torch.relu(self.bn(y) + self.down(x))
 
 
@@ -198,18 +145,15 @@ class RefinedGraphConvolution(nn.Module):
     def forward(
         self, means: Float[Tensor, "NM C V 1"], alpha: Float[Tensor, "1"]
     ) -> tuple[Float[Tensor, "C_out C"], Float[Tensor, " C_out"], Float[Tensor, "NM C_out V V"]]:
-        """The kernel and bias of the features, and what is added to the weight of each joint (last axis) in
-        the value of each joint.
+        """The kernel and bias of the features, and ``alpha`` times what is added to the weight of each joint
+        (last axis) in the value of each joint.
 
-        Args:
-            means: of the input over the frames. The published code takes the mean after the first two
-                convolutions, which are linear.
-            alpha: factor of what is added.
+        ``means`` are those of the input over the frames. The published code takes the mean after the first
+        two convolutions, which are linear.
         """
         differences = torch.tanh(self.conv1(means).mT - self.conv2(means))
-        refinement = functional.conv2d(
-            differences, alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias")
-        )
+        kernel, bias = alpha * self.conv4.weight, alpha * self.conv4.get_parameter("bias")
+        refinement = functional.conv2d(differences, kernel, bias)
         return self.conv3.weight.flatten(1), self.conv3.get_parameter("bias"), refinement
 
 
@@ -224,26 +168,15 @@ class MultiScaleTCN(nn.Module):
         super().__init__()
         share = channels // (len(DILATIONS) + 2)
         rest = channels - share * (len(DILATIONS) + 1)
-
-        def reduced(*more: nn.Module) -> nn.Sequential:
-            return nn.Sequential(
-                nn.Conv2d(channels, share, 1), nn.BatchNorm2d(share), nn.ReLU(inplace=True), *more
+        self.branches = nn.ModuleList()
+        for dilation in DILATIONS:
+            self.branches.append(
+                branch(channels, share, time_unit(share, share, KERNEL_FRAMES, stride, dilation))
             )
-
-        self.branches = nn.ModuleList(
-            reduced(_unit(share, share, KERNEL_FRAMES, stride, dilation)) for dilation in DILATIONS
-        )
-        self.branches.append(reduced(nn.MaxPool2d((1, 3), (1, stride), (0, 1)), nn.BatchNorm2d(share)))
-        self.branches.append(
-            nn.Sequential(TimeConvolution(channels, rest, 1, (stride, 1)), nn.BatchNorm2d(rest))
-        )
+        pool = nn.MaxPool2d((1, 3), (1, stride), (0, 1))
+        self.branches.append(branch(channels, share, pool, nn.BatchNorm2d(share)))
+        conv = TimeConvolution(channels, rest, stride=stride)
+        self.branches.append(nn.Sequential(conv, nn.BatchNorm2d(rest)))
 
     def forward(self, x: Float[Tensor, "NM C V T"]) -> Float[Tensor, "NM C V T_out"]:
-        return torch.relu(concat_branches(self.branches, x))
-
-
-def _unit(in_channels: int, out_channels: int, frames: int, stride: int, dilation: int = 1) -> nn.Sequential:
-    """A convolution over time that keeps T, apart from its stride, and batch norm."""
-    padding = (frames // 2 * dilation, 0)
-    conv = TimeConvolution(in_channels, out_channels, (frames, 1), (stride, 1), padding, (dilation, 1))
-    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(out_channels)))
+        return torch.relu(graphs.concat_branches(self.branches, x))

@@ -8,7 +8,10 @@ Weights have the published shapes, which have an axis of frames before one of jo
 Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
 """
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,17 +26,61 @@ of that."""
 CHANNELS = tuple(WIDTH * multiple for multiple in MULTIPLES)
 
 
+class PySklNetwork(nn.Module):
+    """A backbone and the heads of PySkl, by its names."""
+
+    backbone: Any
+
+    def __init__(
+        self, backbone: nn.Module, width: int, num_classes: int, dropout: float, embedding_size: int
+    ) -> None:
+        super().__init__()
+        self.backbone, self.dropout = backbone, nn.Dropout(dropout)
+        self.fc_cls = nn.Linear(width, num_classes)
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(width, embedding_size)
+        # As in PySkl; the embedding head begins as PyTorch initialises it.
+        nn.init.normal_(self.fc_cls.weight, std=0.01)
+        nn.init.zeros_(self.fc_cls.bias)
+
+    def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
+        """The last block averaged over frames, joints and persons: one feature vector for each clip."""
+        raise NotImplementedError
+
+    def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
+        """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
+        feature = self.features(poses)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
+        return self.fc_cls(self.dropout(feature)), embedding
+
+
+def blocks(
+    block: Callable[..., nn.Module], in_channels: int, channels: Sequence[int], minimum: int, *arguments: Any
+) -> nn.ModuleList:
+    """A chain of ``block(in_channels, out_channels, stride, residual, *arguments)``. The first has no
+    residual; each other that changes the channels halves T. Raises ValueError where there is none, or one of
+    less than ``minimum`` channels."""
+    if not channels or min(channels) < minimum:
+        raise ValueError(
+            f"channels must have a number of {minimum} or more for at least one block, got {tuple(channels)}"
+        )
+    chain = nn.ModuleList([block(in_channels, channels[0], 1, False, *arguments)])
+    for narrow, wide in pairwise(channels):
+        stride = 1
+        if narrow != wide:
+            stride = 2
+        chain.append(block(narrow, wide, stride, True, *arguments))
+    return chain
+
+
 def joints_first(
     poses: Float[Tensor, "N C T V M"], norm: nn.BatchNorm1d, layout: Layout
 ) -> Float[Tensor, "V C NM T"]:
-    """Joint coordinates as the layers take them, after a batch norm of each joint's values.
-
-    Args:
-        norm: has V · C features, or M · V · C where each person has statistics of its own.
-
-    Raises:
-        ValueError: V is not the layout's number of joints.
-    """
+    """Joint coordinates as the layers take them, after a batch norm of V · C features, or of M · V · C where
+    each person has statistics of its own. Raises ValueError where V is not the layout's number of joints."""
     clips, channels, frames, joints, persons = poses.shape
     if joints != len(layout.joints):
         raise ValueError(
@@ -49,50 +96,72 @@ def mean(x: Float[Tensor, "V C NM T"], persons: int) -> Float[Tensor, "N C"]:
     return x.mean((0, 3)).T.unflatten(0, (-1, persons)).mean(1)
 
 
-def graph_convolution(
-    conv: nn.Conv2d, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
-) -> Float[Tensor, "V C_out NM T"]:
+class GraphConvolution(nn.Module):
     """New features of each joint in each partition, summed over its neighbours: Σₚ Wₚ x Aₚ, equation 10 of
-    Yan et al. (AAAI 2018).
+    Yan et al. (AAAI 2018). Its 1×1 convolution has P · C_out channels, all those of the first partition
+    first."""
 
-    Args:
-        conv: a 1×1 convolution to P · C_out channels, all those of the first partition first.
-        weights: Aₚ, see ``layouts.partitions``.
-    """
-    partitions, joints, _ = weights.shape
-    rows = x.permute(0, 2, 3, 1)
-    copies = rows.reshape(1, -1, conv.in_channels).expand(partitions, -1, -1)
-    kernels = conv.weight.view(partitions, -1, conv.in_channels).mT
-    each = torch.baddbmm(conv.get_parameter("bias").view(partitions, 1, -1), copies, kernels)
-    summed = weights.permute(2, 0, 1).reshape(joints, -1) @ each.view(partitions * joints, -1)
-    return summed.view(*rows.shape[:3], -1).permute(0, 3, 1, 2)
+    def __init__(self, in_channels: int, out_channels: int, partitions: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
+
+    def forward(
+        self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
+    ) -> Float[Tensor, "V C_out NM T"]:
+        """``weights`` are Aₚ, see ``layouts.partitions``."""
+        partitions, joints, _ = weights.shape
+        rows = x.permute(0, 2, 3, 1)
+        copies = rows.reshape(1, -1, self.conv.in_channels).expand(partitions, -1, -1)
+        kernels = self.conv.weight.view(partitions, -1, self.conv.in_channels).mT
+        features = torch.baddbmm(self.conv.get_parameter("bias").view(partitions, 1, -1), copies, kernels)
+        summed = weights.permute(2, 0, 1).reshape(joints, -1) @ features.view(partitions * joints, -1)
+        return summed.view(*rows.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 class TimeConvolution(nn.Conv2d):
-    """A convolution over time, whose weight and arguments have the published order of axes: frames before
-    joints."""
+    """A convolution over time that keeps T, apart from its stride; its weight has the published order of
+    axes: frames before joints."""
 
-    padding: tuple[int, int]  # never a name, such as "same"
+    def __init__(
+        self, in_channels: int, out_channels: int, frames: int = 1, stride: int = 1, dilation: int = 1
+    ) -> None:
+        padding = frames // 2 * dilation
+        super().__init__(in_channels, out_channels, (frames, 1), (stride, 1), (padding, 0), (dilation, 1))
 
     def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C_out NM T_out"]:
         kernel, stride = self.weight.transpose(2, 3), self.stride[::-1]
         if self.kernel_size == (1, 1):  # with a stride, oneDNN may crash, see ``posec3d.FlatConvolution``
-            x, stride = (
-                x[..., :: stride[0], :: stride[1]].contiguous(memory_format=torch.channels_last),
-                (1, 1),
-            )
+            x = x[..., :: stride[1]].contiguous(memory_format=torch.channels_last)
+            stride = (1, 1)
         return functional.conv2d(x, kernel, self.bias, stride, self.padding[::-1], self.dilation[::-1])
+
+
+def time_unit(
+    in_channels: int, out_channels: int, frames: int = 1, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """A convolution over time and batch norm, by the names that PySkl gives them."""
+    conv = TimeConvolution(in_channels, out_channels, frames, stride, dilation)
+    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(out_channels)))
+
+
+def projection(in_channels: int, out_channels: int) -> nn.Module:
+    """What gives a layer's input the channels of its output, so that they can be added."""
+    if in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+
+
+def branch(in_channels: int, out_channels: int, *layers: nn.Module) -> nn.Sequential:
+    """A 1×1 convolution with batch norm and ReLU, and further layers."""
+    conv, norm = nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels)
+    return nn.Sequential(conv, norm, nn.ReLU(inplace=True), *layers)
 
 
 def concat_branches(
     branches: Iterable[nn.Module], x: Float[Tensor, "images C rows T"]
 ) -> Float[Tensor, "images C_out rows T_out"]:
-    """The channels of all branches. Each begins with a 1×1 convolution of the same input, and these are
-    computed as one.
-
-    Args:
-        branches: such convolutions, or sequences that begin with one.
-    """
+    """The channels of all branches. Each is a 1×1 convolution of the same input, or begins with one, and
+    these are computed as one."""
     firsts = [
         next(layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)) for branch in branches
     ]
@@ -114,10 +183,6 @@ class Dropout(nn.Dropout):
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or self.p == 0 or x.device.type != "cpu":
             return super().forward(x)
-        draws = (
-            torch.empty(-(-x.numel() // 4), dtype=torch.int64)
-            .random_(-(2**63), None)
-            .view(torch.int16)[: x.numel()]
-        )
-        kept = draws >= round(self.p * 2**16) - 2**15
-        return x * torch.empty_like(x).copy_(kept.view_as(x)).mul_(1 / (1 - self.p))
+        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        passed = draws.view(torch.int16)[: x.numel()] >= round(self.p * 2**16) - 2**15
+        return x * torch.empty_like(x).copy_(passed.view_as(x)).mul_(1 / (1 - self.p))

@@ -10,6 +10,7 @@ each clip has one view.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -41,8 +42,7 @@ class PoseC3D(nn.Module):
         stem_kernel: side of the stem's kernel in pixels, an odd number; 3 for heatmaps of about half the
             published size.
         dropout: share of the feature's values dropped before the classification head; the embedding head gets
-            all of them.
-        embedding_size: E; 0: no embedding head.
+        all. embedding_size: E; 0: no embedding head.
 
     Raises:
         ValueError: no stages, or a stage without blocks.
@@ -62,65 +62,27 @@ class PoseC3D(nn.Module):
         super().__init__()
         if not stage_blocks or min(stage_blocks) < 1:
             raise ValueError(
-                f"stage_blocks must name at least one stage, each of one block or more, got {tuple(stage_blocks)}"
+                "stage_blocks must name at least one stage, each of one block or more, "
+                f"got {tuple(stage_blocks)}"
             )
         # The published stem ends with a max pool of stride 1. It has no weights and keeps the size, but it
         # changes the values.
-        self.backbone = nn.Sequential(
-            OrderedDict(
-                conv1=_convolution(in_channels, base_channels, (1, stem_kernel, stem_kernel), relu=True),
-                maxpool=FlatMaxPool(),
-            )
-        )
+        stem = _convolution(in_channels, base_channels, (1, stem_kernel, stem_kernel), relu=True)
+        self.backbone = nn.Sequential(OrderedDict(conv1=stem, maxpool=FlatMaxPool()))
         channels = base_channels
         for stage, blocks in enumerate(stage_blocks):
-            width = base_channels * 2**stage
+            width, frames = base_channels * 2**stage, 3 if stage > 0 else 1
             stride = (2 if stage == len(stage_blocks) - 1 else 1, 2, 2)
-            frames = 3 if stage > 0 else 1
-            first = Bottleneck(channels, width, frames, stride)
+            layer = nn.Sequential(Bottleneck(channels, width, frames, stride))
             channels = width * EXPANSION
-            self.backbone.add_module(
-                f"layer{stage + 1}",
-                nn.Sequential(first, *(Bottleneck(channels, width, frames) for _ in range(blocks - 1))),
-            )
+            for _ in range(blocks - 1):
+                layer.append(Bottleneck(channels, width, frames))
+            self.backbone.add_module(f"layer{stage + 1}", layer)
         self.dropout = nn.Dropout(dropout)
         self.fc_cls = nn.Linear(channels, num_classes)
-        self.emb_fc = nn.Linear(channels, embedding_size) if embedding_size else None
-        self._initialise()
-
-    def features(
-        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
-    ) -> Float[Tensor, "R C_out"]:
-        """The last stage averaged over time and space: one feature vector for each clip, or for each view of
-        a clip; see ``forward``."""
-        if frames is None:
-            return self.backbone(heatmaps).mean((2, 3, 4))
-        # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
-        apart = 3 if len(self.backbone) > 3 else 2
-        of_frames = self.backbone[:apart](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
-        of_view = of_frames[0].numel() * frames.shape[1]
-        together = max(1, VALUES_AT_ONCE.get(heatmaps.device.type, of_view * len(frames)) // of_view)
-        views = [
-            self.backbone[apart:](of_frames[part].permute(0, 4, 1, 2, 3)) for part in frames.split(together)
-        ]
-        return torch.cat([view.mean((2, 3, 4)) for view in views])
-
-    def forward(
-        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
-    ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
-        """Class logits and the label embedding (E = 0 where the network has no embedding head); R = N without
-        ``frames``.
-
-        Args:
-            frames: for each of R views the frames that it consists of, as indices into all N · T frames,
-                counted clip after clip. The stem and the first stage, most of the computation, work on single
-                frames; views that share a frame share its result.
-        """
-        feature = self.features(heatmaps, frames)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
-        return self.fc_cls(self.dropout(feature)), embedding
-
-    def _initialise(self) -> None:
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(channels, embedding_size)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -130,6 +92,41 @@ class PoseC3D(nn.Module):
             elif isinstance(module, Bottleneck):
                 # Each block begins as the identity (Goyal et al., arXiv 1706.02677, section 5.1).
                 nn.init.zeros_(module.conv3.get_parameter("bn.weight"))
+
+    def features(
+        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
+    ) -> Float[Tensor, "R C_out"]:
+        """The last stage averaged over time and space: one feature vector for each clip, or for each view of
+        a clip; see ``forward``."""
+        if frames is None:
+            return self.backbone(heatmaps).mean((2, 3, 4))
+        # Stem and first stage; the stem alone where there is a single stage, since that one halves T.
+        framewise = min(3, len(self.backbone) - 1)
+        maps = self.backbone[:framewise](heatmaps).permute(0, 2, 3, 4, 1).flatten(0, 1)
+        view_values = maps[0].numel() * frames.shape[1]
+        views_at_once = len(frames)
+        if heatmaps.device.type in VALUES_AT_ONCE:
+            views_at_once = max(1, VALUES_AT_ONCE[heatmaps.device.type] // view_values)
+        features = []
+        for part in frames.split(views_at_once):
+            views = self.backbone[framewise:](maps[part].permute(0, 4, 1, 2, 3))
+            features.append(views.mean((2, 3, 4)))
+        return torch.cat(features)
+
+    def forward(
+        self, heatmaps: Float[Tensor, "N C T H W"], frames: Int[Tensor, "R T_view"] | None = None
+    ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R E"]]:
+        """Class logits and the label embedding (E = 0 where the network has no embedding head).
+
+        ``frames`` are, for each of R views, the frames that it consists of, as indices into all N · T frames,
+        counted clip after clip. The stem and the first stage, most of the computation, work on single frames;
+        views that share a frame share its result.
+        """
+        feature = self.features(heatmaps, frames)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
+        return self.fc_cls(self.dropout(feature)), embedding
 
 
 class Bottleneck(nn.Module):
@@ -147,16 +144,14 @@ class Bottleneck(nn.Module):
         self.conv1 = _convolution(in_channels, width, (frames, 1, 1), relu=True)
         self.conv2 = _convolution(width, width, (1, 3, 3), stride, relu=True)
         self.conv3 = _convolution(width, out_channels, (1, 1, 1))
-        carried = in_channels == out_channels and stride == (1, 1, 1)
-        self.downsample = (
-            nn.Identity() if carried else _convolution(in_channels, out_channels, (1, 1, 1), stride)
-        )
+        self.downsample: nn.Module = nn.Identity()
+        if in_channels != out_channels or stride != (1, 1, 1):
+            self.downsample = _convolution(in_channels, out_channels, (1, 1, 1), stride)
 
     def forward(self, x: Float[Tensor, "N C T H W"]) -> Float[Tensor, "N C_out T_out H_out W_out"]:
         y = self.conv3(self.conv2(self.conv1(x)))
-        y += self.downsample(
-            x
-        )  # in place, as the ReLU: these are the largest maps, and a CPU is limited by memory
+        # In place, as the ReLU: these are the largest maps, and a CPU is limited by memory.
+        y += self.downsample(x)
         return torch.relu_(y)
 
 
@@ -200,28 +195,10 @@ class FlatMaxPool(nn.Module):
         return y.permute(0, 2, 3, 1).reshape(n, t, h, w, c).permute(0, 4, 1, 2, 3)
 
 
-def build(
-    layout: Layout,
-    in_channels: int,
-    num_classes: int,
-    *,
-    width: int,
-    dropout: float,
-    embedding_size: int,
-    stage_blocks: Sequence[int],
-    stem_kernel: int,
-) -> PoseC3D:
+def build(layout: Layout, in_channels: int, num_classes: int, *, width: int, **arguments: Any) -> PoseC3D:
     """The network of a row of ``models.MODELS``. Heatmaps have no graph, so the layout is ignored."""
-    network = PoseC3D(
-        in_channels,
-        num_classes,
-        base_channels=width,
-        stage_blocks=stage_blocks,
-        stem_kernel=stem_kernel,
-        dropout=dropout,
-        embedding_size=embedding_size,
-    )
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # left out of torch's annotations
+    network = PoseC3D(in_channels, num_classes, base_channels=width, **arguments)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # left out by torch
 
 
 def _convolution(
@@ -231,13 +208,11 @@ def _convolution(
     stride: tuple[int, int, int] = (1, 1, 1),
     relu: bool = False,
 ) -> nn.Sequential:
-    """A convolution that keeps the size, apart from its stride; batch norm instead of a bias; a ReLU where
-    ``relu`` is set."""
+    """A convolution that keeps the size, apart from its stride; batch norm instead of a bias; perhaps a
+    ReLU."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    parts = OrderedDict(
-        conv=FlatConvolution(in_channels, out_channels, kernel, stride, padding, bias=False),
-        bn=nn.BatchNorm3d(out_channels),
-    )
+    conv = FlatConvolution(in_channels, out_channels, kernel, stride, padding, bias=False)
+    layers = OrderedDict(conv=conv, bn=nn.BatchNorm3d(out_channels))
     if relu:
-        parts["relu"] = nn.ReLU(inplace=True)
-    return nn.Sequential(parts)
+        layers["relu"] = nn.ReLU(inplace=True)
+    return nn.Sequential(layers)

@@ -4,10 +4,9 @@ The network of Yan et al., Spatial Temporal Graph Convolutional Networks for Ske
 Recognition, AAAI 2018 (arXiv 1801.07455). It has the same weights as the published code, whose state dicts
 fit without a change. They contain their own graph ``A``, which replaces that of the layout.
 
-Letters: NM counts the persons of all clips, N · M. C_out and T_out are C and T after a layer.
+Letters as in ``graphs``.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .. import layouts
-from .graphs import CHANNELS, Dropout, TimeConvolution, graph_convolution, joints_first, mean
+from . import graphs
+from .graphs import CHANNELS, GraphConvolution, TimeConvolution
 
 KERNEL_FRAMES = 9
 """Kernel size of the convolution over time, in frames."""
@@ -33,7 +33,6 @@ class STGCN(nn.Module):
         num_classes: K.
         partition: how a neighbourhood is split into P partitions, see ``layouts.partitions``.
         in_channels: C, the values of each joint.
-        edge_importance: whether each block learns a factor for each limb and partition; it starts at 1.
         dropout: share of the values dropped after each convolution over time; 0.5 in the paper (0 in its
             settings for Kinetics).
         embedding_size: E; 0: no embedding head.
@@ -50,98 +49,78 @@ class STGCN(nn.Module):
         *,
         partition: str = "spatial",
         in_channels: int = 3,
-        edge_importance: bool = True,
         dropout: float = 0.5,
         embedding_size: int = 0,
         channels: Sequence[int] = CHANNELS,
     ) -> None:
         super().__init__()
-        if not channels:
-            raise ValueError("channels must have a number for at least one block, got none")
         self.layout = layout
         self.A: Tensor
         self.register_buffer("A", torch.tensor(layouts.partitions(layout, partition)))
         partitions, joints, _ = self.A.shape
         self.data_bn = nn.BatchNorm1d(joints * in_channels)
-        first = Block(in_channels, channels[0], partitions, dropout, residual=False)
-        rest = (Block(wide, wider, partitions, dropout) for wide, wider in itertools.pairwise(channels))
-        self.st_gcn_networks = nn.ModuleList([first, *rest])
-        self.edge_importance = (
-            nn.ParameterList(torch.ones_like(self.A) for _ in channels)
-            if edge_importance
-            else [1.0] * len(channels)
-        )
+        self.st_gcn_networks = graphs.blocks(Block, in_channels, channels, 1, partitions, dropout)
+        # A factor for each limb and partition.
+        self.edge_importance = nn.ParameterList(torch.ones_like(self.A) for _ in channels)
         self.fcn = nn.Conv2d(channels[-1], num_classes, 1)
-        self.emb_fc = nn.Linear(channels[-1], embedding_size) if embedding_size else None
-        self._initialise()
+        self.emb_fc: nn.Module | None = None
+        if embedding_size:
+            self.emb_fc = nn.Linear(channels[-1], embedding_size)
+        for module in self.modules():  # as the published training code does
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.get_parameter("bias"))
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                nn.init.normal_(module.weight, mean=1.0, std=0.02)
 
     def features(self, poses: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N C_out"]:
-        """The last block averaged over frames, joints and persons: one feature vector for each clip.
-
-        Raises ValueError where V is not the layout's number of joints.
-        """
-        x = joints_first(poses, self.data_bn, self.layout)
+        """The last block averaged over frames, joints and persons: one feature vector for each clip."""
+        x = graphs.joints_first(poses, self.data_bn, self.layout)
         for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
             x = block(x, self.A * importance)
-        return mean(x, poses.shape[4])
+        return graphs.mean(x, poses.shape[4])
 
     def forward(self, poses: Float[Tensor, "N C T V M"]) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N E"]]:
         """Class logits and the label embedding (E = 0 where the network has no embedding head)."""
         feature = self.features(poses)
-        embedding = feature[:, :0] if self.emb_fc is None else self.emb_fc(feature)
+        embedding = feature[:, :0]
+        if self.emb_fc is not None:
+            embedding = self.emb_fc(feature)
         return self.fcn(feature[:, :, None, None]).flatten(1), embedding
-
-    def _initialise(self) -> None:
-        """As the published training code does."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                nn.init.normal_(module.weight, mean=1.0, std=0.02)
 
 
 class Block(nn.Module):
     """A residual block: a graph convolution, then a convolution over time, added to the input."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, partitions: int, dropout: float, residual: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        residual: bool,
+        partitions: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        widens = in_channels != out_channels
-        stride = (2, 1) if residual and widens else (1, 1)
         self.gcn = GraphConvolution(in_channels, out_channels, partitions)
         self.tcn = nn.Sequential(
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            TimeConvolution(out_channels, out_channels, (KERNEL_FRAMES, 1), stride, (KERNEL_FRAMES // 2, 0)),
+            TimeConvolution(out_channels, out_channels, KERNEL_FRAMES, stride),
             nn.BatchNorm2d(out_channels),
-            Dropout(dropout),
+            graphs.Dropout(dropout),
         )
-        self.residual: nn.Module | None
-        if residual and widens:
-            self.residual = nn.Sequential(
-                TimeConvolution(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels)
-            )
-        else:
-            self.residual = nn.Identity() if residual else None
+        self.residual: nn.Module | None = None
+        if stride > 1:
+            conv = TimeConvolution(in_channels, out_channels, stride=stride)
+            self.residual = nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+        elif residual:
+            self.residual = nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
     ) -> Float[Tensor, "V C_out NM T_out"]:
         y = self.tcn(self.gcn(x, weights))
-        return torch.relu(y if self.residual is None else y + self.residual(x))
-
-
-class GraphConvolution(nn.Module):
-    """``graph_convolution`` with its weights."""
-
-    def __init__(self, in_channels: int, out_channels: int, partitions: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels * partitions, 1)
-
-    def forward(
-        self, x: Float[Tensor, "V C NM T"], weights: Float[Tensor, "P V V"]
-    ) -> Float[Tensor, "V C_out NM T"]:
-        return graph_convolution(self.conv, x, weights)
+        if self.residual is not None:
+            y = y + self.residual(x)
+        return torch.relu(y)
