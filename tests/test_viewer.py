@@ -177,7 +177,7 @@ def test_bars_of_several_runs_are_side_by_side(clips):
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 3)]
     assert [bar["probabilities"] for bar in bars] == [[0.9, 0.1], [0.1, 0.5], [0, 0.4]]
     assert [bar["ranks"][1] for bar in bars] == [3, 1, 2]
-    assert choose(shown, row=1)["bars"][0]["probabilities"] == [1, None], "the second run lacks this clip"
+    assert choose(shown, row=1)["bars"][0]["probabilities"] == [1, -1], "the second run lacks this clip"
     assert [columns["name"] for columns in shown._list["runs"]] == ["joint", "limb"]
 
 
