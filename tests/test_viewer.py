@@ -223,7 +223,7 @@ def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
     path = tmp_path / "notes.csv"
     path.write_text("clip,remark\na_0,x\n")
     shown = SkeletonViewer(clips, outputs=tmp_path)
-    rule = "notes have the columns id and note, found clip, remark; rename the columns or the file"
+    rule = "notes have the columns id and note, found clip, remark; rename the columns"
     assert shown._clip["messages"] == [f"{path}: {rule}"]
     assert answers(shown, ask="note", note="x", row=0) == [f"{path}: {rule}"]
     assert path.read_text() == "clip,remark\na_0,x\n"
@@ -321,8 +321,8 @@ def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
     assert SkeletonViewer(clips, clip=0, beside="nearest")._clip["beside"]["title"].startswith("nearest: a_2")
     shown = SkeletonViewer(samples.clips_of([base, base], [4, 4]), beside="nearest")
     assert shown._clip["beside"] is None
-    rule = "has enough joints in common with this one to be compared"
-    assert shown._clip["messages"] == [f"No clip of another class {rule}."]
+    message = "No clip of another class has enough joints in common with this one."
+    assert shown._clip["messages"] == [message]
 
 
 def test_the_nearest_row_by_hand():

@@ -205,9 +205,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         form, id = self._choice["beside"], self._ids[row]
         shown = {id: self._clips[row]}
         if form not in ("nothing", "nearest"):
-            shown[BESIDE[form].format(self._length)] = transformed(
-                self._clips, row, form, self._length, self._filters
-            )
+            keypoints = transformed(self._clips, row, form, self._length, self._filters)
+            shown[BESIDE[form].format(self._length)] = keypoints
         joints = layouts.selection(self._clips.layout, layout)
         shown = {title: keypoints[:, joints] for title, keypoints in shown.items()}
         path = self._outputs / "figures" / f"{safe_name(id)}.gif"
@@ -241,21 +240,21 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _prepare(self, row: int, beside: str) -> dict[str, Any]:
         """A clip in the form that the browser takes, and the messages about it."""
-        messages = list(self._notices)
+        messages = self._notices.copy()
+        say = messages.append
         figures: dict[str, Any] = {"row": row, "requested": beside, "messages": messages}
         figures |= {"main": None, "beside": None, "bars": None}
         if not self._ids:
-            messages.append("There are no clips to show: the selection is empty.")
+            say("There are no clips to show: the selection is empty.")
             return figures
         id, keypoints = self._ids[row], self._clips[row]
         if self._runs:
             figures["bars"] = self._bars(row)
         if not len(keypoints):
-            messages.append(f"Clip {id} has no frames: there is nothing to draw.")
+            say(f"Clip {id} has no frames: there is nothing to draw.")
             return figures
         if not (keypoints[..., 2] > 0).any():
-            absent = f"no joint was found in any of its {len(keypoints)} frames"
-            messages.append(f"Clip {id} has no person: {absent}.")
+            say(f"Clip {id} has no person: no joint was found in any of its {len(keypoints)} frames.")
         figures["main"] = _figure(f"{id}: {self._class(row)}", keypoints)
         if self._recordings is not None:
             figures["around"] = _told(messages, around, self._recordings, id, self._names)
@@ -269,8 +268,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         if form == "nearest":
             other = nearest(*self._poses, torch.tensor(self._clips.table["label"].to_numpy()), row)
             if other is None:
-                rule = "has enough joints in common with this one to be compared"
-                raise ValueError(f"No clip of another class {rule}.")
+                raise ValueError("No clip of another class has enough joints in common with this one.")
             return _figure(f"nearest: {self._ids[other]}, {self._class(other)}", self._clips[other])
         if form == "denoised" and self._clips.denoised:
             way_out = "load them without `denoise` to compare"
