@@ -177,7 +177,7 @@ def test_bars_of_several_runs_are_side_by_side(clips):
     assert [bar["name"] for bar in bars] == [clips.classes[k] for k in (7, 8, 3)]
     assert [bar["probabilities"] for bar in bars] == [[0.9, 0.1], [0.1, 0.5], [0, 0.4]]
     assert [bar["ranks"][1] for bar in bars] == [3, 1, 2]
-    assert choose(shown, row=1)["bars"][0]["probabilities"] == [1, None], "the second run lacks this clip"
+    assert choose(shown, row=1)["bars"][0]["probabilities"] == [1, -1], "the second run lacks this clip"
     assert [columns["name"] for columns in shown._list["runs"]] == ["joint", "limb"]
 
 
@@ -223,7 +223,7 @@ def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
     path = tmp_path / "notes.csv"
     path.write_text("clip,remark\na_0,x\n")
     shown = SkeletonViewer(clips, outputs=tmp_path)
-    rule = "notes have the columns id and note, found clip, remark; rename the columns or the file"
+    rule = "notes have the columns id and note, found clip, remark; rename the columns"
     assert shown._clip["messages"] == [f"{path}: {rule}"]
     assert answers(shown, ask="note", note="x", row=0) == [f"{path}: {rule}"]
     assert path.read_text() == "clip,remark\na_0,x\n"
@@ -321,8 +321,8 @@ def test_the_nearest_clip_is_of_another_class_whatever_its_position_and_size():
     assert SkeletonViewer(clips, clip=0, beside="nearest")._clip["beside"]["title"].startswith("nearest: a_2")
     shown = SkeletonViewer(samples.clips_of([base, base], [4, 4]), beside="nearest")
     assert shown._clip["beside"] is None
-    rule = "has enough joints in common with this one to be compared"
-    assert shown._clip["messages"] == [f"No clip of another class {rule}."]
+    message = "No clip of another class has enough joints in common with this one."
+    assert shown._clip["messages"] == [message]
 
 
 def test_the_nearest_row_by_hand():

@@ -175,13 +175,20 @@ function projection(figure, frame, { view, zoom }, width, height) {
   return { figure, frame, T, scale, left, top, at, score, nearby };
 }
 
-function paint(brush, projected, looks, colours) {
+// Draw what a pane of this size shows. A frame that was left out has neither colours nor heatmap nor trails.
+function paint(brush, { figure, frame, leftOut }, width, height, looks, colours) {
+  const projected = projection(figure, frame, looks, width, height);
+  if (leftOut) {
+    const grey = Object.fromEntries([...SIDES, "text"].map((name) => [name, colours.missing]));
+    [looks, colours] = [{ ...looks, heat: "off", trails: false }, { ...colours, ...grey }];
+  }
   if (looks.video && projected.figure.video) drawVideo(brush, projected);
   if (looks.used && projected.figure.used) drawUsed(brush, projected, colours);
   if (looks.heat !== "off") drawHeat(brush, projected, looks.heat, colours);
   if (looks.trails) drawTrails(brush, projected, colours);
   drawLimbs(brush, projected, colours);
   drawJoints(brush, projected, looks.scores, colours);
+  return projected;
 }
 
 function drawHeat(brush, { figure, frame, scale, left, top }, kind, colours) {

@@ -20,8 +20,7 @@ def read(outputs: Path) -> dict[str, str]:
     rows = untrusted.rows(path)
     if not {"id", "note"} <= set(rows):
         columns = ", ".join(map(str, rows))
-        rule = "notes have the columns id and note"
-        raise ValueError(f"{path}: {rule}, found {columns}; rename the columns or the file")
+        raise ValueError(f"{path}: notes have the columns id and note, found {columns}; rename the columns")
     return dict(zip(rows["id"], rows["note"], strict=True))
 
 

@@ -16,9 +16,10 @@ from ..layouts import Layout
 
 def still(text: str, keypoints: np.ndarray, layout: Layout) -> bytes:
     """At most six frames of a clip (T, V, 3) under a text, as a png file; with T = 0 the text alone."""
-    figure = Figure(figsize=(8.3, 2.3 if len(keypoints) else 0.8), layout="constrained")
+    figure = Figure(figsize=(8.3, 0.8), layout="constrained")
     figure.suptitle(text, fontsize=9)
     if len(keypoints):
+        figure.set_size_inches(8.3, 2.3)
         plots.frames(keypoints, layout, axes=figure.subplots(1, 6, sharex=True, sharey=True))
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)

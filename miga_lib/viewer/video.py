@@ -10,11 +10,8 @@ import pandas as pd
 from ..clips import Recordings
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-MAX_HEIGHT = 480
-"""Height of the pictures that are sent, in pixels."""
-MAX_FRAMES = 600
-QUALITY = 70
-"""Of the JPEG pictures, in percent."""
+MAX_HEIGHT, MAX_FRAMES, QUALITY = 480, 600, 70
+"""Of the pictures that are sent: height in pixels, number, and quality of the JPEG files in percent."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,9 @@ class Video:
 
     def __post_init__(self) -> None:
         if not Path(self.place).exists():
-            way_out = "give a video file, or a folder of videos named by their ids"
-            raise ValueError(f"{self.place}: no such file or folder; {way_out}")
+            raise ValueError(
+                f"{self.place}: no such file or folder; give a video file, or a folder of videos"
+            )
         if not self.scale > 0:
             raise ValueError(f"scale must be above 0, got {self.scale!r}")
 
@@ -58,8 +56,7 @@ class Video:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 if not stream.average_rate or not stream.time_base:
-                    way_out = "convert it to a constant frame rate"
-                    raise ValueError(f"{path}: does not say its frame rate; {way_out}")
+                    raise ValueError(f"{path}: does not say its frame rate; convert it to a constant one")
                 origin = stream.start_time or 0
                 ticks = 1 / stream.average_rate / stream.time_base  # of a frame
                 container.seek(max(origin + int(start * ticks), 0), stream=stream)
@@ -77,8 +74,7 @@ class Video:
         except (av.error.FFmpegError, IndexError) as error:
             raise ValueError(f"{path}: cannot be read as a video ({error})") from None
         if start not in files:
-            way_out = "check `offset`, or that it is the video of these keypoints"
-            raise ValueError(f"{path}: has no frame {start}; {way_out}")
+            raise ValueError(f"{path}: has no frame {start}; check `offset`, or give the clip's own video")
         pictures = [files[start]]
         for number in range(start + 1, max(files) + 1):
             pictures.append(files.get(number, pictures[-1]))
@@ -92,16 +88,15 @@ class Video:
         for path in sorted(place.iterdir()):
             if path.suffix.lower() in SUFFIXES and path.stem == video:
                 return path
-        suffixes, way_out = ", ".join(SUFFIXES), "rename the file by the video's id"
-        raise ValueError(f"{place}: has no video named {video!r:.60} ({suffixes}); {way_out}")
+        suffixes = ", ".join(SUFFIXES)
+        raise ValueError(f"{place}: has no video named {video!r:.60} ({suffixes}); rename it by the id")
 
 
 def segment(recordings: Recordings, id: str) -> pd.Series:
     """The segment of a clip in its recording. Raises ValueError where the recordings do not have it."""
     segments = recordings.segments[recordings.ids == id]
     if segments.empty:
-        way_out = "give the recordings that the clips were cut from"
-        raise ValueError(f"the recordings have no clip {id!r:.60}; {way_out}")
+        raise ValueError(f"the recordings have no clip {id!r:.60}; give those that the clips were cut from")
     return segments.iloc[0]
 
 

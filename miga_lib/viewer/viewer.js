@@ -460,9 +460,9 @@ function showBars(panel, bars, runs) {
   if (!bars?.length) return panel.replaceChildren("There is no prediction of this clip.");
   const lines = bars.map(({ name, truth, probabilities, ranks }) => {
     const values = probabilities.flatMap((probability, k) => {
-      const bar = make("div", { class: "miga-bar", style: `width: ${100 * (probability ?? 0)}%` });
+      const bar = make("div", { class: "miga-bar", style: `width: ${100 * Math.max(probability, 0)}%` });
       const rank = ranks[k] > 5 ? `, rank ${ranks[k]}` : "";
-      const text = probability === null ? "–" : `${(100 * probability).toFixed(1)} %${rank}`;
+      const text = probability < 0 ? "–" : `${(100 * probability).toFixed(1)} %${rank}`;
       const label = make("span", { class: ranks[k] === 1 ? "miga-first" : "" }, text);
       return [make("div", { class: "miga-track" }, bar), label];
     });
@@ -499,21 +499,11 @@ function unitOf(canvas) {
   return FILLED * Math.min(canvas.clientWidth, canvas.clientHeight);
 }
 
-// Draw what a pane shows. A frame that was left out has neither colours nor heatmap nor trails.
-function paintPane(brush, { figure, frame, leftOut }, width, height, state, colours) {
-  const projected = projection(figure, frame, state, width, height);
-  const { missing } = colours;
-  const grey = { ...colours, left: missing, right: missing, middle: missing, text: missing };
-  if (leftOut) paint(brush, projected, { ...state, heat: "off", trails: false }, grey);
-  else paint(brush, projected, state, colours);
-  return projected;
-}
-
 function drawStage(stage, state, colours) {
   const { canvas, shows } = stage;
   const brush = fitted(canvas);
   if (!shows) return;
-  stage.projected = paintPane(brush, shows, canvas.clientWidth, canvas.clientHeight, state, colours);
+  stage.projected = paint(brush, shows, canvas.clientWidth, canvas.clientHeight, state, colours);
   describe(stage);
 }
 
@@ -650,7 +640,7 @@ function drawSvg(stages, state, colours, page) {
   for (const { canvas, title, caption, shows } of stages) {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     const pane = makeSvg("svg", { x, y: margin, width, height });
-    paintPane(new SvgBrush(pane), shows, width, height, state, colours);
+    paint(new SvgBrush(pane), shows, width, height, state, colours);
     const style = { x: x + 4, fill: colours.text, "font-family": "sans-serif", "font-size": 12 };
     const line = (y, text) => makeSvg("text", { y, ...style }, text);
     svg.append(pane, line(14, title.textContent), line(tall - 6, caption.textContent));

@@ -116,7 +116,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         self._runs = {name: table for name, table in aligned.items() if table.shape[1]}
         first = layout or clips.layout
         self._layouts = {target.name: target for target in (*available_layouts(clips.layout), first)}
-        row = self._opening() if clip is None else self._row(clip)
+        row = self._row(clip)
         self._exported = [self._row(clip) for clip in kept]
         remarks = _told(self._notices, notes.read, self._outputs) or {}
         choice = {"row": row, "beside": beside}
@@ -136,8 +136,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         if len(table) and np.isnan(probabilities).all():
             counts = f"The run predicts {len(table)} clips, but none of these {len(self._clips)}"
             faults.append(f"{counts}: no bars are shown. Give the data that it was tested on.")
-        prefix = f"{name}: " if name else ""
-        self._notices += [prefix + fault for fault in faults if fault]
+        self._notices += [": ".join(filter(None, (name, fault))) for fault in faults if fault]
         return probabilities
 
     def _opening(self) -> int:
@@ -148,8 +147,10 @@ class SkeletonViewer(anywidget.AnyWidget):
         rows = np.flatnonzero(~lacking | lacking.all())[:50].tolist()
         return max(rows, key=lambda row: motion(self._clips[row]), default=-1)
 
-    def _row(self, clip: int | str) -> int:
-        """The row of a clip, given by row or id; −1 if there are no clips."""
+    def _row(self, clip: int | str | None) -> int:
+        """The row of a clip, by row or id, or of the one shown first; −1 if there are no clips."""
+        if clip is None:
+            return self._opening()
         rows: dict[int | str, int] = {row: row for row in range(len(self._ids))}
         rows |= {id: row for row, id in enumerate(self._ids)}
         if rows and clip not in rows:
@@ -204,9 +205,8 @@ class SkeletonViewer(anywidget.AnyWidget):
         form, id = self._choice["beside"], self._ids[row]
         shown = {id: self._clips[row]}
         if form not in ("nothing", "nearest"):
-            shown[BESIDE[form].format(self._length)] = transformed(
-                self._clips, row, form, self._length, self._filters
-            )
+            keypoints = transformed(self._clips, row, form, self._length, self._filters)
+            shown[BESIDE[form].format(self._length)] = keypoints
         joints = layouts.selection(self._clips.layout, layout)
         shown = {title: keypoints[:, joints] for title, keypoints in shown.items()}
         path = self._outputs / "figures" / f"{safe_name(id)}.gif"
@@ -240,21 +240,21 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _prepare(self, row: int, beside: str) -> dict[str, Any]:
         """A clip in the form that the browser takes, and the messages about it."""
-        messages = list(self._notices)
+        messages = self._notices.copy()
+        say = messages.append
         figures: dict[str, Any] = {"row": row, "requested": beside, "messages": messages}
         figures |= {"main": None, "beside": None, "bars": None}
         if not self._ids:
-            messages.append("There are no clips to show: the selection is empty.")
+            say("There are no clips to show: the selection is empty.")
             return figures
         id, keypoints = self._ids[row], self._clips[row]
         if self._runs:
             figures["bars"] = self._bars(row)
         if not len(keypoints):
-            messages.append(f"Clip {id} has no frames: there is nothing to draw.")
+            say(f"Clip {id} has no frames: there is nothing to draw.")
             return figures
         if not (keypoints[..., 2] > 0).any():
-            absent = f"no joint was found in any of its {len(keypoints)} frames"
-            messages.append(f"Clip {id} has no person: {absent}.")
+            say(f"Clip {id} has no person: no joint was found in any of its {len(keypoints)} frames.")
         figures["main"] = _figure(f"{id}: {self._class(row)}", keypoints)
         if self._recordings is not None:
             figures["around"] = _told(messages, around, self._recordings, id, self._names)
@@ -268,8 +268,7 @@ class SkeletonViewer(anywidget.AnyWidget):
         if form == "nearest":
             other = nearest(*self._poses, torch.tensor(self._clips.table["label"].to_numpy()), row)
             if other is None:
-                rule = "has enough joints in common with this one to be compared"
-                raise ValueError(f"No clip of another class {rule}.")
+                raise ValueError("No clip of another class has enough joints in common with this one.")
             return _figure(f"nearest: {self._ids[other]}, {self._class(other)}", self._clips[other])
         if form == "denoised" and self._clips.denoised:
             way_out = "load them without `denoise` to compare"
@@ -294,22 +293,19 @@ class SkeletonViewer(anywidget.AnyWidget):
 
     def _bars(self, row: int) -> list[dict[str, Any]]:
         """The ``TOP`` classes of each run and the true one, in the order of the mean over the runs; empty
-        without predictions. A run that does not predict the clip has None for probability and rank."""
+        without predictions. A run that does not predict the clip has −1 for probability and rank."""
         probabilities = np.stack([run[row] for run in self._runs.values()])  # (runs, K)
         predicted = ~np.isnan(probabilities[:, 0])
         if not predicted.any():
             return []
         ranks = (-probabilities).argsort(kind="stable").argsort() + 1
-        shown, label = (ranks[predicted] <= TOP).any(0), self._clips.table["label"].iloc[row]
-        if label >= 0:
-            shown[label] = True
+        truth = np.arange(len(self._clips.classes)) == self._clips.table["label"].iloc[row]
+        shown = (ranks[predicted] <= TOP).any(0) | truth
         order = (-probabilities[predicted].mean(0)).argsort(kind="stable")
-        columns = {"probabilities": probabilities.astype(object), "ranks": ranks.astype(object)}
-        for values in columns.values():
-            values[~predicted] = None
+        probabilities[~predicted], ranks[~predicted] = -1, -1
         return [
-            {"name": self._clips.classes[k], "truth": bool(k == label)}
-            | {name: values[:, k].tolist() for name, values in columns.items()}
+            {"name": self._clips.classes[k], "truth": bool(truth[k])}
+            | {"probabilities": probabilities[:, k].tolist(), "ranks": ranks[:, k].tolist()}
             for k in order[shown[order]].tolist()
         ]
 
