@@ -12,10 +12,17 @@ from pandas.io.formats.style import Styler
 from ..metrics import percent
 
 RECORD_COLUMNS = {
-    "run": "run", "state": "state", "epochs_done": "epochs", "val_top1": "val top-1", "test_top1": "test top-1",
-    "test_mean_class": "test mean class", "test_macro_f1": "test macro-F1", "test_majority": "test majority", "seconds": "seconds",
+    "run": "run",
+    "state": "state",
+    "epochs_done": "epochs",
+    "val_top1": "val top-1",
+    "test_top1": "test top-1",
+    "test_mean_class": "test mean class",
+    "test_macro_f1": "test macro-F1",
+    "test_majority": "test majority",
+    "seconds": "seconds",
     "changed": "changed (UTC)",
-}  # fmt: skip
+}
 """The columns of the table of runs that are shown, and their headings."""
 
 
@@ -25,22 +32,28 @@ def points(difference: float) -> str:
 
 
 SCORE_COLUMNS: dict[str, tuple[str, Any]] = {
-    "weight": ("weight", "{:.2f}"), "top1": ("top-1", percent), "mean_class": ("mean class", percent), "macro_f1": ("macro-F1", percent),
-    "cross_entropy": ("cross-entropy", "{:.3f}"), "calibration_error": ("calibration error", percent), "alone": ("alone", percent),
-    "without": ("without it", percent), "gain": ("gain (points)", points), "contribution": ("adds (points)", points),
-    "low": ("from", points), "high": ("to", points), "p": ("p", "{:.2g}"),
-}  # fmt: skip
+    "weight": ("weight", "{:.2f}"),
+    "top1": ("top-1", percent),
+    "mean_class": ("mean class", percent),
+    "macro_f1": ("macro-F1", percent),
+    "cross_entropy": ("cross-entropy", "{:.3f}"),
+    "calibration_error": ("calibration error", percent),
+    "alone": ("alone", percent),
+    "without": ("without it", percent),
+    "gain": ("gain (points)", points),
+    "contribution": ("adds (points)", points),
+    "low": ("from", points),
+    "high": ("to", points),
+    "p": ("p", "{:.2g}"),
+}
 """Heading and number format of the columns of ``recipes.compare`` and ``recipes.contributions``."""
 
 NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 """Classes of HTML elements in which MathJax, which notebooks load, leaves ``$`` alone."""
-
 BREAK_LONG_WORDS = "overflow-wrap: anywhere"
 """Style of elements that a long id must not make wider than the page."""
-
-MAX_UNBROKEN_LENGTH = 20
-"""Cells of up to this many characters stay on one line, and headings do not break within words of up to so
-many."""
+MAX_UNBROKEN = 20
+"""Letters of a word, and of a cell, that stays on one line."""
 
 STYLE = """
 #KEY th {cursor: pointer; text-align: left}
@@ -51,7 +64,6 @@ STYLE = """
 #KEY td.short {white-space: nowrap}
 #KEY td.number {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
 """
-
 SCRIPT = """
 {
   const table = document.getElementById("KEY"), body = table.tBodies[0];
@@ -85,50 +97,39 @@ def record(table: pd.DataFrame) -> HTML:
 
 def comparison_table(table: pd.DataFrame) -> Styler:
     """A table of ``recipes.compare`` or ``recipes.contributions``, with a dash where there is no value."""
-    heads, formats = zip(*(SCORE_COLUMNS[column] for column in table), strict=True)
-    return styled(table.set_axis(list(heads), axis=1)).format(
-        dict(zip(heads, formats, strict=True)), na_rep="–"
-    )
+    heads = {column: SCORE_COLUMNS[column][0] for column in table}
+    return styled(table.rename(columns=heads)).format(dict(SCORE_COLUMNS.values()), na_rep="–")
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table to show and to style, in which no text of cells and headings is taken as markup, script or
-    formula.
+    """A table to show and to style, in which no text of cells and headings is markup, script or formula.
 
     Numbers do not break, nor do short words of headings and of columns without long ones.
     """
-
-    def escaped(value: object) -> object:
-        return html.escape(value) if isinstance(value, str) else value
-
-    index, columns = table.index.map(escaped), table.columns.map(escaped)
-    if isinstance(table.columns, pd.MultiIndex):
-        columns = pd.MultiIndex.from_tuples(
-            [tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names
-        )
-    shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
-    levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
-    heads = (
-        (i, level)
-        for level, names in enumerate(levels)
-        for i, name in enumerate(names)
-        if not _long_word(name)
-    )
-    unbroken = [
-        {"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"}
-        for i, level in heads
-    ]
+    unbroken, normal = [], "overflow-wrap: normal"
+    for level in range(table.columns.nlevels):
+        for i, name in enumerate(table.columns.get_level_values(level)):
+            if not _has_long_word(name):
+                unbroken.append({"selector": f"th.col_heading.level{level}.col{i}", "props": normal})
     for level in range(table.index.nlevels):
-        if not table.index.get_level_values(level).map(_long_word).any():
-            unbroken.append({"selector": f"th.row_heading.level{level}", "props": "overflow-wrap: normal"})
+        if not table.index.get_level_values(level).map(_has_long_word).any():
+            unbroken.append({"selector": f"th.row_heading.level{level}", "props": normal})
     for i, kind in enumerate(table.dtypes):
         if pd.api.types.is_numeric_dtype(kind):
             unbroken.append({"selector": f"td.col{i}", "props": "white-space: nowrap"})
-        elif not table.iloc[:, i].map(_long_word).any():
-            unbroken.append({"selector": f"td.col{i}", "props": "overflow-wrap: normal"})
-    return shown.style.set_table_attributes(
-        f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"'
-    ).set_table_styles(unbroken)
+        elif not table.iloc[:, i].map(_has_long_word).any():
+            unbroken.append({"selector": f"td.col{i}", "props": normal})
+    shown = table.map(_escaped).rename(index=_escaped, columns=_escaped)
+    attributes = f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"'
+    return shown.style.set_table_attributes(attributes).set_table_styles(unbroken)
+
+
+def _escaped(value: object) -> object:
+    return html.escape(value) if isinstance(value, str) else value
+
+
+def _has_long_word(text: object) -> bool:
+    return any(len(word) > MAX_UNBROKEN for word in str(text).split())
 
 
 def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
@@ -141,35 +142,28 @@ def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
     Args:
         shares: columns of numbers that are written in percent.
     """
-    key = f"sortable-{uuid.uuid4().hex[:12]}"
-    heads = "".join(
-        f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>'
-        for name in table
-    )
-    rows = "".join(
-        "<tr>"
-        + "".join(_cell(value, name in shares) for name, value in zip(table, row, strict=True))
-        + "</tr>"
-        for row in table.itertuples(index=False)
-    )
+    key, heads, rows = f"sortable-{uuid.uuid4().hex[:12]}", "", ""
+    for name in table:
+        kind = "" if _has_long_word(name) else ' class="short"'
+        heads += f'<th tabindex="0" aria-sort="none"{kind}>{html.escape(str(name))}</th>'
+    for row in table.itertuples(index=False):
+        cells = [_cell(value, name in shares) for name, value in zip(table, row, strict=True)]
+        rows += f"<tr>{''.join(cells)}</tr>"
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
     opening = f'<table id="{key}" class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">'
     body = f"{opening}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return HTML(f"<style>{style}</style>{body}<script>{script}</script>")
 
 
-def _long_word(name: object) -> bool:
-    return any(len(word) > MAX_UNBROKEN_LENGTH for word in str(name).split())
-
-
-def _short(long: bool) -> str:
-    return "" if long else ' class="short"'
-
-
 def _cell(value: object, share: bool) -> str:
     if pd.isna(value):
         return "<td></td>"
-    if isinstance(value, int | float):
-        text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:.0f}"
-        return f'<td class="number" data-value="{value!r}">{percent(value) if share else text}</td>'
-    return f"<td{_short(len(str(value)) > MAX_UNBROKEN_LENGTH)}>{html.escape(str(value))}</td>"
+    if not isinstance(value, int | float):
+        kind = "" if len(str(value)) > MAX_UNBROKEN else ' class="short"'
+        return f"<td{kind}>{html.escape(str(value))}</td>"
+    text = f"{value:.0f}"
+    if share:
+        text = percent(value)
+    elif isinstance(value, float) and abs(value) < 10:
+        text = f"{value:.3f}"
+    return f'<td class="number" data-value="{value!r}">{text}</td>'
