@@ -11,17 +11,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..metrics import percent
 from ..settings import PRESETS
-from .shared import (
-    BARE,
-    LEGEND,
-    MAX_LETTERS_BELOW,
-    WIDTH,
-    Look,
-    label_columns,
-    label_rows,
-    plain_ticks,
-    short,
-)
+from .shared import BARE, LEGEND, WIDTH, Look, label_columns, label_rows, plain_ticks, short
 from .skeletons import limb_lines
 from .tables import sortable
 
@@ -50,7 +40,7 @@ def class_counts(clips: Clips) -> Axes:
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.set(xlim=(-0.3, counts.to_numpy().max() * 1.6), xlabel="clips (hollow: none)")
-    label_rows(ax, [short(name) for name in counts.index])
+    label_rows(ax, counts.index)
     first = counts.drop(survey.UNKNOWN, errors="ignore").iloc[:, 0]
     if first.any():
         share = f"{percent(first.max() / first.sum())} of {first.name}"
@@ -94,8 +84,7 @@ def group_counts(clips: Clips, kind: str = "subject") -> Axes:
     twice = np.flatnonzero((counts > 0).sum(axis=1) > 1)
     if len(twice):
         ax.scatter(twice, base[twice] * 1.03 + 0.3, marker="x", color="black", s=20, label="in two splits")
-    names = [short(name, MAX_LETTERS_BELOW) for name in counts.index]
-    label_columns(ax, names if len(names) <= MAX_NAMES else [""] * len(names))
+    label_columns(ax, counts.index if len(counts) <= MAX_NAMES else [""] * len(counts))
     ax.grid(False, axis="x")
     ax.set(xlabel=kind, ylabel="clips")
     ax.set_title(f"{len(counts)} {kind}s, {len(twice)} of them in more than one split", fontsize=10)

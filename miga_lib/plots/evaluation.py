@@ -16,25 +16,18 @@ from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
 from .links import counted, link
-from .shared import (
-    EXPECTED_COLOUR,
-    INTERVAL_COLOUR,
-    LEGEND,
-    LINES,
-    MAX_LETTERS_BELOW,
-    POINT_COLOUR,
-    RUN_COLOURS,
-    RUN_MARKS,
-    WIDTH,
-    Look,
-    label_columns,
-    label_rows,
-    plain_ticks,
-    short,
-    with_counts,
-    write_beside,
-)
+from .shared import LEGEND, WIDTH, Look, label_columns, label_rows, labels, plain_ticks, short, write_beside
 
+POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
+"""None is a colour of left or right."""
+RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
+RUN_MARKS = "os^Dv"
+LINES: tuple[Look, ...] = tuple(
+    {"color": colour, "linestyle": dash, "marker": mark}
+    for dash in ("-", "--")
+    for colour, mark in zip(RUN_COLOURS, RUN_MARKS, strict=True)
+)
+"""Styles of ten lines, distinct with any colour vision."""
 PALE = ListedColormap(plt.colormaps["Greys"](np.linspace(0, 0.55, 256)))
 """Of the confusion matrix, whose numbers are black."""
 MAX_WIDE_CELLS = 20
@@ -150,8 +143,8 @@ def _link_cells(ax: Axes, counts: np.ndarray, titles: list[str], members: list[s
         ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **clickable, url=url))
     for i in range(len(titles)):
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, **outline))
-    ax.set_yticks(range(len(titles)), with_counts(titles, counts.sum(1)), fontsize=9)
-    ax.set_xticks(range(len(titles)), with_counts(titles, counts.sum(0)), fontsize=9)
+    ax.set_yticks(range(len(titles)), labels(titles, counts.sum(1)), fontsize=9)
+    ax.set_xticks(range(len(titles)), labels(titles, counts.sum(0)), fontsize=9)
     ax.tick_params(axis="x", rotation=90, top=True, bottom=False, labeltop=True, labelbottom=False)
     ax.tick_params(which="minor", length=0, top=False)
     ax.xaxis.set_label_position("top")
@@ -183,7 +176,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
         ax.set(xlim=(-3, 103), xlabel="%")
         ax.set_title(title, fontsize=9)
     counts = [f"{row.support} / {row.predicted}" for row in table.itertuples()]
-    label_rows(axes[0], with_counts(table.index, counts))
+    label_rows(axes[0], table.index, counts)
     for text, name in zip(axes[0].get_yticklabels(), table.index, strict=True):
         text.set_url(link(f"clips of {name}", label=order.index(name)))
     axes[0].set_ylabel("class (clips / predictions)")
@@ -281,7 +274,7 @@ def accuracy_by_group(table: pd.DataFrame) -> Axes:
     ax, mean = plt.subplots(figsize=(WIDTH, 3.6))[1], 100 * table["right"].mean()
     ax.axhline(mean, color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
     _draw_accuracy(ax, np.arange(len(parts)), parts)
-    label_columns(ax, with_counts(parts.index, parts["clips"], MAX_LETTERS_BELOW))
+    label_columns(ax, parts.index, parts["clips"])
     ax.set(ylim=(-3, 103), ylabel="accuracy (%)", xlabel="subject, or video where it is unknown (clips)")
     ax.legend(**LEGEND, loc="lower right")
     return ax
@@ -306,9 +299,9 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
     totals = totals[totals > 0]
     table = table.loc[totals.index]
     ax = plt.subplots(figsize=(WIDTH, 1.4 + 0.22 * len(table)))[1]
-    labels = ("both correct", f"only {short(names[0])}", f"only {short(names[1])}", "neither")
+    titles = ("both correct", f"only {short(names[0])}", f"only {short(names[1])}", "neither")
     base = np.zeros(len(table))
-    for (outcome, colour), label in zip(OUTCOME_COLOURS.items(), labels, strict=True):
+    for (outcome, colour), label in zip(OUTCOME_COLOURS.items(), titles, strict=True):
         shares = 100 * (table[outcome] / totals).to_numpy()
         shade = "white" if outcome == "both" else "black"
         ax.barh(range(len(table)), shares, left=base, color=colour, linewidth=0, height=0.8, label=label)
@@ -316,7 +309,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
             place, number = (base[row] + shares[row] / 2, int(row)), table[outcome].iloc[row]
             ax.text(*place, number, ha="center", va="center", fontsize=9, color=shade)
         base += shares
-    label_rows(ax, with_counts(table.index, totals))
+    label_rows(ax, table.index, totals)
     ax.set(xlim=(0, 100), xlabel="share of the class's clips (%); numbers are clips")
     ax.grid(visible=False)
     ax.legend(**LEGEND, loc="lower left", bbox_to_anchor=(0, 1))
@@ -340,7 +333,7 @@ def gains(table: pd.DataFrame, column: str, label: str) -> Axes:
         if np.isfinite(low):
             text = f"{value:+.1f}  [{low:+.1f}, {high:+.1f}]"
         write_beside(ax, row, text)
-    label_rows(ax, [short(name) for name in table.index])
+    label_rows(ax, table.index)
     ax.set_xlabel(f"{short(label)} (points of top-1)")
     ax.margins(x=0.08)
     return ax

@@ -14,18 +14,7 @@ from ..metrics import percent
 from ..predictions import Predictions
 from .shared import LEGEND, WIDTH, plain_ticks, short
 from .skeletons import frames
-from .tables import styled
-
-SCORE_LABELS = {"val_top1": "top-1", "val_mean_class": "mean class", "val_macro_f1": "macro-F1"}
-TERM_LABELS = {"cross_entropy": "cross-entropy"}
-"""Labels of the terms of the loss. Any other term is labelled by its name, as unweighted."""
-HEADINGS = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "mean_class": "mean class",
-    "macro_f1": "macro-F1",
-    "classes_present": "classes present",
-}
+from .tables import heading, styled
 
 
 def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None) -> np.ndarray:
@@ -40,12 +29,12 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
     axes = plt.subplots(1, len(terms) + 1, figsize=(WIDTH, 3.2))[1]
     for ax, term in zip(axes, terms, strict=False):
         ax.plot(rows["epoch"], rows[term], color="black")
-        title = TERM_LABELS.get(term, f"{term.replace('_', ' ')} (unweighted)")
+        title = heading(term) if term == "cross_entropy" else f"{heading(term)} (unweighted)"
         ax.set(title=title, ylabel="training loss", yscale="log")
         plain_ticks(ax.yaxis)
     scores = axes[-1]
-    for (score, label), dashes in zip(SCORE_LABELS.items(), ("-", "--", ":"), strict=True):
-        scores.plot(rows["epoch"], 100 * rows[score], dashes, color="black", label=label)
+    for score, dash in (("top1", "-"), ("mean_class", "--"), ("macro_f1", ":")):
+        scores.plot(rows["epoch"], 100 * rows[f"val_{score}"], dash, color="black", label=heading(score))
     scores.set(title="validation", ylabel="%")
     for ax in axes:
         ax.set_xlabel("epoch")
@@ -62,7 +51,7 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
     """The scores of each split, as ``metrics.scores`` returns them, as a table."""
-    table = pd.DataFrame(scores).T.rename(columns=HEADINGS)
+    table = pd.DataFrame(scores).T.rename(columns=heading)
     counts = [name for name in ("classes present", "clips") if name in table]
     return styled(table).format(percent).format("{:.0f}", subset=counts)
 

@@ -1,6 +1,6 @@
-"""What figures share: colours, short names, ticks, labels of rows and legends."""
+"""What figures share: short names, ticks, labels of rows and legends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,6 @@ WIDTH = 8.3
 """Of a figure in inches, 830 px: a cell does not make it, nor its text of 9 pt and more, smaller."""
 LEGEND: Look = {"frameon": False, "fontsize": 9}
 BARE: Look = {"xticks": [], "yticks": [], "frame_on": False}
-POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
-"""None is a colour of left or right."""
-RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
-RUN_MARKS = "os^Dv"
-LINES: tuple[Look, ...] = tuple(
-    {"color": colour, "linestyle": dash, "marker": mark}
-    for dash in ("-", "--")
-    for colour, mark in zip(RUN_COLOURS, RUN_MARKS, strict=True)
-)
-"""Styles of ten lines, distinct with any colour vision."""
 MAX_LETTERS = 52
 """Of a name in a figure; the longest name of a class of iMiGUE and SMG has 51."""
 MAX_LETTERS_BELOW = 24
@@ -36,8 +26,10 @@ def short(name: object, most: int = MAX_LETTERS) -> str:
     return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
 
 
-def with_counts(names: Iterable[object], counts: Iterable[object], most: int = MAX_LETTERS) -> list[str]:
-    """Names as labels, each with a number in parentheses."""
+def labels(names: Sequence[object], counts: Sequence[object] = (), most: int = MAX_LETTERS) -> list[str]:
+    """Short names, each with a number in parentheses if there are some."""
+    if not len(counts):
+        return [short(name, most) for name in names]
     return [f"{short(name, most)} ({count})" for name, count in zip(names, counts, strict=True)]
 
 
@@ -48,16 +40,16 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def label_rows(ax: Axes, labels: Sequence[str]) -> None:
-    """Name the rows of a figure; the first is at the top."""
-    ax.set_yticks(range(len(labels)), labels, fontsize=9)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+def label_rows(ax: Axes, names: Sequence[object], counts: Sequence[object] = ()) -> None:
+    """Name the rows of a figure, with a number each if there are some; the first is at the top."""
+    ax.set_yticks(range(len(names)), labels(names, counts), fontsize=9)
+    ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def label_columns(ax: Axes, labels: Sequence[str]) -> None:
+def label_columns(ax: Axes, names: Sequence[object], counts: Sequence[object] = ()) -> None:
     """Name the columns of a figure, vertically."""
-    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=9)
-    ax.set_xlim(-0.8, len(labels) - 0.2)
+    ax.set_xticks(range(len(names)), labels(names, counts, MAX_LETTERS_BELOW), rotation=90, fontsize=9)
+    ax.set_xlim(-0.8, len(names) - 0.2)
 
 
 def write_beside(ax: Axes, row: float, text: str, colour: str | None = None, x: float = 1.01) -> None:

@@ -14,8 +14,9 @@ from pandas.io.formats.style import Styler
 from ..metrics import percent
 from ..predictions import Predictions
 from ..spotting import scoring
+from .evaluation import RUN_COLOURS
 from .links import link
-from .shared import LEGEND, RUN_COLOURS, WIDTH, short
+from .shared import LEGEND, WIDTH, Look, short
 from .tables import styled
 
 KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#8b2161"), strict=True))
@@ -65,7 +66,7 @@ def timeline(
             for row in np.flatnonzero(table["video"] == video):
                 segment, kind = table.iloc[row], kinds_of_rows[row]
                 first, last = segment["first"], segment["last"]
-                look = {"facecolors": colours[kind], "edgecolors": "white", "linewidth": 0.4}
+                look: Look = {"facecolors": colours[kind], "edgecolors": "white", "linewidth": 0.4}
                 bars = ax.broken_barh([(first / fps, (last - first + 1) / fps)], (height, 0.8), **look)
                 if height == 0:
                     title = f"{shown.classes[segment['label']]}, frames {first} to {last}: {kind}"
