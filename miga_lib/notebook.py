@@ -9,6 +9,7 @@ import ast
 import difflib
 import json
 import math
+import re
 import shlex
 import time
 import traceback
@@ -44,10 +45,6 @@ def parameters(**choices: Collection[Any]) -> dict[str, Any]:
 
     Args:
         choices: for parameters with a closed set of values, the values; for a list, those of its items.
-
-    Raises:
-        ValueError: a name that is not declared, a value of another type, or one that is not among the
-            choices; the message lists what there is. Or no parameters cell was run.
     """
     shell = get_ipython()
     shell.set_custom_exc((ValueError, OSError, RuntimeError, KeyboardInterrupt), _show_own_errors_in_one_line)
@@ -66,12 +63,8 @@ def parameters(**choices: Collection[Any]) -> dict[str, Any]:
 
 
 def find_declarations(cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Name and type of each parameter in the last cell of annotated literals, and the names that papermill
-    set after it.
-
-    Args:
-        cells: all that were run, in their order.
-    """
+    """Of all cells in the order in which they were run: name and type of each parameter in the last cell of
+    annotated literals, and the names that papermill set after it."""
     injected: list[str] = []
     for cell in reversed(cells):
         with suppress(ValueError, SyntaxError):
@@ -99,11 +92,7 @@ def declarations(statements: list[ast.stmt]) -> dict[str, str]:
 
 
 def coerce(name: str, value: Any, kind: str) -> Any:
-    """The value in the declared type: as it is, or read from the string that papermill made of it.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """The value in the declared type: as it is, or read from the string that papermill made of it."""
     declared = TYPES[kind.partition("[")[0]]
     if isinstance(value, str) and declared is not str:
         for notation in (json.loads, ast.literal_eval):
@@ -122,9 +111,8 @@ def coerce(name: str, value: Any, kind: str) -> Any:
 
 
 def code(value: object) -> str:
-    """Any text as Markdown that shows it literally, in code type: no character of it is markup, a formula or
-    a script."""
-    literal = "".join(c if c.isalnum() or c in " ./_-" else f"&#{ord(c)};" for c in str(value))
+    """Any text as Markdown that shows it literally, in code type, not as markup, a formula or a script."""
+    literal = re.sub(r"[^\w ./-]", lambda character: f"&#{ord(character[0])};", str(value))
     return f'<code style="white-space: normal; overflow-wrap: anywhere">{literal}</code>'
 
 
@@ -159,12 +147,8 @@ def _show_own_errors_in_one_line(
 
 
 class Progress:
-    """A bar with the time left and learning curves under the cell, which change in place and go at the end;
-    and a printed line an epoch.
-
-    Args:
-        every_epoch: whether the lines are printed and the curves drawn.
-    """
+    """A bar with the time left under the cell, which goes at the end; with ``every_epoch`` also learning
+    curves, which go too, and a printed line an epoch."""
 
     def __init__(self, every_epoch: bool = True) -> None:
         self.every_epoch = every_epoch
@@ -198,8 +182,7 @@ class Progress:
             )
 
     def _draw(self, row: dict[str, Any]) -> None:
-        """Draw the curves again after an epoch, unless that was done a moment ago. Their place is before the
-        lines of the epochs."""
+        """Draw the curves, before the lines of the epochs, again after an epoch, but not too often."""
         if "val_top1" in row:
             self._rows.append(row)
             if self._curves and len(self._rows) > 1 and time.monotonic() - self._drawn >= CURVES_SECONDS:
@@ -211,8 +194,7 @@ class Progress:
             self._curves = display({"text/plain": ""}, raw=True, display_id=True)
 
     def _bar(self, done: float) -> str:
-        """The share of all steps that is done as a bar, and the time left at the speed since the first
-        call."""
+        """The share of all steps that is done as a bar, and the time left at the speed so far."""
         now = time.monotonic()
         began, first = self._began = self._began or (now, done)
         bar = f"{'█' * round(20 * done):░<20} {metrics.percent(done, 0)}"

@@ -39,9 +39,7 @@ PER = {
     "predicted": "share of the predicted class (%)",
     "counts": "clips",
 }
-"""Units of a confusion matrix, each with its label."""
 ORDERS = ("confusion", "region", "index")
-"""Orders of the classes in a confusion matrix."""
 
 
 def confusion(
@@ -54,16 +52,11 @@ def confusion(
     """A confusion matrix: true classes in rows, predicted ones in columns, numbers of clips, links to them.
 
     Args:
-        per: ``class``: each row sums to 100 % and the diagonal is the recall; ``predicted``: each column sums
-            to 100 % and the diagonal is the precision; or ``counts``. Rows and columns whose denominator is 0
-            are grey. With more than ``MAX_WIDE_CELLS`` classes, 100 is written as ●.
-        order: ``confusion``: classes that are confused with each other are neighbours; ``region``: classes of
-            one part of the body are; ``index``: the order of the class indices.
-        class_regions: as for ``failures.by_region``.
+        per: one of ``PER``. The diagonal of ``class``, whose rows sum to 100 %, is the recall, of
+            ``predicted`` the precision. Rows and columns without clips are grey.
+        order: one of ``ORDERS``: neighbours are classes that are confused with each other, or of one part of
+            the body, by ``class_regions`` as for ``failures.by_region``; or in the order of their indices.
         fewest: classes with fewer clips than this are one row and one column, the last.
-
-    Raises:
-        ValueError: another ``per`` or ``order``; no clip of known label.
     """
     check_choice("per", per, PER)
     check_choice("order", order, ORDERS)
@@ -110,7 +103,7 @@ def _draw_cells(ax: Axes, counts: np.ndarray, per: str) -> None:
     scale: Look = {"norm": "symlog", "vmin": 0}
     if per != "counts":
         with np.errstate(invalid="ignore"):
-            values = counts / counts.sum(1 if per == "class" else 0, keepdims=True) * 100
+            values = counts / counts.sum({"class": 1, "predicted": 0}[per], keepdims=True) * 100
         scale = {"vmin": 0, "vmax": 100}
     narrow = per != "counts" and len(counts) > MAX_WIDE_CELLS
     if narrow:
@@ -130,11 +123,7 @@ def _draw_cells(ax: Axes, counts: np.ndarray, per: str) -> None:
 
 
 def _link_cells(ax: Axes, counts: np.ndarray, titles: list[str], members: list[str]) -> None:
-    """Link the cells with clips, outline the diagonal, and write the names of classes with links.
-
-    Args:
-        members: indices of the classes of each row, with commas between.
-    """
+    """Link cells and names of classes to the ``members`` of a row: indices of classes, with commas."""
     clickable: Look = {"facecolor": "none", "edgecolor": "none", "zorder": 4}
     outline: Look = {"facecolor": "none", "edgecolor": EXPECTED_COLOUR, "linewidth": 1.2, "zorder": 3}
     for i, j in np.argwhere(counts > 0):
@@ -155,8 +144,7 @@ def _link_cells(ax: Axes, counts: np.ndarray, titles: list[str], members: list[s
 
 
 def class_scores(table: pd.DataFrame) -> np.ndarray:
-    """Recall, precision and F1 of each class of ``metrics.per_class`` with their intervals, the class with
-    most clips first: three Axes."""
+    """Recall, precision and F1 of ``metrics.per_class`` with intervals, most clips first: three Axes."""
     order, table = table.index.tolist(), table.sort_values("support", ascending=False, kind="stable")
     axes = plt.subplots(1, 3, figsize=(WIDTH, 1.1 + 0.22 * len(table)), sharey=True)[1]
     titles = {
@@ -212,11 +200,10 @@ def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALI
 
 def adjustment(curves: Mapping[str, pd.DataFrame], strength: float | None = None) -> Axes:
     """Top-1 against macro-F1 by the strength of the adjustment for rare classes: a line for each table, a
-    mark for each fifth strength, a larger one where nothing is adjusted.
+    mark for each fifth strength, a larger one where nothing is adjusted, a ring for the chosen strength.
 
     Args:
         curves: tables of ``metrics.by_adjustment``, by name.
-        strength: the chosen one, which has a ring.
     """
     ax = plt.subplots(figsize=(WIDTH, 4.4 + 0.2 * len(curves)))[1]
     strengths = next(iter(curves.values()))["strength"]
@@ -237,14 +224,9 @@ def adjustment(curves: Mapping[str, pd.DataFrame], strength: float | None = None
 
 def hard_clips(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
     """Accuracy by the length of the clips, by their missing joints, and by the training clips of their class:
-    three Axes.
+    three Axes, from ``failures.by_clip`` and ``metrics.per_class``.
 
-    Hollow marks show ``expected`` of ``failures.accuracy_by``: a difference from them is not due to the
-    classes of the clips.
-
-    Args:
-        table: of ``failures.by_clip``.
-        scores: of ``metrics.per_class``, for the third.
+    A difference from the hollow marks is not due to the classes of the clips.
     """
     length, missing, training = axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), sharey=True)[1]
     parts = failures.accuracy_by(table, "frames", 6)
@@ -268,8 +250,7 @@ def hard_clips(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
 
 
 def accuracy_by_group(table: pd.DataFrame) -> Axes:
-    """Accuracy on each subject (or video) of ``failures.by_clip`` with its interval, the lowest first; hollow
-    marks as in ``hard_clips``."""
+    """Accuracy on each subject (or video) of ``failures.by_clip``, the lowest first; see ``hard_clips``."""
     parts = failures.accuracy_by(table, "group").sort_values("accuracy", kind="stable")
     ax, mean = plt.subplots(figsize=(WIDTH, 3.6))[1], 100 * table["right"].mean()
     ax.axhline(mean, color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
@@ -293,8 +274,8 @@ def _draw_points(ax: Axes, x: np.ndarray | pd.Series, y: pd.Series, low: pd.Seri
 
 
 def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
-    """The share of each class's clips that both, one or neither of two sets of predictions predict correctly,
-    from ``metrics.outcomes_per_class``."""
+    """The shares of each class's clips that both, one or neither of two runs predict correctly, from
+    ``metrics.outcomes_per_class``."""
     totals = table.sum(axis=1).sort_values(ascending=False, kind="stable")
     totals = totals[totals > 0]
     table = table.loc[totals.index]
@@ -317,12 +298,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
 
 
 def gains(table: pd.DataFrame, column: str, label: str) -> Axes:
-    """Differences in top-1 with their intervals, a row each.
-
-    Args:
-        table: has the columns ``column``, low and high. Rows without a difference are left out.
-        label: of the axis, without its unit.
-    """
+    """Differences in top-1, of one column, with their intervals, low to high; unknown ones are left out."""
     table = table.dropna(subset=column)
     ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.38 * len(table)))[1]
     ax.axvline(0, color="black", linewidth=0.8)

@@ -22,11 +22,8 @@ PAPER = PRESETS["paper"]
 def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, count: int = 6) -> np.ndarray:
     """Frames of a clip, (T, V, 3), as skeletons, joint maps, limb maps, both maps overlaid: (4, count) Axes.
 
-    The maps are those of a network, cropped to the person. Each pixel shows the highest value of all joints
-    or limbs; the network takes one map for each.
-
-    Args:
-        size: height and width of the maps, in pixels.
+    The maps, ``size`` px high and wide, are those of a network, cropped to the person. Each pixel shows the
+    highest value of all joints or limbs; the network takes one map for each.
     """
     chosen, clip = evenly(len(keypoints), count), torch.tensor(keypoints)[None]
     pixels = augmentation.to_pixels(clip, augmentation.crop_box(clip), (size, size))[:, chosen]
@@ -57,8 +54,8 @@ def alignments(
     """A clip, (T, V, 3), and its alignment to ``length`` frames by each of ``alignment.METHODS``, without
     randomness: (4, count + 1) Axes.
 
-    Each row has frames evenly spaced over the clip, or over the aligned frames. The title of each is the
-    number of its source frame. The last Axes of a row show the source frame of each aligned frame.
+    Each row has evenly spaced frames with the number of their source frame. The last Axes of a row show the
+    source frame of each aligned frame.
     """
     shape, widths = (1 + len(alignment.METHODS), count + 1), [1] * count + [3.4]
     axes = plt.subplots(*shape, figsize=(WIDTH, 6), width_ratios=widths, squeeze=False)[1]
@@ -108,10 +105,7 @@ def _draw_sources(ax: Axes, sources: np.ndarray, frames: int) -> None:
 
 def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.ndarray:
     """The middle frame of a clip as the network takes it in ``count`` epochs of training: two rows of Axes.
-
-    The maps of the subject's left are blue, of the right orange, of the middle grey, so mirrored samples can
-    be recognised.
-    """
+    Maps have the colours of ``SIDES``, so mirrored samples can be recognised."""
     inputs = Inputs(clips.where([row]), settings)
     channels = settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
     axes = plt.subplots(2, count // 2, figsize=(WIDTH, 5.2), squeeze=False)[1]
@@ -124,10 +118,6 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
 
 
 def blended(maps: np.ndarray, channels: Sequence[Collection[str]]) -> np.ndarray:
-    """Maps, (C, H, W), as one picture (H, W, 3) on white, each in the colour of its side.
-
-    Args:
-        channels: the joint, or the two joints of the limb, of each map.
-    """
+    """Maps, (C, H, W), of joints or limbs as a picture (H, W, 3) on white, in the colours of their sides."""
     ink = 1 - np.array([to_rgb(side_colour(joints)) for joints in channels])
     return 1 - np.clip(np.einsum("khw,kc->hwc", maps, ink), 0, 1)

@@ -49,13 +49,11 @@ STYLE = """
 
 
 def link(title: str, **clips: str | int | float) -> str:
-    """The address of some clips of known class.
+    """The address of some clips of known class; the title says in words what a click shows.
 
     Args:
-        title: what a click shows, in words.
         clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``,
-            indices of the true and the predicted class, of several classes with commas between; ``low`` and
-            ``high``, the confidence, without its lower bound.
+            indices of classes, with commas between; ``low`` and ``high``, the confidence, above ``low``.
     """
     return "#miga?" + urlencode({**clips, "title": title})
 
@@ -66,11 +64,7 @@ def counted(clips: int) -> str:
 
 
 def linked(figure: Figure, description: str) -> HTML:
-    """A figure, which is closed, as a picture with links; without them where scripts do not run.
-
-    Args:
-        description: of the picture in words, for those who do not see it.
-    """
+    """A figure, which is closed, as a picture with links (if scripts run) and a description in words."""
     file, key = io.BytesIO(), f"linked-{uuid.uuid4().hex[:12]}"
     with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(file, format="svg", bbox_inches="tight", dpi=200, metadata={"Date": None})

@@ -21,14 +21,12 @@ from .shared import LEGEND, WIDTH, Look
 from .skeletons import SIDES, fit, frames, limb_lines, side_colour, skeleton
 
 DEFAULT_JOINTS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
+WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 
 
 def trajectories(keypoints: np.ndarray, layout: Layout) -> np.ndarray:
-    """The paths of ``DEFAULT_JOINTS``, or of the first five, over the middle frame of a clip, (T, V, 3), and
-    their x and y over time: three Axes.
-
-    A line has a gap where the joint is missing. A dot marks the start of a path.
-    """
+    """The paths of ``DEFAULT_JOINTS``, or of the first five, over the middle frame of a clip, (T, V, 3), with
+    a dot at the start, and their x and y over time: three Axes."""
     joints = [name for name in DEFAULT_JOINTS if name in layout.joints] or layout.joints[:5]
     axes = plt.subplot_mosaic([["path", "x"], ["path", "y"]], figsize=(WIDTH, 4.2), width_ratios=[1, 1.3])[1]
     path, over, below = (axes[name] for name in ("path", "x", "y"))
@@ -57,11 +55,8 @@ def trajectories(keypoints: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) -> np.ndarray:
-    """Frames of a clip, (T, V, 3), and of its mirror image in a video ``width`` px wide: (2, count) Axes.
-
-    In both rows blue is the subject's left, by the names of the joints: the left hand becomes the right hand
-    of the mirror image.
-    """
+    """Frames of a clip, (T, V, 3), and of its mirror image in a video ``width`` px wide, whose right hand was
+    the left hand: (2, count) Axes."""
     image = augmentation.flip(torch.tensor(keypoints)[None], layout, torch.tensor([True]), width)[0].numpy()
     figure, axes = plt.subplots(2, count, figsize=(WIDTH, 4.4), sharex="row", sharey=True)
     for row, clip, name in zip(axes, (keypoints, image), ("as filmed", "mirrored"), strict=True):
@@ -82,10 +77,7 @@ def denoised(
     """A clip, (T, V, 3), before and after filters: the frame that they changed most, and the two joints, each
     by the coordinate with the larger range: four Axes.
 
-    A joint that was filled or removed counts as moved by 1 px.
-
-    Args:
-        clean: the true places, (T, V, 2), drawn as a dashed line.
+    A joint that was filled or removed counts as moved by 1 px. A dashed line is the true place, (T, V, 2).
     """
     present, left = before[..., 2] > 0, after[..., 2] > 0
     moved = np.linalg.norm(after[..., :2] - before[..., :2], axis=-1)
@@ -118,15 +110,11 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
 
     Args:
         shown: clips (T, V, 3) by their titles.
-        path: of a ``.gif``, or of a ``.mp4`` if ffmpeg is installed. The file appears under its name only
-            when it is complete.
+        path: of a ``.gif``, or of a ``.mp4`` if ffmpeg is installed.
         rate: frames per second.
-
-    Raises:
-        ValueError: another file type, no ffmpeg for a ``.mp4``, or a clip without frames.
     """
     path = Path(path)
-    if path.suffix not in (".gif", ".mp4"):
+    if path.suffix not in WRITERS:
         raise ValueError(f"{path}: an animation must be a .gif or .mp4 file, got {path.suffix!r}")
     if path.suffix == ".mp4" and not shutil.which("ffmpeg"):
         raise ValueError(f"{path}: writing .mp4 needs ffmpeg, which is not installed; choose .gif")
@@ -138,7 +126,7 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for ax, clip in zip(axes, shown.values(), strict=True):
         fit(ax, clip)
-    writer = (PillowWriter if path.suffix == ".gif" else FFMpegWriter)(fps=rate)
+    writer = WRITERS[path.suffix](fps=rate)
     with atomic.file(path) as unfinished, writer.saving(figure, str(unfinished), dpi=72):
         for t in range(max(map(len, shown.values()))):
             for ax, (title, clip) in zip(axes, shown.items(), strict=True):

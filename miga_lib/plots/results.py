@@ -29,7 +29,9 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
     axes = plt.subplots(1, len(terms) + 1, figsize=(WIDTH, 3.2))[1]
     for ax, term in zip(axes, terms, strict=False):
         ax.plot(rows["epoch"], rows[term], color="black")
-        title = heading(term) if term == "cross_entropy" else f"{heading(term)} (unweighted)"
+        title = heading(term)
+        if term != "cross_entropy":
+            title += " (unweighted)"
         ax.set(title=title, ylabel="training loss", yscale="log")
         plain_ticks(ax.yaxis)
     scores = axes[-1]
@@ -57,13 +59,8 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
 
 
 def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[int]) -> np.ndarray:
-    """Clips with the five most probable classes of each, and the true one in black: rows of three frames and
-    a bar chart.
-
-    Args:
-        clips: must contain the clips of the predictions.
-        chosen: rows of ``predictions``.
-    """
+    """Chosen rows of predictions of some of the clips, a row of three frames and a bar chart each: the five
+    most probable classes, and the true one in black."""
     rows = {id: row for row, id in enumerate(clips.table["id"])}
     size, widths = (WIDTH, 2.1 * len(chosen)), [1, 1, 1, 1.5]
     axes = plt.subplots(len(chosen), 4, figsize=size, width_ratios=widths, squeeze=False)[1]

@@ -1,6 +1,6 @@
 """What figures share: short names, ticks, labels of rows and legends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def short(name: object, most: int = MAX_LETTERS) -> str:
     return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
 
 
-def labels(names: Sequence[object], counts: Sequence[object] = (), most: int = MAX_LETTERS) -> list[str]:
+def labels(names: Collection[object], counts: Collection[object] = (), most: int = MAX_LETTERS) -> list[str]:
     """Short names, each with a number in parentheses if there are some."""
     if not len(counts):
         return [short(name, most) for name in names]
@@ -40,13 +40,13 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def label_rows(ax: Axes, names: Sequence[object], counts: Sequence[object] = ()) -> None:
+def label_rows(ax: Axes, names: Collection[object], counts: Collection[object] = ()) -> None:
     """Name the rows of a figure, with a number each if there are some; the first is at the top."""
     ax.set_yticks(range(len(names)), labels(names, counts), fontsize=9)
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def label_columns(ax: Axes, names: Sequence[object], counts: Sequence[object] = ()) -> None:
+def label_columns(ax: Axes, names: Collection[object], counts: Collection[object] = ()) -> None:
     """Name the columns of a figure, vertically."""
     ax.set_xticks(range(len(names)), labels(names, counts, MAX_LETTERS_BELOW), rotation=90, fontsize=9)
     ax.set_xlim(-0.8, len(names) - 0.2)

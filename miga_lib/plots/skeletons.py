@@ -55,10 +55,8 @@ def skeleton(keypoints: np.ndarray, layout: Layout, ax: Axes) -> Axes:
 def frames(
     keypoints: np.ndarray, layout: Layout, count: int = 6, axes: Sequence[Axes] | np.ndarray | None = None
 ) -> np.ndarray:
-    """``count`` frames of a clip, (T, V, 3), side by side on the same scale: an array of Axes.
-
-    They are evenly spaced over the frames in which a joint was found; of a clip without any, over all.
-    """
+    """``count`` frames of a clip, (T, V, 3), side by side on the same scale: an array of Axes. They are
+    evenly spaced over the frames in which a joint was found; of a clip without any, over all."""
     filled = np.flatnonzero((keypoints[..., 2] > 0).any(1))
     if not len(filled):
         filled = np.arange(len(keypoints))
@@ -83,15 +81,8 @@ def fit(ax: Axes, keypoints: np.ndarray) -> None:
 def layout_skeletons(
     keypoints: np.ndarray, source: Layout, names: Sequence[str], labelled: bool = True
 ) -> np.ndarray:
-    """One frame, (V of source, 3), in several layouts: an array of Axes, a column for each layout.
-
-    Args:
-        names: layouts whose joints ``source`` has.
-        labelled: write the names of the joints, in a row each for the body, the head and the right hand.
-
-    Raises:
-        ValueError: an unknown layout, or one with joints that ``source`` lacks.
-    """
+    """One frame, (V of source, 3), in several layouts, a column of Axes each: the body; and if labelled, with
+    names of joints, close-ups of the head and the right hand."""
     own = {source.name: source}  # that of a file has no known name
     columns = [own.get(name) or layouts.get(name) for name in names]
     parts, across, height = list(LABELLED_PARTS), 2, 3.0  # two: names at both sides, and titles, have room

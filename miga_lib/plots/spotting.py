@@ -30,10 +30,7 @@ def over_time(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """The probabilities of the six most probable classes in each frame of a recording.
-
-    A line has a gap where nothing was recognised (all probabilities are 0).
-    """
+    """The six classes with the highest probabilities in the frames of a recording; gaps where all are 0."""
     if ax is None:
         ax = plt.subplots(figsize=(WIDTH, 2.8))[1]
     time = np.arange(len(probabilities)) / fps
@@ -50,13 +47,8 @@ def over_time(
 def timeline(
     truth: pd.DataFrame, predicted: pd.DataFrame, videos: Sequence[str], shown: Predictions, fps: float
 ) -> np.ndarray:
-    """An Axes for each video: true segments above, predicted ones below, coloured by ``scoring.kinds``.
-
-    A predicted segment links to its clip in the viewer, by its confidence.
-
-    Args:
-        shown: of the predicted segments, see ``spotting.as_clips``.
-    """
+    """An Axes for each video: true segments above, predicted ones below, coloured by ``scoring.kinds``. A
+    predicted one links to its clip by the confidence in ``shown``, of ``spotting.as_clips``."""
     kinds, hits = scoring.kinds(truth, predicted)
     rows = {1: (truth, np.where(hits, "found", "missed")), 0: (predicted, kinds)}
     colours, confidence = FOUND_COLOURS | KIND_COLOURS, shown.probabilities.max(1)
@@ -89,10 +81,7 @@ def spotting_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
 
 
 def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> Axes:
-    """Precision by recall of the predictions of some decoders above each probability, all classes together.
-
-    Hits are those of ``scoring.by_confidence``.
-    """
+    """Precision by recall of the predictions of some decoders above each probability, of all classes."""
     ax, segments = plt.subplots(figsize=(5.5, 4))[1], max(len(truth), 1)
     looks = zip(cycle(RUN_COLOURS), cycle(("-", "--", "-.")), strict=False)
     for (name, table), (colour, dash) in zip(predicted.items(), looks, strict=False):

@@ -111,14 +111,10 @@ def styled(table: pd.DataFrame) -> Styler:
 
 
 def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
-    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then
-    ascending.
+    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending.
 
-    Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run,
-    the table is not sorted.
-
-    Args:
-        shares: columns of numbers that are written in percent.
+    Numbers, in percent in the columns ``shares``, are sorted as numbers, all else as text. Empty cells stay
+    last. Where scripts do not run, the table is not sorted.
     """
     key, heads, rows = f"sortable-{uuid.uuid4().hex[:12]}", "", ""
     for name in table:
