@@ -2,14 +2,13 @@
 
 from textwrap import fill
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
 from ..analysis import questions
-from .shared import MAX_LETTERS_BELOW, WIDTH, short, write_beside
+from .shared import MAX_LETTERS_BELOW, new_axes, short, write_beside
 from .tables import styled
 
 VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
@@ -18,7 +17,7 @@ VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#
 
 def differences(answers: pd.DataFrame) -> Axes:
     """The difference in top-1 of each of ``questions.answer_all`` with its interval, coloured by verdict."""
-    ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.45 * len(answers)))[1]
+    ax = new_axes(0.8 + 0.45 * len(answers))
     for row, answer in enumerate(answers.itertuples()):
         colour = VERDICT_COLOURS[answer.verdict]
         ax.plot([100 * answer.low, 100 * answer.high], [row, row], color=colour, linewidth=2)
@@ -33,7 +32,7 @@ def differences(answers: pd.DataFrame) -> Axes:
 
 def both_sides(answers: pd.DataFrame) -> np.ndarray:
     """Top-1 and macro-F1 of both sides of each answer with intervals: two Axes. Ticks are single runs."""
-    axes = plt.subplots(1, 2, figsize=(WIDTH, 1 + 0.62 * len(answers)), sharey=True)[1]
+    axes = new_axes(1 + 0.62 * len(answers), 1, 2, sharey=True)
     for row, answer in answers.iterrows():
         for side, shift, colour in (("better", -0.16, "black"), ("worse", 0.16, "#8c8c8c")):
             y, name = row + shift, short(answer[side], MAX_LETTERS_BELOW)

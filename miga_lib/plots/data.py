@@ -11,7 +11,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..metrics import percent
 from ..settings import PRESETS
-from .shared import BARE, LEGEND, WIDTH, Look, label_columns, label_rows, plain_ticks, short
+from .shared import BARE, LEGEND, Look, label_columns, label_rows, new_axes, plain_ticks, short
 from .skeletons import limb_lines
 from .tables import sortable
 
@@ -29,7 +29,7 @@ def class_counts(clips: Clips) -> Axes:
     """Clips of each class and split as dots on a logarithmic axis that also shows 0, most frequent first."""
     counts = survey.clips_per_class(clips)
     counts = counts.sort_values(list(counts), ascending=False, kind="stable")
-    ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.21 * len(counts)))[1]
+    ax = new_axes(1.2 + 0.21 * len(counts))
     for i, (split, values) in enumerate(counts.items()):
         colour, mark = SPLIT_MARKS.get(str(split), OTHER_MARK)
         rows = np.arange(len(counts)) + 0.22 * (i - (len(counts.columns) - 1) / 2)
@@ -51,7 +51,7 @@ def class_counts(clips: Clips) -> Axes:
 
 def clip_lengths(clips: Clips) -> Axes:
     """Frames of the clips, as shares of each split on a logarithmic axis; the paper's input is marked."""
-    ax, length = plt.subplots(figsize=(WIDTH, 3.2))[1], PRESETS["paper"].frames
+    ax, length = new_axes(3.2), PRESETS["paper"].frames
     frames = clips.table["frames"].clip(lower=1)
     edges = np.geomspace(frames.min() * 0.9, frames.max() * 1.1, 31)
     for split in survey.splits(clips):
@@ -75,7 +75,7 @@ def group_counts(clips: Clips, kind: str = "subject") -> Axes:
     """Clips of each subject, or video, stacked by split, most clips first; a cross: in two splits."""
     counts = survey.clips_per_group(clips, kind)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    ax = plt.subplots(figsize=(WIDTH, 3))[1]
+    ax = new_axes(3)
     base = np.zeros(len(counts))
     for split, values in counts.items():
         colour = SPLIT_MARKS.get(str(split), OTHER_MARK)[0]
@@ -96,7 +96,7 @@ def missing_joints(clips: Clips) -> np.ndarray:
     """The share of frames in which each joint is missing, on the body and by region: two Axes."""
     layout, counts = clips.layout, survey.score_counts(clips)
     missing = counts[:, 0] / counts.sum(1)
-    body, bars = axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), width_ratios=[1, 1.3])[1]
+    body, bars = axes = new_axes(4.2, 1, 2, width_ratios=[1, 1.3])
     _shade_joints(body, survey.clearest_frame(clips), layout, missing)
     regions = _regions(layout, missing)
     look: Look = {"s": 16, "color": "black", "linewidth": 0, "alpha": 0.7, "zorder": 2}
@@ -133,7 +133,7 @@ def confidence(clips: Clips) -> Axes:
     """The scores of detected joints by region: the median, the middle 50 % (bar), the middle 90 % (line)."""
     counts = survey.score_counts(clips)
     regions = _regions(clips.layout, counts[:, 0] / counts.sum(1))
-    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.32 * len(regions)))[1]
+    ax = new_axes(0.9 + 0.32 * len(regions))
     for row, members in enumerate(regions.values()):
         shares = (0.05, 0.25, 0.5, 0.75, 0.95)
         low, lower, median, upper, high = survey.quantiles(counts[members].sum(0), shares)

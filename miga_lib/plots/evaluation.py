@@ -16,7 +16,17 @@ from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
 from .links import counted, link
-from .shared import LEGEND, WIDTH, Look, label_columns, label_rows, labels, plain_ticks, short, write_beside
+from .shared import (
+    LEGEND,
+    Look,
+    label_columns,
+    label_rows,
+    labels,
+    new_axes,
+    plain_ticks,
+    short,
+    write_beside,
+)
 
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
 """None is a colour of left or right."""
@@ -70,7 +80,7 @@ def confusion(
         titles.append(f"{len(rare)} rare classes")
     member = np.array([np.isin(range(len(names)), group) for group in groups], dtype=int)
     counts = member @ matrix @ member.T
-    ax = plt.subplots(figsize=(WIDTH, 2.9 + 0.2 * len(groups)))[1]
+    ax = new_axes(2.9 + 0.2 * len(groups))
     ax.set_facecolor("#dcdcdc")
     _draw_cells(ax, counts, per)
     _link_cells(ax, counts, titles, [",".join(map(str, group)) for group in groups])
@@ -146,7 +156,7 @@ def _link_cells(ax: Axes, counts: np.ndarray, titles: list[str], members: list[s
 def class_scores(table: pd.DataFrame) -> np.ndarray:
     """Recall, precision and F1 of ``metrics.per_class`` with intervals, most clips first: three Axes."""
     order, table = table.index.tolist(), table.sort_values("support", ascending=False, kind="stable")
-    axes = plt.subplots(1, 3, figsize=(WIDTH, 1.1 + 0.22 * len(table)), sharey=True)[1]
+    axes = new_axes(1.1 + 0.22 * len(table), 1, 3, sharey=True)
     titles = {
         "recall": "recall: of the class's clips,\npredicted correctly",
         "precision": "precision: of the predictions\nof the class, correct",
@@ -173,7 +183,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
 
 def calibration(predictions: Mapping[str, Predictions], bins: int = metrics.CALIBRATION_BINS) -> np.ndarray:
     """The accuracy of named sets of predictions by their confidence, and histograms of it: two Axes."""
-    left, right = axes = plt.subplots(1, 2, figsize=(WIDTH, 3.9 + 0.2 * len(predictions)))[1]
+    left, right = axes = new_axes(3.9 + 0.2 * len(predictions), 1, 2)
     left.plot([0, 100], [0, 100], color=INTERVAL_COLOUR, linestyle="--", label="perfect calibration")
     for (name, run), colour, mark in zip(predictions.items(), RUN_COLOURS, RUN_MARKS, strict=False):
         table = metrics.calibration_bins(run, bins)
@@ -205,7 +215,7 @@ def adjustment(curves: Mapping[str, pd.DataFrame], strength: float | None = None
     Args:
         curves: tables of ``metrics.by_adjustment``, by name.
     """
-    ax = plt.subplots(figsize=(WIDTH, 4.4 + 0.2 * len(curves)))[1]
+    ax = new_axes(4.4 + 0.2 * len(curves))
     strengths = next(iter(curves.values()))["strength"]
     title = f"strengths {', '.join(strengths.iloc[::5].map('{:g}'.format))}"
     for (name, table), look in zip(curves.items(), itertools.cycle(LINES), strict=False):
@@ -228,7 +238,7 @@ def hard_clips(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
 
     A difference from the hollow marks is not due to the classes of the clips.
     """
-    length, missing, training = axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), sharey=True)[1]
+    length, missing, training = axes = new_axes(3.4, 1, 3, sharey=True)
     parts = failures.accuracy_by(table, "frames", 6)
     _draw_accuracy(length, parts["middle"], parts)
     parts = failures.accuracy_by(table, "missing", 6)
@@ -252,7 +262,7 @@ def hard_clips(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
 def accuracy_by_group(table: pd.DataFrame) -> Axes:
     """Accuracy on each subject (or video) of ``failures.by_clip``, the lowest first; see ``hard_clips``."""
     parts = failures.accuracy_by(table, "group").sort_values("accuracy", kind="stable")
-    ax, mean = plt.subplots(figsize=(WIDTH, 3.6))[1], 100 * table["right"].mean()
+    ax, mean = new_axes(3.6), 100 * table["right"].mean()
     ax.axhline(mean, color=INTERVAL_COLOUR, linestyle="--", label=f"all {len(table)} clips")
     _draw_accuracy(ax, np.arange(len(parts)), parts)
     label_columns(ax, parts.index, parts["clips"])
@@ -279,7 +289,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
     totals = table.sum(axis=1).sort_values(ascending=False, kind="stable")
     totals = totals[totals > 0]
     table = table.loc[totals.index]
-    ax = plt.subplots(figsize=(WIDTH, 1.4 + 0.22 * len(table)))[1]
+    ax = new_axes(1.4 + 0.22 * len(table))
     titles = ("both correct", f"only {short(names[0])}", f"only {short(names[1])}", "neither")
     base = np.zeros(len(table))
     for (outcome, colour), label in zip(OUTCOME_COLOURS.items(), titles, strict=True):
@@ -300,7 +310,7 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> Axes:
 def gains(table: pd.DataFrame, column: str, label: str) -> Axes:
     """Differences in top-1, of one column, with their intervals, low to high; unknown ones are left out."""
     table = table.dropna(subset=column)
-    ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.38 * len(table)))[1]
+    ax = new_axes(1.2 + 0.38 * len(table))
     ax.axvline(0, color="black", linewidth=0.8)
     for row, (value, low, high) in enumerate(table[[column, "low", "high"]].to_numpy() * 100):
         ax.hlines(row, low, high, color=INTERVAL_COLOUR, linewidth=3)

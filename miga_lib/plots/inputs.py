@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..settings import PRESETS, Settings
 from ..training.inputs import Inputs
-from .shared import BARE, WIDTH, evenly
+from .shared import BARE, evenly, new_axes
 from .skeletons import fit, limb_lines, side_colour, skeleton
 
 PAPER = PRESETS["paper"]
@@ -31,7 +30,7 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
         draw(pixels, layout, (size, size))[0].amax(0).numpy()
         for draw in (streams.joint_heatmaps, streams.limb_heatmaps)
     )
-    figure, axes = plt.subplots(4, count, figsize=(WIDTH, 5.2), sharex=True, sharey=True, squeeze=False)
+    axes = new_axes(5.2, 4, count, sharex=True, sharey=True, squeeze=False)
     for i, (t, frame) in enumerate(zip(chosen, pixels[0].numpy(), strict=True)):
         axes[0, i].set_title(f"frame {t + 1}", fontsize=9)
         for row, maps in enumerate((joints[i], limbs[i], np.maximum(joints[i], limbs[i])), start=1):
@@ -44,7 +43,9 @@ def heatmaps(keypoints: np.ndarray, layout: Layout, size: int = PAPER.size, coun
         ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     for ax in axes.flat:
         ax.set(**BARE)
-    figure.colorbar(axes[1, 0].images[0], ax=axes[1:3], shrink=0.8, aspect=30, label="value of the map")
+    axes[0, 0].figure.colorbar(
+        axes[1, 0].images[0], ax=axes[1:3], shrink=0.8, aspect=30, label="value of the map"
+    )
     return axes
 
 
@@ -57,8 +58,8 @@ def alignments(
     Each row has evenly spaced frames with the number of their source frame. The last Axes of a row show the
     source frame of each aligned frame.
     """
-    shape, widths = (1 + len(alignment.METHODS), count + 1), [1] * count + [3.4]
-    axes = plt.subplots(*shape, figsize=(WIDTH, 6), width_ratios=widths, squeeze=False)[1]
+    widths = [1] * count + [3.4]
+    axes = new_axes(6, 1 + len(alignment.METHODS), count + 1, width_ratios=widths, squeeze=False)
     for row, method in zip(axes, ("clip", *alignment.METHODS), strict=True):
         taken, sources = keypoints, np.arange(len(keypoints), dtype=float)
         if method != "clip":
@@ -108,7 +109,7 @@ def augmented(clips: Clips, row: int, settings: Settings, count: int = 8) -> np.
     Maps have the colours of ``SIDES``, so mirrored samples can be recognised."""
     inputs = Inputs(clips.where([row]), settings)
     channels = settings.of_model.channel_names(settings.stream, layouts.get(settings.layout))
-    axes = plt.subplots(2, count // 2, figsize=(WIDTH, 5.2), squeeze=False)[1]
+    axes = new_axes(5.2, 2, count // 2, squeeze=False)
     for epoch, ax in enumerate(axes.flat):
         maps = inputs.training(torch.tensor([0]), epoch)[0]
         ax.imshow(blended(maps[:, maps.shape[1] // 2].cpu().numpy(), channels))

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from .. import atomic, augmentation
 from ..layouts import Layout
-from .shared import LEGEND, WIDTH, Look
+from .shared import LEGEND, WIDTH, Look, new_axes
 from .skeletons import SIDES, fit, frames, limb_lines, side_colour, skeleton
 
 DEFAULT_JOINTS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
@@ -58,7 +58,7 @@ def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) 
     """Frames of a clip, (T, V, 3), and of its mirror image in a video ``width`` px wide, whose right hand was
     the left hand: (2, count) Axes."""
     image = augmentation.flip(torch.tensor(keypoints)[None], layout, torch.tensor([True]), width)[0].numpy()
-    figure, axes = plt.subplots(2, count, figsize=(WIDTH, 4.4), sharex="row", sharey=True)
+    axes = new_axes(4.4, 2, count, sharex="row", sharey=True)
     for row, clip, name in zip(axes, (keypoints, image), ("as filmed", "mirrored"), strict=True):
         frames(clip, layout, count, row)
         row[0].set_ylabel(name)
@@ -67,7 +67,7 @@ def mirrored(keypoints: np.ndarray, layout: Layout, width: int, count: int = 5) 
         Line2D([], [], color=colour, label=label)
         for label, colour in zip(labels, SIDES.values(), strict=True)
     ]
-    figure.legend(handles=lines, **LEGEND, loc="outside lower center", ncols=3)
+    axes[0, 0].figure.legend(handles=lines, **LEGEND, loc="outside lower center", ncols=3)
     return axes
 
 

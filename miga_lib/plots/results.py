@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from pandas.io.formats.style import Styler
 from ..clips import Clips
 from ..metrics import percent
 from ..predictions import Predictions
-from .shared import LEGEND, WIDTH, plain_ticks, short
+from .shared import LEGEND, new_axes, plain_ticks, short
 from .skeletons import frames
 from .tables import heading, styled
 
@@ -26,7 +25,7 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
             class of the validation clips.
     """
     terms = [term for term in rows.loc[:, "loss":"val_top1"].columns[1:-1] if rows[term].any()]
-    axes = plt.subplots(1, len(terms) + 1, figsize=(WIDTH, 3.2))[1]
+    axes = new_axes(3.2, 1, len(terms) + 1)
     for ax, term in zip(axes, terms, strict=False):
         ax.plot(rows["epoch"], rows[term], color="black")
         title = heading(term)
@@ -62,8 +61,7 @@ def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[
     """Chosen rows of predictions of some of the clips, a row of three frames and a bar chart each: the five
     most probable classes, and the true one in black."""
     rows = {id: row for row, id in enumerate(clips.table["id"])}
-    size, widths = (WIDTH, 2.1 * len(chosen)), [1, 1, 1, 1.5]
-    axes = plt.subplots(len(chosen), 4, figsize=size, width_ratios=widths, squeeze=False)[1]
+    axes = new_axes(2.1 * len(chosen), len(chosen), 4, width_ratios=[1, 1, 1, 1.5], squeeze=False)
     for line, row in zip(axes, chosen, strict=True):
         for ax in line[1:3]:  # before anything is drawn, so that the limits include all frames
             ax.sharex(line[0])

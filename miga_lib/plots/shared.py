@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -18,6 +19,11 @@ MAX_LETTERS = 52
 """Of a name in a figure; the longest name of a class of iMiGUE and SMG has 51."""
 MAX_LETTERS_BELOW = 24
 """Of a name that is written vertically below a figure, or beside a point."""
+
+
+def new_axes(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """The Axes of a figure that is as wide as a cell, and some inches high: one, or an array."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), **options)[1]
 
 
 def short(name: object, most: int = MAX_LETTERS) -> str:

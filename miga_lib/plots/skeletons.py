@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 
 from .. import layouts
 from ..layouts import Layout
-from .shared import BARE, WIDTH, Look, evenly
+from .shared import BARE, WIDTH, Look, evenly, new_axes
 
 SIDES = {"left": "#0072b2", "right": "#d55e00", "middle": "#595959"}
 """Colours of the subject's left, right and middle, distinct with any colour vision (Okabe and Ito)."""
@@ -90,7 +90,7 @@ def layout_skeletons(
         parts, across, height = ["body"], min(5, len(columns)), 2.3
     count = len(parts) * len(columns)
     down = -(-count // across)
-    grid = plt.subplots(down, across, figsize=(WIDTH, height * down), squeeze=False)[1].flat
+    grid = new_axes(height * down, down, across, squeeze=False).flat
     for ax in grid[count:]:
         ax.remove()
     axes = np.reshape(grid[:count], (len(columns), len(parts))).T

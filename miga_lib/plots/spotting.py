@@ -16,7 +16,7 @@ from ..predictions import Predictions
 from ..spotting import scoring
 from .evaluation import RUN_COLOURS
 from .links import link
-from .shared import LEGEND, WIDTH, Look, short
+from .shared import LEGEND, Look, new_axes, short
 from .tables import styled
 
 KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#8b2161"), strict=True))
@@ -32,7 +32,7 @@ def over_time(
 ) -> Axes:
     """The six classes with the highest probabilities in the frames of a recording; gaps where all are 0."""
     if ax is None:
-        ax = plt.subplots(figsize=(WIDTH, 2.8))[1]
+        ax = new_axes(2.8)
     time = np.arange(len(probabilities)) / fps
     lines = 100 * np.where(probabilities.any(1, keepdims=True), probabilities, np.nan)
     highest = (-probabilities.max(0)).argsort(kind="stable")[:6]
@@ -52,8 +52,8 @@ def timeline(
     kinds, hits = scoring.kinds(truth, predicted)
     rows = {1: (truth, np.where(hits, "found", "missed")), 0: (predicted, kinds)}
     colours, confidence = FOUND_COLOURS | KIND_COLOURS, shown.probabilities.max(1)
-    figure, axes = plt.subplots(len(videos), 1, figsize=(WIDTH, 0.6 + 0.95 * len(videos)), squeeze=False)
-    for ax, video in zip(axes[:, 0], videos, strict=True):
+    axes = new_axes(0.6 + 0.95 * len(videos), len(videos), squeeze=False)[:, 0]
+    for ax, video in zip(axes, videos, strict=True):
         for height, (table, kinds_of_rows) in rows.items():
             for row in np.flatnonzero(table["video"] == video):
                 segment, kind = table.iloc[row], kinds_of_rows[row]
@@ -66,10 +66,10 @@ def timeline(
                     bars.set_urls([link(title, low=low, high=high)])
         ax.set(yticks=[0.4, 1.4], yticklabels=["predicted", "true"], title=video, ylim=(-0.1, 1.9))
         ax.grid(visible=False)
-    axes[-1, 0].set_xlabel("seconds")
+    axes[-1].set_xlabel("seconds")
     handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
-    figure.legend(handles=handles, ncols=4, loc="outside lower center", frameon=False)
-    return axes[:, 0]
+    axes[0].figure.legend(handles=handles, ncols=4, loc="outside lower center", frameon=False)
+    return axes
 
 
 def spotting_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
@@ -98,7 +98,7 @@ def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame])
 
 def error_kinds(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> Axes:
     """Predictions of some decoders by ``scoring.KINDS``, and the true segments that they miss."""
-    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.55 * len(predicted)))[1]
+    ax = new_axes(0.9 + 0.55 * len(predicted))
     for row, table in enumerate(predicted.values()):
         kinds, hits = scoring.kinds(truth, table)
         kinds = np.append(kinds, ["missed"] * int(np.sum(~hits)))
