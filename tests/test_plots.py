@@ -528,7 +528,7 @@ TOGETHER = {
     "outcomes": evaluation.OUTCOME_COLOURS.values(),
     "verdicts": answers.VERDICT_COLOURS.values(),
     "splits": [colour for colour, _ in (*data.SPLIT_MARKS.values(), data.OTHER_MARK)],
-    "segments": {*spotting.KIND_COLOURS.values(), *spotting.FOUND_COLOURS.values()},
+    "segments": {*spotting.KIND_COLOURS.values(), *spotting.TRUTH_COLOURS.values()},
     **{f"viewer, {theme}": colours.values() for theme, colours in viewer.COLOURS.items()},
     # Without missing joints: these are rings, and the heatmap is an area.
     **{

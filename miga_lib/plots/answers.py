@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
 from ..analysis import questions
-from .shared import MAX_LETTERS_BELOW, new_axes, short, write_beside
+from .shared import MAX_LETTERS_BELOW, beside, new_axes, short
 from .tables import styled
 
 VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
@@ -22,7 +22,7 @@ def differences(answers: pd.DataFrame) -> Axes:
         colour = VERDICT_COLOURS[answer.verdict]
         ax.plot([100 * answer.low, 100 * answer.high], [row, row], color=colour, linewidth=2)
         ax.plot(100 * answer.difference, row, "o", color=colour)
-        write_beside(ax, row, answer.verdict, colour)
+        beside(ax, row, answer.verdict, colour)
     ax.axvline(0, color="black", linewidth=0.8)
     _write_claims(ax, answers)
     ax.set_xlabel("difference in top-1 (percentage points), 95 % interval")

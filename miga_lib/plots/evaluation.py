@@ -1,7 +1,7 @@
 """Where predictions fail, and the gain of fusing them: confusion, scores, calibration, accuracy."""
 
-import itertools
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,28 +16,12 @@ from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
 from .links import counted, link
-from .shared import (
-    LEGEND,
-    Look,
-    label_columns,
-    label_rows,
-    labels,
-    new_axes,
-    plain_ticks,
-    short,
-    write_beside,
-)
+from .shared import LEGEND, Look, beside, label_columns, label_rows, labels, new_axes, plain_ticks, short
 
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
 """None is a colour of left or right."""
 RUN_COLOURS = (POINT_COLOUR, EXPECTED_COLOUR, "#e69f00", "#009e73", "#56b4e9")
 RUN_MARKS = "os^Dv"
-LINES: tuple[Look, ...] = tuple(
-    {"color": colour, "linestyle": dash, "marker": mark}
-    for dash in ("-", "--")
-    for colour, mark in zip(RUN_COLOURS, RUN_MARKS, strict=True)
-)
-"""Styles of ten lines, distinct with any colour vision."""
 PALE = ListedColormap(plt.colormaps["Greys"](np.linspace(0, 0.55, 256)))
 """Of the confusion matrix, whose numbers are black."""
 MAX_WIDE_CELLS = 20
@@ -90,7 +74,7 @@ def confusion(
         ax.axhline(edge - 0.5, color="black", linewidth=0.6)
         ax.axvline(edge - 0.5, color="black", linewidth=0.6)
     for name, start, end in zip(regions, [0, *edges], edges, strict=False):
-        write_beside(ax, (start + end - 1) / 2, short(name), x=1.006)
+        beside(ax, (start + end - 1) / 2, short(name), x=1.006)
     return ax
 
 
@@ -168,7 +152,7 @@ def class_scores(table: pd.DataFrame) -> np.ndarray:
         rows = np.flatnonzero(np.isfinite(score))
         ax.hlines(rows, low[rows], high[rows], color=INTERVAL_COLOUR, linewidth=2.5)
         ax.plot(score[rows], rows, "o", color=POINT_COLOUR, markersize=4.5)
-        note = "never predicted" if name == "precision" else "no clips"
+        note = {"precision": "never predicted"}.get(name, "no clips")
         for row in np.flatnonzero(np.isnan(score)):
             ax.text(2, row, note, fontsize=9, color="#595959", va="center", bbox=box)
         ax.set(xlim=(-3, 103), xlabel="%")
@@ -218,7 +202,9 @@ def adjustment(curves: Mapping[str, pd.DataFrame], strength: float | None = None
     ax = new_axes(4.4 + 0.2 * len(curves))
     strengths = next(iter(curves.values()))["strength"]
     title = f"strengths {', '.join(strengths.iloc[::5].map('{:g}'.format))}"
-    for (name, table), look in zip(curves.items(), itertools.cycle(LINES), strict=False):
+    looks = zip(cycle(RUN_COLOURS), cycle(RUN_MARKS), cycle(5 * ["-"] + 5 * ["--"]), strict=False)
+    for (name, table), (colour, mark, dash) in zip(curves.items(), looks, strict=False):
+        look: Look = {"color": colour, "marker": mark, "linestyle": dash}
         x, y = 100 * table["macro_f1"], 100 * table["top1"]
         ax.plot(x, y, **look, markersize=4, markevery=5, label=short(name))
         ax.plot(x.iloc[0], y.iloc[0], **look, markersize=9)
@@ -318,7 +304,7 @@ def gains(table: pd.DataFrame, column: str, label: str) -> Axes:
         text = f"{value:+.1f}  (one subject or video: no interval)"
         if np.isfinite(low):
             text = f"{value:+.1f}  [{low:+.1f}, {high:+.1f}]"
-        write_beside(ax, row, text)
+        beside(ax, row, text)
     label_rows(ax, table.index)
     ax.set_xlabel(f"{short(label)} (points of top-1)")
     ax.margins(x=0.08)

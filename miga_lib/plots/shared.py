@@ -26,17 +26,17 @@ def new_axes(height: float, rows: int = 1, columns: int = 1, **options: Any) -> 
     return plt.subplots(rows, columns, figsize=(WIDTH, height), **options)[1]
 
 
-def short(name: object, most: int = MAX_LETTERS) -> str:
+def short(name: object, letters: int = MAX_LETTERS) -> str:
     """A name as a label in a figure: of a very long one the middle is left out, the end often differs."""
-    text, end = str(name), most // 3
-    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"
+    text, end = str(name), letters // 3
+    return text if len(text) <= letters else f"{text[: letters - end - 1]}…{text[-end:]}"
 
 
-def labels(names: Collection[object], counts: Collection[object] = (), most: int = MAX_LETTERS) -> list[str]:
+def labels(names: Collection[Any], counts: Collection[Any] = (), letters: int = MAX_LETTERS) -> list[str]:
     """Short names, each with a number in parentheses if there are some."""
     if not len(counts):
-        return [short(name, most) for name in names]
-    return [f"{short(name, most)} ({count})" for name, count in zip(names, counts, strict=True)]
+        return [short(name, letters) for name in names]
+    return [f"{short(name, letters)} ({count})" for name, count in zip(names, counts, strict=True)]
 
 
 def plain_ticks(axis: Axis) -> None:
@@ -46,19 +46,19 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def label_rows(ax: Axes, names: Collection[object], counts: Collection[object] = ()) -> None:
+def label_rows(ax: Axes, names: Collection[Any], counts: Collection[Any] = ()) -> None:
     """Name the rows of a figure, with a number each if there are some; the first is at the top."""
     ax.set_yticks(range(len(names)), labels(names, counts), fontsize=9)
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def label_columns(ax: Axes, names: Collection[object], counts: Collection[object] = ()) -> None:
+def label_columns(ax: Axes, names: Collection[Any], counts: Collection[Any] = ()) -> None:
     """Name the columns of a figure, vertically."""
     ax.set_xticks(range(len(names)), labels(names, counts, MAX_LETTERS_BELOW), rotation=90, fontsize=9)
     ax.set_xlim(-0.8, len(names) - 0.2)
 
 
-def write_beside(ax: Axes, row: float, text: str, colour: str | None = None, x: float = 1.01) -> None:
+def beside(ax: Axes, row: float, text: str, colour: str | None = None, x: float = 1.01) -> None:
     """Write a text at the right of a row."""
     place: Look = {"xycoords": ("axes fraction", "data"), "annotation_clip": False}
     ax.annotate(text, (x, row), **place, fontsize=9, va="center", color=colour)

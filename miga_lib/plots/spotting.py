@@ -20,7 +20,7 @@ from .shared import LEGEND, Look, new_axes, short
 from .tables import styled
 
 KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#8b2161"), strict=True))
-FOUND_COLOURS = {"found": "#009e73", "missed": "#262626"}
+TRUTH_COLOURS = {"found": "#009e73", "missed": "#262626"}
 
 
 def over_time(
@@ -51,7 +51,7 @@ def timeline(
     predicted one links to its clip by the confidence in ``shown``, of ``spotting.as_clips``."""
     kinds, hits = scoring.kinds(truth, predicted)
     rows = {1: (truth, np.where(hits, "found", "missed")), 0: (predicted, kinds)}
-    colours, confidence = FOUND_COLOURS | KIND_COLOURS, shown.probabilities.max(1)
+    colours, confidence = TRUTH_COLOURS | KIND_COLOURS, shown.probabilities.max(1)
     axes = new_axes(0.6 + 0.95 * len(videos), len(videos), squeeze=False)[:, 0]
     for ax, video in zip(axes, videos, strict=True):
         for height, (table, kinds_of_rows) in rows.items():
@@ -103,7 +103,7 @@ def error_kinds(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> A
         kinds, hits = scoring.kinds(truth, table)
         kinds = np.append(kinds, ["missed"] * int(np.sum(~hits)))
         left = 0
-        for kind, colour in (KIND_COLOURS | {"missed": FOUND_COLOURS["missed"]}).items():
+        for kind, colour in (KIND_COLOURS | {"missed": TRUTH_COLOURS["missed"]}).items():
             count = int(np.sum(kinds == kind))
             ax.barh(row, count, left=left, color=colour, label=kind if row == 0 else None)
             if count:
