@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use("agg")
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from miga_lib import ensemble, plots
 from miga_lib.analysis import survey
@@ -17,8 +18,13 @@ from miga_lib.runs import newest_streams, run_result
 IMAGES = Path(__file__).parent / "images"
 CLIP = "0065_31"
 """A clip of “cover face”, which begins and ends with the hand away from it."""
-FEWEST = 10
+MIN_CLIPS = 10
 """Classes with fewer test clips are folded in the confusion matrix."""
+
+
+def write(name: str, ax: Axes, dpi: int) -> None:
+    """Write the figure of some Axes as a small file."""
+    ax.figure.savefig(IMAGES / f"{name}.png", dpi=dpi, pil_kwargs={"optimize": True})
 
 
 def main() -> None:
@@ -27,17 +33,13 @@ def main() -> None:
     plots.style()
     data_set = load("synthetic")
     keypoints, layout = data_set[survey.row_of(data_set, CLIP)], data_set.layout
-    for name, draw in (("heatmaps", plots.heatmaps), ("alignments", plots.alignments)):
-        figure = draw(keypoints, layout)[0, 0].figure
-        figure.savefig(IMAGES / f"{name}.png", dpi=100, pil_kwargs={"optimize": True})
     demo = newest_streams(clips=data_set)
+    rows, result = pd.read_csv(demo[0] / "metrics.csv"), run_result(demo[0])
     fused = ensemble.fuse([*ensemble.gather(demo, [], "test", data_set).values()])
-    drawn = {"confusion": plots.confusion(fused, fewest=FEWEST).figure}
-    drawn["learning_curves"] = plots.learning_curves(
-        pd.read_csv(demo[0] / "metrics.csv"), run_result(demo[0])
-    )[0].figure
-    for name, figure in drawn.items():
-        figure.savefig(IMAGES / f"{name}.png", dpi=150, pil_kwargs={"optimize": True})
+    write("heatmaps", plots.heatmaps(keypoints, layout)[0, 0], 100)
+    write("alignments", plots.alignments(keypoints, layout)[0, 0], 100)
+    write("confusion", plots.confusion(fused, fewest=MIN_CLIPS), 150)
+    write("learning_curves", plots.learning_curves(rows, result)[0], 150)
 
 
 if __name__ == "__main__":

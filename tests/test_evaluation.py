@@ -323,9 +323,3 @@ def test_the_adjustment_is_a_line_of_top_1_against_macro_f1_for_each_table():
     assert np.allclose(chosen.get_xydata(), 100 * first.loc[[3], ["macro_f1", "top1"]])
     assert "ring: 0.3" in ax.get_title()
     assert len(plots.adjustment({"a": first}).lines) == 2, "no strength, no ring"
-
-
-def test_columns_of_short_words_do_not_break_within_them():
-    html = plots.styled(pd.DataFrame({"verdict": ["undecided"], "id": ["x" * 200]})).to_html()
-    assert re.search(r"td\.col0 \{\s*overflow-wrap: normal", html)
-    assert not re.search(r"td\.col1 \{\s*overflow-wrap: normal", html)

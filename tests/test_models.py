@@ -18,7 +18,7 @@ GRAPHS = [name for name, model in MODELS.items() if model.input == "graph"]
 COCO = layouts.get("coco17")
 SMALL = {
     "graph": {"width": 24, "multiples": (1, 1, 2), "partition": "spatial"},
-    "heatmaps": {"width": 4, "stage_blocks": (2, 1), "stem_kernel": 3, "partition": "spatial"},
+    "heatmaps": {"width": 4, "stage_blocks": (2, 1), "stem_kernel": 3},
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures. Each function draws one, on given Axes or on new ones, and returns the Axes."""
+"""Figures. Each function draws one and returns its Axes."""
 
 import html
 
@@ -26,89 +26,35 @@ from .evaluation import (
 )
 from .inputs import alignments, augmented, heatmaps
 from .links import linked, pair_table
-from .motion import animate, denoised, film, filter_effects, mirrored, over_time, trajectories
+from .motion import animate, denoised, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
-from .skeletons import SIDES, frames, layout_skeletons, sides, skeleton
-from .spotting import error_kinds, precision_recall, spotting_table, timeline
+from .skeletons import SIDES, frames, layout_skeletons, skeleton
+from .spotting import error_kinds, over_time, precision_recall, spotting_table, timeline
 from .tables import comparison_table, record, sortable, styled
 
 __all__ = [
-    "ORDERS",
-    "PER",
-    "SIDES",
-    "accuracy_by_group",
-    "adjustment",
-    "alignments",
-    "alone",
-    "alternative",
-    "animate",
-    "answer_table",
-    "augmented",
-    "both_sides",
-    "calibration",
-    "class_counts",
-    "class_scores",
-    "clip_lengths",
-    "clip_table",
-    "comparison_table",
-    "confidence",
-    "confusion",
-    "denoised",
-    "differences",
-    "error_kinds",
-    "film",
-    "filter_effects",
-    "frames",
-    "gains",
-    "group_counts",
-    "hard_clips",
-    "heatmaps",
-    "layout_skeletons",
-    "learning_curves",
-    "linked",
-    "mirrored",
-    "missing_joints",
-    "over_time",
-    "pair_table",
-    "precision_recall",
-    "record",
-    "sample_predictions",
-    "score_table",
-    "sides",
-    "skeleton",
-    "sortable",
-    "spotting_table",
-    "style",
-    "styled",
-    "timeline",
-    "trajectories",
-]
+    "ORDERS", "PER", "SIDES", "accuracy_by_group", "adjustment", "alignments", "alone", "alternative",
+    "animate", "answer_table", "augmented", "both_sides", "calibration", "class_counts", "class_scores",
+    "clip_lengths", "clip_table", "comparison_table", "confidence", "confusion", "denoised", "differences",
+    "error_kinds", "film", "frames", "gains", "group_counts", "hard_clips", "heatmaps", "layout_skeletons",
+    "learning_curves", "linked", "mirrored", "missing_joints", "over_time", "pair_table",
+    "precision_recall", "record", "sample_predictions", "score_table", "skeleton", "sortable",
+    "spotting_table", "style", "styled", "timeline", "trajectories",
+]  # fmt: skip
 
 
 def style() -> None:
-    """Set the style of all figures. Call it once, at the top of a notebook: figures then have twice the
-    resolution and alternative text.
-
-    Figures are at most 8.3 inches, 830 px, wide, so that a cell does not make them and their text of 9 pt and
-    more smaller.
-    """
+    """Set the style of all figures and tables. Call it once, at the top of a notebook: figures then have
+    twice the resolution and alternative text."""
     if shell := get_ipython():
         set_matplotlib_formats("retina")
         shell.display_formatter.formatters["text/html"].for_type(Figure, _with_text)
         shell.display_formatter.formatters["image/png"].for_type(Figure, _picture)
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
-    pd.set_option(
-        "display.html.use_mathjax", False
-    )  # a name in a table is no formula, nor is one in a figure
-    plt.rcParams.update(
-        {
-            "text.parse_math": False,
-            "figure.dpi": 100,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
+    # A name in a table or figure is no formula.
+    pd.set_option("display.html.use_mathjax", False)
+    plt.rcParams |= {"text.parse_math": False, "figure.dpi": 100, "figure.constrained_layout.use": True}
+    plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False}
 
 
 def alternative(figure: Figure) -> str:
@@ -120,12 +66,13 @@ def alternative(figure: Figure) -> str:
 
 
 def _with_text(figure: Figure) -> str | None:
-    """The picture as HTML, since neither JupyterLab nor nbconvert gives alternative text to other
-    pictures."""
-    if not (drawn := retina_figure(figure, base64=True)):
+    """The picture as HTML: neither JupyterLab nor nbconvert gives alternative text to other pictures."""
+    drawn = retina_figure(figure, base64=True)
+    if not drawn:
         return None  # an empty figure
     picture, size = vars(figure)["picture"] = drawn
-    return f'<img src="data:image/png;base64,{picture}" width="{size["width"]}" alt="{html.escape(alternative(figure))}">'
+    text = html.escape(alternative(figure))
+    return f'<img src="data:image/png;base64,{picture}" width="{size["width"]}" alt="{text}">'
 
 
 def _picture(figure: Figure) -> tuple[str, dict[str, int]] | None:

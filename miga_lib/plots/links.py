@@ -1,8 +1,6 @@
-"""Links from a number in a figure or table to its clips: a click fills the list of the viewer in the same
-notebook or page.
+"""Links from a number in a figure or table to its clips in the viewer of the same notebook or page.
 
-The link is followed by the viewer in the browser, without the kernel. Where there is no viewer, it leads
-nowhere.
+The viewer follows a link in the browser, without the kernel. Where there is no viewer, it leads nowhere.
 """
 
 import base64
@@ -25,7 +23,8 @@ from .tables import styled
 SCRIPT = """
 {
   const picture = document.getElementById("KEY"), start = picture.src.indexOf(",") + 1;
-  const text = new TextDecoder().decode(Uint8Array.from(atob(picture.src.slice(start)), (letter) => letter.charCodeAt(0)));
+  const bytes = Uint8Array.from(atob(picture.src.slice(start)), (letter) => letter.charCodeAt(0));
+  const text = new TextDecoder().decode(bytes);
   const figure = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
   for (const link of figure.querySelectorAll("a")) {
     const title = document.createElementNS(figure.namespaceURI, "title");
@@ -33,7 +32,8 @@ SCRIPT = """
     title.textContent = clips.get("title");
     link.prepend(title);
     link.setAttribute("aria-label", title.textContent);
-    if (!clips.has("run") && !link.querySelector("text")) link.tabIndex = -1; // cells are many; the viewer chooses the same by keys
+    // Cells are many, and the viewer chooses the same by keys.
+    if (!clips.has("run") && !link.querySelector("text")) link.tabIndex = -1;
   }
   figure.id = "KEY";
   figure.setAttribute("aria-label", picture.alt);
@@ -43,19 +43,17 @@ SCRIPT = """
 """
 STYLE = """
 #KEY a {pointer-events: all; cursor: pointer}
-#KEY a:hover path, #KEY a:focus-visible path {stroke: currentColor !important; stroke-width: 1.5px !important}
+#KEY :is(a:hover, a:focus-visible) path {stroke: currentColor !important; stroke-width: 1.5px !important}
 #KEY a:hover text {text-decoration: underline}
 """
 
 
 def link(title: str, **clips: str | int | float) -> str:
-    """The address of some clips of known class.
+    """The address of some clips of known class; the title says in words what a click shows.
 
     Args:
-        title: what a click shows, in words.
         clips: ``run``, the name of a run of the viewer (by default the first); ``label`` and ``predicted``,
-            indices of the true and the predicted class, of several classes with commas between; ``low`` and
-            ``high``, the confidence, without its lower bound.
+            indices of classes, with commas between; ``low`` and ``high``, the confidence, above ``low``.
     """
     return "#miga?" + urlencode({**clips, "title": title})
 
@@ -66,13 +64,7 @@ def counted(clips: int) -> str:
 
 
 def linked(figure: Figure, description: str) -> HTML:
-    """A figure as a picture whose links can be clicked. It is closed, so that it is not shown twice.
-
-    Where scripts do not run, it is a picture without links.
-
-    Args:
-        description: of the picture in words, for those who do not see it.
-    """
+    """A figure, which is closed, as a picture with links (if scripts run) and a description in words."""
     file, key = io.BytesIO(), f"linked-{uuid.uuid4().hex[:12]}"
     with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(file, format="svg", bbox_inches="tight", dpi=200, metadata={"Date": None})
@@ -85,13 +77,10 @@ def linked(figure: Figure, description: str) -> HTML:
 
 def pair_table(pairs: pd.DataFrame, classes: list[str]) -> Styler:
     """The table of ``failures.confused``. The number of clips of a pair links to them."""
-
-    def linking(row: pd.Series) -> str:
-        count = counted(int(row["clips"]))
-        title = f"{row['class']} predicted as {row['predicted']}: {count}"
-        address = link(title, label=classes.index(row["class"]), predicted=classes.index(row["predicted"]))
-        return f'<a href="{html.escape(address)}" title="{html.escape(title)}">{count}</a>'
-
-    table = styled(pairs)
-    table.data["clips"] = [linking(row) for _, row in pairs.iterrows()]
+    table, cells = styled(pairs), []
+    for name, guess, clips in pairs[["class", "predicted", "clips"]].itertuples(index=False):
+        title = f"{name} predicted as {guess}: {counted(clips)}"
+        address = html.escape(link(title, label=classes.index(name), predicted=classes.index(guess)))
+        cells.append(f'<a href="{address}" title="{html.escape(title)}">{counted(clips)}</a>')
+    table.data["clips"] = cells
     return table.format({"share": partial(percent, decimals=0)}).hide(axis="index")

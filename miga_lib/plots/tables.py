@@ -1,6 +1,7 @@
 """Tables that can be sorted, in a notebook and in pages exported from it. Text from data is escaped here."""
 
 import html
+import re
 import uuid
 from collections.abc import Collection
 from typing import Any
@@ -11,47 +12,37 @@ from pandas.io.formats.style import Styler
 
 from ..metrics import percent
 
-RECORD_COLUMNS = {
-    "run": "run", "state": "state", "epochs_done": "epochs", "val_top1": "val top-1", "test_top1": "test top-1",
-    "test_mean_class": "test mean class", "test_macro_f1": "test macro-F1", "test_majority": "test majority", "seconds": "seconds",
+RECORD_COLUMNS = (
+    *("run", "state", "epochs_done", "val_top1", "test_top1", "test_mean_class", "test_macro_f1"),
+    *("test_majority", "seconds", "changed"),
+)
+"""Those of the table of runs that are shown."""
+HEADINGS = {
+    "epochs_done": "epochs",
     "changed": "changed (UTC)",
-}  # fmt: skip
-"""The columns of the table of runs that are shown, and their headings."""
-
-
-def points(difference: float) -> str:
-    """A difference of two shares in percentage points, such as +1.5."""
-    return f"{100 * difference:+.1f}"
-
-
-SCORE_COLUMNS: dict[str, tuple[str, Any]] = {
-    "weight": ("weight", "{:.2f}"), "top1": ("top-1", percent), "mean_class": ("mean class", percent), "macro_f1": ("macro-F1", percent),
-    "cross_entropy": ("cross-entropy", "{:.3f}"), "calibration_error": ("calibration error", percent), "alone": ("alone", percent),
-    "without": ("without it", percent), "gain": ("gain (points)", points), "contribution": ("adds (points)", points),
-    "low": ("from", points), "high": ("to", points), "p": ("p", "{:.2g}"),
-}  # fmt: skip
-"""Heading and number format of the columns of ``recipes.compare`` and ``recipes.contributions``."""
-
+    "cross_entropy": "cross-entropy",
+    "without": "without it",
+    "gain": "gain (points)",
+    "contribution": "adds (points)",
+    "low": "from",
+    "high": "to",
+}
+"""Of the columns whose heading is not their name with spaces."""
 NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 """Classes of HTML elements in which MathJax, which notebooks load, leaves ``$`` alone."""
-
-BREAK_LONG_WORDS = "overflow-wrap: anywhere"
-"""Style of elements that a long id must not make wider than the page."""
-
-MAX_UNBROKEN_LENGTH = 20
-"""Cells of up to this many characters stay on one line, and headings do not break within words of up to so
-many."""
+LONG_WORD = re.compile(r"\S{21,}")
+"""A word that may break, since it must not make a cell wider than the page."""
+MAX_UNBROKEN = 20
+"""Letters of a cell that stays on one line."""
 
 STYLE = """
 #KEY th {cursor: pointer; text-align: left}
-#KEY th.short {overflow-wrap: normal}
 #KEY th[aria-sort=ascending]::after {content: " ▲"}
 #KEY th[aria-sort=descending]::after {content: " ▼"}
 #KEY td {text-align: left; max-width: 30em}
 #KEY td.short {white-space: nowrap}
 #KEY td.number {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
 """
-
 SCRIPT = """
 {
   const table = document.getElementById("KEY"), body = table.tBodies[0];
@@ -74,102 +65,78 @@ SCRIPT = """
 """
 
 
+def heading(name: object) -> str:
+    """The name of a score or of another column as it is written in figures and tables."""
+    words = HEADINGS.get(str(name), str(name)).replace("_", " ")
+    return words.replace("top1", "top-1").replace("top5", "top-5").replace("macro f1", "macro-F1")
+
+
 def record(table: pd.DataFrame) -> HTML:
     """The runs of ``runs.runs_table``, in any state. A click on a heading sorts by it."""
     shown = table[[column for column in RECORD_COLUMNS if column in table]]
     if len(shown):
         shown = shown.assign(changed=shown["changed"].dt.strftime("%Y-%m-%d %H:%M"))
-    shares = [heading for column, heading in RECORD_COLUMNS.items() if column.startswith(("val_", "test_"))]
-    return sortable(shown.rename(columns=RECORD_COLUMNS), shares)
+    shares = [heading(column) for column in shown if column.startswith(("val_", "test_"))]
+    return sortable(shown.rename(columns=heading), shares)
 
 
 def comparison_table(table: pd.DataFrame) -> Styler:
     """A table of ``recipes.compare`` or ``recipes.contributions``, with a dash where there is no value."""
-    heads, formats = zip(*(SCORE_COLUMNS[column] for column in table), strict=True)
-    return styled(table.set_axis(list(heads), axis=1)).format(
-        dict(zip(heads, formats, strict=True)), na_rep="–"
-    )
+    formats: dict[str, Any] = {"weight": "{:.2f}", "cross_entropy": "{:.3f}", "p": "{:.2g}"}
+    formats |= dict.fromkeys(("gain", "contribution", "low", "high"), points)
+    by_heading = {heading(column): formats.get(column, percent) for column in table}
+    return styled(table.rename(columns=heading)).format(by_heading, na_rep="–")
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, such as +1.5."""
+    return f"{100 * difference:+.1f}"
+
+
+def escaped(text: object) -> str:
+    """Any text as HTML that is no markup; its long words may break, the others not."""
+    return LONG_WORD.sub(r'<span style="overflow-wrap: anywhere">\g<0></span>', html.escape(str(text)))
 
 
 def styled(table: pd.DataFrame) -> Styler:
-    """A table to show and to style, in which no text of cells and headings is taken as markup, script or
-    formula.
+    """A table to show and to style, in which no text of cells and headings is markup, script or formula."""
 
-    Numbers do not break, nor do short words of headings and of columns without long ones.
-    """
+    def literal(value: object) -> object:
+        return escaped(value) if isinstance(value, str) else value
 
-    def escaped(value: object) -> object:
-        return html.escape(value) if isinstance(value, str) else value
-
-    index, columns = table.index.map(escaped), table.columns.map(escaped)
-    if isinstance(table.columns, pd.MultiIndex):
-        columns = pd.MultiIndex.from_tuples(
-            [tuple(map(escaped, heads)) for heads in table.columns], names=table.columns.names
-        )
-    shown = table.map(escaped).set_axis(index, axis=0).set_axis(columns, axis=1)
-    levels = [table.columns.get_level_values(level) for level in range(table.columns.nlevels)]
-    heads = (
-        (i, level)
-        for level, names in enumerate(levels)
-        for i, name in enumerate(names)
-        if not _long_word(name)
-    )
-    unbroken = [
-        {"selector": f"th.col_heading.level{level}.col{i}", "props": "overflow-wrap: normal"}
-        for i, level in heads
-    ]
-    for level in range(table.index.nlevels):
-        if not table.index.get_level_values(level).map(_long_word).any():
-            unbroken.append({"selector": f"th.row_heading.level{level}", "props": "overflow-wrap: normal"})
-    for i, kind in enumerate(table.dtypes):
-        if pd.api.types.is_numeric_dtype(kind):
-            unbroken.append({"selector": f"td.col{i}", "props": "white-space: nowrap"})
-        elif not table.iloc[:, i].map(_long_word).any():
-            unbroken.append({"selector": f"td.col{i}", "props": "overflow-wrap: normal"})
-    return shown.style.set_table_attributes(
-        f'class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}"'
-    ).set_table_styles(unbroken)
+    shown = table.map(literal).rename(index=literal, columns=literal)
+    numbers = [i for i, kind in enumerate(table.dtypes) if pd.api.types.is_numeric_dtype(kind)]
+    unbroken = [{"selector": f"td.col{i}", "props": "white-space: nowrap"} for i in numbers]
+    return shown.style.set_table_attributes(f'class="{NO_FORMULAS}"').set_table_styles(unbroken)
 
 
 def sortable(table: pd.DataFrame, shares: Collection[str] = ()) -> HTML:
-    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending, then
-    ascending.
+    """A table that is sorted by a column when its heading is clicked, or gets Enter: first descending.
 
-    Numbers are sorted as numbers, everything else as text. Empty cells stay last. Where scripts do not run,
-    the table is not sorted.
-
-    Args:
-        shares: columns of numbers that are written in percent.
+    Numbers, in percent in the columns ``shares``, are sorted as numbers, all else as text. Empty cells stay
+    last. Where scripts do not run, the table is not sorted.
     """
-    key = f"sortable-{uuid.uuid4().hex[:12]}"
-    heads = "".join(
-        f'<th tabindex="0" aria-sort="none"{_short(_long_word(name))}>{html.escape(str(name))}</th>'
-        for name in table
-    )
-    rows = "".join(
-        "<tr>"
-        + "".join(_cell(value, name in shares) for name, value in zip(table, row, strict=True))
-        + "</tr>"
-        for row in table.itertuples(index=False)
-    )
+    key, heads, rows = f"sortable-{uuid.uuid4().hex[:12]}", "", ""
+    for name in table:
+        heads += f'<th tabindex="0" aria-sort="none">{escaped(name)}</th>'
+    for row in table.itertuples(index=False):
+        cells = [_cell(value, name in shares) for name, value in zip(table, row, strict=True)]
+        rows += f"<tr>{''.join(cells)}</tr>"
     style, script = (text.replace("KEY", key) for text in (STYLE, SCRIPT))
-    opening = f'<table id="{key}" class="{NO_FORMULAS}" style="{BREAK_LONG_WORDS}">'
+    opening = f'<table id="{key}" class="{NO_FORMULAS}">'
     body = f"{opening}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return HTML(f"<style>{style}</style>{body}<script>{script}</script>")
-
-
-def _long_word(name: object) -> bool:
-    return any(len(word) > MAX_UNBROKEN_LENGTH for word in str(name).split())
-
-
-def _short(long: bool) -> str:
-    return "" if long else ' class="short"'
 
 
 def _cell(value: object, share: bool) -> str:
     if pd.isna(value):
         return "<td></td>"
-    if isinstance(value, int | float):
-        text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:.0f}"
-        return f'<td class="number" data-value="{value!r}">{percent(value) if share else text}</td>'
-    return f"<td{_short(len(str(value)) > MAX_UNBROKEN_LENGTH)}>{html.escape(str(value))}</td>"
+    if not isinstance(value, int | float):
+        kind = "" if len(str(value)) > MAX_UNBROKEN else ' class="short"'
+        return f"<td{kind}>{escaped(value)}</td>"
+    text = f"{value:.0f}"
+    if share:
+        text = percent(value)
+    elif isinstance(value, float) and abs(value) < 10:
+        text = f"{value:.3f}"
+    return f'<td class="number" data-value="{value!r}">{text}</td>'
