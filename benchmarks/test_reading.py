@@ -95,7 +95,7 @@ def test_a_workbook_against_openpyxl(benchmark, tmp_path):
     with contextlib.closing(openpyxl.load_workbook(path, read_only=True)) as workbook:
         expected = np.array(list(workbook.active.iter_rows(values_only=True)), dtype=np.float32)
     theirs = time.perf_counter() - began
-    frames, _ = benchmark.pedantic(miga.read_frames, (path, layouts.get("openpose137")), rounds=3)
+    frames = benchmark.pedantic(miga.read_frames, (path, layouts.get("openpose137"), Report()), rounds=3)
     assert np.array_equal(frames.reshape(500, -1), expected)
     ours = benchmark.stats.stats.min
     print(

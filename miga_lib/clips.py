@@ -37,7 +37,7 @@ from .readers import (
     RecordingReader,
     Report,
     checks,
-    cutting,
+    annotation,
     select,
     shown,
     untrusted,
@@ -319,8 +319,8 @@ def load_recordings(
         DataError: as ``load`` does, or the source has only cut clips.
         OSError, ValueError: as ``load`` does.
     """
-    if not 0 <= fps <= cutting.HIGHEST_FPS:
-        raise ValueError(f"fps must be 0 (of the source) to {cutting.HIGHEST_FPS:g}, got {fps!r}")
+    if not 0 <= fps <= annotation.MAX_FPS:
+        raise ValueError(f"fps must be 0 (of the source) to {annotation.MAX_FPS:g}, got {fps!r}")
     whole = _cached(
         _place(source, outputs),
         _layout(layout, persons),

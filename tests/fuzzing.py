@@ -228,7 +228,8 @@ def make_release(folder: Path) -> None:
     for video in ("0012", "0013"):
         path = folder / "mg_skeleton_only" / video / f"{video}_2.xlsx"
         path.parent.mkdir(parents=True)
-        miga._write_xlsx(path, pd.DataFrame(keypoints().reshape(9, -1)))
+        table = pd.DataFrame(keypoints().reshape(9, -1)).astype(float).round(3)
+        table.to_excel(path, header=False, index=False)
     columns = ["video_id", "subject_id", "class", "start_frame", "end_frame", "win_or_lose"]
     miga.write_subjects(
         folder,

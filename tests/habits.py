@@ -16,7 +16,7 @@ import python_calamine
 from hypothesis import strategies as st
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl
+from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl, videos
 
 HABITS = st.lists(
     st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3
@@ -524,7 +524,7 @@ OF_SUFFIX = {
 def habits_of(path: Path) -> list[Callable]:
     if path.name.endswith(("_label.csv", "_finelabels.csv")):
         return [*LABEL_TABLE, *CSV, *FOLDER]
-    if path.name in (openpose.SEGMENTS, miga.SUBJECTS_FILE):
+    if path.name in (videos.SEGMENTS, miga.SUBJECTS_FILE):
         return [*TABLE_WITH_HEADER, *CSV, *FOLDER]
     if path.name == folders.OPTIONS:
         return [file_lost, *TEXT, *FOLDER]

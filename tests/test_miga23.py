@@ -158,7 +158,7 @@ def test_other_joints_than_those_held_are_refused_with_what_would_do(tmp_path):
     [
         (
             (["0012_0"], [3]),
-            r"train_label\.pkl: has 1 names and 1 classes for the 2 clips of train_data\.npy",
+            r"train_label\.pkl: has 1 names and 1 classes for the 2 clips beside it",
         ),
         ((["0012_0", 5], [3, 3]), "name 1 is 5; expected text such as '0012_3'"),
         ((["0012_0", "0012_1"], [3, 32]), "class 1 is 32; expected a whole number from 0 to 31"),
@@ -201,6 +201,6 @@ def test_litter_is_ignored_and_two_sets_are_refused(tmp_path):
     assert f"1 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX" in str(report)
     write(tmp_path / "old", "train", {"0012_0": (3, walk(4))})
     with pytest.raises(
-        DataError, match=r"found train_data\.npy 2 times; give the folder of one of them: data, old"
+        DataError, match=r"found train_data\.npy 2 times; keep one of data/train_data\.npy, old"
     ):
         read(tmp_path)

@@ -161,17 +161,17 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     ("table", "message"),
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
-        ("video,start_frame,end_frame\nb,0,1\n", "there is no folder or file of video 'b'"),
+        ("video,start_frame,end_frame\nb,0,1\n", "row 0 has video 'b'; there is no folder or file of this video"),
         (
             "video,start_frame,end_frame\na,0,x\n",
-            "row 0 has end_frame 'x'; expected a whole number: correct the row",
+            "row 0 has end_frame 'x'; expected a whole number up to 9+: correct the row",
         ),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
         (
             "video,start_frame,end_frame,class\na,0,1,64\n",
             "a class is 1 to 31 or 99, found 64; give classes of your own by name",
         ),
-        ("video,start_frame,end_frame,split\na,0,1,dev\n", "split 'dev' is none of train, val, test"),
+        ("video,start_frame,end_frame,split\na,0,1,dev\n", "row 0 has split 'dev'; expected one of train, val, test"),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
 )
@@ -303,7 +303,7 @@ def test_the_coco_model_is_reported(tmp_path):
     [
         (
             "a,0,1,wave,train,7,1280000,720",
-            "row 0 has a frame of 1280000 × 720 pixels; a side has at most 32768: correct the row",
+            "row 0 has width '1280000'; expected a whole number up to 32768: correct the row",
         ),
         (
             "a,0,1,nan,train,7,1280,720",

@@ -260,7 +260,7 @@ def test_a_folder_of_several_pickles_asks_which(tmp_path):
 def test_one_array_claimed_by_many_annotations_is_refused(tmp_path):
     shared = np.zeros((1, 100, 17, 2))
     with pytest.raises(
-        DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"
+        DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes"
     ):
         read(file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))))
 

@@ -25,7 +25,8 @@ def write(root, videos, rows):
     for name, keypoints in videos.items():
         folder = root / "mg_skeleton_only" / name
         folder.mkdir(parents=True)
-        miga._write_xlsx(folder / f"{name}_2.xlsx", pd.DataFrame(keypoints.reshape(len(keypoints), -1)))
+        table = pd.DataFrame(keypoints.reshape(len(keypoints), -1)).astype(float).round(3)
+        table.to_excel(folder / f"{name}_2.xlsx", header=False, index=False)
     miga.write_subjects(root, pd.DataFrame(rows, columns=COLUMNS))
 
 

@@ -438,15 +438,15 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
             r"Sample0001_finelabels\.csv: row 0: a class is 1 to 17, found 18; correct the label file",
         ),
         ("finelabels", "1,2,6\n0,2,6\n", r"row 1: a class is 1 to 17, found 0"),
-        ("finelabels", "1,2,x\n", "row 0 is '1,2,x'; expected three whole numbers"),
+        ("finelabels", "1,2,x\n", "row 0 has end_frame 'x'; expected a whole number"),
         ("finelabels", "", "no clips in it; expected rows of class,start_frame,end_frame"),
         (
             "data",
             "x,28,4500\n",
-            r"Sample0001_data\.csv: expected one row numFrames,fps,maxDepth of whole numbers; restore the file",
+            r"Sample0001_data\.csv: row 0 has numFrames 'x'; expected a whole number",
         ),
         ("data", "12,28,4500\n12,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
-        ("data", "12.5,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
+        ("data", "12.5,28,4500\n", "row 0 has numFrames '12.5'; expected a whole number"),
         ("data", "", "expected one row numFrames,fps,maxDepth of whole numbers"),
         (
             "skeleton",
@@ -515,7 +515,7 @@ def test_a_person_twice_is_refused(tmp_path):
     write(tmp_path / "smg_skeleton_train")
     with pytest.raises(
         DataError,
-        match=r"found Sample0001_skeleton\.csv twice; keep one of experimentWell_skeleton/Sample0001/Sample0001_skeleton\.csv, smg_sk",
+        match=r"found Sample0001_skeleton\.csv 2 times; keep one of experimentWell_skeleton/Sample0001/Sample0001_skeleton\.csv, smg_sk",
     ):
         read(tmp_path)
 

@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, miga, tables, untrusted
+from miga_lib.readers import DataError, Report, miga, tables, untrusted
 
 SMALL = layouts.make("two_joints", ["nose", "neck"], [(0, 1)], "neck")
 ROWS = [[f"{100 * t + 7 * c}.5" for c in range(6)] for t in range(10)]
@@ -31,7 +31,8 @@ def save(folder, rows, kind="csv"):
 
 
 def read(path):
-    return miga.read_frames(path, SMALL)
+    report = Report()
+    return miga.read_frames(path, SMALL, report), report.events
 
 
 KINDS = pytest.mark.parametrize("kind", ["csv", "xlsx"])

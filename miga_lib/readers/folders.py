@@ -1,7 +1,8 @@
 """Finding data in user folders: extra folder levels from unpacking, and files of other programs to ignore."""
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +11,45 @@ from .contract import DataError, Report, shown
 
 OPTIONS = "reader.json"
 """What a format leaves open, decided by the user: a JSON object in the folder of the data."""
-
 LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "Thumbs.db", "desktop.ini")
-"""Names of what unpackers, file servers and editors leave; names that begin with a dot or ``~$`` are litter,
-too."""
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of that name was left by another program."""
+    """Whether a file or folder of that name was left by an unpacker, file server or editor."""
     return name.startswith((".", "~$")) or name in LITTER
 
 
-def options(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+def options(folder: Path, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The choices in ``reader.json`` of a folder, and the default of every other choice.
 
     Args:
-        known: name and default of each choice; for a choice among words, a tuple of the words, the default
-            first.
+        choices: name and default of each; for a choice among words, a tuple of them, the default first; a
+            float must be 0 or more.
 
     Raises:
-        DataError: the file has an unknown name, or a value of another type or that is not among the words.
+        DataError: the file has an unknown name or a wrong value.
     """
     path = folder / OPTIONS
-    given = untrusted.document(path) if path.is_file() else {}
-    defaults = {name: value[0] if isinstance(value, tuple) else value for name, value in known.items()}
-    if not isinstance(given, dict) or (unknown := sorted(given.keys() - known.keys())):
-        found = shown(unknown[0] if isinstance(given, dict) else given)
-        raise DataError(
-            f"{path}: expected a JSON object with {', '.join(map(repr, known)) or 'nothing'}, found {found}; correct the file"
-        )
-    for name, value in given.items():
-        words, kind = known[name], type(defaults[name])
-        if (
-            value not in words
-            if isinstance(words, tuple)
-            else type(value) is not kind and not (kind is float and type(value) is int)
-        ):
-            rule = f"one of {', '.join(map(repr, words))}" if isinstance(words, tuple) else kind.__name__
+    chosen = untrusted.document(path) if path.is_file() else {}
+    unknown = [chosen] if not isinstance(chosen, dict) else sorted(chosen.keys() - choices.keys())
+    if unknown:
+        rule = f"expected a JSON object with {', '.join(map(repr, choices))}"
+        raise DataError(f"{path}: {rule}, found {shown(unknown[0])}; correct the file")
+    values = {}
+    for name, choice in choices.items():
+        words = choice if isinstance(choice, tuple) else ()
+        value: Any = chosen.get(name, words[0] if words else choice)
+        values[name] = value
+        if words:
+            valid, rule = value in words, f"one of {', '.join(map(repr, words))}"
+        else:
+            valid, rule = (
+                type(value) in (int, float) and 0 <= value <= sys.float_info.max,
+                "a number of 0 or more",
+            )
+        if not valid:
             raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
-    return defaults | given
+    return values
 
 
 def inside(parent: Path, report: Report | None = None, missing: bool = False) -> list[Path]:
@@ -62,15 +63,15 @@ def inside(parent: Path, report: Report | None = None, missing: bool = False) ->
     """
     try:
         with os.scandir(parent) as entries:
-            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+            listed = sorted((entry.name, entry.is_dir()) for entry in entries)
     except OSError as error:
         if missing and isinstance(error, FileNotFoundError):
             return []
         raise DataError(f"{parent}: cannot be listed ({error.strerror}); check its permissions") from None
-    for name, _ in found:
+    for name, _ in listed:
         if report is not None and is_litter(name):
             report.note("files and folders of other programs ignored", f"{parent.name}/{name}")
-    return [parent / name for name, is_folder in found if is_folder and not is_litter(name)]
+    return [parent / name for name, is_folder in listed if is_folder and not is_litter(name)]
 
 
 def innermost(folder: Path) -> Path:
@@ -93,5 +94,22 @@ def only(source: Path, has: Callable[[Path], object], depth: int = 3) -> Path:
 
 def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
     """The paths that match a pattern in a folder or up to ``depth`` levels below it, without litter."""
-    found = sorted(path for level in range(depth + 1) for path in source.glob("*/" * level + pattern))
-    return [path for path in found if not any(map(is_litter, path.relative_to(source).parts))]
+    paths = sorted(path for level in range(depth + 1) for path in source.glob("*/" * level + pattern))
+    return [path for path in paths if not any(map(is_litter, path.relative_to(source).parts))]
+
+
+def named(source: Path, name: str) -> list[Path]:
+    """The folders of that name: the source, or else those up to three levels below it."""
+    if source.name == name and source.is_dir():
+        return [innermost(source)]
+    return sorted({innermost(path) for path in below(source, name) if path.is_dir()})
+
+
+def single(paths: Iterable[Path], source: Path, name: str) -> Path | None:
+    """The only one of the paths in a source where something of that name was found. Raises DataError where
+    there are several."""
+    paths = list(dict.fromkeys(paths))
+    if len(paths) > 1:
+        places = ", ".join(str(path.relative_to(source)) for path in paths[:2])
+        raise DataError(f"{source}: found {name} {len(paths)} times; keep one of {places}")
+    return paths[0] if paths else None

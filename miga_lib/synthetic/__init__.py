@@ -40,7 +40,7 @@ from jaxtyping import Float
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga
+from ..readers import Clip, Progress, Recording, Report, annotation, in_parallel, miga
 from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
@@ -138,7 +138,7 @@ def read(
 ) -> Iterator[Clip]:
     """The clips of a size, generated without files: the same as a reader gives, with test labels and
     subjects. As ``recordings``."""
-    return cutting.cut(recordings(source, layout, report, progress, seed))
+    return annotation.cut(recordings(source, layout, report, progress, seed))
 
 
 def recordings(
@@ -196,7 +196,7 @@ def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np
 def _recording(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> Recording:
     video, size_px = record(plan, seed, size), (WIDTH, HEIGHT)
     keypoints, subject = video.keypoints[:, chosen], str(plan.subject)
-    return cutting.recording(
+    return annotation.recording(
         video.id,
         video.segments,
         keypoints,
