@@ -2,11 +2,10 @@
 that are cut out of them."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .. import labels
 from . import untrusted
@@ -66,16 +65,13 @@ def _read(path: Path, known: bool, index: Callable[[int], int]) -> list[Segment]
 
 
 def read_videos(
-    function: Callable[..., Any],
-    calls: Iterable[tuple[Any, ...]],
-    report: Report,
-    progress: Progress,
-    desc: str = "reading videos",
+    function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], report: Report, progress: Progress
 ) -> Iterator[Any]:
     """``function(*arguments, report)`` for each tuple of arguments, in parallel, each with a report of its
     own, which is added to the report; None for a video that cannot be read, see ``Report.wrong``."""
     calls = [(function, *arguments) for arguments in calls]
-    for result, events, error in progress(in_parallel(_reported, calls), total=len(calls), desc=desc):
+    results = in_parallel(_reported, calls)
+    for result, events, error in progress(results, total=len(calls), desc="reading videos"):
         for event, places in events.items():
             report.events[event] += places
         if error:
@@ -91,41 +87,35 @@ def _reported(function: Callable[..., Any], *arguments: Any) -> tuple[Any, dict[
         return None, {}, str(error)
 
 
-def recording(
-    video: str,
-    segments: Sequence[Segment],
-    keypoints: np.ndarray,
-    report: Report,
-    *,
-    split: str,
-    subject: str,
-    size: tuple[int, int],
-    fps: float = 0.0,
-) -> Recording:
-    """A video (T, V, 3) with its segments clamped to it.
-
-    Reported are clamped segments and those without any joint, by the id of their clip, and segments that are
-    unsorted or there twice. ``size`` is width and height in pixels.
+def clamped(recording: Recording, report: Report) -> Recording:
+    """The same video, with its segments clamped to it. These, and segments without any joint, are reported by
+    the id of their clip; and segments that are unsorted or there twice.
 
     Raises:
         DataError: the clips are together many times longer than the video: a few bytes of a table could ask
             for the whole video many times.
     """
+    video, segments, keypoints = recording.video, recording.segments, recording.keypoints
     frames = len(keypoints)
     total = sum(max(min(last, frames - 1) - max(first, 0), 0) + 1 for _, first, last in segments)
     if total > MAX_COVERAGE * frames + MAX_UNSUSPICIOUS_FRAMES:
         problem = f"its clips have {total:,} frames together, the video has {frames:,}"
         raise DataError(f"{video}: {problem}; correct the table of segments")
-    _note_order(segments, video, report)
-    clamped = []
+    spans = [(first, last) for _, first, last in segments]
+    if spans != sorted(spans):
+        unsorted = "videos whose segments are not sorted by start frame"
+        report.note(f"{unsorted}: clips are numbered in the order of the rows", video)
+    if len(set(segments)) < len(segments):
+        report.note("videos with the same segment twice: both rows are clips", video)
+    within = []
     for k, (label, start, end) in enumerate(segments):
         first, last = _clamp(start, end, frames, f"{video}_{k}", report)
-        clamped.append((label, first, last))
+        within.append((label, first, last))
         if not keypoints[first : last + 1, :, 2].any():
             report.note("no joint was found in any frame", f"{video}_{k}")
     if not segments and not keypoints[..., 2].any():
         report.note("no joint was found in any frame", video)
-    return Recording(video, UNKNOWN, split, video, subject, *size, keypoints, fps, tuple(clamped))
+    return replace(recording, segments=tuple(within))
 
 
 def cut(recordings: Iterable[Recording]) -> Iterator[Clip]:
@@ -137,18 +127,6 @@ def cut(recordings: Iterable[Recording]) -> Iterator[Clip]:
             yield Clip(whole.id, whole.label, *about, whole.keypoints)
         for k, (label, first, last) in enumerate(whole.segments):
             yield Clip(f"{whole.video}_{k}", label, *about, whole.keypoints[first : last + 1])
-
-
-def _note_order(segments: Sequence[Segment], video: str, report: Report) -> None:
-    """Clip ids come from the places of the rows."""
-    frames = [(start, end) for _, start, end in segments]
-    if frames != sorted(frames):
-        event = (
-            "videos whose segments are not sorted by start frame: clips are numbered in the order of the rows"
-        )
-        report.note(event, video)
-    if len(set(segments)) < len(segments):
-        report.note("videos with the same segment twice: both rows are clips", video)
 
 
 def _clamp(start: int, end: int, frames: int, id: str, report: Report) -> tuple[int, int]:

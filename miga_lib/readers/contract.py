@@ -62,22 +62,20 @@ class Recording(Clip):
 
 @dataclass
 class Report:
-    """What a reader reports beside the clips: for each kind of event, the places where it happened; and the
-    names of the classes.
-
-    ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the
-    source has none. ``protocols`` has, for a source with several ways to split it, the split of each clip id
-    or video in each protocol, by its name. The first one is that of ``Clip.split``, which is ``UNUSED`` for a
-    clip that only others use. ``errors`` is a list if all errors of a source are to be collected; None: the
-    first one is raised. ``earlier`` is the report of an earlier reading of the source, for another layout.
-    """
+    """What a reader reports beside the clips."""
 
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """For each kind of event, the places where it happened."""
     classes: tuple[str, ...] = labels.CLASSES
     class_regions: tuple[str, ...] = ()
+    """The region of each class, for the order of a confusion matrix; empty where the source has none."""
     protocols: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Where a source can be split in several ways: the split of each clip id or video in each, by its name.
+    The first one is that of ``Clip.split``, which is ``UNUSED`` for a clip that only others use."""
     errors: list[str] | None = None
+    """A list: all errors of a source are collected; None: the first one is raised."""
     earlier: str = ""
+    """The report of an earlier reading of the source, for another layout."""
 
     def note(self, event: str, where: str) -> None:
         """An event, such as ``"segment clamped to the frames of the video"``, at a clip, video or file."""

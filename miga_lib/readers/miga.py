@@ -92,8 +92,9 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         if placeholders and split == "test":
             rows = [(UNKNOWN, start, end) for _, start, end in rows]
         if rows and keypoints is not None:
-            about: dict[str, Any] = {"split": split, "subject": subjects.get(folder.name, "")}
-            yield annotation.recording(folder.name, rows, keypoints, report, **about, size=(WIDTH, HEIGHT))
+            names = folder.name, UNKNOWN, split, folder.name, subjects.get(folder.name, "")
+            recording = Recording(*names, WIDTH, HEIGHT, keypoints, 0.0, tuple(rows))
+            yield annotation.clamped(recording, report)
 
 
 def _read_subjects(source: Path, report: Report) -> dict[str, str]:

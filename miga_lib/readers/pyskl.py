@@ -10,6 +10,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,14 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     report.classes = _classes(path, content, stored, report)
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
         try:
-            clip = _clip(annotation, splits, stored, joints, layout.persons, report)
+            clip = _clip(annotation, stored, layout.persons, report)
         except DataError as error:
             report.wrong(f"{path}: {error}")
             continue
-        if clip:
-            yield clip
+        if clip.id in splits:
+            yield replace(clip, split=splits[clip.id], keypoints=clip.keypoints[:, joints])
         else:
-            report.note("annotations in no split left out", annotation["frame_dir"])
+            report.note("annotations in no split left out", clip.id)
 
 
 def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
@@ -242,16 +243,9 @@ def _label_map(path: Path) -> tuple[list[str], list[str]]:
     return names, [line[1].strip() for line in lines if len(line) == 2]
 
 
-def _clip(
-    annotation: Mapping[Any, Any],
-    splits: Mapping[str, str],
-    stored: Layout,
-    joints: np.ndarray,
-    wanted: int,
-    report: Report,
-) -> Clip | None:
-    """The clip of an annotation, of so many ``wanted`` persons; None if it is in no split. Raises DataError
-    for a wrong one."""
+def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Report) -> Clip:
+    """The clip of an annotation, without its split, in the joints of the file. Raises DataError for a wrong
+    one."""
     id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
     if not isinstance(id, str) or not id:
         raise DataError(f"an annotation has frame_dir {shown(id)}; expected the id of its clip as text")
@@ -262,15 +256,15 @@ def _clip(
     if stored.name == "wholebody133":
         persons = layouts.to_openpose137(persons)
     present = np.count_nonzero(persons[..., 2].any((1, 2)))
-    if present > wanted:
-        which = f"{wanted} with the highest total scores were"
-        if wanted == 1:
+    if present > count:
+        which = f"{count} with the highest total scores were"
+        if count == 1:
             which = "one with the highest total score was"
         report.note(f"clips of more persons than requested: the {which} read", id)
-    if present < wanted > 1:
-        report.note(f"clips of fewer than {wanted} persons: the joints of the others are missing", id)
-    best = np.argsort(-persons[..., 2].sum((1, 2), dtype=np.float64), kind="stable")[:wanted]
-    absent = np.zeros((wanted - len(best), *persons.shape[1:]), np.float32)
+    if present < count > 1:
+        report.note(f"clips of fewer than {count} persons: the joints of the others are missing", id)
+    best = np.argsort(-persons[..., 2].sum((1, 2), dtype=np.float64), kind="stable")[:count]
+    absent = np.zeros((count - len(best), *persons.shape[1:]), np.float32)
     persons = np.concatenate([persons[np.sort(best)], absent])
     keypoints = persons.swapaxes(0, 1).reshape(len(persons[0]), -1, 3)
     if not keypoints[..., 2].any():
@@ -284,9 +278,7 @@ def _clip(
     if not isinstance(video, str) or not video:
         video = id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
     subject = subject if isinstance(subject, str) else ""
-    if id not in splits:
-        return None
-    return Clip(id, int(label), splits[id], video, subject, *size, keypoints[:, joints])
+    return Clip(id, int(label), UNUSED, video, subject, *size, keypoints)
 
 
 def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report) -> np.ndarray:

@@ -7,7 +7,6 @@ between subjects. The files do not say the frame rate.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ import pandas as pd
 from .. import labels, layouts
 from ..layouts import Layout
 from . import annotation, folders, miga, untrusted
-from .contract import Clip, DataError, Progress, Recording, Report, select
+from .contract import UNKNOWN, Clip, DataError, Progress, Recording, Report, select
 
 VERSION = 2
 CACHED_LAYOUT = "openpose137"
@@ -66,14 +65,15 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     groups = [(video, rows) for video, rows in table.groupby("video_id") if video in videos]
     workbooks = (videos[video] / f"{videos[video].name}_2.xlsx" for video, _ in groups)
     calls = ((path, stored, layout) for path in workbooks)
-    frames = annotation.read_videos(miga.read_video, calls, report, progress, "reading workbooks")
+    frames = annotation.read_videos(miga.read_video, calls, report, progress)
     for (video, rows), keypoints in zip(groups, frames, strict=True):
         if keypoints is not None:
-            segments = list(rows[["label", "start_frame", "end_frame"]].itertuples(index=False, name=None))
-            subject, size = rows["subject_id"].iloc[0], (miga.WIDTH, miga.HEIGHT)
+            segments = tuple(rows[["label", "start_frame", "end_frame"]].itertuples(index=False, name=None))
+            subject = rows["subject_id"].iloc[0]
             split = "train" if subject in TRAINING_SUBJECTS else "test"
-            about: dict[str, Any] = {"split": split, "subject": str(subject)}
-            yield annotation.recording(video, segments, keypoints, report, **about, size=size)
+            names = video, UNKNOWN, split, video, str(subject)
+            recording = Recording(*names, miga.WIDTH, miga.HEIGHT, keypoints, 0.0, segments)
+            yield annotation.clamped(recording, report)
 
 
 def _read_table(path: Path) -> pd.DataFrame:

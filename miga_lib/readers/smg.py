@@ -15,7 +15,6 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,18 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import annotation, folders, tables, untrusted
-from .contract import MAX_COORDINATE, Clip, DataError, Progress, Recording, Report, Segment, repair, select
+from .contract import (
+    MAX_COORDINATE,
+    UNKNOWN,
+    Clip,
+    DataError,
+    Progress,
+    Recording,
+    Report,
+    Segment,
+    repair,
+    select,
+)
 
 VERSION = 1
 CACHED_LAYOUT = "kinect25"
@@ -84,14 +94,15 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     report.note(f"{event} {other!r} in {folders.OPTIONS}", source.name)
     segments = [_segments(path, rule, report) for path in people.values()]
     calls = ((path, joints, options["pixels"]) for path in people.values())
-    frames = annotation.read_videos(_frames, calls, report, progress, "reading people")
+    frames = annotation.read_videos(_frames, calls, report, progress)
     for person, rows, video in zip(people, segments, frames, strict=True):
         if rows and video:
             for protocol, splits in report.protocols.items():
                 splits[person] = _split(person, protocol)
-            keypoints, size, fps = video
-            about: dict[str, Any] = {"split": _split(person, "challenge"), "subject": str(_number(person))}
-            yield annotation.recording(person, rows, keypoints, report, **about, size=size, fps=fps)
+            keypoints, (width, height), fps = video
+            names = person, UNKNOWN, _split(person, "challenge"), person, str(_number(person))
+            recording = Recording(*names, width, height, keypoints, fps, tuple(rows))
+            yield annotation.clamped(recording, report)
 
 
 def _number(person: str) -> int:

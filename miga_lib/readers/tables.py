@@ -33,12 +33,12 @@ MIN_SURE_ROWS = 8
 
 
 class Joint(NamedTuple):
-    """The numbers of a joint in a row: how many, what they are, and at which of them a pair of pixels (x, y)
-    begins."""
+    """The numbers of a joint in a row."""
 
     numbers: int
     meaning: str
     pixels: tuple[int, ...]
+    """Where a pair of pixels (x, y) begins."""
 
 
 OPENPOSE = (Joint(3, "x, y, score", (0,)),)
@@ -47,14 +47,8 @@ OPENPOSE = (Joint(3, "x, y, score", (0,)),)
 def read(
     path: Path, joints: int, report: Report, kinds: Sequence[Joint] = OPENPOSE
 ) -> Float[np.ndarray, "T V C"]:
-    """All frames of one file, NaN where a cell is empty.
-
-    Args:
-        kinds: the numbers that a joint of the file may have, the most first.
-
-    Raises:
-        DataError: the file is no such table, or its rows can be read in two ways.
-    """
+    """All frames of one file, NaN where a cell is empty. A joint has the numbers of one of the ``kinds``, the
+    longest first. Raises DataError where the file is no such table, or can be read in two ways."""
     numbers, above, blank_lines = {".npy": _npy, ".csv": _csv, ".xlsx": _xlsx}[path.suffix](path, report)
     rows, columns = numbers.shape
     if not rows:
@@ -94,9 +88,8 @@ def _refuse_shifted(path: Path, frames: np.ndarray, kind: Joint) -> None:
     """Raise DataError if joints (T, V, C) are shifted against their columns, or the first frame became a
     header."""
     empty = np.isnan(frames).all(0)
-    half = empty.any(1) & ~empty.all(1)
-    if half.any():
-        problem = f"joint {half.argmax()} has an empty column beside a filled one"
+    for joint in np.flatnonzero(empty.any(1) & ~empty.all(1)):
+        problem = f"joint {joint} has an empty column beside a filled one"
         raise DataError(f"{path}: {problem}, so columns are missing or shifted; restore the file")
     reach = np.concatenate([frames[..., first : first + 2].max(-1) for first in kind.pixels], 1)
     in_first_pixel = np.asarray(((reach > 0) & (reach < 1)).any(1))

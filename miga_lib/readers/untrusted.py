@@ -87,12 +87,8 @@ def array(path: Path) -> np.ndarray:
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file by name; each holds numbers or text.
-
-    Raises:
-        DataError: the file is missing, encrypted or damaged, unpacks to far more than its size, or has an
-            array of another type.
-    """
+    """The arrays of an ``.npz`` file by name; each holds numbers or text. Raises DataError for another one,
+    or one that unpacks to far more than its size."""
     size(path, GB)
     stored = {}
     with _archive(path, "not an npz file of complete arrays of numbers or text") as archive:
@@ -103,8 +99,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(content: bytes) -> np.ndarray:
-    """The array of a ``.npy`` file. What its header claims is compared with its bytes before the array is
-    allocated."""
+    """The array of a ``.npy`` file, whose header is compared with its bytes before anything is allocated."""
     file = io.BytesIO(content)
     v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
     shape, _, kind = {(1, 0): v1, (2, 0): v2}[np.lib.format.read_magic(file)](file)
@@ -132,12 +127,7 @@ def document(path: Path, max_bytes: int = 0) -> Any:
 
 def table(path: Path, max_bytes: int = 0) -> tuple[bytes, list[int]]:
     """The content of a ``.csv`` file without its byte order mark, and the cells of each line (0: blank) up to
-    the last that has any.
-
-    Raises:
-        DataError: a file that is too large or not UTF-8, or too many lines, or a line of too many bytes or
-            cells.
-    """
+    the last that has any. Raises DataError if it is too large or not UTF-8."""
     size(path, max_bytes)
     try:
         content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
@@ -170,8 +160,7 @@ def table(path: Path, max_bytes: int = 0) -> tuple[bytes, list[int]]:
 
 
 def even(path: Path, cells: Sequence[int], above: int = 0) -> None:
-    """Check that all lines below the first ``above`` have the same number of cells, blank lines apart. Raises
-    DataError."""
+    """Raise DataError if lines below the first ``above`` that are not blank differ in their cells."""
     widths = [(line, width) for line, width in enumerate(cells[above:], above + 1) if width]
     for line, width in widths:
         first, expected = widths[0]
@@ -182,15 +171,12 @@ def even(path: Path, cells: Sequence[int], above: int = 0) -> None:
 
 
 def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """A small table of labels, every cell as text without the spaces around it, an empty one as empty text.
+    """A small table of labels, every cell as text without the spaces around it. Raises DataError.
 
     Args:
         columns: {name that a header may use: name of the column}, in the order of the columns in a file
             without a header. A first line is a header only if all of its cells are among these names. None:
             the first line is the header.
-
-    Raises:
-        DataError: the file is missing, too large, or no such table.
     """
     content, cells = table(path, MAX_LABEL_BYTES)
     even(path, cells)
@@ -228,15 +214,14 @@ def text_cells(content: bytes) -> pd.DataFrame:
 
 
 def numbers(path: Path, text: pd.DataFrame, minimum: float, maximum: float, rule: str = "") -> np.ndarray:
-    """The cells of some columns of ``rows`` as float64, (rows, columns). Raises DataError for one that is no
-    number in these bounds."""
+    """Columns of ``rows`` as float64 (rows, columns). Raises DataError for a cell out of bounds."""
     values = text.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     refuse_cells(path, text, ~((values >= minimum) & (values <= maximum)), rule or "expected a number")
     return values
 
 
 def whole_numbers(path: Path, text: pd.DataFrame, minimum: int, maximum: int) -> np.ndarray:
-    """The same as int64. Raises DataError for one that is no whole number in these bounds."""
+    """The same as int64. Raises DataError for a cell that is no whole number in the bounds."""
     rule = "expected a whole number" if minimum < 0 else f"expected a whole number up to {maximum}"
     values = numbers(path, text, minimum, maximum, rule)
     refuse_cells(path, text, values != np.round(values), rule)
@@ -258,8 +243,8 @@ def refuse_cells(path: Path, text: pd.DataFrame, wrong: np.ndarray, rule: str) -
 
 @contextmanager
 def _archive(path: Path, problem: str, unsuspicious: int = MAX_UNSUSPICIOUS) -> Iterator[zipfile.ZipFile]:
-    """A zip file that claims to unpack to memory proportional to its size. Whatever goes wrong with a broken
-    one becomes a DataError; a full disk does not."""
+    """A zip file that claims to unpack to memory proportional to its size. What a broken one raises becomes a
+    DataError; a full disk does not."""
     try:
         with zipfile.ZipFile(path) as archive:
             claimed, held = sum(member.file_size for member in archive.infolist()), path.stat().st_size
@@ -274,20 +259,17 @@ def _archive(path: Path, problem: str, unsuspicious: int = MAX_UNSUSPICIOUS) -> 
 
 
 def unpacked(path: Path) -> None:
-    """Check that a file, if it is a zip file, unpacks to memory proportional to its size. Raises DataError if
-    not."""
+    """Raise DataError if a zip file unpacks to far more than its size; other files may be anything."""
     if zipfile.is_zipfile(path):
         with _archive(path, "not a complete zip file"):
             pass
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack a zip file to a new folder. What was unpacked before an error stays there: the caller removes
-    it.
+    """Unpack a zip file to a new folder, which the caller removes after an error.
 
     Raises:
-        DataError: a member that leads out of the folder or is a link, a size far beyond that of the archive,
-            or a broken archive.
+        DataError: a broken archive, one far larger than its file, or a member that leads out of the folder.
         OSError: the disk is full.
     """
     with _archive(path, "cannot be unpacked") as archive:
@@ -309,11 +291,8 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def workbook(path: Path) -> None:
-    """Check that an ``.xlsx`` file can be parsed in memory proportional to its size.
-
-    It is unpacked once, piece by piece. Raises DataError where it unpacks to far more than its size, claims a
-    sheet far larger than its content, or repeats long texts.
-    """
+    """Raise DataError if parsing an ``.xlsx`` file takes far more memory than its size: it unpacks to more,
+    claims a sheet larger than its content, or repeats long texts. It is unpacked once, piece by piece."""
     size(path)
     strings = repeats = 0
     with _archive(path, "not an xlsx workbook", MAX_UNSUSPICIOUS_WORKBOOK) as archive:

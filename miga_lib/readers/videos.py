@@ -130,16 +130,13 @@ def recorded(
             }
             rows = rows.assign(**sides)
         row = rows.iloc[0]
-        annotated = rows[rows["start_frame"] >= 0]
-        segments = [
-            (label, start - first_frame, end - first_frame)
-            for label, start, end in zip(
-                annotated["label"], annotated["start_frame"], annotated["end_frame"], strict=True
-            )
-        ]
-        about: dict[str, Any] = {"split": row["split"], "subject": row["subject"], "fps": float(row["fps"])}
-        size = int(row["width"]), int(row["height"])
-        yield annotation.recording(video, segments, keypoints[:, joints], report, **about, size=size), rows
+        spans = rows[["start_frame", "end_frame"]] - first_frame
+        spans.insert(0, "label", rows["label"])
+        segments = spans[rows["start_frame"] >= 0].itertuples(index=False, name=None)
+        names: Any = (video, UNKNOWN, row["split"], video, row["subject"])
+        width, height, fps = int(row["width"]), int(row["height"]), float(row["fps"])
+        recording = Recording(*names, width, height, keypoints[:, joints], fps, tuple(segments))
+        yield annotation.clamped(recording, report), rows
 
 
 def cut(videos: Iterable[tuple[Recording, pd.DataFrame]]) -> Iterator[Clip]:

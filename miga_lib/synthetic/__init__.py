@@ -40,7 +40,7 @@ from jaxtyping import Float
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from ..readers import Clip, Progress, Recording, Report, annotation, in_parallel, miga
+from ..readers import UNKNOWN, Clip, Progress, Recording, Report, annotation, in_parallel, miga
 from .detector import HEIGHT, WIDTH
 from .plan import SIZES, Plan, Size, plans
 from .recording import Video, record
@@ -194,15 +194,7 @@ def _clean(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> dict[str, np
 
 
 def _recording(plan: Plan, size: str, seed: int, chosen: np.ndarray) -> Recording:
-    video, size_px = record(plan, seed, size), (WIDTH, HEIGHT)
-    keypoints, subject = video.keypoints[:, chosen], str(plan.subject)
-    return annotation.recording(
-        video.id,
-        video.segments,
-        keypoints,
-        Report(),
-        split=video.split,
-        subject=subject,
-        size=size_px,
-        fps=FPS,
-    )
+    video = record(plan, seed, size)
+    names = video.id, UNKNOWN, video.split, video.id, str(plan.subject)
+    recording = Recording(*names, WIDTH, HEIGHT, video.keypoints[:, chosen], FPS, video.segments)
+    return annotation.clamped(recording, Report())
