@@ -156,10 +156,7 @@ def test_other_joints_than_those_held_are_refused_with_what_would_do(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (
-            (["0012_0"], [3]),
-            r"train_label\.pkl: has 1 names and 1 classes for the 2 clips beside it",
-        ),
+        ((["0012_0"], [3]), r"train_label\.pkl: has 1 names and 1 classes for the 2 clips beside it"),
         ((["0012_0", 5], [3, 3]), "name 1 is 5; expected text such as '0012_3'"),
         ((["0012_0", "0012_1"], [3, 32]), "class 1 is 32; expected a whole number from 0 to 31"),
         ({"names": []}, r"expected a pair of names and classes, found \{'names': \[\]\}"),

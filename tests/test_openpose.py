@@ -161,7 +161,10 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     ("table", "message"),
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
-        ("video,start_frame,end_frame\nb,0,1\n", "row 0 has video 'b'; there is no folder or file of this video"),
+        (
+            "video,start_frame,end_frame\nb,0,1\n",
+            "row 0 has video 'b'; there is no folder or file of this video",
+        ),
         (
             "video,start_frame,end_frame\na,0,x\n",
             "row 0 has end_frame 'x'; expected a whole number up to 9+: correct the row",
@@ -171,7 +174,10 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
             "video,start_frame,end_frame,class\na,0,1,64\n",
             "a class is 1 to 31 or 99, found 64; give classes of your own by name",
         ),
-        ("video,start_frame,end_frame,split\na,0,1,dev\n", "row 0 has split 'dev'; expected one of train, val, test"),
+        (
+            "video,start_frame,end_frame,split\na,0,1,dev\n",
+            "row 0 has split 'dev'; expected one of train, val, test",
+        ),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
 )

@@ -134,11 +134,7 @@ def test_loading_brings_the_classes_along(tmp_path):
     ("split", "expected", "told"),
     [
         ({"train": ["a"], "val": ["b"]}, {"a": "train", "b": "val"}, ""),
-        (
-            {"xsub_train": ["a"], "xsub_val": ["b"], "xview_train": ["b"]},
-            {"a": "train", "b": "val"},
-            "",
-        ),
+        ({"xsub_train": ["a"], "xsub_val": ["b"], "xview_train": ["b"]}, {"a": "train", "b": "val"}, ""),
         ({"train1": ["a"], "test1": ["b"], "train2": ["b"]}, {"a": "train", "b": "test"}, ""),
         (
             {"train": ["a", "b"], "validation": ["b"]},

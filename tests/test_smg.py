@@ -440,11 +440,7 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
         ("finelabels", "1,2,6\n0,2,6\n", r"row 1: a class is 1 to 17, found 0"),
         ("finelabels", "1,2,x\n", "row 0 has end_frame 'x'; expected a whole number"),
         ("finelabels", "", "no clips in it; expected rows of class,start_frame,end_frame"),
-        (
-            "data",
-            "x,28,4500\n",
-            r"Sample0001_data\.csv: row 0 has numFrames 'x'; expected a whole number",
-        ),
+        ("data", "x,28,4500\n", r"Sample0001_data\.csv: row 0 has numFrames 'x'; expected a whole number"),
         ("data", "12,28,4500\n12,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
         ("data", "12.5,28,4500\n", "row 0 has numFrames '12.5'; expected a whole number"),
         ("data", "", "expected one row numFrames,fps,maxDepth of whole numbers"),

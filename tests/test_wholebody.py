@@ -468,7 +468,8 @@ def test_a_video_that_the_table_names_must_be_there(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     table(tmp_path, "b,0,0,wave,train,7,640,480")
     with pytest.raises(
-        DataError, match=r"segments\.csv: row 0 has video 'b'; there is no folder or file of this video: correct"
+        DataError,
+        match=r"segments\.csv: row 0 has video 'b'; there is no folder or file of this video: correct",
     ):
         read(tmp_path)
 
@@ -584,7 +585,8 @@ def test_one_array_claimed_by_many_frames_is_refused(tmp_path):
     content = {"keypoints": [shared[0]] * 100, "scores": [shared[1]] * 100}
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
     with pytest.raises(
-        DataError, match=r"a\.pkl: its frames share a few arrays, .*; write each frame with an array of its own"
+        DataError,
+        match=r"a\.pkl: its frames share a few arrays, .*; write each frame with an array of its own",
     ):
         read(tmp_path)
 

@@ -29,8 +29,7 @@ COLUMNS |= {
 def read(
     path: Path, report: Report, known: bool = True, index: Callable[[int], int] = labels.from_file
 ) -> list[Segment]:
-    """The rows of a label file: class, first frame, last frame; none where the file is wrong, see
-    ``Report.wrong``.
+    """The rows of a label file; none where it is wrong, see ``Report.wrong``.
 
     Args:
         known: whether the classes must be valid; if not, an invalid class becomes unknown.
@@ -119,8 +118,7 @@ def clamped(recording: Recording, report: Report) -> Recording:
 
 
 def cut(recordings: Iterable[Recording]) -> Iterator[Clip]:
-    """The clip of each segment, with the id ``<video>_<k>``, where k counts the segments of a video from 0;
-    else the whole video."""
+    """The clip of each segment, ``<video>_<k>`` with k from 0; or the whole video, where there is none."""
     for whole in recordings:
         about = (whole.split, whole.video, whole.subject, whole.width, whole.height)
         if not whole.segments:

@@ -20,15 +20,8 @@ def is_litter(name: str) -> bool:
 
 
 def options(folder: Path, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices in ``reader.json`` of a folder, and the default of every other choice.
-
-    Args:
-        choices: name and default of each; for a choice among words, a tuple of them, the default first; a
-            float must be 0 or more.
-
-    Raises:
-        DataError: the file has an unknown name or a wrong value.
-    """
+    """The choices in ``reader.json`` of a folder, and the default of every other choice: a number of 0 or
+    more, or the first of a tuple of words. Raises DataError for an unknown name or a wrong value."""
     path = folder / OPTIONS
     chosen = untrusted.document(path) if path.is_file() else {}
     unknown = [chosen] if not isinstance(chosen, dict) else sorted(chosen.keys() - choices.keys())
@@ -40,27 +33,17 @@ def options(folder: Path, choices: Mapping[str, Any]) -> dict[str, Any]:
         words = choice if isinstance(choice, tuple) else ()
         value: Any = chosen.get(name, words[0] if words else choice)
         values[name] = value
-        if words:
-            valid, rule = value in words, f"one of {', '.join(map(repr, words))}"
-        else:
-            valid, rule = (
-                type(value) in (int, float) and 0 <= value <= sys.float_info.max,
-                "a number of 0 or more",
-            )
+        rule = f"one of {', '.join(map(repr, words))}" if words else "a number of 0 or more"
+        number = type(value) in (int, float) and 0 <= value <= sys.float_info.max
+        valid = value in words if words else number
         if not valid:
             raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
     return values
 
 
 def inside(parent: Path, report: Report | None = None, missing: bool = False) -> list[Path]:
-    """The folders in a folder, sorted, without litter, which is counted in the report.
-
-    Args:
-        missing: a folder that does not exist has none.
-
-    Raises:
-        DataError: the folder cannot be listed.
-    """
+    """The folders in a folder, sorted, without litter, which is noted; none in one that does not exist, if it
+    may be ``missing``. Raises DataError where it cannot be listed."""
     try:
         with os.scandir(parent) as entries:
             listed = sorted((entry.name, entry.is_dir()) for entry in entries)
@@ -75,16 +58,14 @@ def inside(parent: Path, report: Report | None = None, missing: bool = False) ->
 
 
 def innermost(folder: Path) -> Path:
-    """The folder, or the folder of the same name in it if it has no other: archives are often unpacked into
-    such a folder."""
+    """The folder, or the only folder in it if it has the same name: archives are often unpacked so."""
     while inside(folder) == [folder / folder.name]:
         folder /= folder.name
     return folder
 
 
 def only(source: Path, has: Callable[[Path], object], depth: int = 3) -> Path:
-    """The source, or the only folder in it, or the only one in that, …: the first that has what a reader
-    looks for."""
+    """The first of the source, the only folder in it, the only one in that, … that ``has`` what is sought."""
     for _ in range(depth):
         if not source.is_dir() or has(source) or len(folders := inside(source)) != 1:
             break
@@ -106,8 +87,7 @@ def named(source: Path, name: str) -> list[Path]:
 
 
 def single(paths: Iterable[Path], source: Path, name: str) -> Path | None:
-    """The only one of the paths in a source where something of that name was found. Raises DataError where
-    there are several."""
+    """The only one of the paths in a source with that name. Raises DataError where there are several."""
     paths = list(dict.fromkeys(paths))
     if len(paths) > 1:
         places = ", ".join(str(path.relative_to(source)) for path in paths[:2])

@@ -194,15 +194,11 @@ def write_video(
 
 
 def write(root: str | Path, clips: Any) -> None:
-    """Write ``clips.Clips`` of layout ``openpose137`` as folders of the challenge. The clips of a video are
-    joined in their order.
+    """Write ``clips.Clips`` of layout ``openpose137`` as folders of the challenge, with the subjects' table.
 
-    The clips of a video become ``<video>_0``, ``<video>_1``, …; a test clip of unknown class gets the invalid
-    class 0. Known subjects are written to the table of the full release.
-
-    Raises:
-        ValueError: another layout, other classes than iMiGUE's, or a clip of unknown class that is not a test
-            clip.
+    The clips of a video are joined in their order, and become ``<video>_0``, ``<video>_1``, …; a test clip of
+    unknown class gets the invalid class 0. Raises ValueError for another layout, for other classes than
+    iMiGUE's, and for other clips of unknown class.
     """
     if clips.layout.name != "openpose137":
         problem = (

@@ -25,8 +25,7 @@ VERSION = 3
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
-"""Names of the classes, one in a line, beside a pickle that does not have them; after a tab, their
-regions."""
+"""Beside a pickle: the name of a class in each line, and perhaps a tab and its region."""
 MAX_LABEL_MAP_BYTES = 2**20
 MAX_CLASSES = 10_000
 RTMLIB = ("keypoints", "scores")
@@ -123,9 +122,7 @@ def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: R
     if split and not protocols:
         problem = f"none of its splits ({shown(list(split))}) is train, val or test"
         raise DataError(f"{path}: {problem}; rename them in `split`")
-    by_protocol = {
-        protocol: _of_protocol(path, split, kinds, report) for protocol, kinds in protocols.items()
-    }
+    by_protocol = {name: _of_protocol(path, split, kinds, report) for name, kinds in protocols.items()}
     placed = dict.fromkeys((id for splits in by_protocol.values() for id in splits), UNUSED)
     annotated = set(ids)
     for id in placed:
@@ -144,8 +141,7 @@ def is_list(value: object) -> bool:
 def _of_protocol(
     path: Path, split: dict[str, Any], kinds: Mapping[str, str], report: Report
 ) -> dict[str, str]:
-    """The split of each id in one protocol; ``kinds`` says for its entries of ``split`` whether each is
-    train, val or test."""
+    """The split of each id in one protocol; ``kinds`` has train, val or test for its entries of ``split``."""
     splits: dict[str, str] = {}
     for name, kind in sorted(kinds.items(), key=lambda item: item[1] != "train"):
         for id in split[name]:
@@ -163,8 +159,7 @@ def _mapped(stored: Layout) -> Layout:
 
 
 def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, report: Report) -> Layout:
-    """The layout of the file's joints: the wanted one if it has as many, else a known one with as many that
-    has the wanted joints."""
+    """The wanted layout if the file has as many joints, else a known one with as many and the wanted ones."""
     arrays = [a["keypoint"] for a in annotations if isinstance(a.get("keypoint"), np.ndarray)]
     joints = next((array.shape[2] for array in arrays if array.ndim == 4), None)
     if joints is None:
@@ -244,8 +239,7 @@ def _label_map(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Report) -> Clip:
-    """The clip of an annotation, without its split, in the joints of the file. Raises DataError for a wrong
-    one."""
+    """The clip of an annotation without its split, in all joints of the file. Raises DataError."""
     id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
     if not isinstance(id, str) or not id:
         raise DataError(f"an annotation has frame_dir {shown(id)}; expected the id of its clip as text")
@@ -326,11 +320,9 @@ def _frame_size(
 
 
 def write(path: str | Path, clips: Any) -> None:
-    """Write ``clips.Clips`` as a pickle that this module and PySkl read. Raises OSError as ``atomic.file``
-    does.
+    """Write ``clips.Clips`` as a pickle that this module and PySkl read, with every version of numpy.
 
-    Joints are (1, T, V, 2) and (1, T, V), both float32. The arrays are pickled in a form that every version
-    of numpy can load.
+    Joints are (1, T, V, 2) and (1, T, V), both float32. Raises OSError as ``atomic.file`` does.
     """
     annotations = []
     for i, row in enumerate(clips.table.itertuples()):

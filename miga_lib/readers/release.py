@@ -78,12 +78,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
 
 def _read_table(path: Path) -> pd.DataFrame:
     """The label table: video_id of four digits, subject_id, start_frame, end_frame, and the class index
-    ``label``.
-
-    Raises:
-        DataError: a column is missing, a row has an invalid class, subject or frame, or a video has two
-            subjects.
-    """
+    ``label``. Raises DataError for a wrong one."""
     text = untrusted.rows(path)
     missing = [column for column in COLUMNS if column not in text]
     if missing:

@@ -15,6 +15,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,18 +24,7 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import annotation, folders, tables, untrusted
-from .contract import (
-    MAX_COORDINATE,
-    UNKNOWN,
-    Clip,
-    DataError,
-    Progress,
-    Recording,
-    Report,
-    Segment,
-    repair,
-    select,
-)
+from .contract import MAX_COORDINATE, UNKNOWN, Clip, DataError, Progress, Recording, Report, repair, select
 
 VERSION = 1
 CACHED_LAYOUT = "kinect25"
@@ -42,7 +32,7 @@ CACHED_LAYOUT = "kinect25"
 SKELETON, LABELS, ABOUT = "_skeleton.csv", "_finelabels.csv", "_data.csv"
 PERSON = "Sample[0-9][0-9][0-9][0-9]"
 DEPTH = 6
-"""How many levels below the source the tables may be."""
+"""Levels below the source where the tables may be."""
 PROTOCOLS = {
     "challenge": {"train": range(1, 31), "val": range(31, 36), "test": range(36, 41)},
     "kit": {"train": range(1, 36), "test": range(36, 41)},
@@ -63,8 +53,6 @@ SIZES = {"depth": (512, 424), "colour": (1920, 1080)}
 MIN_SPREAD = 10
 """Pixels between the joints of a person; numbers that are nearer to each other are something else."""
 ABOUT_COLUMNS = {"numframes": "numFrames", "fps": "fps", "maxdepth": "maxDepth"}
-Frames = tuple[np.ndarray, tuple[int, int], float]
-"""Keypoints (T, V, 3), width and height of the picture, and frames per second."""
 
 
 def recognises(source: Path) -> bool:
@@ -88,10 +76,9 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     report.classes = labels.SMG_CLASSES
     report.protocols |= {name: {} for name in PROTOCOLS}
     rule, (other,) = options["frames"], set(ROWS) - {options["frames"]}
-    event = (
-        f"clips are the rows {ROWS[rule]} of their segments, counted from 0; for {ROWS[other]}, set frames to"
-    )
-    report.note(f"{event} {other!r} in {folders.OPTIONS}", source.name)
+    way_out = f"for {ROWS[other]}, set frames to {other!r} in {folders.OPTIONS}"
+    event = f"clips are the rows {ROWS[rule]} of their segments, counted from 0; {way_out}"
+    report.note(event, source.name)
     segments = [_segments(path, rule, report) for path in people.values()]
     calls = ((path, joints, options["pixels"]) for path in people.values())
     frames = annotation.read_videos(_frames, calls, report, progress)
@@ -100,18 +87,21 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             for protocol, splits in report.protocols.items():
                 splits[person] = _split(person, protocol)
             keypoints, (width, height), fps = video
-            names = person, UNKNOWN, _split(person, "challenge"), person, str(_number(person))
+            names = (
+                person,
+                UNKNOWN,
+                _split(person, "challenge"),
+                person,
+                str(int(person.removeprefix("Sample"))),
+            )
             recording = Recording(*names, width, height, keypoints, fps, tuple(rows))
             yield annotation.clamped(recording, report)
 
 
-def _number(person: str) -> int:
-    return int(person.removeprefix("Sample"))
-
-
 def _split(person: str, protocol: str) -> str:
     """The split of a person; empty if there is no such person."""
-    return next((split for split, numbers in PROTOCOLS[protocol].items() if _number(person) in numbers), "")
+    number = int(person.removeprefix("Sample"))
+    return next((split for split, numbers in PROTOCOLS[protocol].items() if number in numbers), "")
 
 
 def _people(source: Path, report: Report) -> dict[str, Path]:
@@ -147,7 +137,7 @@ def _class(number: int) -> int:
     return number - 1
 
 
-def _segments(path: Path, rule: str, report: Report) -> list[Segment]:
+def _segments(path: Path, rule: str, report: Report) -> list[tuple[int, int, int]]:
     """Class index, first and last row of each clip of a person; overlapping ones are reported."""
     person = path.name.removesuffix(SKELETON)
     rows = annotation.read(path.with_name(person + LABELS), report, index=_class)
@@ -160,7 +150,8 @@ def _segments(path: Path, rule: str, report: Report) -> list[Segment]:
     return segments
 
 
-def _frames(path: Path, joints: np.ndarray, pixels: str, report: Report) -> Frames:
+def _frames(path: Path, joints: np.ndarray, pixels: str, report: Report) -> tuple[np.ndarray, Any, float]:
+    """Keypoints (T, V, 3), width and height of the picture, and frames per second."""
     values = tables.read(path, len(layouts.get(CACHED_LAYOUT).joints), report, JOINTS)
     fps = _check_count(path.with_name(path.name.removesuffix(SKELETON) + ABOUT), len(values), report)
     pair, size = _pair(path, values, pixels, report)
@@ -195,11 +186,7 @@ def _pair(
     path: Path, values: Float[np.ndarray, "T V C"], pixels: str, report: Report
 ) -> tuple[Float[np.ndarray, "T V 2"], tuple[int, int]]:
     """The pair of pixels (x, y) to use, and width and height of its picture: colour rather than depth, if
-    ``pixels`` is ``auto``.
-
-    Raises:
-        DataError: the pair is not pixels, or two pairs are pixels of the same picture.
-    """
+    ``pixels`` is ``auto``. Raises DataError if it is not pixels, or both are pixels of the same picture."""
     pairs = {"7-8": values[..., 7:9], "9-10": values[..., 9:11]}
     pictures, reaches = {}, []
     for name, pair in pairs.items():

@@ -31,8 +31,7 @@ MAX_RATIO = 8
 
 
 def load(path: Path) -> Any:
-    """The content of a pickle. Raises DataError if it is broken, or asks for more than plain content, which
-    the message names."""
+    """The content of a pickle. Raises DataError if it is broken, or asks for more than plain content."""
     try:
         # warnings are about escape sequences of Python 2
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
@@ -47,8 +46,7 @@ def load(path: Path) -> Any:
 
 
 def first_text(path: Path) -> str:
-    """The first string in a pickle, such as the first key of a dict, without reading more than its beginning;
-    empty if there is none."""
+    """The first string in a pickle, such as the first key of a dict, if it is near the beginning."""
     try:
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             return next((arg for _, arg, _ in pickletools.genops(file.read(512)) if isinstance(arg, str)), "")

@@ -41,11 +41,7 @@ Video = tuple[int, np.ndarray]
 
 def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFrame:
     """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject; width,
-    height and fps (0: unknown). Videos without a row are left out.
-
-    Raises:
-        DataError: the table lacks a column, has a wrong cell, or names a video that is not there.
-    """
+    height and fps (0: unknown). Raises DataError for a wrong table."""
     path = folder / SEGMENTS
     if not path.is_file():
         event = f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split"
@@ -55,10 +51,9 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
     table = untrusted.rows(path)
     missing = [column for column in ("video", "start_frame", "end_frame") if column not in table]
     if missing:
-        way_out = (
-            f"write the header video,start_frame,end_frame, and {','.join(OPTIONAL)} as far as they are known"
-        )
-        raise DataError(f"{path}: has no column {missing[0]!r}; {way_out}, above the rows")
+        optional = f"{','.join(OPTIONAL)} as far as they are known, above the rows"
+        way_out = f"write the header video,start_frame,end_frame, and {optional}"
+        raise DataError(f"{path}: has no column {missing[0]!r}; {way_out}")
     for column, default in OPTIONAL.items():
         if column not in table:
             report.note(f"columns that {SEGMENTS} does not have: unknown", column)
@@ -119,23 +114,16 @@ def recorded(
         rows = table[table["video"] == video]
         unknown = (rows["width"] == 0) | (rows["height"] == 0)
         if unknown.any():
-            event = (
-                f"frame size unknown (no width and height in {SEGMENTS}): taken from the largest coordinates"
-            )
-            report.note(event, video)
-            width, height = frame_size(keypoints)
-            sides = {
-                "width": rows["width"].mask(unknown, width),
-                "height": rows["height"].mask(unknown, height),
-            }
-            rows = rows.assign(**sides)
+            unknown_size = f"frame size unknown (no width and height in {SEGMENTS})"
+            report.note(f"{unknown_size}: taken from the largest coordinates", video)
+            rows = rows.copy()
+            rows.loc[unknown, ["width", "height"]] = frame_size(keypoints)
         row = rows.iloc[0]
         spans = rows[["start_frame", "end_frame"]] - first_frame
         spans.insert(0, "label", rows["label"])
         segments = spans[rows["start_frame"] >= 0].itertuples(index=False, name=None)
-        names: Any = (video, UNKNOWN, row["split"], video, row["subject"])
-        width, height, fps = int(row["width"]), int(row["height"]), float(row["fps"])
-        recording = Recording(*names, width, height, keypoints[:, joints], fps, tuple(segments))
+        about = video, UNKNOWN, row["split"], video, row["subject"], int(row["width"]), int(row["height"])
+        recording = Recording(*about, keypoints[:, joints], float(row["fps"]), tuple(segments))
         yield annotation.clamped(recording, report), rows
 
 
@@ -147,11 +135,8 @@ def cut(videos: Iterable[tuple[Recording, pd.DataFrame]]) -> Iterator[Clip]:
 
 
 def whole(videos: Iterable[tuple[Recording, pd.DataFrame]], report: Report) -> Iterator[Recording]:
-    """The recordings. One with rows in several splits is in none.
-
-    Raises:
-        DataError: the rows of a video differ in subject, width, height or fps.
-    """
+    """The recordings. One with rows in several splits is in none. Raises DataError if the rows differ in
+    subject, width, height or fps."""
     for recording, rows in videos:
         for column in ("subject", "width", "height", "fps"):
             values = rows[column].unique().tolist()
