@@ -5,15 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, layouts
-from miga_lib.readers import DataError, Report, miga23
+from miga_lib.readers import DataError, miga23
 
 SMALL = layouts.get("imigue22")
-
-
-def plain(items, **_):
-    return items
 
 
 def write(folder, split, clips_of, persons=1):
@@ -33,14 +30,7 @@ def walk(frames, seed=0):
     return np.random.default_rng(seed).uniform(0.1, 1, (frames, 22, 3)).astype(np.float32)
 
 
-def read(folder, layout=SMALL):
-    report = Report()
-    return {clip.id: clip for clip in miga23.read(folder, layout, report, plain)}, report
-
-
-def refused(message, *arguments):
-    with pytest.raises(DataError, match=message):
-        read(*arguments)
+read, refused = reading(miga23, SMALL, by_id=True)
 
 
 def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):

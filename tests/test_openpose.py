@@ -5,15 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
-from miga_lib.readers import DataError, Report, openpose
+from miga_lib.readers import DataError, openpose
 
 WHOLE = layouts.get("openpose137")
-
-
-def plain(items, **_):
-    return items
 
 
 def person(keypoints):
@@ -41,14 +38,7 @@ def body(x=100.0, score=0.5):
     return keypoints
 
 
-def read(source, layout=WHOLE):
-    report = Report()
-    return list(openpose.read(source, layout, report, plain)), report
-
-
-def refused(message, *arguments):
-    with pytest.raises(DataError, match=message):
-        read(*arguments)
+read, refused = reading(openpose, WHOLE)
 
 
 def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):

@@ -5,24 +5,21 @@ import re
 
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
 from miga_lib.analysis import failures
-from miga_lib.readers import DataError, Report, pyskl
+from miga_lib.readers import DataError, pyskl
 
 COCO = layouts.get("coco17")
-
-
-def plain(items, **_):
-    return items
 
 
 def annotation(id="a", persons=1, frames=4, joints=17, label=0, **more):
     points = np.random.default_rng(0).uniform(1, 100, (persons, frames, joints, 2)).astype(np.float16)
     scores = np.full((persons, frames, joints), 0.5, np.float16)
     return {
-        "frame_dir": id, "total_frames": frames, "img_shape": (720, 1280), "original_shape": (720, 1280), "label": label,
-        "keypoint": points, "keypoint_score": scores,
+        "frame_dir": id, "total_frames": frames, "img_shape": (720, 1280), "original_shape": (720, 1280),
+        "label": label, "keypoint": points, "keypoint_score": scores,
     } | more  # fmt: skip
 
 
@@ -33,14 +30,7 @@ def file(tmp_path, *annotations, split=None, **more):
     return path
 
 
-def read(path, layout=COCO):
-    report = Report()
-    return list(pyskl.read(path, layout, report, plain)), report
-
-
-def refused(message, *arguments):
-    with pytest.raises(DataError, match=message):
-        read(*arguments)
+read, refused = reading(pyskl, COCO)
 
 
 def test_what_is_written_is_read_back(smoke, tmp_path):
@@ -102,8 +92,10 @@ def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_pa
 def test_an_empty_second_person_is_no_person(tmp_path):
     both = annotation(persons=2)
     both["keypoint_score"][1] = 0
-    assert read(file(tmp_path, both))[1].events == {"no names of classes: they are numbered (write them to label_map.txt beside the "
-                                                    "pickle, one a line)": ["own.pkl"]}  # fmt: skip
+    event = (
+        "no names of classes: they are numbered (write them to label_map.txt beside the pickle, one a line)"
+    )
+    assert read(file(tmp_path, both))[1].events == {event: ["own.pkl"]}
 
 
 def test_classes_come_from_the_file_or_beside_it_or_are_numbered(tmp_path):
@@ -199,10 +191,10 @@ def test_small_faults_are_repaired_and_told(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"keypoint": np.zeros((4, 17, 2))}, r"'a': keypoint has shape \(4, 17, 2\); expected \(persons, frames, 17 joints, 2 or 3\)"),
+        ({"keypoint": np.zeros((4, 17, 2))}, r"'a': keypoint has shape \(4, 17, 2\); expected \(persons"),
         ({"keypoint": [[1, 2]]}, r"keypoint is \[\[1, 2\]\]; expected an array of numbers"),
-        ({"keypoint_score": np.ones((1, 3, 17))}, r"keypoint_score is an array of shape \(1, 3, 17\).*expected one of shape \(1, 4, 17\)"),
-        ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x, y, score"),
+        ({"keypoint_score": np.ones((1, 3, 17))}, r"of shape \(1, 3, 17\).*expected .* \(1, 4, 17\)"),
+        ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x"),
         ({"label": -3}, "has label -3; expected a whole number from 0 to 0"),
         ({"label": 1.5}, "has label 1.5; expected a whole number"),
         ({"label": 10**12}, "has label 1000000000000; expected"),

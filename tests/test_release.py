@@ -4,16 +4,13 @@ subjects."""
 import numpy as np
 import pandas as pd
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
-from miga_lib.readers import DataError, Report, miga, release
+from miga_lib.readers import DataError, miga, release
 
 WHOLE = layouts.get("openpose137")
 COLUMNS = ["video_id", "subject_id", "class", "start_frame", "end_frame", "win_or_lose"]
-
-
-def plain(items, **_):
-    return items
 
 
 def video(frames=6, seed=0):
@@ -38,14 +35,7 @@ def root(tmp_path):
     return tmp_path / "release"
 
 
-def read(root, layout=WHOLE):
-    report = Report()
-    return {clip.id: clip for clip in release.read(root, layout, report, plain)}, report
-
-
-def refused(message, *arguments):
-    with pytest.raises(DataError, match=message):
-        read(*arguments)
+read, refused = reading(release, WHOLE, by_id=True)
 
 
 def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):

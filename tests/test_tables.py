@@ -216,9 +216,7 @@ def test_an_index_from_1_and_a_lost_first_row_look_the_same_so_the_report_says_b
     frames, events = read(save(tmp_path, INDEXED[1:], kind))
     assert np.array_equal(frames, FRAMES[1:])
     (event,) = events
-    event = "taken as the first frame; if these videos are numbered from 0, their first row is lost and"
-    event += " all other frames"
-    assert event in event
+    assert "taken as the first frame; if these videos are numbered from 0, their first row is lost" in event
 
 
 @KINDS

@@ -7,6 +7,7 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from reading import plain, reading
 
 from miga_lib import clips, layouts
 from miga_lib.readers import DataError, Report, pyskl, wholebody
@@ -14,18 +15,16 @@ from miga_lib.readers import DataError, Report, pyskl, wholebody
 OPENPOSE, WHOLE = layouts.get("openpose137"), layouts.get("wholebody133")
 
 FROM_133 = {
-    0: 0, 2: 6, 3: 8, 4: 10, 5: 5, 6: 7, 7: 9, 9: 12, 10: 14, 11: 16, 12: 11, 13: 13, 14: 15, 15: 2, 16: 1, 17: 4, 18: 3,
-    **{19 + i: 17 + i for i in range(6)}, **{25 + i: 23 + i for i in range(68)}, **{95 + i: 91 + i for i in range(42)},
+    0: 0, 2: 6, 3: 8, 4: 10, 5: 5, 6: 7, 7: 9, 9: 12, 10: 14, 11: 16, 12: 11, 13: 13, 14: 15, 15: 2, 16: 1,
+    17: 4, 18: 3, **{19 + i: 17 + i for i in range(6)}, **{25 + i: 23 + i for i in range(68)},
+    **{95 + i: 91 + i for i in range(42)},
 }  # fmt: skip
 FROM_134 = {
     **{i: i for i in range(8)}, **{9 + i: 8 + i for i in range(6)}, **{15 + i: 14 + i for i in range(4)},
-    **{19 + i: 18 + i for i in range(6)}, **{25 + i: 24 + i for i in range(68)}, **{95 + i: 92 + i for i in range(42)},
+    **{19 + i: 18 + i for i in range(6)}, **{25 + i: 24 + i for i in range(68)},
+    **{95 + i: 92 + i for i in range(42)},
 }  # fmt: skip
 """The index in the file of each joint of OpenPose, as published; without the means and the pupils."""
-
-
-def plain(items, **_):
-    return items
 
 
 def body(x=100.0, score=0.5, joints=133):
@@ -41,8 +40,8 @@ def frame(number, *people, box=(90, 40, 150, 100), box_score=0.9):
     """A frame as MMPose writes it."""
     instances = [
         {
-            "keypoints": keypoints[:, :2].tolist(), "keypoint_scores": keypoints[:, 2].tolist(), "bbox": [list(box)],
-            "bbox_score": box_score,
+            "keypoints": keypoints[:, :2].tolist(), "keypoint_scores": keypoints[:, 2].tolist(),
+            "bbox": [list(box)], "bbox_score": box_score,
         } for keypoints in people
     ]  # fmt: skip
     return {"frame_id": number, "instances": instances}
@@ -85,14 +84,7 @@ def table(folder, *rows):
     )
 
 
-def read(source, layout=WHOLE):
-    report = Report()
-    return list(wholebody.read(source, layout, report, plain)), report
-
-
-def refused(message, *arguments):
-    with pytest.raises(DataError, match=message):
-        read(*arguments)
+read, refused = reading(wholebody, WHOLE)
 
 
 @pytest.fixture
@@ -243,7 +235,9 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
     (clip,), report = read(tmp_path)
     np.testing.assert_allclose(clip.keypoints, np.float32([body(), body()]), rtol=1e-6)
     assert "coordinates were shares of the frame: multiplied by its width and height: a" in str(report)
-    message = r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* width and height of the video in segments"
+    message = (
+        r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* in segments"
+    )
     for rows in (["a,0,1,wave,train,7,0,0"], ["a,0,0,wave,train,7,640,480", "a,1,1,wave,train,7,480,640"]):
         table(tmp_path, *rows)
         refused(message, tmp_path)
@@ -298,7 +292,10 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
     person[:13, 2] = 1.5
     inferencer(tmp_path, "a", [frame(0, person), frame(1, person)])
     report = read(tmp_path)[1]
-    unset = "score_threshold in reader.json not set: these models place every joint, so joints out of sight are not missing"
+    unset = (
+        "score_threshold in reader.json not set: these models place every joint, so joints out of sight are"
+    )
+    unset += " not missing"
     assert f"{unset}: {tmp_path.name}" in str(report)
     (tmp_path / "reader.json").write_text('{"score_threshold": 2}')
     (clip,), report = read(tmp_path, OPENPOSE)
@@ -319,7 +316,7 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
         ('{"score_threshold": -1}', r"reader\.json: score_threshold must be a number of 0 or more, found -1"),
         (
             f'{{"score_threshold": 1{"0" * 400}}}',
-            r"reader\.json: score_threshold must be a number of 0 or more, found 10+\.\.\.0+; correct the file",
+            r"reader\.json: score_threshold must be a number of 0 or more, found 10+\.\.\.0+; correct",
         ),
         ('{"score_threshold": NaN}', r"reader\.json: score_threshold must be a number of 0 or more"),
         ('{"score_threshold": Infinity}', r"reader\.json: score_threshold must be a number of 0 or more"),
@@ -470,7 +467,7 @@ def test_a_file_alone_asks_for_its_folder(tmp_path, write):
         ('[{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}]', "frame_id 0 is there twice"),
         (
             '[{"frame_id": 0, "instances": []}, {"frame_id": 5000, "instances": []}]',
-            "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second one needs an entry",
+            "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second",
         ),
         (json.dumps([frame(0, body(joints=17))]), r"has people of 17 joints"),
         (json.dumps([frame(0, body(), body(joints=134))]), "has people of 133 and 134 joints"),
@@ -585,8 +582,8 @@ def test_other_files_are_not_taken_for_these(tmp_path):
 def annotated(folder, keypoints):
     """A PySkl pickle of one clip (M, T, V, 3)."""
     annotation = {
-        "frame_dir": "a", "label": 0, "total_frames": keypoints.shape[1], "img_shape": (720, 1280), "keypoint": keypoints[..., :2],
-        "keypoint_score": keypoints[..., 2],
+        "frame_dir": "a", "label": 0, "total_frames": keypoints.shape[1], "img_shape": (720, 1280),
+        "keypoint": keypoints[..., :2], "keypoint_score": keypoints[..., 2],
     }  # fmt: skip
     path = folder / "own.pkl"
     path.write_bytes(
@@ -604,10 +601,9 @@ def test_pickles_of_pyskl_with_133_joints_are_mapped(tmp_path):
         (clip,) = pyskl.read(path, layouts.get(name), report, plain)
         expected = layouts.to_openpose137(keypoints[0])[:, layouts.selection(OPENPOSE, layouts.get(name))]
         np.testing.assert_array_equal(clip.keypoints, expected)
-        assert (
-            "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to 'openpose137', with neck and mid hip as "
-            "means, without pupils: own.pkl"
-        ) in str(report)
+        event = "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to 'openpose137',"
+        event += " with neck and mid hip as means, without pupils: own.pkl"
+        assert event in str(report)
 
 
 def test_pickles_of_pyskl_with_133_joints_are_read_as_they_are(tmp_path):
