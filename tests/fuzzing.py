@@ -30,9 +30,10 @@ LONG_TOKENS += ["€".encode() * 1000]
 LONG_VALUES = ["x" * 3000, b"x" * 3000, 10**3000, ["x" * 3000] * 9, {"x" * 3000: 1}, ("x" * 3000, 1)]
 LONG_VALUES += [np.array(["x" * 3000]), "x\ny" * 999]
 ODD_VALUES = [
-    10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0), np.zeros((1, 2, 17, 2)),
-    np.ones((0, 2, 17, 3)), np.full((1, 3, 17, 2), np.nan), np.array(["a"]), np.full((2, 3, 17), 1e30),
-    np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool), np.array(5.0), *LONG_VALUES,
+    10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0),
+    np.zeros((1, 2, 17, 2)), np.ones((0, 2, 17, 3)), np.full((1, 3, 17, 2), np.nan), np.array(["a"]),
+    np.full((2, 3, 17), 1e30), np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool),
+    np.array(5.0), *LONG_VALUES,
 ]  # fmt: skip
 PLACES = st.one_of(st.integers(0, 160), st.integers(-160, -1), st.floats(0, 1))
 KINDS = st.sampled_from(["put", "insert", "cut", "flip", "end", "again"])
