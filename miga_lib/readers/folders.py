@@ -23,22 +23,22 @@ def options(folder: Path, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The choices in ``reader.json`` of a folder, and the default of every other choice: a number of 0 or
     more, or the first of a tuple of words. Raises DataError for an unknown name or a wrong value."""
     path = folder / OPTIONS
-    chosen = untrusted.document(path) if path.is_file() else {}
-    unknown = [chosen] if not isinstance(chosen, dict) else sorted(chosen.keys() - choices.keys())
-    if unknown:
+    chosen: Any = {}
+    if path.is_file():
+        chosen = untrusted.document(path)
+    if not isinstance(chosen, dict) or not chosen.keys() <= choices.keys():
         rule = f"expected a JSON object with {', '.join(map(repr, choices))}"
-        raise DataError(f"{path}: {rule}, found {shown(unknown[0])}; correct the file")
-    values = {}
+        raise DataError(f"{path}: {rule}, found {shown(chosen)}; correct the file")
     for name, choice in choices.items():
-        words = choice if isinstance(choice, tuple) else ()
-        value: Any = chosen.get(name, words[0] if words else choice)
-        values[name] = value
-        rule = f"one of {', '.join(map(repr, words))}" if words else "a number of 0 or more"
-        number = type(value) in (int, float) and 0 <= value <= sys.float_info.max
-        valid = value in words if words else number
+        if isinstance(choice, tuple):
+            value, rule = chosen.setdefault(name, choice[0]), f"one of {', '.join(map(repr, choice))}"
+            valid = value in choice
+        else:
+            value, rule = chosen.setdefault(name, choice), "a number of 0 or more"
+            valid = type(value) in (int, float) and 0 <= value <= sys.float_info.max
         if not valid:
             raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
-    return values
+    return chosen
 
 
 def inside(parent: Path, report: Report | None = None, missing: bool = False) -> list[Path]:
@@ -67,7 +67,10 @@ def innermost(folder: Path) -> Path:
 def only(source: Path, has: Callable[[Path], object], depth: int = 3) -> Path:
     """The first of the source, the only folder in it, the only one in that, … that ``has`` what is sought."""
     for _ in range(depth):
-        if not source.is_dir() or has(source) or len(folders := inside(source)) != 1:
+        if not source.is_dir() or has(source):
+            break
+        folders = inside(source)
+        if len(folders) != 1:
             break
         source = folders[0]
     return source
@@ -92,4 +95,4 @@ def single(paths: Iterable[Path], source: Path, name: str) -> Path | None:
     if len(paths) > 1:
         places = ", ".join(str(path.relative_to(source)) for path in paths[:2])
         raise DataError(f"{source}: found {name} {len(paths)} times; keep one of {places}")
-    return paths[0] if paths else None
+    return next(iter(paths), None)

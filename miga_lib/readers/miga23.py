@@ -108,7 +108,9 @@ def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
         raise DataError(f"{path}: {problem}; restore both files from one release")
     ids = []
     for row, name in enumerate(names):
-        text = name.decode("latin1") if isinstance(name, bytes) else name  # written by Python 2
+        text = name
+        if isinstance(name, bytes):  # written by Python 2
+            text = name.decode("latin1")
         if not isinstance(text, str) or not text:
             raise DataError(f"{path}: name {row} is {shown(name)}; expected text such as '0012_3'")
         ids.append(text.replace("\\", "/").rpartition("/")[2].partition(".")[0])

@@ -121,7 +121,7 @@ def _people(path: Path, report: Report, needed: Sequence[str]) -> list[Float[np.
     """The people of one frame, see ``videos.best``. The joints of a list that is empty or absent are missing;
     that of a ``needed`` one is reported. Raises DataError if the file is not one of OpenPose."""
     frame = untrusted.document(path)
-    people = frame.get("people") if isinstance(frame, dict) else None
+    people = untrusted.entry(frame, "people")
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         problem = f"expected an object with a list `people`, found {shown(frame)}"
         raise DataError(f"{path}: {problem}; restore or remove the file")

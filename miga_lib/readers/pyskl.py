@@ -85,8 +85,9 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
 def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
     """The content of a pickle, and its annotations."""
     content = unpickling.load(path)
-    content = {"annotations": content} if isinstance(content, list) else content
-    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if isinstance(content, list):
+        content = {"annotations": content}
+    annotations = untrusted.entry(content, "annotations")
     if not isinstance(annotations, list) or not annotations:
         expected = "expected a dict with `split` and a list `annotations` of at least one clip"
         raise DataError(f"{path}: {expected}, found {shown(content)}")
@@ -271,7 +272,8 @@ def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Rep
     video, subject = annotation.get("video"), annotation.get("subject")
     if not isinstance(video, str) or not video:
         video = id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
-    subject = subject if isinstance(subject, str) else ""
+    if not isinstance(subject, str):
+        subject = ""
     return Clip(id, int(label), UNUSED, video, subject, *size, keypoints)
 
 

@@ -71,7 +71,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     joints = select(layouts.get(CACHED_LAYOUT), layout, str(source))
     paths = folders.below(source, folders.OPTIONS, DEPTH)
     place = folders.single(paths, source, folders.OPTIONS)
-    options = folders.options(place.parent if place else source, OPTIONS)
+    options = folders.options((place or source / folders.OPTIONS).parent, OPTIONS)
     people = _people(source, report)
     report.classes = labels.SMG_CLASSES
     report.protocols |= {name: {} for name in PROTOCOLS}
@@ -196,7 +196,7 @@ def _pair(
     best = "colour" if "colour" in pictures.values() else "depth"
     fitting = [name for name, picture in pictures.items() if picture == best]
     if pixels != "auto":
-        fitting = [pixels] if pictures.get(pixels) else []
+        fitting = [name for name, picture in pictures.items() if name == pixels and picture]
     if len(fitting) != 1:
         way_out = f"set pixels to one that fits, '7-8' or '9-10', in {folders.OPTIONS}"
         raise DataError(f"{path}: which numbers of a joint are its pixels? {'; '.join(reaches)}; {way_out}")

@@ -125,6 +125,11 @@ def document(path: Path, max_bytes: int = 0) -> Any:
         raise DataError(f"{path}: not a json file ({reason(error)}); write it again or remove it") from None
 
 
+def entry(content: Any, key: str) -> Any:
+    """The value of a key of a dict, None where the content is another thing."""
+    return content.get(key) if isinstance(content, dict) else None
+
+
 def table(path: Path, max_bytes: int = 0) -> tuple[bytes, list[int]]:
     """The content of a ``.csv`` file without its byte order mark, and the cells of each line (0: blank) up to
     the last that has any. Raises DataError if it is too large or not UTF-8."""
@@ -183,7 +188,7 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     if 0 in cells:
         way_out = "complete it if a row is missing, or delete it"
         raise DataError(f"{path}: line {cells.index(0) + 1} is blank; {way_out}")
-    names = list(dict.fromkeys(columns.values())) if columns else []
+    names = list(dict.fromkeys((columns or {}).values()))
     expected = "expected a table with " + (f"the columns {','.join(names)}" if names else "a header")
     try:
         text = text_cells(content).apply(lambda column: column.str.strip())
@@ -296,11 +301,11 @@ def workbook(path: Path) -> None:
     size(path)
     strings = repeats = 0
     with _archive(path, "not an xlsx workbook", MAX_UNSUSPICIOUS_WORKBOOK) as archive:
-        shared = any("sharedstrings" in name.lower() for name in archive.namelist())
         for member in archive.infolist():
             length, references = _check_cells(path, archive, member)
-            repeats += references if shared else 0
-            strings += length if "sharedstrings" in member.filename.lower() else 0
+            repeats += references
+            if "sharedstrings" in member.filename.lower():
+                strings += length
     if strings * repeats > GB:
         raise DataError(f"{path}: holds {repeats:,} cells of long text; store keypoints as numbers")
 

@@ -58,12 +58,18 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
         if column not in table:
             report.note(f"columns that {SEGMENTS} does not have: unknown", column)
             table[column] = default
-    for column in ("start_frame", "end_frame", "width", "height"):
-        maximum = MAX_FRAME_NUMBER if column.endswith("frame") else MAX_SIDE
+    maxima = {
+        "start_frame": MAX_FRAME_NUMBER,
+        "end_frame": MAX_FRAME_NUMBER,
+        "width": MAX_SIDE,
+        "height": MAX_SIDE,
+    }
+    for column, maximum in maxima.items():
         table[column] = untrusted.whole_numbers(path, table[[column]], 0, maximum)[:, 0]
-    rates = table[["fps"]] if "fps" in table else pd.DataFrame({"fps": ["0"] * len(table)})
+    if "fps" not in table:
+        table["fps"] = "0"
     rule = f"expected 0 (unknown) to {annotation.MAX_FPS:g}"
-    table["fps"] = untrusted.numbers(path, rates, 0, annotation.MAX_FPS, rule)[:, 0]
+    table["fps"] = untrusted.numbers(path, table[["fps"]], 0, annotation.MAX_FPS, rule)[:, 0]
     unknown = ~table[["video"]].isin(list(videos)).to_numpy()
     untrusted.refuse_cells(path, table[["video"]], unknown, "there is no folder or file of this video")
     table["label"] = _labels(path, table["class"], report)
@@ -91,8 +97,11 @@ def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
     except ValueError as error:
         raise DataError(f"{path}: {error}; give classes of your own by name") from None
     names = sorted(set(classes) - {""})
-    report.classes = labels.CLASSES if set(names) <= set(labels.CLASSES) else tuple(names)
-    return [report.classes.index(name) if name else UNKNOWN for name in classes]
+    report.classes = tuple(names)
+    if set(names) <= set(labels.CLASSES):
+        report.classes = labels.CLASSES
+    indices = {name: index for index, name in enumerate(report.classes)} | {"": UNKNOWN}
+    return [indices[name] for name in classes]
 
 
 def recorded(
@@ -200,9 +209,10 @@ def follow(video: str, people: list[list[np.ndarray]], report: Report) -> Float[
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:
     both = (one[:, 2] > 0) & (other[:, 2] > 0)
-    return float(np.median(np.linalg.norm(one[both, :2] - other[both, :2], axis=1))) if both.any() else np.inf
+    if not both.any():
+        return np.inf
+    return float(np.median(np.linalg.norm(one[both, :2] - other[both, :2], axis=1)))
 
 
 def _size(person: np.ndarray) -> float:
-    present = person[person[:, 2] > 0, :2]
-    return float(np.linalg.norm(np.ptp(present, axis=0))) if len(present) else 0.0
+    return float(np.linalg.norm(np.ptp(person[person[:, 2] > 0, :2], axis=0)))

@@ -55,7 +55,9 @@ class People(NamedTuple):
 
 def recognises(source: Path) -> bool:
     """Whether the folder, or the only folder in it, has files of MMPose or rtmlib, or is such a file."""
-    return _is_known(source) if source.is_file() else _has_known(folders.only(source, _has_known))
+    if source.is_file():
+        return _is_known(source)
+    return _has_known(folders.only(source, _has_known))
 
 
 def _has_known(folder: Path) -> bool:
@@ -65,7 +67,9 @@ def _has_known(folder: Path) -> bool:
 def _files(folder: Path) -> list[Path]:
     """The json files and pickles in a folder and in its folder ``predictions``."""
     inner = folder / PREDICTIONS
-    places = [folder, folders.innermost(inner)] if inner.is_dir() else [folder]
+    places = [folder]
+    if inner.is_dir():
+        places.append(folders.innermost(inner))
     return [path for place in places for path in folders.below(place, "*", depth=0) if _is_candidate(path)]
 
 
@@ -149,7 +153,7 @@ def _place(name: str, places: list[Path]) -> Path:
     having = [place for place in dict.fromkeys(places) if (place / name).is_file()]
     if len(having) > 1:
         raise DataError(f"{having[0] / name}: there is another one in {having[1]}; remove one of them")
-    return having[0] if having else places[-1]
+    return next(iter(having), places[-1])
 
 
 def _video(video: str, path: Path, size: tuple[int, int], threshold: float, report: Report) -> videos.Video:
@@ -176,7 +180,9 @@ def _video(video: str, path: Path, size: tuple[int, int], threshold: float, repo
 def _mmpose(video: str, path: Path, size: tuple[int, int], report: Report) -> People:
     """The people of a json file. Raises DataError if it is not MMPose's result of a video."""
     content = untrusted.document(path, MAX_JSON_BYTES)
-    entries = content.get("instance_info") if isinstance(content, dict) else content
+    entries, form = content, "the inferencer's"
+    if isinstance(content, dict):
+        entries, form = content.get("instance_info"), "the demo script's"
     if not isinstance(entries, list) or not entries or not all(map(_is_frame, entries)):
         expected = "expected MMPose's result of a video, a list of frames with frame_id and instances"
         way_out = "results of single images are not read: run MMPose on the video, or remove the file"
@@ -195,7 +201,6 @@ def _mmpose(video: str, path: Path, size: tuple[int, int], report: Report) -> Pe
         elif not box[:2].any():
             whole = (box[2:] == size).all() if any(size) else instance.get("bbox_score") == 1
             invented += bool(whole)  # MMPose gives a box that it made up the score 1
-    form = "the demo script's" if isinstance(content, dict) else "the inferencer's"
     numbered = f"frames numbered from {min(numbers)} in {form} form"
     report.note(f"{numbered}: start_frame and end_frame are taken as such numbers", video)
     event = "people in a box of the whole image: MMPose invents one if it finds nobody; they were read"
@@ -235,7 +240,7 @@ def _numbers(value: Any) -> np.ndarray:
 def _rtmlib(video: str, path: Path, report: Report) -> People:
     """The people of a pickle. Raises DataError if it has no arrays as of rtmlib."""
     content = unpickling.load(path)
-    lists: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in pyskl.RTMLIB]
+    lists = [untrusted.entry(content, key) for key in pyskl.RTMLIB]
     points, scores = lists
     if not all(isinstance(part, list) and part for part in lists) or len(points) != len(scores):
         expected = "expected a dict of two lists of one length, keypoints and scores"
