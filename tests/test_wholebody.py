@@ -601,8 +601,8 @@ def test_pickles_of_pyskl_with_133_joints_are_mapped(tmp_path):
         (clip,) = pyskl.read(path, layouts.get(name), report, plain)
         expected = layouts.to_openpose137(keypoints[0])[:, layouts.selection(OPENPOSE, layouts.get(name))]
         np.testing.assert_array_equal(clip.keypoints, expected)
-        event = "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to 'openpose137',"
-        event += " with neck and mid hip as means, without pupils: own.pkl"
+        event = "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to"
+        event += " 'openpose137', with neck and mid hip as means, without pupils: own.pkl"
         assert event in str(report)
 
 
