@@ -62,10 +62,8 @@ def run(name: str, kind: str, count: int, number: int) -> str:
         each()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items()))
-    return (
-        f"{name:12s} {kind:6s} {sum(seen.values()):6d} cases: {outcomes}; slowest {slowest * 1000:.0f} ms, peak {peak:.0f} MB, "
-        f"{time.process_time() - began:.0f} s in all"
-    )
+    cost = f"slowest {slowest * 1000:.0f} ms, peak {peak:.0f} MB, {time.process_time() - began:.0f} s in all"
+    return f"{name:12s} {kind:6s} {sum(seen.values()):6d} cases: {outcomes}; {cost}"
 
 
 if __name__ == "__main__":

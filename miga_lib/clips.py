@@ -36,8 +36,8 @@ from .readers import (
     Recording,
     RecordingReader,
     Report,
+    annotation,
     checks,
-    cutting,
     select,
     shown,
     untrusted,
@@ -294,8 +294,8 @@ def load_recordings(
         DataError: as ``load`` does, or the source has only cut clips.
         OSError, ValueError: as ``load`` does.
     """
-    if not 0 <= fps <= cutting.HIGHEST_FPS:
-        raise ValueError(f"fps must be 0 (of the source) to {cutting.HIGHEST_FPS:g}, got {fps!r}")
+    if not 0 <= fps <= annotation.MAX_FPS:
+        raise ValueError(f"fps must be 0 (of the source) to {annotation.MAX_FPS:g}, got {fps!r}")
     whole = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress, whole=True)
     assert isinstance(whole, Recordings)
     clips, note = splits.divide(whole._cut(), str(source), protocol, folds, fold)

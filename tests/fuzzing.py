@@ -18,44 +18,36 @@ from miga_lib import cache, layouts
 from miga_lib.readers import DataError, Report, checks, miga, miga23, openpose, pyskl, release, smg, wholebody
 
 TOKENS = [
-    b"", b"\0", b"\n", b"\r\n", b",", b",,", b'"', b"nan", b"inf", b"-1", b"0", b"1e308", b"1e999", b"99999999999999999999", b"0.5",
-    b"-", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xef\xbb\xbf", b"PK\x03\x04", b"[", b"{", b"]", b"}", b"null",
-    b"true", b"\\u0000", b"(", b")", b".", b"N", b"h\x00", b"q\x00", b"\x94", b"R", b"b", b"\x93", b"cos\nsystem\n", b"O", b"|O", b"<f8",
-    b"<U5", b"(9999999999,)", b"True", b'r="XFD1048576"', b't="s"', b"<row>", b"</row>", b"<c/>", b"&#65;", b"<v>1e400</v>", b"#DIV/0!",
+    b"", b"\0", b"\n", b"\r\n", b",", b",,", b'"', b"nan", b"inf", b"-1", b"0", b"1e308", b"1e999", b"0.5",
+    b"99999999999999999999", b"-", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xef\xbb\xbf",
+    b"PK\x03\x04", b"[", b"{", b"]", b"}", b"null", b"true", b"\\u0000", b"(", b")", b".", b"N", b"h\x00",
+    b"q\x00", b"\x94", b"R", b"b", b"\x93", b"cos\nsystem\n", b"O", b"|O", b"<f8", b"<U5", b"(9999999999,)",
+    b"True", b'r="XFD1048576"', b't="s"', b"<row>", b"</row>", b"<c/>", b"&#65;", b"<v>1e400</v>", b"#DIV/0!",
     "ä".encode(), "€".encode("utf-16"),
 ]  # fmt: skip
-LONG_TOKENS = [
-    b"x" * 3000,
-    b"7" * 3000,
-    b"x y" * 1000,
-    b",x" * 400,
-    b"\nx" * 400,
-    b'"' + b"x" * 3000 + b'"',
-    "€".encode() * 1000,
-]
-LONG_VALUES = [
-    "x" * 3000,
-    b"x" * 3000,
-    10**3000,
-    ["x" * 3000] * 9,
-    {"x" * 3000: 1},
-    ("x" * 3000, 1),
-    np.array(["x" * 3000]),
-    "x\ny" * 999,
-]
+LONG_TOKENS = [b"x" * 3000, b"7" * 3000, b"x y" * 1000, b",x" * 400, b"\nx" * 400, b'"' + b"x" * 3000 + b'"']
+LONG_TOKENS += ["€".encode() * 1000]
+LONG_VALUES = ["x" * 3000, b"x" * 3000, 10**3000, ["x" * 3000] * 9, {"x" * 3000: 1}, ("x" * 3000, 1)]
+LONG_VALUES += [np.array(["x" * 3000]), "x\ny" * 999]
+ODD_VALUES = [
+    10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0),
+    np.zeros((1, 2, 17, 2)), np.ones((0, 2, 17, 3)), np.full((1, 3, 17, 2), np.nan), np.array(["a"]),
+    np.full((2, 3, 17), 1e30), np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool),
+    np.array(5.0), *LONG_VALUES,
+]  # fmt: skip
 PLACES = st.one_of(st.integers(0, 160), st.integers(-160, -1), st.floats(0, 1))
 KINDS = st.sampled_from(["put", "insert", "cut", "flip", "end", "again"])
-EDITS = st.tuples(
-    KINDS, PLACES, st.sampled_from(TOKENS) | st.binary(max_size=8) | st.sampled_from(LONG_TOKENS)
-)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary(max_size=4)
-    | st.sampled_from([10**30, -(10**18), "0001_0", "train", np.int64(3), np.float32("nan"), np.zeros(0), np.zeros((1, 2, 17, 2)),
-                       np.ones((0, 2, 17, 3)), np.full((1, 3, 17, 2), np.nan), np.array(["a"]), np.full((2, 3, 17), 1e30),
-                       np.full((1, 3, 17, 3), -1, "i2"), np.zeros((1, 3, 17), bool), np.array(5.0), *LONG_VALUES]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3) | st.tuples(inner, inner),
-    max_leaves=5,
-)  # fmt: skip
+BYTES = st.sampled_from(TOKENS) | st.binary(max_size=8) | st.sampled_from(LONG_TOKENS)
+EDITS = st.tuples(KINDS, PLACES, BYTES)
+SINGLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary(max_size=4)
+
+
+def containers(inner: st.SearchStrategy) -> st.SearchStrategy:
+    listed, keyed = st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    return listed | keyed | st.tuples(inner, inner)
+
+
+VALUES = st.recursive(SINGLE | st.sampled_from(ODD_VALUES), containers, max_leaves=5)
 CHANGES = st.tuples(
     st.integers(0, 999),
     st.lists(EDITS, min_size=1, max_size=4),
@@ -131,18 +123,19 @@ def change(path: Path, edits: list, values: list) -> None:
 
 def keypoints(frames: int = 9, joints: int = 137) -> np.ndarray:
     """Coordinates and scores; the last joint is missing, and so is every fifth one of the first frame."""
-    found = np.random.default_rng(0).uniform(1, 99, (frames, joints, 3)).round(3).astype(np.float32) * [
-        1,
-        1,
-        0.01,
-    ]
-    found[:, -1] = found[0, ::5] = 0
-    return found
+    values = np.random.default_rng(0).uniform(1, 99, (frames, joints, 3)).round(3).astype(np.float32)
+    values = values * [1, 1, 0.01]
+    values[:, -1] = values[0, ::5] = 0
+    return values
+
+
+def write_miga(folder: Path, videos: dict[str, tuple[str, str]]) -> None:
+    for video, (split, kind) in videos.items():
+        miga.write_video(folder, split, video, keypoints(), [(4, 0, 1), (31, 1, 2), (2, 3, 6)], openpose=kind)
 
 
 def make_miga(folder: Path) -> None:
-    for split, video, kind in (("train", "0012", "csv"), ("val", "0013", "xlsx"), ("test", "0014", "npy")):
-        miga.write_video(folder, split, video, keypoints(), [(4, 0, 1), (31, 1, 2), (2, 3, 6)], openpose=kind)
+    write_miga(folder, {"0012": ("train", "csv"), "0013": ("val", "xlsx"), "0014": ("test", "npy")})
     miga.write_subjects(folder, pd.DataFrame({"video_id": ["0012", "0013"], "subject_id": [2, 3]}))
     (folder / "imigue_skeleton_train/0012/0012_light_hand.csv").unlink()
     (folder / "imigue_skeleton_test/0014/0014_openpose.npy").unlink()
@@ -150,17 +143,14 @@ def make_miga(folder: Path) -> None:
 
 def make_miga_arrays(folder: Path) -> None:
     """The npy files of challenge folders, and tables of all 137 joints."""
-    for split, video, kind in (("train", "0012", "npy"), ("test", "0014", "csv")):
-        miga.write_video(folder, split, video, keypoints(), [(4, 0, 1), (31, 1, 2), (2, 3, 6)], openpose=kind)
-        (folder / miga.SPLIT_FOLDERS[split] / video / f"{video}_light_hand.csv").unlink()
+    write_miga(folder, {"0012": ("train", "npy"), "0014": ("test", "csv")})
+    for path in folder.glob("*/*/*_light_hand.csv"):
+        path.unlink()
 
 
 def make_miga23(folder: Path) -> None:
-    for split, names in (
-        ("valid", ["0001_0"]),
-        ("train", ["0012_0", "0001_0"]),
-        ("test", ["0300_0", "0300_1"]),
-    ):
+    splits = {"valid": ["0001_0"], "train": ["0012_0", "0001_0"], "test": ["0300_0", "0300_1"]}
+    for split, names in splits.items():
         data = np.zeros((len(names), 3, 12, 22, 1), np.float32)
         data[:, :, :9, :, 0] = keypoints(joints=22).transpose(2, 0, 1)
         np.save(folder / f"{split}_data.npy", data)
@@ -168,13 +158,24 @@ def make_miga23(folder: Path) -> None:
 
 
 def make_pyskl(folder: Path) -> None:
-    annotations = [
-        {"frame_dir": f"0012_{k}", "total_frames": 9, "img_shape": (720, 1280), "label": k, "keypoint": keypoints(joints=17)[None, ..., :2],
-         "keypoint_score": keypoints(joints=17)[None, ..., 2]} for k in range(3)
-    ]  # fmt: skip
+    points = keypoints(joints=17)[None]
+    whole = {
+        "total_frames": 9,
+        "img_shape": (720, 1280),
+        "keypoint": points[..., :2],
+        "keypoint_score": points[..., 2],
+    }
+    annotations = [{"frame_dir": f"0012_{k}", "label": k, **whole} for k in range(3)]
     content = {"split": {"train": ["0012_0", "0012_1"], "val": ["0012_2"]}, "annotations": annotations}
     (folder / "own.pkl").write_bytes(pickle.dumps(content))
     (folder / "label_map.txt").write_text("sit\nstand\nwave\n")
+
+
+TABLE = """video,start_frame,end_frame,class,split,subject,width,height
+a,0,1,wave,train,7,1280,720
+b,1,2,bow,val,8,1280,720
+a,2,6,bow,train,7,1280,720
+"""
 
 
 def make_openpose(folder: Path) -> None:
@@ -185,8 +186,7 @@ def make_openpose(folder: Path) -> None:
             person = {name: part.ravel().tolist() for name, part in zip(openpose.PARTS, parts, strict=True)}
             content = {"version": 1.3, "people": [person] * (number % 3)}
             (folder / video / f"{video}_{number:012d}_keypoints.json").write_text(json.dumps(content))
-    table = "video,start_frame,end_frame,class,split,subject,width,height\na,0,1,wave,train,7,1280,720\nb,1,2,bow,val,8,1280,720\n"
-    (folder / "segments.csv").write_text(table + "a,2,6,bow,train,7,1280,720\nb,3,8,,test,8,1280,720\n")
+    (folder / "segments.csv").write_text(TABLE + "b,3,8,,test,8,1280,720\n")
 
 
 def make_wholebody(folder: Path) -> None:
@@ -196,44 +196,33 @@ def make_wholebody(folder: Path) -> None:
     frames = []
     for number, frame in enumerate(people):
         both = [frame, frame * [1, 1, 0.3] + [500, 0, 0]][: number % 3]
+        boxed = {"bbox": [[9, 9, 99, 99]], "bbox_score": 0.9}
         instances = [
-            {
-                "keypoints": person[:, :2].tolist(),
-                "keypoint_scores": (3 * person[:, 2]).tolist(),
-                "bbox": [[9, 9, 99, 99]],
-                "bbox_score": 0.9,
-            }
+            {"keypoints": person[:, :2].tolist(), "keypoint_scores": (3 * person[:, 2]).tolist(), **boxed}
             for person in both
         ]
         frames.append({"frame_id": number, "instances": instances})
     (folder / "predictions").mkdir()
     (folder / "predictions" / "a.json").write_text(json.dumps(frames))
     later = [frame | {"frame_id": frame["frame_id"] + 1} for frame in frames]
-    (folder / "predictions" / "results_b.json").write_text(
-        json.dumps({"meta_info": {}, "instance_info": later}, indent="\t")
-    )
-    shares = {
-        "keypoints": [frame[None, :, :2] / [1280, 720] for frame in people],
-        "scores": [frame[None, :, 2] for frame in people],
-    }
+    demo = json.dumps({"meta_info": {}, "instance_info": later}, indent="\t")
+    (folder / "predictions" / "results_b.json").write_text(demo)
+    shares = {"keypoints": [frame[None, :, :2] / [1280, 720] for frame in people]}
+    shares["scores"] = [frame[None, :, 2] for frame in people]
     (folder / "predictions" / "c.pkl").write_bytes(pickle.dumps(shares))
     (folder / "reader.json").write_text('{"score_threshold": 0.05}')
-    table = "video,start_frame,end_frame,class,split,subject,width,height\na,0,1,wave,train,7,1280,720\nb,1,2,bow,val,8,1280,720\n"
-    (folder / "segments.csv").write_text(
-        table + "a,2,6,bow,train,7,1280,720\nb,3,9,,test,8,1280,720\nc,2,8,wave,train,9,1280,720\n"
-    )
+    (folder / "segments.csv").write_text(TABLE + "b,3,9,,test,8,1280,720\nc,2,8,wave,train,9,1280,720\n")
 
 
 def make_release(folder: Path) -> None:
     for video in ("0012", "0013"):
         path = folder / "mg_skeleton_only" / video / f"{video}_2.xlsx"
         path.parent.mkdir(parents=True)
-        miga._write_xlsx(path, pd.DataFrame(keypoints().reshape(9, -1)))
+        table = pd.DataFrame(keypoints().reshape(9, -1)).astype(float).round(3)
+        table.to_excel(path, header=False, index=False)
     columns = ["video_id", "subject_id", "class", "start_frame", "end_frame", "win_or_lose"]
-    miga.write_subjects(
-        folder,
-        pd.DataFrame([(12, 2, 1, 0, 1, 1), (13, 1, 99, 1, 1, 0), (12, 2, 7, 2, 8, 1)], columns=columns),
-    )
+    rows = [(12, 2, 1, 0, 1, 1), (13, 1, 99, 1, 1, 0), (12, 2, 7, 2, 8, 1)]
+    miga.write_subjects(folder, pd.DataFrame(rows, columns=columns))
 
 
 def write_smg(folder: Path, person: str, values: np.ndarray, segments: list[tuple[int, int, int]]) -> None:
@@ -288,13 +277,11 @@ def outcome(name: str, source: Path) -> str:
     reader, layout, _ = SOURCES[name]
     report = Report()
     try:
-        with joblib.parallel_config(backend="sequential"):
-            read = (
-                list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
-                if reader.recognises(source)
-                else []
-            )
-            rows = [cache.row(clip, 0) for clip in read]
+        read = []
+        if reader.recognises(source):
+            with joblib.parallel_config(backend="sequential"):
+                read = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
+        rows = [cache.row(clip, 0) for clip in read]
     except DataError as error:
         return "refused" if is_short(error, source) else f"refused at length: {error}"
     report.errors = []

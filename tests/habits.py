@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import fuzzing
@@ -16,7 +17,7 @@ import python_calamine
 from hypothesis import strategies as st
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl
+from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl, videos
 
 HABITS = st.lists(
     st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3
@@ -85,9 +86,7 @@ def column_lost(rows: Rows, rng: np.random.Generator) -> Rows:
 
 def cell_lost(rows: Rows, rng: np.random.Generator) -> Rows:
     row = rows[_at(rng, rows)]
-    del row[
-        max(len(row) - 1, 1) :
-    ]  # without any cell, the last row would be a blank line at the end, which is none
+    del row[max(len(row) - 1, 1) :]  # without any cell, the last row would be a blank line, which is none
     return rows
 
 
@@ -144,9 +143,9 @@ def in_another_order(rows: Rows, rng: np.random.Generator) -> Rows:
 
 
 def doubled_rows(rows: Rows, rng: np.random.Generator) -> Rows:
-    return (
-        [*rows, *rows] if rng.integers(2) else [row for row in rows for _ in range(1 + int(rng.integers(2)))]
-    )
+    if rng.integers(2):
+        return [*rows, *rows]
+    return [row for row in rows for _ in range(1 + int(rng.integers(2)))]
 
 
 def rows_lost(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -158,30 +157,27 @@ def without_index(rows: Rows, rng: np.random.Generator) -> Rows:
 
 
 ANY_TABLE = [
-    spreadsheet_title, title, names_above, numbers_above, index_in_front, comma_at_the_end, comma_in_a_row, column_at_the_end,
-    column_in_front, column_lost, cell_lost, empty_row, blank_line, first_row_became_a_header, numbers_as_text,
+    spreadsheet_title, title, names_above, numbers_above, index_in_front, comma_at_the_end, comma_in_a_row,
+    column_at_the_end, column_in_front, column_lost, cell_lost, empty_row, blank_line,
+    first_row_became_a_header, numbers_as_text,
 ]  # fmt: skip
 
 
 def _of_rows(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
     """A habit of rows as one of files."""
 
+    @wraps(habit)
     def changed(path: Path, rng: np.random.Generator) -> None:
         if path.suffix == ".xlsx":
-            rows: Rows = (
-                python_calamine.CalamineWorkbook.from_path(path)
-                .get_sheet_by_index(0)
-                .to_python(skip_empty_area=False)
-            )
+            workbook = python_calamine.CalamineWorkbook.from_path(path)
+            rows: Rows = workbook.get_sheet_by_index(0).to_python(skip_empty_area=False)
             _save_workbook(path, habit(rows, rng), rng)
         else:
-            rows = list(
-                csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"), newline=""))
-            )
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
+            rows = list(csv.reader(io.StringIO(text, newline="")))
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(habit(rows, rng) if any(rows) else rows)
 
-    changed.__name__ = habit.__name__
     return changed
 
 
@@ -195,7 +191,7 @@ def _save_workbook(path: Path, rows: Rows, rng: np.random.Generator) -> None:
     workbook.save(path)
 
 
-def _of_text(change: Callable[[bytes], bytes], name: str) -> Callable:
+def _of_text(name: str, change: Callable[[bytes], bytes]) -> Callable:
     """A habit of programs that save text."""
 
     def changed(path: Path, rng: np.random.Generator) -> None:
@@ -205,38 +201,35 @@ def _of_text(change: Callable[[bytes], bytes], name: str) -> Callable:
     return changed
 
 
+def _quoted(line: bytes) -> bytes:
+    return b'"' + line.replace(b",", b'","') + b'"' if line else line
+
+
 TEXT = [
-    _of_text(change, name)
-    for name, change in {
-        "byte_order_mark": lambda text: b"\xef\xbb\xbf" + text,
-        "utf_16": lambda text: text.decode("utf-8", "replace").encode("utf-16"),
-        "windows_lines": lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
-        "windows_lines_twice": lambda text: text.replace(b"\n", b"\r\r\n"),
-        "old_mac_lines": lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r"),
-        "no_last_newline": lambda text: text.rstrip(b"\r\n"),
-        "newlines_at_the_end": lambda text: text + b"\n\n",
-    }.items()
+    _of_text("byte_order_mark", lambda text: b"\xef\xbb\xbf" + text),
+    _of_text("utf_16", lambda text: text.decode("utf-8", "replace").encode("utf-16")),
+    _of_text("windows_lines", lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")),
+    _of_text("windows_lines_twice", lambda text: text.replace(b"\n", b"\r\r\n")),
+    _of_text("old_mac_lines", lambda text: text.replace(b"\r\n", b"\n").replace(b"\n", b"\r")),
+    _of_text("no_last_newline", lambda text: text.rstrip(b"\r\n")),
+    _of_text("newlines_at_the_end", lambda text: text + b"\n\n"),
 ]
-CSV = TEXT + [
-    _of_text(change, name)
-    for name, change in {
-        "semicolons": lambda text: text.replace(b",", b";"),
-        "decimal_commas": lambda text: text.replace(b",", b";").replace(b".", b","),
-        "tabs": lambda text: text.replace(b",", b"\t"),
-        "spaces": lambda text: text.replace(b",", b", "),
-        "all_quoted": lambda text: b"\n".join(
-            b'"' + line.replace(b",", b'","') + b'"' if line else line for line in text.splitlines()
-        ),
-    }.items()
+CSV = [
+    *TEXT,
+    _of_text("semicolons", lambda text: text.replace(b",", b";")),
+    _of_text("decimal_commas", lambda text: text.replace(b",", b";").replace(b".", b",")),
+    _of_text("tabs", lambda text: text.replace(b",", b"\t")),
+    _of_text("spaces", lambda text: text.replace(b",", b", ")),
+    _of_text("all_quoted", lambda text: b"\n".join(map(_quoted, text.splitlines()))),
 ]
-CUT_OFF = _of_text(lambda text: text[: len(text) * 2 // 3], "cut_off")
+CUT_OFF = _of_text("cut_off", lambda text: text[: len(text) * 2 // 3])
 
 
 def _only(condition: Callable[[Rows], bool], habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
+    @wraps(habit)
     def guarded(rows: Rows, rng: np.random.Generator) -> Rows:
         return habit(rows, rng) if condition(rows) else rows
 
-    guarded.__name__ = habit.__name__
     return guarded
 
 
@@ -251,10 +244,10 @@ def _counts_in_order(rows: Rows) -> bool:
 
 
 def _below_header(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callable:
+    @wraps(habit)
     def below(rows: Rows, rng: np.random.Generator) -> Rows:
         return [*rows[:1], *habit(rows[1:], rng)]
 
-    below.__name__ = habit.__name__
     return below
 
 
@@ -266,23 +259,13 @@ KEYPOINT_TABLE = [
 
 
 def known_header(rows: Rows, rng: np.random.Generator) -> Rows:
-    return [
-        list(
-            rng.choice(
-                [["class", "start_frame", "end_frame"], ["label", "start", "end"], ["Class", "Start", "End"]]
-            )
-        ),
-        *rows,
-    ]
+    headers = [["class", "start_frame", "end_frame"], ["label", "start", "end"], ["Class", "Start", "End"]]
+    return [list(rng.choice(headers)), *rows]
 
 
 def another_header(rows: Rows, rng: np.random.Generator) -> Rows:
-    return [
-        list(
-            rng.choice([["gesture", "from", "to"], ["", "start", "end"], ["class", "", ""], ["x", "0", "5"]])
-        ),
-        *rows,
-    ]
+    headers = [["gesture", "from", "to"], ["", "start", "end"], ["class", "", ""], ["x", "0", "5"]]
+    return [list(rng.choice(headers)), *rows]
 
 
 def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -292,9 +275,8 @@ def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
     return rows
 
 
-LABEL_TABLE = [
-    *map(_of_rows, [*ANY_TABLE, known_header, another_header, bad_class, in_another_order, doubled_rows]), _of_rows(numbers_in_another_form)
-]  # fmt: skip
+LABEL_HABITS = [known_header, another_header, bad_class, in_another_order, doubled_rows]
+LABEL_TABLE = [*map(_of_rows, [*ANY_TABLE, *LABEL_HABITS, numbers_in_another_form])]
 TABLE_WITH_HEADER = [
     *map(_of_rows, ANY_TABLE),
     *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows)),
@@ -321,45 +303,39 @@ def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
     content = pickle.loads(path.read_bytes())
     if isinstance(content, tuple):
         names, classes = content
-        form = int(rng.integers(4))
-        content = [
-            (names, np.array(classes)), [list(names), list(classes)], (np.array(names), classes),
-            ([f"{name}.npy" for name in names], classes),
-        ][form]  # fmt: skip
+        forms = [(names, np.array(classes)), [list(names), list(classes)], (np.array(names), classes)]
+        forms.append(([f"{name}.npy" for name in names], classes))
+        content = forms[int(rng.integers(4))]
     elif isinstance(content, dict):
         form = int(rng.integers(8))
         for annotation in content["annotations"]:
             points, scores = annotation["keypoint"], annotation["keypoint_score"]
             if form == 0 and scores is not None and points.shape == (*scores.shape, 2):
-                annotation |= {
-                    "keypoint": np.concatenate([points, scores[..., None]], -1),
-                    "keypoint_score": None,
-                }
+                joined = np.concatenate([points, scores[..., None]], -1)
+                annotation |= {"keypoint": joined, "keypoint_score": None}
             if form == 1:
-                annotation |= {
-                    "keypoint": np.asfortranarray(points.astype("f8")),
-                    "img_shape": np.array(annotation["img_shape"]),
-                }
+                annotation["keypoint"] = np.asfortranarray(points.astype("f8"))
+                annotation["img_shape"] = np.array(annotation["img_shape"])
             if form == 2:
-                annotation |= {"keypoint": np.swapaxes(points, 0, 1)}
+                annotation["keypoint"] = np.swapaxes(points, 0, 1)
             if form == 3:
-                annotation |= {
-                    "label": np.int64(annotation["label"]),
-                    "note": "seen",
-                    "total_frames": np.int32(annotation["total_frames"]),
-                }
+                annotation |= {"label": np.int64(annotation["label"]), "note": "seen"}
+                annotation["total_frames"] = np.int32(annotation["total_frames"])
             if form == 4:
                 annotation["frame_dir"] = annotation["frame_dir"].replace("_", "-")
         if form == 5:
             content["split"] = {name: np.array(ids) for name, ids in content["split"].items()}
         if form == 6:
-            content["annotations"] = (
-                content["annotations"][:: -1 if rng.integers(2) else 1]
-                + content["annotations"][: int(rng.integers(2))]
-            )
+            held = content["annotations"]
+            content["annotations"] = held[:: -1 if rng.integers(2) else 1] + held[: int(rng.integers(2))]
         if form == 7:
             content = content["annotations"]
     path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 6))))
+
+
+def _save_json(path: Path, content: object, rng: np.random.Generator) -> None:
+    text = json.dumps(content, indent=int(rng.integers(3)) or None, sort_keys=bool(rng.integers(2)))
+    path.write_text(text, encoding=str(rng.choice(["utf-8", "utf-8-sig", "utf-16"])))
 
 
 def json_saved_again(path: Path, rng: np.random.Generator) -> None:
@@ -367,25 +343,26 @@ def json_saved_again(path: Path, rng: np.random.Generator) -> None:
     form = int(rng.integers(5))
     if form == 0:
         content["people"] = content["people"][::-1]
-    if form == 1:
-        for person in content["people"]:
+    for person in content["people"]:
+        if form == 1:
             person.pop(str(rng.choice(list(openpose.PARTS))), None)
-    if form == 2:
-        for person in content["people"]:
+        if form == 2:
             person[str(rng.choice(list(openpose.PARTS)))] = []
-    text = json.dumps(content, indent=int(rng.integers(3)) or None, sort_keys=bool(rng.integers(2)))
-    path.write_text(text, encoding=str(rng.choice(["utf-8", "utf-8-sig", "utf-16"])))
+    _save_json(path, content, rng)
+
+
+def _rename(path: Path, names: list[str], rng: np.random.Generator) -> None:
+    """Give a file another name, or copy it."""
+    name = str(rng.choice(names))
+    if rng.integers(2):
+        path.rename(path.with_name(name))
+    elif name != path.name:
+        shutil.copy(path, path.with_name(name))
 
 
 def json_renamed(path: Path, rng: np.random.Generator) -> None:
-    number = path.name.rsplit("_", 2)[-2]
-    name = str(
-        rng.choice([f"frame_{int(number)}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"])
-    )
-    if rng.integers(2):
-        path.rename(path.with_name(name))
-    else:
-        shutil.copy(path, path.with_name(name))
+    number = int(path.name.rsplit("_", 2)[-2])
+    _rename(path, [f"frame_{number}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"], rng)
 
 
 def mmpose_saved_again(path: Path, rng: np.random.Generator) -> None:
@@ -413,8 +390,7 @@ def mmpose_saved_again(path: Path, rng: np.random.Generator) -> None:
             instance["keypoints"] = [[x / 1280, y / 720, *z] for x, y, *z in instance["keypoints"]]
         if form == 8:
             instance["keypoints"] = [[*point, 0] for point in instance["keypoints"]]
-    text = json.dumps(content, indent=int(rng.integers(3)) or None, sort_keys=bool(rng.integers(2)))
-    path.write_text(text, encoding=str(rng.choice(["utf-8", "utf-8-sig", "utf-16"])))
+    _save_json(path, content, rng)
 
 
 def rtmlib_saved_again(path: Path, rng: np.random.Generator) -> None:
@@ -433,20 +409,8 @@ def rtmlib_saved_again(path: Path, rng: np.random.Generator) -> None:
 
 
 def video_renamed(path: Path, rng: np.random.Generator) -> None:
-    name = str(
-        rng.choice(
-            [
-                f"results_{path.name}",
-                path.name.removeprefix("results_"),
-                f"copy {path.name}",
-                f"{path.stem} (1){path.suffix}",
-            ]
-        )
-    )
-    if rng.integers(2):
-        path.rename(path.with_name(name))
-    elif name != path.name:
-        shutil.copy(path, path.with_name(name))
+    names = [f"results_{path.name}", path.name.removeprefix("results_"), f"copy {path.name}"]
+    _rename(path, [*names, f"{path.stem} (1){path.suffix}"], rng)
 
 
 def file_lost(path: Path, rng: np.random.Generator) -> None:
@@ -469,12 +433,8 @@ def litter(path: Path, rng: np.random.Generator) -> None:
 def litter_above(path: Path, rng: np.random.Generator) -> None:
     above = path.parents[path.parent.name != SOURCE]
     for name in ("__MACOSX", ".ipynb_checkpoints"):
-        shutil.copytree(
-            path.parent,
-            above / name / path.parent.name,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns(name),
-        )
+        ignore, place = shutil.ignore_patterns(name), above / name / path.parent.name
+        shutil.copytree(path.parent, place, dirs_exist_ok=True, ignore=ignore)
 
 
 def packed_in_its_own_name(path: Path, rng: np.random.Generator) -> None:
@@ -511,20 +471,22 @@ def _nest(folder: Path, name: str) -> None:
             path.rename(folder / name / path.name)
 
 
-FOLDER = [
-    litter, litter_above, packed_in_its_own_name, folder_above_packed_in_its_own_name, packed_in_another_name, folder_doubled,
-    folder_with_a_long_name,
-]  # fmt: skip
+FOLDER = [litter, litter_above, packed_in_its_own_name, folder_above_packed_in_its_own_name]
+FOLDER += [packed_in_another_name, folder_doubled, folder_with_a_long_name]
 OF_SUFFIX = {
-    ".csv": [*KEYPOINT_TABLE, *CSV, CUT_OFF], ".xlsx": KEYPOINT_TABLE, ".npy": [array_saved_again], ".pkl": [pickle_saved_again],
-    ".json": [json_saved_again, json_renamed, file_lost], ".txt": [_of_rows(blank_line), *TEXT],
-}  # fmt: skip
+    ".csv": [*KEYPOINT_TABLE, *CSV, CUT_OFF],
+    ".xlsx": KEYPOINT_TABLE,
+    ".npy": [array_saved_again],
+    ".pkl": [pickle_saved_again],
+    ".json": [json_saved_again, json_renamed, file_lost],
+    ".txt": [_of_rows(blank_line), *TEXT],
+}
 
 
 def habits_of(path: Path) -> list[Callable]:
     if path.name.endswith(("_label.csv", "_finelabels.csv")):
         return [*LABEL_TABLE, *CSV, *FOLDER]
-    if path.name in (openpose.SEGMENTS, miga.SUBJECTS_FILE):
+    if path.name in (videos.SEGMENTS, miga.SUBJECTS_FILE):
         return [*TABLE_WITH_HEADER, *CSV, *FOLDER]
     if path.name == folders.OPTIONS:
         return [file_lost, *TEXT, *FOLDER]
@@ -545,19 +507,12 @@ def read(name: str, source: Path) -> tuple[dict[str, tuple], Report]:
         clips = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
     if len({clip.id for clip in clips}) < len(clips):
         raise DataError("ids of clips must differ")  # refused by the cache
-    classes = report.classes
-    return {
-        clip.id: (
-            classes[clip.label] if clip.label >= 0 else None,
-            clip.split,
-            clip.video,
-            clip.subject,
-            clip.width,
-            clip.height,
-            clip.keypoints,
-        )
-        for clip in clips
-    }, report
+    found = {}
+    for clip in clips:
+        name = report.classes[clip.label] if clip.label >= 0 else None
+        about = (name, clip.split, clip.video, clip.subject, clip.width, clip.height)
+        found[clip.id] = (*about, clip.keypoints)
+    return found, report
 
 
 def same(one: dict[str, tuple], other: dict[str, tuple]) -> bool:

@@ -3,16 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from reading import reading
 
 from miga_lib import layouts
 from miga_lib.readers import DataError, Report, miga
 
 WHOLE = layouts.get("openpose137")
 SMALL = layouts.get("imigue22")
-
-
-def plain(items, total, desc):
-    return items
 
 
 def video(frames=6, seed=0):
@@ -34,9 +31,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def read(root, layout=SMALL):
-    report = Report()
-    return {clip.id: clip for clip in miga.read(root, layout, report, plain)}, report
+read, refused = reading(miga, SMALL, by_id=True)
 
 
 @pytest.mark.parametrize("openpose", ["npy", "csv", "xlsx"])
@@ -83,7 +78,7 @@ def test_both_phases_are_found_and_a_split_folder_alone_will_do(root):
     miga.write_video(root / "imigue_data_phase2", "test", "0300", video(), [(0, 0, 2)])
     with pytest.raises(
         DataError,
-        match=r"found imigue_skeleton_test 2 times; give one of the folders that hold it: imigue_data_phase1/datasets, imigue_data_phase2$",
+        match="found imigue_skeleton_test 2 times; keep one of imigue_data_phase1/datasets/imigue_skeleton",
     ):
         miga.split_folders(root)
     assert list(miga.split_folders(root / "imigue_data_phase2")) == ["test"]
@@ -104,7 +99,7 @@ def test_a_header_row_is_recognised(root, header):
 
 def test_a_first_frame_without_header_is_kept(root):
     path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_light_hand.csv"
-    assert len(miga.read_frames(path, layouts.get("light_hand35"))[0]) == 6
+    assert len(miga.read_frames(path, layouts.get("light_hand35"), Report())) == 6
 
 
 def test_body25_file_of_76_columns(tmp_path):
@@ -196,23 +191,15 @@ def broken(root, file, text):
             "\n".join(",".join(["1"] * 107) for _ in range(3)),
             r"expected 105 columns .*, or 106 with a first one that counts the frames, found 107",
         ),
-        (
-            "light_hand.csv",
-            "0,1,2\n1,2,3,4\n",
-            r"0012_light_hand\.csv: line 2 has 4 cells and line 1 has 3; all rows need the same number",
-        ),
+        ("light_hand.csv", "0,1,2\n1,2,3,4\n", r"0012_light_hand\.csv: line 2 has 4 cells and line 1 has 3"),
         (
             "light_hand.csv",
             "\n".join(["0" + "," * 105] * 3),
             "every joint of every frame is empty or not finite",
         ),
         ("label.csv", "40,0,2\n", r"0012_label\.csv: row 0: a class is 1 to 31 or 99, found 40"),
-        (
-            "label.csv",
-            "3,0\n",
-            "expected a table with the columns class,start_frame,end_frame, each once, found '3,0'",
-        ),
-        ("label.csv", "3,0,1.5\n", "expected three whole numbers"),
+        ("label.csv", "3,0\n", "expected a table with the columns class,start_frame,end_frame, each once"),
+        ("label.csv", "3,0,1.5\n", "row 0 has end_frame '1.5'; expected a whole number"),
         ("label.csv", "", r"0012_label\.csv: no clips in it; expected rows of class,start_frame,end_frame"),
     ],
 )
@@ -226,17 +213,14 @@ def test_a_broken_file_is_named_with_what_is_wrong(root, file, text, message):
 def test_41_joints_from_a_file_of_35_names_the_file_that_has_them(root):
     folder = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012"
     (folder / "0012_openpose.npy").unlink()
-    with pytest.raises(
-        DataError,
-        match=r"'imigue41' has 41 joints and needs a file \*_openpose\.npy or .*found \*_light_hand\.csv \(35 joints\)",
-    ):
-        read(root, layouts.get("imigue41"))
+    message = r"'imigue41' has 41 joints and needs a file \*_openpose\.npy or .*found \*_light_hand\.csv"
+    message += r" \(35 joints\)"
+    refused(message, root, layouts.get("imigue41"))
 
 
 def test_a_missing_label_file_is_named(root):
     (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012/0012_label.csv").unlink()
-    with pytest.raises(DataError, match=r"0012_label\.csv: no such file"):
-        read(root)
+    refused(r"0012_label\.csv: no such file", root)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -247,20 +231,16 @@ def test_a_first_row_of_labels_is_a_header_only_if_all_its_cells_are_names_of_co
     """If it was left out, all ids of the video would move by one."""
     folder = next(root.rglob(f"{miga.SPLIT_FOLDERS[split]}/*"))
     (folder / f"{folder.name}_label.csv").write_text(f"{first}\n3,0,1\n4,2,5\n")
-    with pytest.raises(
-        DataError, match=rf"{folder.name}_label\.csv: row 0 is '{first}'; expected three whole numbers"
-    ):
-        read(root)
+    cell = next(cell for cell in first.split(",") if not cell.isdecimal())
+    message = rf"{folder.name}_label\.csv: row 0 has \w+ '{cell}'; expected a whole number: correct the row"
+    refused(message, root)
 
 
 @pytest.mark.parametrize("first", ["0,1,2", "1,2,3"])
 def test_numbers_of_columns_above_labels_are_refused(root, first):
     broken(root, "label.csv", f"{first}\n3,0,1\n")
-    with pytest.raises(
-        DataError,
-        match=rf"row 0 is {first}, as programs number columns; delete it, or, if it is a row .*, write class,",
-    ):
-        read(root)
+    message = rf"row 0 is {first}, as programs number columns; delete it, or, if it is a row .*, write class,"
+    refused(message, root)
     broken(root, "label.csv", "class,start_frame,end_frame\n1,2,3\n")
     assert len(read(root)[0]["0012_0"].keypoints) == 2
 
@@ -287,35 +267,27 @@ def test_labels_of_other_programs_are_the_same_labels(root, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "3,0,1,\n4,2,5,\n",
-            "expected a table with the columns class,start_frame,end_frame, each once, found '3,0,1,'",
-        ),
+        ("3,0,1,\n4,2,5,\n", "expected a table with the columns class,start_frame,end_frame, each once"),
         (",0,1,2\n0,3,0,1\n", "expected a table with the columns"),
         ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
         ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
-        (
-            "labels\n3,0,1\n",
-            "line 2 has 3 cells and line 1 has 1; all rows need the same number: .* delete what is no row",
-        ),
+        ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number"),
         ("3,0,1\n\n4,2,5\n", "line 2 is blank; complete it if a row is missing, or delete it"),
         ("class,class,end\n3,0,1\n", "found 'class,class,end_frame'"),
     ],
 )
 def test_labels_in_another_form_are_refused(root, text, message):
     broken(root, "label.csv", text)
-    with pytest.raises(DataError, match=message):
-        read(root)
+    refused(message, root)
 
 
 def test_doubled_and_sorted_labels_are_reported_since_their_places_are_ids(root):
     assert "segment" not in str(read(root)[1])
     broken(root, "label.csv", "4,2,5\n3,0,1\n4,2,5\n")
     report = str(read(root)[1])
-    assert (
-        "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: 0012"
-        in report
-    )
+    event = "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of"
+    event += " the rows: 0012"
+    assert event in report
     assert "1 × videos with the same segment twice: both rows are clips: 0012" in report
 
 
@@ -357,31 +329,22 @@ def test_litter_of_other_programs_is_ignored_and_counted(root):
     after, report = read(root)
     assert list(after) == list(before)
     assert "4 × files and folders of other programs ignored: " in str(report)
-    assert (
-        "imigue_skeleton_train/.DS_Store, imigue_skeleton_train/.ipynb_checkpoints, imigue_skeleton_train/@eaDir"
-        in str(report)
-    )
+    event = "imigue_skeleton_train/.DS_Store, imigue_skeleton_train/.ipynb_checkpoints,"
+    event += " imigue_skeleton_train/@eaDir"
+    assert event in str(report)
 
 
 def test_a_copy_of_a_video_folder_is_named(root):
     (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012 - Copy").mkdir()
-    with pytest.raises(
-        DataError, match=r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder"
-    ):
-        read(root)
+    refused(r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder", root)
 
 
 def test_subjects_in_doubt_are_refused_or_reported(root):
     miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 7]}))
-    assert "2 × videos that labels_20200831.csv does not list: subject unknown: 0001, 0013" in str(
-        read(root)[1]
-    )
+    event = "2 × videos that labels_20200831.csv does not list: subject unknown: 0001, 0013"
+    assert event in str(read(root)[1])
     miga.write_subjects(root, pd.DataFrame({"video_id": [12, 12], "subject_id": [7, 8]}))
-    with pytest.raises(
-        DataError, match=r"labels_20200831\.csv: video '0012' has two subjects; correct the table"
-    ):
-        read(root)
+    refused(r"labels_20200831\.csv: video '0012' has two subjects; correct the table", root)
     (root / "copy").mkdir()
     (root / "copy" / miga.SUBJECTS_FILE).write_text("video_id,subject_id\n12,7\n")
-    with pytest.raises(DataError, match=r"found labels_20200831\.csv 2 times; remove all but one"):
-        read(root)
+    refused(r"found labels_20200831\.csv 2 times; keep one of Label/", root)

@@ -5,15 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
-from miga_lib.readers import DataError, Report, openpose
+from miga_lib.readers import DataError, openpose
 
 WHOLE = layouts.get("openpose137")
-
-
-def plain(items, **_):
-    return items
 
 
 def person(keypoints):
@@ -41,9 +38,7 @@ def body(x=100.0, score=0.5):
     return keypoints
 
 
-def read(source, layout=WHOLE):
-    report = Report()
-    return list(openpose.read(source, layout, report, plain)), report
+read, refused = reading(openpose, WHOLE)
 
 
 def test_synthetic_clips_make_the_round_trip(smoke_outputs, tmp_path):
@@ -78,10 +73,9 @@ def test_without_a_table_each_video_is_one_clip_of_unknown_class(tmp_path):
     ]
     assert "no segments.csv: each video taken as one clip of unknown class, in the test split" in str(report)
     assert (found[0].width, found[0].height) == (140, 90)
-    assert (
-        "frame size unknown (no width and height in segments.csv): taken from the largest coordinates: a, b"
-        in str(report)
-    )
+    event = "frame size unknown (no width and height in segments.csv): taken from the largest coordinates:"
+    event += " a, b"
+    assert event in str(report)
 
 
 def test_a_folder_of_frames_alone_is_one_video(tmp_path):
@@ -104,10 +98,8 @@ def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
     write(tmp_path / "a", [[passing[t], sitting[t]] if t in passing else [sitting[t]] for t in range(8)])
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.stack(sitting))
-    assert (
-        "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
-        in str(report)
-    )
+    event = "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
+    assert event in str(report)
 
 
 def test_who_was_lost_is_found_again_and_nobody_takes_the_place(tmp_path):
@@ -161,25 +153,18 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
     ("table", "message"),
     [
         ("video,start_frame\na,0\n", r"segments\.csv: has no column 'end_frame'"),
-        ("video,start_frame,end_frame\nb,0,1\n", "there is no folder or file of video 'b'"),
-        (
-            "video,start_frame,end_frame\na,0,x\n",
-            "row 0 has end_frame 'x'; expected a whole number: correct the row",
-        ),
+        ("video,start_frame,end_frame\nb,0,1\n", "row 0 has video 'b'"),
+        ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number up to 9+"),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
-        (
-            "video,start_frame,end_frame,class\na,0,1,64\n",
-            "a class is 1 to 31 or 99, found 64; give classes of your own by name",
-        ),
-        ("video,start_frame,end_frame,split\na,0,1,dev\n", "split 'dev' is none of train, val, test"),
+        ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64"),
+        ("video,start_frame,end_frame,split\na,0,1,dev\n", "row 0 has split 'dev'; expected one of train"),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path, table, message):
     write(tmp_path / "a", [[body()]] * 2)
     (tmp_path / "segments.csv").write_text(table)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path)
+    refused(message, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -212,16 +197,11 @@ def test_a_wrong_frame_is_named(tmp_path, content, message):
 def test_impossible_file_names_are_refused(tmp_path):
     write(tmp_path / "a", [[body()]] * 2)
     (tmp_path / "a" / "a_999999999999_keypoints.json").write_text('{"people": []}')
-    with pytest.raises(
-        DataError, match="3 files for frames 0 to 999999999999; too many are missing: correct their names"
-    ):
-        read(tmp_path)
+    refused("3 files for frames 0 to 999999999999; too many are missing: correct their names", tmp_path)
     (tmp_path / "a" / "a_999999999999_keypoints.json").rename(tmp_path / "a" / "b_0_keypoints.json")
-    with pytest.raises(
-        DataError,
-        match="frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a folder",
-    ):
-        read(tmp_path)
+    message = "frame 0 is there twice, also as a_000000000000_keypoints.json; keep one, and one video a"
+    message += " folder"
+    refused(message, tmp_path)
 
 
 def test_videos_without_a_row_are_reported(tmp_path):
@@ -241,10 +221,9 @@ def test_folders_that_are_deeper_than_the_videos_are_reported(tmp_path):
     write(tmp_path / "day2" / "b", [[body()]])
     found, report = read(tmp_path)
     assert [clip.id for clip in found] == ["a"]
-    assert (
-        "2 × folders of json files left out: they are deeper than the videos, or a video has the same name: a/second, day2/b"
-        in str(report)
-    )
+    event = "2 × folders of json files left out: they are deeper than the videos, or a video has the same"
+    event += " name: a/second, day2/b"
+    assert event in str(report)
 
 
 def test_videos_are_found_in_the_folders_that_archives_make(tmp_path):
@@ -263,10 +242,9 @@ def test_litter_is_ignored_and_counted(tmp_path):
     write(tmp_path / "__MACOSX" / "a", [[body()]])
     found, report = read(tmp_path)
     assert [(clip.id, len(clip.keypoints)) for clip in found] == [("a", 1)]
-    assert (
-        f"2 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX, a/._a_000000000000_keypoints.json"
-        in str(report)
-    )
+    event = f"2 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX,"
+    event += " a/._a_000000000000_keypoints.json"
+    assert event in str(report)
 
 
 def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_path):
@@ -292,27 +270,17 @@ def test_the_coco_model_is_reported(tmp_path):
     (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(
         json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]})
     )
-    assert (
-        "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of 1 frames)"
-        in str(read(tmp_path)[1])
-    )
+    event = "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of"
+    event += " 1 frames)"
+    assert event in str(read(tmp_path)[1])
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (
-            "a,0,1,wave,train,7,1280000,720",
-            "row 0 has a frame of 1280000 × 720 pixels; a side has at most 32768: correct the row",
-        ),
-        (
-            "a,0,1,nan,train,7,1280,720",
-            "row 0 has class 'nan'; expected a name or a whole number, or an empty cell",
-        ),
-        (
-            "a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720",
-            "row 1 has class '1.0'; expected a name or a whole number",
-        ),
+        ("a,0,1,wave,train,7,1280000,720", "row 0 has width '1280000'; expected a whole number up to 32768"),
+        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a name or a whole number"),
+        ("a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720", "row 1 has class '1.0'"),
         ("a,0,1,wave,train,7,1280", "line 2 has 7 cells and line 1 has 8"),
     ],
 )
@@ -321,8 +289,7 @@ def test_absurd_values_of_a_table_are_refused(tmp_path, rows, message):
     (tmp_path / "segments.csv").write_text(
         f"video,start_frame,end_frame,class,split,subject,width,height\n{rows}\n"
     )
-    with pytest.raises(DataError, match=message):
-        read(tmp_path)
+    refused(message, tmp_path)
 
 
 def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):
@@ -333,7 +300,6 @@ def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):
     found, report = read(tmp_path)
     assert [len(clip.keypoints) for clip in found] == [2, 2]
     assert "3 × columns that segments.csv does not have: unknown: class, split, subject" in str(report)
-    assert (
-        "videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: a"
-        in str(report)
-    )
+    event = "videos whose segments are not sorted by start frame: clips are numbered in the order of the"
+    event += " rows: a"
+    assert event in str(report)

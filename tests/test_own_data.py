@@ -24,7 +24,8 @@ def coco_pickle(tmp_path):
         points[0, :, 9 + k % 2, 0] += 80 * np.sin(np.arange(9))
         annotations.append(
             {
-                "frame_dir": f"clip {k}", "total_frames": 9, "img_shape": (720, 1280), "original_shape": (720, 1280), "label": k % 2,
+                "frame_dir": f"clip {k}", "total_frames": 9, "img_shape": (720, 1280),
+                "original_shape": (720, 1280), "label": k % 2,
                 "keypoint": points.astype(np.float16), "keypoint_score": np.full((1, 9, 17), 0.8, np.float16),
             }
         )  # fmt: skip

@@ -5,24 +5,21 @@ import re
 
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
 from miga_lib.analysis import failures
-from miga_lib.readers import DataError, Report, pyskl
+from miga_lib.readers import DataError, pyskl
 
 COCO = layouts.get("coco17")
-
-
-def plain(items, **_):
-    return items
 
 
 def annotation(id="a", persons=1, frames=4, joints=17, label=0, **more):
     points = np.random.default_rng(0).uniform(1, 100, (persons, frames, joints, 2)).astype(np.float16)
     scores = np.full((persons, frames, joints), 0.5, np.float16)
     return {
-        "frame_dir": id, "total_frames": frames, "img_shape": (720, 1280), "original_shape": (720, 1280), "label": label,
-        "keypoint": points, "keypoint_score": scores,
+        "frame_dir": id, "total_frames": frames, "img_shape": (720, 1280), "original_shape": (720, 1280),
+        "label": label, "keypoint": points, "keypoint_score": scores,
     } | more  # fmt: skip
 
 
@@ -33,9 +30,7 @@ def file(tmp_path, *annotations, split=None, **more):
     return path
 
 
-def read(path, layout=COCO):
-    report = Report()
-    return list(pyskl.read(path, layout, report, plain)), report
+read, refused = reading(pyskl, COCO)
 
 
 def test_what_is_written_is_read_back(smoke, tmp_path):
@@ -79,12 +74,10 @@ def test_the_joints_are_taken_in_the_order_of_a_layout_of_that_many(tmp_path):
 
 
 def test_a_layout_that_does_not_fit_names_those_that_do(tmp_path):
-    with pytest.raises(DataError, match="has 17 joints and layout 'imigue41' has 41; choose layout coco17"):
-        read(file(tmp_path, annotation()), layouts.get("imigue41"))
-    with pytest.raises(
-        DataError, match="has 23 joints and layout 'coco17' has 17; `layouts.register` one that has"
-    ):
-        read(file(tmp_path, annotation(joints=23)))
+    message = "has 17 joints and layout 'imigue41' has 41; choose layout coco17"
+    refused(message, file(tmp_path, annotation()), layouts.get("imigue41"))
+    message = "has 23 joints and layout 'coco17' has 17; `layouts.register` one that has"
+    refused(message, file(tmp_path, annotation(joints=23)))
 
 
 def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_path):
@@ -92,17 +85,17 @@ def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_pa
     both["keypoint_score"][1] = 0.9
     (clip,), report = read(file(tmp_path, both))
     assert np.array_equal(clip.keypoints[..., :2], both["keypoint"][1].astype(np.float32))
-    assert (
-        "1 × clips of more persons than requested: the one with the highest total score was read: a"
-        in str(report)
-    )
+    event = "1 × clips of more persons than requested: the one with the highest total score was read: a"
+    assert event in str(report)
 
 
 def test_an_empty_second_person_is_no_person(tmp_path):
     both = annotation(persons=2)
     both["keypoint_score"][1] = 0
-    assert read(file(tmp_path, both))[1].events == {"no names of classes: they are numbered (write them to label_map.txt beside the "
-                                                    "pickle, one a line)": ["own.pkl"]}  # fmt: skip
+    event = (
+        "no names of classes: they are numbered (write them to label_map.txt beside the pickle, one a line)"
+    )
+    assert read(file(tmp_path, both))[1].events == {event: ["own.pkl"]}
 
 
 def test_classes_come_from_the_file_or_beside_it_or_are_numbered(tmp_path):
@@ -134,11 +127,7 @@ def test_loading_brings_the_classes_along(tmp_path):
     ("split", "expected", "told"),
     [
         ({"train": ["a"], "val": ["b"]}, {"a": "train", "b": "val"}, ""),
-        (
-            {"xsub_train": ["a"], "xsub_val": ["b"], "xview_train": ["b"]},
-            {"a": "train", "b": "val"},
-            "",
-        ),
+        ({"xsub_train": ["a"], "xsub_val": ["b"], "xview_train": ["b"]}, {"a": "train", "b": "val"}, ""),
         ({"train1": ["a"], "test1": ["b"], "train2": ["b"]}, {"a": "train", "b": "test"}, ""),
         (
             {"train": ["a", "b"], "validation": ["b"]},
@@ -202,10 +191,10 @@ def test_small_faults_are_repaired_and_told(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"keypoint": np.zeros((4, 17, 2))}, r"'a': keypoint has shape \(4, 17, 2\); expected \(persons, frames, 17 joints, 2 or 3\)"),
+        ({"keypoint": np.zeros((4, 17, 2))}, r"'a': keypoint has shape \(4, 17, 2\); expected \(persons"),
         ({"keypoint": [[1, 2]]}, r"keypoint is \[\[1, 2\]\]; expected an array of numbers"),
-        ({"keypoint_score": np.ones((1, 3, 17))}, r"keypoint_score is an array of shape \(1, 3, 17\).*expected one of shape \(1, 4, 17\)"),
-        ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x, y, score"),
+        ({"keypoint_score": np.ones((1, 3, 17))}, r"of shape \(1, 3, 17\).*expected .* \(1, 4, 17\)"),
+        ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x"),
         ({"label": -3}, "has label -3; expected a whole number from 0 to 0"),
         ({"label": 1.5}, "has label 1.5; expected a whole number"),
         ({"label": 10**12}, "has label 1000000000000; expected"),
@@ -245,24 +234,23 @@ def test_a_wrong_annotation_is_named_with_what_is_wrong(tmp_path, wrong, message
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, content, message):
     path = tmp_path / "own.pkl"
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(DataError, match=message):
-        read(path)
+    refused(message, path)
 
 
 def test_a_folder_of_several_pickles_asks_which(tmp_path):
     file(tmp_path, annotation())
     assert pyskl.recognises(tmp_path)
     (tmp_path / "second.pkl").write_bytes(b"")
-    with pytest.raises(DataError, match="has 2 pickles; give one of them: own.pkl, second.pkl"):
-        read(tmp_path)
+    refused("has 2 pickles; give one of them: own.pkl, second.pkl", tmp_path)
 
 
 def test_one_array_claimed_by_many_annotations_is_refused(tmp_path):
     shared = np.zeros((1, 100, 17, 2))
-    with pytest.raises(
-        DataError, match="its annotations share a few arrays, which would unfold to 13,600,000 bytes from"
-    ):
-        read(file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))))
+    message = "its annotations share a few arrays, which would unfold to 13,600,000 bytes"
+    refused(
+        message,
+        file(tmp_path, *(annotation(str(i), keypoint=shared, keypoint_score=None) for i in range(500))),
+    )
 
 
 def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path):
@@ -274,15 +262,9 @@ def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            b"sit\n\nstand\n",
-            r"label_map\.txt: line 2 is blank; each line must name a class: complete or delete it",
-        ),
+        (b"sit\n\nstand\n", r"label_map\.txt: line 2 is blank; each line must name a class"),
         (b"sit\nstand\nsit\n", r"label_map\.txt: 'sit' is no class name, or is there twice"),
-        (
-            "sit\nstand\n".encode("utf-16"),
-            r"label_map\.txt: not text in UTF-8 .*; save it again in this encoding",
-        ),
+        ("sit\nstand\n".encode("utf-16"), r"label_map\.txt: not text in UTF-8 .*"),
         (b"\xef\xbb\xbf\xef\xbb\xbfsit\nstand\n", r"label_map\.txt: '\\ufeffsit' is no class name"),
         (b"", r"label_map\.txt: line 1 is blank"),
     ],
@@ -291,13 +273,12 @@ def test_names_of_classes_in_doubt_are_refused(tmp_path, content, message):
     """A blank line would move the names of all later classes."""
     path = file(tmp_path, annotation(label=1))
     (tmp_path / "label_map.txt").write_bytes(content)
-    with pytest.raises(DataError, match=message):
-        read(path)
+    refused(message, path)
 
 
 def test_names_of_classes_in_the_file_must_differ(tmp_path):
-    with pytest.raises(DataError, match=r"own\.pkl: 'sit' is no class name, or is there twice"):
-        read(file(tmp_path, annotation(label=1), classes=["sit", "sit"]))
+    message = r"own\.pkl: 'sit' is no class name, or is there twice"
+    refused(message, file(tmp_path, annotation(label=1), classes=["sit", "sit"]))
 
 
 def test_a_pickle_is_found_in_the_only_folder_and_litter_is_no_pickle(tmp_path):
@@ -334,11 +315,7 @@ def test_regions_of_the_classes_come_from_the_file_or_beside_it_and_order_the_co
 @pytest.mark.parametrize(
     ("more", "beside", "message"),
     [
-        (
-            {"classes": ["a", "b"], "class_regions": ["x"]},
-            "",
-            "`class_regions` has 1 names and `classes` 2; give one for each",
-        ),
+        ({"classes": ["a", "b"], "class_regions": ["x"]}, "", "`class_regions` has 1 names and `classes` 2"),
         (
             {"classes": ["a"], "class_regions": [3]},
             "",
@@ -355,5 +332,4 @@ def test_regions_of_the_classes_come_from_the_file_or_beside_it_and_order_the_co
 def test_wrong_regions_are_refused(tmp_path, more, beside, message):
     if beside:
         (tmp_path / "label_map.txt").write_text(beside)
-    with pytest.raises(DataError, match=message):
-        read(file(tmp_path, annotation(), **more))
+    refused(message, file(tmp_path, annotation(), **more))

@@ -61,7 +61,7 @@ def test_a_recording_has_the_frames_between_its_segments(smoke_outputs):
         of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True
     ):
         (folder,) = place.glob(f"*/{video}")
-        assert np.array_equal(keypoints, miga.read_keypoints(folder, layouts.get("imigue22"))[0])
+        assert np.array_equal(keypoints, miga.read_keypoints(folder, layouts.get("imigue22"), Report()))
     gaps = of_videos.segments.groupby("video").apply(
         lambda of: (of["first"].iloc[1:].to_numpy() - of["last"].iloc[:-1].to_numpy()).min()
     )
@@ -152,10 +152,13 @@ def test_a_recording_whose_rows_are_in_several_splits_is_in_none(tmp_path):
         ),
         (
             ["fps", "a,0,2,25", "a,3,4,0"],
-            "a: its rows in segments.csv have fps 25 and 0; a recording has one",
+            "a: its rows in segments.csv have fps 25.0 and 0.0; a recording has one",
         ),
-        (["fps", "a,0,2,x"], "segments.csv: row 0 has no fps of 0 .unknown. to 1000; correct the row"),
-        (["fps", "a,0,2,-1"], "segments.csv: row 0 has no fps of 0"),
+        (
+            ["fps", "a,0,2,x"],
+            "segments.csv: row 0 has fps 'x'; expected 0 .unknown. to 1000: correct the row",
+        ),
+        (["fps", "a,0,2,-1"], "segments.csv: row 0 has fps '-1'; expected 0"),
     ],
 )
 def test_rows_that_make_no_recording_are_refused(tmp_path, rows, message):

@@ -12,6 +12,7 @@ from collections import OrderedDict, defaultdict
 import fuzzing
 import habits
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -304,18 +305,18 @@ def test_a_table_of_short_lines_after_a_long_one_is_refused(tmp_path):
     path.write_text(",".join(["0"] * 411) + "\n" + "0\n" * 1000)
     message = r"a\.csv: line 2 has 1 cells and line 1 has 411; all rows need the same number"
     with pytest.raises(DataError, match=message):
-        miga.read_frames(path, layouts.get("openpose137"))
+        miga.read_frames(path, layouts.get("openpose137"), Report())
 
 
 def test_a_table_of_nan_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text((",".join(["nan"] * 411) + "\n") * 5)
     with pytest.raises(DataError, match="every joint of every frame is empty or not finite"):
-        miga.read_frames(path, layouts.get("openpose137"))
+        miga.read_frames(path, layouts.get("openpose137"), Report())
 
 
 def test_files_that_are_far_too_large_are_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setitem(untrusted.LARGEST, ".json", 10)
+    monkeypatch.setitem(untrusted.MAX_BYTES, ".json", 10)
     (tmp_path / "a.json").write_text("[" + "1," * 10 + "1]")
     with pytest.raises(DataError, match=r"a\.json: has 23 bytes, at most 10 are read; split it or remove it"):
         untrusted.document(tmp_path / "a.json")
@@ -330,7 +331,7 @@ def cell(column, row):
 
 def workbook(path, sheet=b"", **members):
     """A workbook whose sheet holds those bytes, and further members."""
-    miga._write_xlsx(path, miga.pd.DataFrame(np.ones((2, 411))))
+    pd.DataFrame(np.ones((2, 411))).to_excel(path, header=False, index=False)
     with zipfile.ZipFile(path) as source:
         parts = {member.filename: source.read(member) for member in source.infolist()}
     name = "xl/worksheets/sheet1.xml"
@@ -353,7 +354,7 @@ def workbook(path, sheet=b"", **members):
 )
 def test_a_workbook_that_unfolds_is_refused(tmp_path, sheet, message):
     with pytest.raises(DataError, match=message):
-        miga.read_frames(workbook(tmp_path / "a.xlsx", sheet), layouts.get("openpose137"))
+        miga.read_frames(workbook(tmp_path / "a.xlsx", sheet), layouts.get("openpose137"), Report())
 
 
 def test_a_workbook_that_lies_about_its_size_is_refused(tmp_path):
@@ -379,7 +380,7 @@ def test_a_workbook_that_repeats_a_long_text_is_refused(tmp_path):
 
 
 def test_an_honest_workbook_is_read(tmp_path):
-    frames, _ = miga.read_frames(workbook(tmp_path / "a.xlsx"), layouts.get("openpose137"))
+    frames = miga.read_frames(workbook(tmp_path / "a.xlsx"), layouts.get("openpose137"), Report())
     assert frames.shape == (2, 137, 3)
 
 
@@ -501,10 +502,11 @@ def test_impossible_numbers_become_missing_joints(tmp_path):
     frames = np.ones((6, 411))
     frames[0, 0], frames[1, 1], frames[2, 2], frames[3, 2] = 1e300, -1e30, -0.5, 1e20
     np.save(tmp_path / "a.npy", frames)
-    keypoints, events = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))
-    assert keypoints[:4, 0].tolist() == [[0, 0, 0]] * 4
-    assert keypoints[4:].all()
-    assert list(events) == [
+    report = Report()
+    read = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"), report)
+    assert read[:4, 0].tolist() == [[0, 0, 0]] * 4
+    assert read[4:].all()
+    assert list(report.events) == [
         "joints with an empty or infinite cell taken as missing",
         "joints with a coordinate beyond 131072 pixels taken as missing",
         "joints with a negative score taken as missing",
@@ -516,8 +518,11 @@ def test_a_signalling_nan_is_a_missing_joint(tmp_path):
     frames = np.ones((2, 411), "f4")
     frames.view("u4")[0, 0] = 0x7F800001
     np.save(tmp_path / "a.npy", frames)
-    keypoints, _ = miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"))
-    assert keypoints[0, 0].tolist() == [0, 0, 0]
+    assert miga.read_frames(tmp_path / "a.npy", layouts.get("openpose137"), Report())[0, 0].tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_the_header_that_python_2_wrote_is_read_without_a_warning(tmp_path):

@@ -8,16 +8,13 @@ import fuzzing
 import habits
 import numpy as np
 import pytest
+from reading import reading
 
 from miga_lib import clips, labels, layouts
-from miga_lib.readers import READERS, DataError, Report, miga, smg
+from miga_lib.readers import READERS, DataError, miga, smg
 
 KINECT = layouts.get("kinect25")
 FRAMES = 12
-
-
-def plain(items, **_):
-    return items
 
 
 def body(frames=FRAMES):
@@ -41,9 +38,7 @@ def options(root, **chosen):
     (root / "reader.json").write_text(json.dumps(chosen))
 
 
-def read(source, layout=KINECT):
-    report = Report()
-    return list(smg.read(source, layout, report, plain)), report
+read, refused = reading(smg, KINECT)
 
 
 def rows_of(clip):
@@ -71,10 +66,12 @@ def test_a_clip_has_colour_pixels_a_score_of_one_and_the_names_of_its_person(tmp
 
 def test_the_report_says_what_the_format_leaves_open(tmp_path):
     write(tmp_path)
-    rule = "clips are the rows start … end − 1 of their segments, counted from 0; for start − 1 … end − 1, set frames to 'inclusive'"
-    pixels = (
-        "numbers 9-10 of a joint taken as colour pixels (1920 × 1080); numbers 7-8 seem to be depth pixels"
+    rule = (
+        "clips are the rows start … end − 1 of their segments, counted from 0; for start − 1 … end − 1, set"
     )
+    rule += " frames to 'inclusive'"
+    pixels = "numbers 9-10 of a joint taken as colour pixels (1920 × 1080); numbers 7-8 seem to be depth"
+    pixels += " pixels"
     _, report = read(tmp_path)
     assert str(report).splitlines() == [
         f"     1 × {rule} in reader.json: {tmp_path.name}",
@@ -88,21 +85,16 @@ def test_frames_of_a_segment_are_chosen_in_reader_json(tmp_path):
     options(tmp_path, frames="inclusive")
     found, report = read(tmp_path)
     assert [rows_of(clip) for clip in found] == [[1, 2, 3, 4, 5], list(range(FRAMES))]
-    assert (
-        "clips are the rows start − 1 … end − 1 of their segments, counted from 0; for start … end − 1, set frames to 'half_open'"
-        in str(report)
-    )
+    event = "clips are the rows start − 1 … end − 1 of their segments, counted from 0; for start … end −"
+    event += " 1, set frames to 'half_open'"
+    assert event in str(report)
 
 
 @pytest.mark.parametrize(
     ("row", "rows", "event"),
     [
         ((5, 10, 14), [10, 11], "segment clamped to the frames of the video: Sample0001_0"),
-        (
-            (5, 12, 14),
-            [11],
-            "segment starts after the video's last frame: the last frame was kept: Sample0001_0",
-        ),
+        ((5, 12, 14), [11], "segment starts after the video's last frame: the last frame was kept"),
         ((5, 4, 4), [4], "segment ends before it starts: its first frame was kept: Sample0001_0"),
         ((5, -1, 2), [0, 1], "segment clamped to the frames of the video: Sample0001_0"),
     ],
@@ -122,15 +114,13 @@ def test_unsorted_doubled_and_overlapping_segments_are_reported(tmp_path):
     )  # row 8 is in two, row 11 is not
     found, report = read(tmp_path)
     assert [rows_of(clip) for clip in found[:2]] == [[8, 9], [2, 3]]
-    assert (
-        "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of the rows: Sample0001"
-        in str(report)
-    )
+    event = "1 × videos whose segments are not sorted by start frame: clips are numbered in the order of"
+    event += " the rows: Sample0001"
+    assert event in str(report)
     assert "1 × videos with the same segment twice: both rows are clips: Sample0002" in str(report)
-    assert (
-        "2 × people with segments that begin before an earlier one ends: Sample0002 (1 of 2), Sample0003 (2 of 4)"
-        in str(report)
-    )
+    event = "2 × people with segments that begin before an earlier one ends: Sample0002 (1 of 2),"
+    event += " Sample0003 (2 of 4)"
+    assert event in str(report)
 
 
 def test_splits_are_by_person_in_two_protocols(tmp_path):
@@ -199,11 +189,8 @@ def test_joints_are_selected_by_name(tmp_path):
 
 def test_a_layout_with_joints_that_a_kinect_does_not_have_is_refused(tmp_path):
     write(tmp_path)
-    with pytest.raises(
-        DataError,
-        match=r"layout 'imigue22' needs 1\d joints that 'kinect25' does not have .*; choose layout kinect25",
-    ):
-        read(tmp_path, layouts.get("imigue22"))
+    message = r"layout 'imigue22' needs 1\d joints that 'kinect25' does not have .*; choose layout kinect25"
+    refused(message, tmp_path, layouts.get("imigue22"))
 
 
 # Which numbers are pixels.
@@ -222,9 +209,8 @@ def test_nine_numbers_a_joint_are_depth_pixels(tmp_path):
     (clip,), report = read(tmp_path)
     assert (clip.width, clip.height) == (512, 424)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert "1 × numbers 7-8 of a joint taken as depth pixels (512 × 424): Sample0001_skeleton.csv" in str(
-        report
-    )
+    event = "1 × numbers 7-8 of a joint taken as depth pixels (512 × 424): Sample0001_skeleton.csv"
+    assert event in str(report)
 
 
 def test_an_empty_last_column_is_left_out(tmp_path):
@@ -234,20 +220,17 @@ def test_an_empty_last_column_is_left_out(tmp_path):
     found, report = read(tmp_path)
     assert [clip.width for clip in found] == [1920, 512]
     np.testing.assert_array_equal(found[0].keypoints[..., :2], body()[2:6, :, 9:])
-    assert (
-        "2 × empty columns at the end left out: Sample0001_skeleton.csv (1), Sample0002_skeleton.csv (1)"
-        in str(report)
-    )
+    event = "2 × empty columns at the end left out: Sample0001_skeleton.csv (1), Sample0002_skeleton.csv (1)"
+    assert event in str(report)
 
 
 def test_colour_pixels_are_found_in_either_pair(tmp_path):
     write(tmp_path, numbers=exchanged(body()))
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 9:])
-    assert (
-        "numbers 7-8 of a joint taken as colour pixels (1920 × 1080); numbers 9-10 seem to be depth pixels"
-        in str(report)
-    )
+    event = "numbers 7-8 of a joint taken as colour pixels (1920 × 1080); numbers 9-10 seem to be depth"
+    event += " pixels"
+    assert event in str(report)
 
 
 def test_some_joints_outside_the_picture_do_not_change_which_it_is(tmp_path):
@@ -275,23 +258,22 @@ def test_numbers_that_are_no_pixels_are_not_taken(tmp_path, other, what):
     write(tmp_path, numbers=numbers)
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert (
-        f"numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be {what} pixels"
-        in str(report)
-    )
+    event = f"numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be {what} pixels"
+    assert event in str(report)
 
 
 def test_two_pairs_of_the_same_picture_ask_which(tmp_path):
     numbers = body()
     numbers[..., 9:] = numbers[..., 7:9] + 40
     write(tmp_path, numbers=numbers)
-    with pytest.raises(
-        DataError,
-        match=r"Sample0001_skeleton\.csv: which numbers of a joint are its pixels\? numbers 7-8 are 16\d to 34\d and 70 to 290: "
-        r"depth pixels; numbers 9-10 are 20\d to 38\d and 110 to 330: depth pixels; set pixels to one that fits, '7-8' or '9-10', in "
-        r"reader\.json",
-    ):
-        read(tmp_path)
+    message = (
+        r"Sample0001_skeleton\.csv: which numbers of a joint are its pixels\? numbers 7-8 are 16\d to 34\d"
+    )
+    message += (
+        r" and 70 to 290: depth pixels; numbers 9-10 are 20\d to 38\d and 110 to 330: depth pixels; set"
+    )
+    message += r" pixels to one that fits, '7-8' or '9-10', in reader\.json"
+    refused(message, tmp_path)
     options(tmp_path, pixels="9-10")
     (clip,), _ = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9] + 40)
@@ -303,20 +285,15 @@ def test_depth_pixels_are_taken_on_request(tmp_path):
     (clip,), report = read(tmp_path)
     assert (clip.width, clip.height) == (512, 424)
     np.testing.assert_array_equal(clip.keypoints[..., :2], body()[2:6, :, 7:9])
-    assert (
-        "numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be colour pixels"
-        in str(report)
-    )
+    event = "numbers 7-8 of a joint taken as depth pixels (512 × 424); numbers 9-10 seem to be colour pixels"
+    assert event in str(report)
 
 
 @pytest.mark.parametrize("numbers", [nine(body()), body() * ([1] * 9 + [0, 0])])
 def test_a_pair_on_request_must_be_pixels(tmp_path, numbers):
     write(tmp_path, numbers=numbers)
     options(tmp_path, pixels="9-10")
-    with pytest.raises(
-        DataError, match=r"which numbers of a joint are its pixels\? numbers 7-8 are .*: depth pixels"
-    ):
-        read(tmp_path)
+    refused(r"which numbers of a joint are its pixels\? numbers 7-8 are .*: depth pixels", tmp_path)
 
 
 # What is missing.
@@ -337,21 +314,17 @@ def test_joints_of_zeros_are_missing_and_counted(tmp_path):
     ]
     assert not clip.keypoints[~present].any()
     text = str(report)
-    assert (
-        "frames of zeros before the first person: all joints missing: Sample0001_skeleton.csv (2 of 12 frames)"
-        in text
-    )
-    assert (
-        "frames of zeros after the first person: all joints missing: Sample0001_skeleton.csv (1 of 12 frames)"
-        in text
-    )
-    assert (
-        "joints of zeros in other frames taken as missing: Sample0001_skeleton.csv (1 of 300 joints)" in text
-    )
-    assert (
-        "joints with a position in metres and the pixel 0, 0 taken as missing: Sample0001_skeleton.csv (1 of 300)"
-        in text
-    )
+    event = "frames of zeros before the first person: all joints missing: Sample0001_skeleton.csv (2 of 12"
+    event += " frames)"
+    assert event in text
+    event = "frames of zeros after the first person: all joints missing: Sample0001_skeleton.csv (1 of 12"
+    event += " frames)"
+    assert event in text
+    event = "joints of zeros in other frames taken as missing: Sample0001_skeleton.csv (1 of 300 joints)"
+    assert event in text
+    event = "joints with a position in metres and the pixel 0, 0 taken as missing: Sample0001_skeleton.csv"
+    event += " (1 of 300)"
+    assert event in text
     assert "exactly" not in text
 
 
@@ -363,9 +336,8 @@ def test_impossible_pixels_are_missing(tmp_path):
     assert clip.width == 1920
     assert np.argwhere(clip.keypoints[..., 2] == 0).tolist() == [[0, 0], [1, 1], [2, 2]]
     assert "joints with an empty or infinite cell taken as missing: Sample0001_skeleton.csv" in str(report)
-    assert "joints with a coordinate beyond 131072 pixels taken as missing: Sample0001_skeleton.csv" in str(
-        report
-    )
+    event = "joints with a coordinate beyond 131072 pixels taken as missing: Sample0001_skeleton.csv"
+    assert event in str(report)
 
 
 def test_frozen_joints_and_repeated_frames_are_counted_and_kept(tmp_path):
@@ -405,14 +377,12 @@ def test_another_number_of_frames_and_a_missing_file_are_reported(tmp_path):
     (write(tmp_path, "Sample0002") / "Sample0002_data.csv").unlink()
     found, report = read(tmp_path)
     assert len(found) == 2
-    assert (
-        "1 × numFrames of _data.csv is not the number of rows: check that none is missing: Sample0001_data.csv (13, 12)"
-        in str(report)
-    )
-    assert (
-        "1 × people without a file _data.csv: the number of their frames was not checked: Sample0002_data.csv"
-        in str(report)
-    )
+    event = "1 × numFrames of _data.csv is not the number of rows: check that none is missing:"
+    event += " Sample0001_data.csv (13, 12)"
+    assert event in str(report)
+    event = "1 × people without a file _data.csv: the number of their frames was not checked:"
+    event += " Sample0002_data.csv"
+    assert event in str(report)
 
 
 def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
@@ -422,37 +392,27 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
     (tmp_path / "smg_rgb_train" / "Sample0001").mkdir(parents=True)  # the same person's video
     found, report = read(tmp_path)
     assert [clip.id for clip in found] == ["Sample0001_0"]
-    assert (
-        "1 × people without a file _finelabels.csv left out: their segments are unknown: Sample0036"
-        in str(report)
-    )
+    event = "1 × people without a file _finelabels.csv left out: their segments are unknown: Sample0036"
+    assert event in str(report)
     assert "1 × folders without a file _skeleton.csv left out: Sample0002" in str(report)
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (
-            "finelabels",
-            "18,2,6\n",
-            r"Sample0001_finelabels\.csv: row 0: a class is 1 to 17, found 18; correct the label file",
-        ),
+        ("finelabels", "18,2,6\n", r"Sample0001_finelabels\.csv: row 0: a class is 1 to 17, found 18"),
         ("finelabels", "1,2,6\n0,2,6\n", r"row 1: a class is 1 to 17, found 0"),
-        ("finelabels", "1,2,x\n", "row 0 is '1,2,x'; expected three whole numbers"),
+        ("finelabels", "1,2,x\n", "row 0 has end_frame 'x'; expected a whole number"),
         ("finelabels", "", "no clips in it; expected rows of class,start_frame,end_frame"),
-        (
-            "data",
-            "x,28,4500\n",
-            r"Sample0001_data\.csv: expected one row numFrames,fps,maxDepth of whole numbers; restore the file",
-        ),
+        ("data", "x,28,4500\n", r"Sample0001_data\.csv: row 0 has numFrames 'x'; expected a whole number"),
         ("data", "12,28,4500\n12,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
-        ("data", "12.5,28,4500\n", "expected one row numFrames,fps,maxDepth of whole numbers"),
+        ("data", "12.5,28,4500\n", "row 0 has numFrames '12.5'; expected a whole number"),
         ("data", "", "expected one row numFrames,fps,maxDepth of whole numbers"),
         (
             "skeleton",
             "1,2,3\n",
-            r"expected 275 columns \(25 joints × x, y, z, orientation, two pairs of pixels\) or 225 columns \(25 joints × x, y, z, "
-            r"orientation, pixels\), or 276 or 226 with a first one that counts the frames, found 3; separate the cells by commas",
+            r"expected 275 columns \(25 joints × x, y, z, orientation, two pairs of pixels\) or 225 .*, "
+            "or 276 or 226 with a first one that counts the frames, found 3; separate the cells by commas",
         ),
         (
             "skeleton",
@@ -464,8 +424,7 @@ def test_people_without_labels_or_joints_are_left_out_and_reported(tmp_path):
 )
 def test_a_wrong_file_is_named(tmp_path, file, content, message):
     (write(tmp_path) / f"Sample0001_{file}.csv").write_text(content)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path)
+    refused(message, tmp_path)
 
 
 @pytest.mark.parametrize("zeros", [0, 7, 9])
@@ -479,65 +438,51 @@ def test_a_first_frame_that_became_a_header_is_refused(tmp_path, zeros):
     lines = path.read_text().splitlines()
     (header,) = habits.first_row_became_a_header([lines[0].split(",")], np.random.default_rng(1))
     path.write_text("\n".join([",".join(header), *lines[1:]]))
-    with pytest.raises(DataError, match="a joint lies between 0 and 1 pixel in the first row only"):
-        read(tmp_path)
+    refused("a joint lies between 0 and 1 pixel in the first row only", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (
-            {"frames": "1-based"},
-            r"reader\.json: frames must be one of 'half_open', 'inclusive', found '1-based'",
-        ),
+        ({"frames": "1-based"}, r"reader\.json: frames must be one of 'half_open', 'inclusive'"),
         ({"pixels": "colour"}, r"pixels must be one of 'auto', '7-8', '9-10', found 'colour'"),
-        ({"frame": "inclusive"}, r"expected a JSON object with 'frames', 'pixels', found 'frame'"),
+        (
+            {"frame": "inclusive"},
+            r"expected a JSON object with 'frames', 'pixels', found .'frame': 'inclusive'",
+        ),
     ],
 )
 def test_a_wrong_choice_is_refused(tmp_path, chosen, message):
     write(tmp_path)
     options(tmp_path, **chosen)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path)
+    refused(message, tmp_path)
 
 
 def test_choices_in_two_places_are_refused(tmp_path):
     options(write(tmp_path / "in"), frames="inclusive")
     options(tmp_path, frames="half_open")
-    with pytest.raises(
-        DataError, match=r"found reader\.json 2 times; keep one of in/Sample0001/reader\.json, reader\.json"
-    ):
-        read(tmp_path)
+    refused(r"found reader\.json 2 times; keep one of in/Sample0001/reader\.json, reader\.json", tmp_path)
 
 
 def test_a_person_twice_is_refused(tmp_path):
     write(tmp_path / "experimentWell_skeleton")
     write(tmp_path / "smg_skeleton_train")
-    with pytest.raises(
-        DataError,
-        match=r"found Sample0001_skeleton\.csv twice; keep one of experimentWell_skeleton/Sample0001/Sample0001_skeleton\.csv, smg_sk",
-    ):
-        read(tmp_path)
+    message = r"found Sample0001_skeleton\.csv 2 times; keep one of"
+    message += r" experimentWell_skeleton/Sample0001/Sample0001_skeleton\.csv, smg_sk"
+    refused(message, tmp_path)
 
 
 def test_people_that_are_none_of_the_forty_are_refused(tmp_path):
     write(tmp_path, "Sample0041")
-    with pytest.raises(
-        DataError,
-        match=r"Sample0041_skeleton\.csv: the people of SMG are Sample0001 to Sample0040, each in a folder of",
-    ):
-        read(tmp_path)
+    message = r"Sample0041_skeleton\.csv: the people of SMG are Sample0001 to Sample0040, each in a folder of"
+    refused(message, tmp_path)
     write(tmp_path / "in", "Sample0002").rename(tmp_path / "in" / "Sample0003")
-    with pytest.raises(DataError, match=r"Sample0003/Sample0002_skeleton\.csv: the people of SMG are"):
-        read(tmp_path / "in")
+    refused(r"Sample0003/Sample0002_skeleton\.csv: the people of SMG are", tmp_path / "in")
 
 
 def test_a_table_that_asks_for_the_whole_recording_again_and_again_is_refused(tmp_path):
     write(tmp_path, rows=[(5, 0, 12)] * 1000)
-    with pytest.raises(
-        DataError, match="Sample0001: its clips have 12,000 frames together, the video has 12"
-    ):
-        read(tmp_path)
+    refused("Sample0001: its clips have 12,000 frames together, the video has 12", tmp_path)
 
 
 def test_a_check_collects_the_errors_of_all_people(tmp_path):
@@ -556,7 +501,7 @@ def test_the_published_arrays_are_refused_by_name(tmp_path):
     assert [name for name, reader in READERS.items() if reader.recognises(tmp_path)] == ["miga23"]
     with pytest.raises(
         DataError,
-        match=r"train_data\.npy: has clips of 25 joints, as the arrays of SMG; these have metres and no pixels",
+        match=r"train_data\.npy: has clips of 25 joints, as the arrays of SMG; these have metres",
     ):
         clips.load(tmp_path, "imigue22", tmp_path / "outputs")
 
@@ -576,9 +521,9 @@ def test_joints_are_in_the_order_of_the_sdk():
     names = "spine_base spine_mid spine_neck head".split()
     assert list(KINECT.joints[:4]) == names
     assert [KINECT.joints[v] for v in (4, 7, 8, 11, 15, 19, 20, 21, 22, 23, 24)] == [
-        "left_shoulder", "left_palm", "right_shoulder", "right_palm", "left_foot", "right_foot", "spine_shoulder", "left_hand_tip",
-        "left_thumb", "right_hand_tip", "right_thumb",
-    ]  # fmt: skip
+        *("left_shoulder", "left_palm", "right_shoulder", "right_palm", "left_foot", "right_foot"),
+        *("spine_shoulder", "left_hand_tip", "left_thumb", "right_hand_tip", "right_thumb"),
+    ]
     assert KINECT.joints[KINECT.center] == "spine_shoulder"
 
 

@@ -16,8 +16,8 @@ from miga_lib.readers import miga, pyskl
 def annotation(id, label=0, frames=4, width=1280, height=720, **more):
     points = np.random.default_rng(list(id.encode())).uniform(0.1, 0.9, (1, frames, 17, 2)) * [width, height]
     return {
-        "frame_dir": id, "total_frames": frames, "img_shape": (height, width), "label": label, "keypoint": points.astype(np.float32),
-        "keypoint_score": np.full((1, frames, 17), 0.5, np.float32),
+        "frame_dir": id, "total_frames": frames, "img_shape": (height, width), "label": label,
+        "keypoint": points.astype(np.float32), "keypoint_score": np.full((1, frames, 17), 0.5, np.float32),
     } | more  # fmt: skip
 
 
@@ -127,9 +127,16 @@ def nothing(folder):
     return folder
 
 
+WORDS = {
+    "PYSKL": "The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written",
+    "NONE_HELD_OUT": "There is no validation split, and all training clips are of one subject or video, "
+    "so none can be held out.",
+}
+"""Sentences that the texts below repeat. A line that ends with a backslash goes on in the next one."""
+
 EXPECTED = {
     transposed: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
@@ -138,12 +145,13 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
-             1 × the frame size seems transposed: joints fit a frame of height × width: 0012_0 (width 720, height 1280)
+             1 × the frame size seems transposed: joints fit a frame of height × width: 0012_0 (width 720, \\
+        height 1280)
 
         Can be used.
     """,
     outside: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
@@ -157,14 +165,14 @@ EXPECTED = {
         Can be used.
     """,
     not_a_number: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
         train      1        1       1         –              4          4.4 %
         2 classes, layout 'coco17'
 
-        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+        NONE_HELD_OUT
 
              1 × joints with an empty or infinite cell taken as missing: 0012_0
              1 × joints with a negative score taken as missing: 0012_0
@@ -172,7 +180,7 @@ EXPECTED = {
         Can be used.
     """,
     percent: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
@@ -187,7 +195,7 @@ EXPECTED = {
         Can be used.
     """,
     nobody: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
@@ -203,31 +211,34 @@ EXPECTED = {
         Can be used.
     """,
     lengths: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
         train      1        1       1         –              4          0.0 %
         2 classes, layout 'coco17'
 
-        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+        NONE_HELD_OUT
 
              1 × `total_frames` differs from the frames of `keypoint`, which were read: 0012_1 (9 for 4)
 
-        ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
-        ERROR SOURCE/own.pkl: annotation '0012_2': keypoint has shape (4, 17, 2); expected (persons, frames, 17 joints, 2 or 3)
-        ERROR SOURCE/own.pkl: annotation '0012_3': keypoint has shape (1, 4, 18, 2); expected (persons, frames, 17 joints, 2 or 3)
+        ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type \\
+        float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
+        ERROR SOURCE/own.pkl: annotation '0012_2': keypoint has shape (4, 17, 2); expected (persons, \\
+        frames, 17 joints, 2 or 3)
+        ERROR SOURCE/own.pkl: annotation '0012_3': keypoint has shape (1, 4, 18, 2); expected (persons, \\
+        frames, 17 joints, 2 or 3)
         Cannot be used: 3 errors.
     """,
     labels: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
         train      1        –       1         –              4          0.0 %
         2 classes, layout 'coco17'
 
-        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+        NONE_HELD_OUT
 
              1 × clips of unknown class in the train split: not trained on: 0012_2
 
@@ -236,7 +247,7 @@ EXPECTED = {
         Cannot be used: 2 errors.
     """,
     duplicates: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
                clips  classes  videos  subjects  median frames joints missing
         split
@@ -260,27 +271,30 @@ EXPECTED = {
         train      2        2       1         –              2          0.0 %
         32 classes, layout 'imigue41'
 
-        There is no validation split, and all training clips are of one subject or video, so none can be held out.
+        NONE_HELD_OUT
 
              1 × segment clamped to the frames of the video: 0014_1
              2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × clips of a single frame: 0014_1
              1 × video skipped: its skeleton file is known to be unusable: 0319
 
-        ERROR SOURCE/imigue_skeleton_train/0013/0013_label.csv: row 0: a class is 1 to 31 or 99, found 40; correct the label file
-        ERROR SOURCE/imigue_skeleton_train/0012: layout 'imigue41' has 41 joints and needs a file *_openpose.npy or *_openpose.csv or *_openpose.xlsx; found *_light_hand.csv (35 joints)
+        ERROR SOURCE/imigue_skeleton_train/0013/0013_label.csv: row 0: a class is 1 to 31 or 99, found 40; \\
+        correct the label file
+        ERROR SOURCE/imigue_skeleton_train/0012: layout 'imigue41' has 41 joints and needs a file \\
+        *_openpose.npy or *_openpose.csv or *_openpose.xlsx; found *_light_hand.csv (35 joints)
         Cannot be used: 2 errors.
     """,
     other_joints: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
         ERROR SOURCE/own.pkl: has 17 joints and layout 'imigue41' has 41; choose layout coco17
         Cannot be used: 1 error.
     """,
     harmful: """
-        SOURCE/own.pkl: The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written [pyskl]
+        SOURCE/own.pkl: PYSKL [pyskl]
 
-        ERROR SOURCE/own.pkl: the pickle asks for os.system: refused, and nothing was run; write it again from numpy arrays of numbers or strings in plain lists, tuples and dicts
+        ERROR SOURCE/own.pkl: the pickle asks for os.system: refused, and nothing was run; write it again \\
+        from numpy arrays of numbers or strings in plain lists, tuples and dicts
         Cannot be used: 1 error.
     """,
     nothing: """
@@ -298,7 +312,10 @@ def test_what_is_said_of_a_broken_source(tmp_path, make):
     layout = "coco17" if source.suffix and make is not other_joints else "imigue41"
     text, usable = clips.check(source, layout, tmp_path / "outputs")
     plain = "\n".join(line.rstrip() for line in text.replace(os.name + ".system", "os.system").splitlines())
-    expected = textwrap.dedent(EXPECTED[make]).strip().replace("SOURCE", str(tmp_path.resolve()))
+    expected = textwrap.dedent(EXPECTED[make]).strip().replace(" \\\n", " ")
+    for name, words in WORDS.items():
+        expected = expected.replace(name, words)
+    expected = expected.replace("SOURCE", str(tmp_path.resolve()))
     assert plain == expected
     assert usable == plain.endswith("Can be used.")
 

@@ -7,6 +7,7 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from reading import plain, reading
 
 from miga_lib import clips, layouts
 from miga_lib.readers import DataError, Report, pyskl, wholebody
@@ -14,18 +15,16 @@ from miga_lib.readers import DataError, Report, pyskl, wholebody
 OPENPOSE, WHOLE = layouts.get("openpose137"), layouts.get("wholebody133")
 
 FROM_133 = {
-    0: 0, 2: 6, 3: 8, 4: 10, 5: 5, 6: 7, 7: 9, 9: 12, 10: 14, 11: 16, 12: 11, 13: 13, 14: 15, 15: 2, 16: 1, 17: 4, 18: 3,
-    **{19 + i: 17 + i for i in range(6)}, **{25 + i: 23 + i for i in range(68)}, **{95 + i: 91 + i for i in range(42)},
+    0: 0, 2: 6, 3: 8, 4: 10, 5: 5, 6: 7, 7: 9, 9: 12, 10: 14, 11: 16, 12: 11, 13: 13, 14: 15, 15: 2, 16: 1,
+    17: 4, 18: 3, **{19 + i: 17 + i for i in range(6)}, **{25 + i: 23 + i for i in range(68)},
+    **{95 + i: 91 + i for i in range(42)},
 }  # fmt: skip
 FROM_134 = {
     **{i: i for i in range(8)}, **{9 + i: 8 + i for i in range(6)}, **{15 + i: 14 + i for i in range(4)},
-    **{19 + i: 18 + i for i in range(6)}, **{25 + i: 24 + i for i in range(68)}, **{95 + i: 92 + i for i in range(42)},
+    **{19 + i: 18 + i for i in range(6)}, **{25 + i: 24 + i for i in range(68)},
+    **{95 + i: 92 + i for i in range(42)},
 }  # fmt: skip
 """The index in the file of each joint of OpenPose, as published; without the means and the pupils."""
-
-
-def plain(items, **_):
-    return items
 
 
 def body(x=100.0, score=0.5, joints=133):
@@ -41,8 +40,8 @@ def frame(number, *people, box=(90, 40, 150, 100), box_score=0.9):
     """A frame as MMPose writes it."""
     instances = [
         {
-            "keypoints": keypoints[:, :2].tolist(), "keypoint_scores": keypoints[:, 2].tolist(), "bbox": [list(box)],
-            "bbox_score": box_score,
+            "keypoints": keypoints[:, :2].tolist(), "keypoint_scores": keypoints[:, 2].tolist(),
+            "bbox": [list(box)], "bbox_score": box_score,
         } for keypoints in people
     ]  # fmt: skip
     return {"frame_id": number, "instances": instances}
@@ -85,9 +84,7 @@ def table(folder, *rows):
     )
 
 
-def read(source, layout=WHOLE):
-    report = Report()
-    return list(wholebody.read(source, layout, report, plain)), report
+read, refused = reading(wholebody, WHOLE)
 
 
 @pytest.fixture
@@ -205,10 +202,9 @@ def test_the_inferencers_files_are_read(tmp_path):
     )
     np.testing.assert_array_equal(clip.keypoints, np.float32(people[1:3]))
     assert report.classes == ("wave",)
-    assert (
-        "frames numbered from 0 in the inferencer's form: start_frame and end_frame are taken as such numbers: a"
-        in str(report)
-    )
+    event = "frames numbered from 0 in the inferencer's form: start_frame and end_frame are taken as such"
+    event += " numbers: a"
+    assert event in str(report)
 
 
 def test_the_demo_scripts_files_count_from_one(tmp_path):
@@ -217,10 +213,9 @@ def test_the_demo_scripts_files_count_from_one(tmp_path):
     table(tmp_path, "a,1,2,wave,train,7,640,480")
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.float32(people[:2]))
-    assert (
-        "frames numbered from 1 in the demo script's form: start_frame and end_frame are taken as such numbers: a"
-        in str(report)
-    )
+    event = "frames numbered from 1 in the demo script's form: start_frame and end_frame are taken as such"
+    event += " numbers: a"
+    assert event in str(report)
 
 
 def test_rtmlibs_pickles_are_read(tmp_path):
@@ -230,9 +225,8 @@ def test_rtmlibs_pickles_are_read(tmp_path):
     np.testing.assert_array_equal(clip.keypoints[[0, 2]], np.float32([people[0], people[2]]))
     assert not clip.keypoints[1].any()
     assert "frames without numbers, counted from 0: a" in str(report)
-    assert "files without boxes: people invented where nobody was found cannot be told from others: a" in str(
-        report
-    )
+    event = "files without boxes: people invented where nobody was found cannot be told from others: a"
+    assert event in str(report)
 
 
 def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
@@ -241,20 +235,18 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
     (clip,), report = read(tmp_path)
     np.testing.assert_allclose(clip.keypoints, np.float32([body(), body()]), rtol=1e-6)
     assert "coordinates were shares of the frame: multiplied by its width and height: a" in str(report)
-    message = r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* width and height of the video in segments"
+    message = (
+        r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* in segments"
+    )
     for rows in (["a,0,1,wave,train,7,0,0"], ["a,0,0,wave,train,7,640,480", "a,1,1,wave,train,7,480,640"]):
         table(tmp_path, *rows)
-        with pytest.raises(DataError, match=message):
-            read(tmp_path)
+        refused(message, tmp_path)
 
 
 def test_coordinates_in_an_unknown_unit_are_refused(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body() / [20, 20, 1])])
-    with pytest.raises(
-        DataError,
-        match=r"a\.json: its coordinates, up to 7, are neither pixels nor shares of the frame; write pixels",
-    ):
-        read(tmp_path)
+    message = r"a\.json: its coordinates, up to 7, are neither pixels nor shares of the frame; write pixels"
+    refused(message, tmp_path)
 
 
 def test_134_joints_are_recognised(tmp_path):
@@ -281,9 +273,8 @@ def test_pupils_that_a_layout_needs_are_reported_missing(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     (clip,), report = read(tmp_path, OPENPOSE)
     assert np.flatnonzero(clip.keypoints[0, :, 2] == 0).tolist() == [93, 94]
-    assert f"pupils, which the layout needs, are not among the 133 joints: missing: {tmp_path.name}" in str(
-        report
-    )
+    event = f"pupils, which the layout needs, are not among the 133 joints: missing: {tmp_path.name}"
+    assert event in str(report)
 
 
 def test_scores_above_one_are_set_to_one(tmp_path):
@@ -301,7 +292,10 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
     person[:13, 2] = 1.5
     inferencer(tmp_path, "a", [frame(0, person), frame(1, person)])
     report = read(tmp_path)[1]
-    unset = "score_threshold in reader.json not set: these models place every joint, so joints out of sight are not missing"
+    unset = (
+        "score_threshold in reader.json not set: these models place every joint, so joints out of sight are"
+    )
+    unset += " not missing"
     assert f"{unset}: {tmp_path.name}" in str(report)
     (tmp_path / "reader.json").write_text('{"score_threshold": 2}')
     (clip,), report = read(tmp_path, OPENPOSE)
@@ -317,37 +311,21 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            '{"threshold": 1}',
-            r"reader\.json: expected a JSON object with 'score_threshold', found 'threshold'; correct the file",
-        ),
-        (
-            '{"score_threshold": "1"}',
-            r"reader\.json: score_threshold must be float, found '1'; correct the file",
-        ),
-        (
-            '{"score_threshold": -1}',
-            r"reader\.json: score_threshold must be 0 or more, found -1; correct the file",
-        ),
+        ('{"threshold": 1}', r"reader\.json: expected a JSON object with 'score_threshold'"),
+        ('{"score_threshold": "1"}', r"reader\.json: score_threshold must be a number of 0 or more"),
+        ('{"score_threshold": -1}', r"reader\.json: score_threshold must be a number of 0 or more, found -1"),
         (
             f'{{"score_threshold": 1{"0" * 400}}}',
-            r"reader\.json: score_threshold must be 0 or more, found 10+\.\.\.0+; correct the file",
+            r"reader\.json: score_threshold must be a number of 0 or more, found 10+\.\.\.0+; correct",
         ),
-        (
-            '{"score_threshold": NaN}',
-            r"reader\.json: score_threshold must be 0 or more, found nan; correct the file",
-        ),
-        (
-            '{"score_threshold": Infinity}',
-            r"reader\.json: score_threshold must be 0 or more, found inf; correct the file",
-        ),
+        ('{"score_threshold": NaN}', r"reader\.json: score_threshold must be a number of 0 or more"),
+        ('{"score_threshold": Infinity}', r"reader\.json: score_threshold must be a number of 0 or more"),
     ],
 )
 def test_a_wrong_threshold_is_refused(tmp_path, content, message):
     inferencer(tmp_path, "a", [frame(0, body())])
     (tmp_path / "reader.json").write_text(content)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path)
+    refused(message, tmp_path)
 
 
 def test_boxes_of_the_whole_image_are_flagged(tmp_path):
@@ -376,10 +354,8 @@ def test_a_box_in_one_bracket_is_understood_and_its_absence_reported(tmp_path):
     inferencer(tmp_path, "a", frames)
     report = str(read(tmp_path)[1])
     assert "they were read: a (1 of 3)" in report
-    assert (
-        "people without a box: those invented where nobody was found cannot be told from others: a (1)"
-        in report
-    )
+    event = "people without a box: those invented where nobody was found cannot be told from others: a (1)"
+    assert event in report
 
 
 def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
@@ -388,10 +364,8 @@ def test_the_person_with_the_highest_total_score_is_followed(tmp_path):
     inferencer(tmp_path, "a", frames)
     (clip,), report = read(tmp_path)
     np.testing.assert_array_equal(clip.keypoints, np.float32(sitting))
-    assert (
-        "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
-        in str(report)
-    )
+    event = "frames with several people: the one with the highest total score was followed: a (3 of 8 frames)"
+    assert event in str(report)
 
 
 def test_frames_are_placed_by_their_numbers(tmp_path):
@@ -438,10 +412,8 @@ def test_the_table_may_be_in_the_folder_of_predictions_and_archives_may_add_fold
     assert wholebody.recognises(tmp_path / "in")
     assert [clip.id for clip in read(tmp_path / "in")[0]] == ["a_0"]
     table(inner.parent, "a,0,0,wave,train,7,640,480")
-    with pytest.raises(
-        DataError, match=r"predictions/segments\.csv: there is another one in .*unpacked; remove one of them"
-    ):
-        read(tmp_path / "in")
+    message = r"predictions/segments\.csv: there is another one in .*unpacked; remove one of them"
+    refused(message, tmp_path / "in")
 
 
 def test_litter_and_files_in_other_folders_are_reported(tmp_path):
@@ -458,19 +430,14 @@ def test_litter_and_files_in_other_folders_are_reported(tmp_path):
 def test_two_files_of_one_video_are_refused(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     demo(tmp_path, "a", [frame(1, body())])
-    with pytest.raises(
-        DataError, match=r"a\.json: results_a\.json is of the same video, 'a'; remove or rename one of them"
-    ):
-        read(tmp_path)
+    refused(r"a\.json: results_a\.json is of the same video, 'a'; remove or rename one of them", tmp_path)
 
 
 def test_a_video_that_the_table_names_must_be_there(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body())])
     table(tmp_path, "b,0,0,wave,train,7,640,480")
-    with pytest.raises(
-        DataError, match=r"segments\.csv: there is no folder or file of video 'b'; correct its name"
-    ):
-        read(tmp_path)
+    message = r"segments\.csv: row 0 has video 'b'; there is no folder or file of this video: correct"
+    refused(message, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -491,35 +458,20 @@ def test_a_file_alone_asks_for_its_folder(tmp_path, write):
     ("content", "message"),
     [
         ("", "not a json file"),
-        (
-            "[]",
-            r"expected MMPose's result of a video, a list of frames with frame_id and instances, found \[\]; results of single images",
-        ),
+        ("[]", r"expected MMPose's result of a video, a list of frames with frame_id and instances"),
         ("{}", "expected MMPose's result of a video"),
-        (
-            json.dumps(frame(0, body())["instances"]),
-            "results of single images are not read: run MMPose on the video, or remove the file",
-        ),
+        (json.dumps(frame(0, body())["instances"]), "results of single images are not read"),
         ('[{"frame_id": true, "instances": []}]', "expected MMPose's result of a video"),
         ('[{"frame_id": -1, "instances": []}]', "expected MMPose's result of a video"),
         ('[{"frame_id": 0, "instances": [1]}]', "expected MMPose's result of a video"),
-        (
-            '[{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}]',
-            "frame_id 0 is there twice; remove one of the entries",
-        ),
+        ('[{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}]', "frame_id 0 is there twice"),
         (
             '[{"frame_id": 0, "instances": []}, {"frame_id": 5000, "instances": []}]',
-            "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second one needs an entry",
+            "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second",
         ),
-        (
-            json.dumps([frame(0, body(joints=17))]),
-            r"has people of 17 joints; expected the 133 of COCO-WholeBody, or the 134 in the order",
-        ),
+        (json.dumps([frame(0, body(joints=17))]), r"has people of 17 joints"),
         (json.dumps([frame(0, body(), body(joints=134))]), "has people of 133 and 134 joints"),
-        (
-            '[{"frame_id": 3, "instances": [{}]}]',
-            "frame_id 3 has keypoints None and keypoint_scores None; expected x and y in pixels",
-        ),
+        ('[{"frame_id": 3, "instances": [{}]}]', "frame_id 3 has keypoints None and keypoint_scores None"),
         (
             '[{"frame_id": 3, "instances": [{"keypoints": [[1, 2, 3]], "keypoint_scores": [1]}]}]',
             r"frame_id 3 has keypoints \[\[1, 2, 3\]\]",
@@ -549,10 +501,7 @@ def test_a_wrong_json_file_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            [1],
-            r"expected a dict of two lists of one length, keypoints and scores, found \[1\]; write it again",
-        ),
+        ([1], r"expected a dict of two lists of one length, keypoints and scores, found \[1\]"),
         ({"keypoints": [], "scores": []}, "expected a dict of two lists of one length"),
         ({"keypoints": [[]], "scores": [[], []]}, "expected a dict of two lists of one length"),
         (
@@ -583,37 +532,27 @@ def test_one_array_claimed_by_many_frames_is_refused(tmp_path):
     shared = np.ones((1, 133, 2)), np.ones((1, 133))
     content = {"keypoints": [shared[0]] * 100, "scores": [shared[1]] * 100}
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
-    with pytest.raises(
-        DataError, match=r"a\.pkl: its frames share a few arrays; write each frame with an array of its own"
-    ):
-        read(tmp_path)
+    refused(r"a\.pkl: its frames share a few arrays, .*; write each frame with an array of its own", tmp_path)
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_too_many_frames_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(wholebody, "MOST_FRAMES", 2)
+    monkeypatch.setattr(wholebody, "MAX_FRAMES", 2)
     rtmlib(tmp_path, "a", [[body()]] * 3)
-    with pytest.raises(DataError, match=r"a\.pkl: has 3 frames, at most 2 are read; split it"):
-        read(tmp_path)
+    refused(r"a\.pkl: has 3 frames, at most 2 are read; split it", tmp_path)
     (tmp_path / "a.pkl").unlink()
     inferencer(tmp_path, "a", [frame(t) for t in range(3)])
-    with pytest.raises(
-        DataError, match=r"a\.json: has 3 entries for frames 0 to 2; at most 2 frames are read"
-    ):
-        read(tmp_path)
+    refused(r"a\.json: has 3 entries for frames 0 to 2; at most 2 frames are read", tmp_path)
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_the_limit_of_a_json_file_is_above_that_of_openposes(tmp_path, monkeypatch):
     path = inferencer(tmp_path, "a", [frame(0, body())])
-    monkeypatch.setitem(wholebody.untrusted.LARGEST, ".json", 10)
+    monkeypatch.setitem(wholebody.untrusted.MAX_BYTES, ".json", 10)
     assert len(read(tmp_path)[0]) == 1
-    monkeypatch.setattr(wholebody, "LARGEST", 1000)
-    with pytest.raises(
-        DataError,
-        match=f"a.json: has {path.stat().st_size:,} bytes, at most 1,000 are read; split it or remove it",
-    ):
-        read(tmp_path)
+    monkeypatch.setattr(wholebody, "MAX_JSON_BYTES", 1000)
+    message = f"a.json: has {path.stat().st_size:,} bytes, at most 1,000 are read; split it or remove it"
+    refused(message, tmp_path)
 
 
 def test_the_other_videos_are_checked_after_a_broken_one(tmp_path):
@@ -643,8 +582,8 @@ def test_other_files_are_not_taken_for_these(tmp_path):
 def annotated(folder, keypoints):
     """A PySkl pickle of one clip (M, T, V, 3)."""
     annotation = {
-        "frame_dir": "a", "label": 0, "total_frames": keypoints.shape[1], "img_shape": (720, 1280), "keypoint": keypoints[..., :2],
-        "keypoint_score": keypoints[..., 2],
+        "frame_dir": "a", "label": 0, "total_frames": keypoints.shape[1], "img_shape": (720, 1280),
+        "keypoint": keypoints[..., :2], "keypoint_score": keypoints[..., 2],
     }  # fmt: skip
     path = folder / "own.pkl"
     path.write_bytes(
@@ -662,10 +601,9 @@ def test_pickles_of_pyskl_with_133_joints_are_mapped(tmp_path):
         (clip,) = pyskl.read(path, layouts.get(name), report, plain)
         expected = layouts.to_openpose137(keypoints[0])[:, layouts.selection(OPENPOSE, layouts.get(name))]
         np.testing.assert_array_equal(clip.keypoints, expected)
-        assert (
-            "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to 'openpose137', with neck and mid hip as "
-            "means, without pupils: own.pkl"
-        ) in str(report)
+        event = "the 133 joints of the file taken in the order of layout 'wholebody133' and mapped to"
+        event += " 'openpose137', with neck and mid hip as means, without pupils: own.pkl"
+        assert event in str(report)
 
 
 def test_pickles_of_pyskl_with_133_joints_are_read_as_they_are(tmp_path):

@@ -69,7 +69,7 @@ def read(path: str | Path) -> dict[str, int]:
         with zipfile.ZipFile(path) as file:
             names, claimed = file.namelist(), sum(one.file_size for one in file.infolist())
             known = names in [[table] for table, _ in FORMS.values()]
-            text = file.read(names[0]).decode() if known and claimed <= untrusted.LARGEST_LABELS else ""
+            text = file.read(names[0]).decode() if known and claimed <= untrusted.MAX_LABEL_BYTES else ""
         rows = [tuple(row) for row in csv.reader(io.StringIO(text))]
     except OSError:
         raise
@@ -82,9 +82,9 @@ def read(path: str | Path) -> dict[str, int]:
         raise ValueError(
             f"{path}: a submission must contain one table, Submission.csv or prediction.csv, found {found}"
         )
-    if claimed > untrusted.LARGEST_LABELS:
+    if claimed > untrusted.MAX_LABEL_BYTES:
         raise ValueError(
-            f"{path}: {names[0]} has {claimed:,} bytes, at most {untrusted.LARGEST_LABELS:,} are read; give a row for each clip"
+            f"{path}: {names[0]} has {claimed:,} bytes, at most {untrusted.MAX_LABEL_BYTES:,} are read; give a row for each clip"
         )
     if names == ["prediction.csv"] and rows[:1] != [HEADER]:
         raise ValueError(

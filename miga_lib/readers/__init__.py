@@ -22,22 +22,8 @@ from .contract import (
     shown,
 )
 
-__all__ = [
-    "READERS",
-    "UNKNOWN",
-    "UNUSED",
-    "BesideReader",
-    "Clip",
-    "DataError",
-    "Progress",
-    "Reader",
-    "Recording",
-    "RecordingReader",
-    "Report",
-    "in_parallel",
-    "select",
-    "shown",
-]
+__all__ = ["READERS", "UNKNOWN", "UNUSED", "BesideReader", "Clip", "DataError", "Progress", "Reader"]
+__all__ += ["Recording", "RecordingReader", "Report", "in_parallel", "select", "shown"]
 
 READERS: Mapping[str, Reader] = {
     "miga": miga,

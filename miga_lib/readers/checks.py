@@ -7,7 +7,7 @@ import numpy as np
 
 from .contract import UNKNOWN, Clip, Report
 
-HIGHEST_SCORE = 1.1
+MAX_SCORE = 1.1
 """OpenPose's scores go a little beyond 1."""
 MARGIN = 0.02
 """How far outside the frame a joint may be without a note, as a share of the frame's width or height."""
@@ -21,9 +21,8 @@ def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
     for clip in clips:
         if clip.id in ids:
-            report.wrong(
-                f"ids of clips must differ, {clip.id!r} is there twice, in splits {ids[clip.id]} and {clip.split}"
-            )
+            splits = f"in splits {ids[clip.id]} and {clip.split}"
+            report.wrong(f"ids of clips must differ, {clip.id!r} is there twice, {splits}")
         ids[clip.id] = clip.split
         same = contents.setdefault(hashlib.sha256(clip.keypoints.tobytes()).digest(), clip.id)
         if same != clip.id and clip.keypoints[..., 2].any():
@@ -39,34 +38,28 @@ def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
 
 
 def _look_at_joints(clip: Clip, report: Report) -> None:
-    """Note suspicious frames, scores and coordinates of a clip."""
-    present = clip.keypoints[..., 2] > 0
-    frames = len(present)
-    if frames == 1:
+    present, width, height = clip.keypoints[..., 2] > 0, clip.width, clip.height
+    if len(present) == 1:
         report.note("clips of a single frame", clip.id)
-    if (empty := frames - np.count_nonzero(present.any(1))) and empty < frames:
-        report.note("clips with frames without a person", f"{clip.id} ({empty} of {frames})")
     if not present.any():
         return
+    empty = np.count_nonzero(~present.any(1))
+    report.count("clips with frames without a person", clip.id, empty, len(present))
     x, y, scores = clip.keypoints[present].T
-    if scores.max() > HIGHEST_SCORE:
-        report.note(
-            f"scores above {HIGHEST_SCORE}: divide them, so that 1 is certain",
-            f"{clip.id} ({scores.max():g})",
-        )
-    if max(x.max(), y.max()) <= 2 < min(clip.width, clip.height):
+    if scores.max() > MAX_SCORE:
+        event = f"scores above {MAX_SCORE}: divide them, so that 1 is certain"
+        report.note(event, f"{clip.id} ({scores.max():g})")
+    if max(x.max(), y.max()) <= 2 < min(width, height):
         report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
-    elif not _inside(x, y, clip.width, clip.height):
-        if _inside(x, y, clip.height, clip.width):
-            given = f"{clip.id} (width {clip.width}, height {clip.height})"
-            report.note("the frame size seems transposed: joints fit a frame of height × width", given)
-        else:
-            reach = f"x {x.min():.0f} to {x.max():.0f} of {clip.width}, y {y.min():.0f} to {y.max():.0f} of {clip.height}"
-            report.note("joints outside the frame", f"{clip.id} ({reach})")
+    elif _inside(x, width) and _inside(y, height):
+        return
+    elif _inside(x, height) and _inside(y, width):
+        event = "the frame size seems transposed: joints fit a frame of height × width"
+        report.note(event, f"{clip.id} (width {width}, height {height})")
+    else:
+        reach = f"x {x.min():.0f} to {x.max():.0f} of {width}, y {y.min():.0f} to {y.max():.0f} of {height}"
+        report.note("joints outside the frame", f"{clip.id} ({reach})")
 
 
-def _inside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> bool:
-    return all(
-        -MARGIN * side <= values.min() and values.max() <= (1 + MARGIN) * side
-        for values, side in ((x, width), (y, height))
-    )
+def _inside(values: np.ndarray, side: int) -> bool:
+    return bool(-MARGIN * side <= values.min() and values.max() <= (1 + MARGIN) * side)

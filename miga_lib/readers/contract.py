@@ -3,7 +3,7 @@ repaired."""
 
 import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,18 +13,18 @@ import numpy as np
 from .. import labels, layouts
 from ..layouts import Layout
 
-FARTHEST = 2.0**17
-"""Largest coordinate, in pixels; far larger ones overflow when they are squared."""
-
+MAX_COORDINATE = 2.0**17
+"""Pixels; far larger coordinates overflow when they are squared."""
+MAX_SIDE = 2**15
+"""Pixels of the width or height of a frame."""
 UNKNOWN = -1
 """The label of a clip whose class is not known."""
-
 UNUSED = "none"
 """The split of a clip that only other protocols of its source use."""
-
 Progress = Callable[..., Iterable[Any]]
-"""Wraps the iteration over the parts of a source, called like ``tqdm``: ``progress(iterable, total=…,
-desc=…)``."""
+"""Wraps an iteration, called like ``tqdm``: ``progress(iterable, total=…, desc=…)``."""
+Segment = tuple[int, int, int]
+"""Class index, first frame and last frame (inclusive) of a gesture."""
 
 
 class DataError(ValueError):
@@ -52,48 +52,42 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Recording(Clip):
-    """A whole video: a clip of unknown class whose id is the video, with its frame rate and the gestures that
-    are annotated in it."""
+    """A whole video: a clip of unknown class whose id is the video."""
 
     fps: float
     """Frames per second; 0 where the source does not say."""
-    segments: tuple[tuple[int, int, int], ...]
-    """Class index, first frame and last frame (inclusive) of each gesture, in the order of the source; empty:
-    it was not annotated."""
+    segments: tuple[Segment, ...]
+    """The gestures in the order of the source; empty: it was not annotated."""
 
 
 @dataclass
 class Report:
-    """What a reader reports beside the clips: for each kind of event, the places where it happened; and the
-    names of the classes.
-
-    ``class_regions`` has the region of each class, for the order of a confusion matrix; it is empty where the
-    source has none. ``protocols`` has, for a source with several ways to split it, the split of each clip id
-    or video in each protocol, by its name. The first one is that of ``Clip.split``, which is ``UNUSED`` for a
-    clip that only others use. ``errors`` is a list if all errors of a source are to be collected; None: the
-    first one is raised. ``earlier`` is the report of an earlier reading of the source, for another layout.
-    """
+    """What a reader reports beside the clips."""
 
     events: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """For each kind of event, the places where it happened."""
     classes: tuple[str, ...] = labels.CLASSES
     class_regions: tuple[str, ...] = ()
+    """The region of each class, for the order of a confusion matrix; empty where the source has none."""
     protocols: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Where a source can be split in several ways: the split of each clip id or video in each, by its name.
+    The first one is that of ``Clip.split``, which is ``UNUSED`` for a clip that only others use."""
     errors: list[str] | None = None
+    """A list: all errors of a source are collected; None: the first one is raised."""
     earlier: str = ""
+    """The report of an earlier reading of the source, for another layout."""
 
     def note(self, event: str, where: str) -> None:
-        """Count one event, such as ``"segment clamped to the video's last frame"``, at a clip, video or
-        file."""
+        """An event, such as ``"segment clamped to the frames of the video"``, at a clip, video or file."""
         self.events[event].append(where)
 
-    def merge(self, events: Mapping[str, list[str]]) -> None:
-        """Add the events of another report, such as that of one video."""
-        for event, where in events.items():
-            self.events[event] += where
+    def count(self, event: str, where: str, number: int | np.integer, total: object = "") -> None:
+        """An event that happened so many times (of a total) at one place; nothing is noted of 0."""
+        if number:
+            self.note(event, f"{where} ({number} of {total})" if total else f"{where} ({number})")
 
     def wrong(self, message: str) -> None:
-        """A clip or video that cannot be read: raises DataError, or collects the message and goes on without
-        it."""
+        """A clip or video that cannot be read: raises DataError, or collects the message."""
         if self.errors is None:
             raise DataError(message)
         self.errors.append(message)
@@ -101,12 +95,11 @@ class Report:
     def __str__(self) -> str:
         if self.earlier:
             return self.earlier
-        if not self.events:
-            return "Nothing was skipped, clamped or repaired."
-        return "\n".join(
-            f"{len(where):6d} × {event}: {', '.join(where[:4])}{', …' if len(where) > 4 else ''}"
-            for event, where in self.events.items()
-        )
+        lines = [
+            f"{len(places):6d} × {event}: {', '.join(places[:4])}{', …' * (len(places) > 4)}"
+            for event, places in self.events.items()
+        ]
+        return "\n".join(lines) or "Nothing was skipped, clamped or repaired."
 
 
 @runtime_checkable
@@ -117,8 +110,7 @@ class Reader(Protocol):
     VERSION: int
     """Raised when the same files give other clips, so that caches of earlier versions are not used."""
     CACHED_LAYOUT: str
-    """The layout that is read and cached, whatever layout is requested, if reading is slow; empty: the
-    requested one."""
+    """Where reading is slow: the layout that is cached, and from which others are selected; else empty."""
 
     def recognises(self, source: Path) -> bool:
         """Whether the folder or file is in this format."""
@@ -160,45 +152,49 @@ def in_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) 
     import joblib
 
     calls, some = list(calls), 4 * joblib.cpu_count()
+    job = joblib.delayed(function)
     with joblib.Parallel(n_jobs=-1) as parallel:
         for first in range(0, len(calls), some):
-            yield from parallel(
-                joblib.delayed(function)(*arguments) for arguments in calls[first : first + some]
-            )
+            yield from parallel(job(*arguments) for arguments in calls[first : first + some])
 
 
 def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
-    """The same joints (…, V, 3) as float32; joints with impossible values become missing, and are counted in
-    the report."""
+    """The same joints (…, V, 3) as float32; joints with impossible values become missing, and are noted."""
+    far = f"joints with a coordinate beyond {MAX_COORDINATE:.0f} pixels taken as missing"
     with np.errstate(over="ignore", invalid="ignore"):
         keypoints = np.array(keypoints, dtype=np.float32)
         faults = {
             "joints with an empty or infinite cell taken as missing": ~np.isfinite(keypoints).all(-1),
-            f"joints with a coordinate beyond {FARTHEST:.0f} pixels taken as missing": (
-                np.abs(keypoints) > FARTHEST
-            ).any(-1),
+            far: (np.abs(keypoints) > MAX_COORDINATE).any(-1),
             "joints with a negative score taken as missing": keypoints[..., 2] < 0,
         }
-    for fault, found in faults.items():
-        if found.any():
+    for fault, joints in faults.items():
+        if joints.any():
             report.note(fault, where)
-            keypoints[found] = 0
+            keypoints[joints] = 0
     return keypoints
+
+
+def frame_size(keypoints: np.ndarray) -> tuple[int, int]:
+    """Width and height of a frame that just has all joints (…, 3)."""
+    corner = np.ceil(keypoints[..., :2].reshape(-1, 2).max(0))
+    right, bottom = np.clip(corner, 1, MAX_SIDE).astype(int).tolist()
+    return right, bottom
 
 
 def select(stored: Layout, requested: Layout, where: str) -> np.ndarray:
     """Indices (V of requested,) of the requested joints among the stored ones.
 
-    Raises:
-        DataError: some are not stored; the message lists the layouts that fit.
+    Raises DataError where some are not stored; the message lists the layouts that fit.
     """
     try:
         return layouts.selection(stored, requested)
     except ValueError as error:
-        if requested.single_person:
-            raise DataError(f"{where}: {error}") from None
-        fitting = [name for name in layouts.names() if set(layouts.get(name).joints) <= set(stored.joints)]
-        raise DataError(f"{where}: {error}; choose layout {' or '.join(fitting)}") from None
+        way_out = ""
+        if not requested.single_person:
+            fitting = [n for n in layouts.names() if set(layouts.get(n).joints) <= set(stored.joints)]
+            way_out = f"; choose layout {' or '.join(fitting)}"
+        raise DataError(f"{where}: {error}{way_out}") from None
 
 
 def shown(value: object) -> str:
@@ -210,3 +206,8 @@ def shown(value: object) -> str:
     except ValueError:  # a whole number of thousands of digits
         text = "a huge number"
     return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def reason(error: Exception) -> str:
+    """What an error of another library says: one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -15,52 +15,56 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 
-from .contract import DataError, shown
+from .contract import DataError, reason, shown
 
 PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
 """Allowed members of a set and keys of a dict; a tuple of tuples could take extremely long to hash."""
-
 TYPES = re.compile(r"[<>|=]?(\?|[biuf](1|2|4|8)|[SU]\d{1,5})")
-"""Allowed types of arrays by their short names: booleans, integers, floating point numbers, strings; no
-objects."""
+"""Allowed types of arrays by their short names: booleans, numbers, strings; no objects."""
+
+MAX_RATIO = 8
+"""A pickle may hold arrays of so many times its size in all."""
 
 
 def load(path: Path) -> Any:
-    """The content of a pickle.
-
-    Raises:
-        DataError: the pickle asks for more than plain content, which the message names, or it is broken.
-    """
+    """The content of a pickle. Raises DataError if it is broken, or asks for more than plain content."""
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            path.open("rb") as file,
-        ):  # about escape sequences of Python 2
+        # warnings are about escape sequences of Python 2
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             return _Unpickler(_Bounded(file), encoding="latin1").load()
     except _Refused as error:
-        raise DataError(
-            f"{path}: the pickle asks for {error}: refused, and nothing was run; write it again from numpy arrays of numbers or strings "
-            "in plain lists, tuples and dicts"
-        ) from None
+        way_out = "write it again from numpy arrays of numbers or strings in plain lists, tuples and dicts"
+        problem = f"the pickle asks for {error}: refused, and nothing was run"
+        raise DataError(f"{path}: {problem}; {way_out}") from None
     except Exception as error:  # a broken program of opcodes can raise anything
-        text = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{path}: not a complete pickle of arrays and plain containers ({text or type(error).__name__}); save it again"
-        ) from None
+        problem = f"not a complete pickle of arrays and plain containers ({reason(error)})"
+        raise DataError(f"{path}: {problem}; save it again") from None
 
 
 def first_text(path: Path) -> str:
-    """The first string in a pickle, such as the first key of a dict, without reading more than its beginning;
-    empty if there is none."""
+    """The first string in a pickle, such as the first key of a dict, if it is near the beginning."""
     try:
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             return next((arg for _, arg, _ in pickletools.genops(file.read(512)) if isinstance(arg, str)), "")
     except (OSError, ValueError):
         return ""
+
+
+def is_numeric(value: Any) -> TypeGuard[np.ndarray]:
+    """Whether a value of a pickle is an array of numbers."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
+
+
+def refuse_shared(path: Path, values: Iterable[Any], owner: str) -> None:
+    """Raise DataError where the arrays among some values of a pickle unfold to far more than its size."""
+    claimed = sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+    if claimed > MAX_RATIO * path.stat().st_size:
+        problem = f"its {owner}s share a few arrays, which would unfold to {claimed:,} bytes"
+        raise DataError(f"{path}: {problem}; write each {owner} with an array of its own")
 
 
 class _Refused(pickle.UnpicklingError):
@@ -75,9 +79,17 @@ class _Bounded:
         self.readline = file.readline
 
     def read(self, count: int) -> bytes:
-        if count > (left := self.size - self.file.tell()):
+        left = self.size - self.file.tell()
+        if count > left:
             raise pickle.UnpicklingError(f"it claims {count:,} bytes where {left:,} are left")
         return self.file.read(count)
+
+
+# What a pickle may call.
+
+
+class _Name(str):
+    """A name of the pickle that is in ``CALLS``."""
 
 
 @dataclass
@@ -97,10 +109,6 @@ class _Type:
         return kind if self.order in "=|" else kind.newbyteorder(self.order)
 
 
-class _Name(str):
-    """A name of the pickle that is in ``CALLS``."""
-
-
 def _bytes(data: Any) -> Any:
     """Python 2 wrote bytes as strings."""
     return data.encode("latin1") if isinstance(data, str) else data
@@ -115,18 +123,14 @@ def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
 
 def _array(data: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
     """Bytes as an array, if their number is exactly what the shape needs."""
-    data, kind = _bytes(data), kind if isinstance(kind, _Type) else _Type(kind)
-    itemsize, shape = kind.numpy().itemsize, (shape,) if isinstance(shape, int) else tuple(shape)
-    claimed = math.prod(int(side) for side in shape) * itemsize
+    data = _bytes(data)
+    numpy_type = (kind if isinstance(kind, _Type) else _Type(kind)).numpy()
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    claimed = math.prod(int(side) for side in shape) * numpy_type.itemsize
     if len(data) != claimed or min(shape, default=0) < 0:
-        raise pickle.UnpicklingError(
-            f"an array of shape {shown(shape)} claims {claimed:,} bytes and holds {len(data):,}"
-        )
-    return np.frombuffer(data, kind.numpy()).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _scalar(kind: Any, data: Any) -> np.generic:
-    return _array(data, kind, (1,))[0]
+        problem = f"claims {claimed:,} bytes and holds {len(data):,}"
+        raise pickle.UnpicklingError(f"an array of shape {shown(shape)} {problem}")
+    return np.frombuffer(data, numpy_type).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -134,8 +138,8 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("ascii" if encoding == "ascii" else "latin1")
 
 
-def _pairs(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
-    return {_plain(key): value for key, value in pairs}
+def _byte_array(data: Any = b"", encoding: str = "") -> bytearray:
+    return bytearray(memoryview(_bytes(data)))  # a number would allocate that many bytes
 
 
 def _plain(key: Any) -> Any:
@@ -145,19 +149,21 @@ def _plain(key: Any) -> Any:
     return key
 
 
+def _pairs(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
+    return {_plain(key): value for key, value in pairs}
+
+
 CALLS: dict[str, Callable[..., Any]] = {
     "numpy.core.multiarray._reconstruct": _reconstruct,
-    "numpy.core.multiarray.scalar": _scalar,
+    "numpy.core.multiarray.scalar": lambda kind, data: _array(data, kind, (1,))[0],
     "numpy.core.numeric._frombuffer": _array,
     "numpy.dtype": lambda name, align=False, copy=False: _Type(name),
     "numpy.ndarray": lambda shape, kind, data: _array(data, kind, shape),
     "_codecs.encode": _encode,
     "builtins.bytes": lambda: b"",
-    "builtins.bytearray": lambda data=b"", encoding="": bytearray(
-        memoryview(_bytes(data))
-    ),  # a number would allocate that many bytes
-    "builtins.set": lambda members=(): {_plain(member) for member in members},
-    "builtins.frozenset": lambda members=(): frozenset(_plain(member) for member in members),
+    "builtins.bytearray": _byte_array,
+    "builtins.set": lambda members=(): set(map(_plain, members)),
+    "builtins.frozenset": lambda members=(): frozenset(map(_plain, members)),
     "builtins.list": lambda: [],
     "builtins.dict": lambda: {},
     "builtins.int": lambda: 0,
@@ -185,10 +191,10 @@ class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can b
             raise pickle.UnpicklingError("it unfolds to far more than its size")
 
     def find_class(self, module: str, name: str) -> _Name:
-        known = f"{module}.{name}".replace("__builtin__.", "builtins.").replace("numpy._core.", "numpy.core.")
-        if known not in CALLS:
+        full = f"{module}.{name}".replace("__builtin__.", "builtins.").replace("numpy._core.", "numpy.core.")
+        if full not in CALLS:
             raise _Refused(shown(f"{module}.{name}").strip("'"))
-        return _Name(known)
+        return _Name(full)
 
     def call(self) -> None:
         arguments, name = self.stack.pop(), self.stack[-1]
@@ -210,7 +216,7 @@ class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can b
             self.spend(len(data))
             array = _array(data, kind, shape)
             content = (1, array.shape, array.dtype, bool(fortran), bytes(_bytes(data)))
-            thing.__setstate__(content)  # type: ignore[arg-type]  # the stubs want numpy's bool, which numpy refuses
+            thing.__setstate__(content)  # type: ignore[arg-type]  # the stubs want numpy's bool, which it refuses
         else:
             raise _Refused(f"the state of {shown(thing)}")
 
@@ -218,45 +224,69 @@ class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can b
         name = self.find_class(*(self.readline()[:-1].decode("ascii", "replace") for _ in range(2)))
         raise _Refused(f"an instance of {name}")
 
-    def set_items(self) -> None:
+    def container(self, kind: type) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise pickle.UnpicklingError(f"items of {shown(self.stack[-1])}")
+        return self.stack[-1]
+
+    def item_pairs(self) -> dict[Any, Any]:
         items = self.pop_mark()
-        self._put(zip(items[::2], items[1::2], strict=True))
+        return _pairs(zip(items[::2], items[1::2], strict=True))
+
+    def set_items(self) -> None:
+        pairs = self.item_pairs()
+        self.container(dict).update(pairs)
 
     def set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._put([(key, value)])
-
-    def _put(self, items: Iterable[Any]) -> None:
-        if not isinstance(self.stack[-1], dict):
-            raise pickle.UnpicklingError(f"items of {shown(self.stack[-1])}")
-        self.stack[-1].update(_pairs(items))
+        self.container(dict)[_plain(key)] = value
 
     def new_dict(self) -> None:
-        items = self.pop_mark()
-        self.append(_pairs(zip(items[::2], items[1::2], strict=True)))
+        pairs = self.item_pairs()  # which changes `append`
+        self.append(pairs)
 
     def add_items(self) -> None:
-        items = self.pop_mark()
-        if not isinstance(self.stack[-1], set):
-            raise pickle.UnpicklingError(f"members of {shown(self.stack[-1])}")
-        self.stack[-1].update(_plain(item) for item in items)
+        items = set(map(_plain, self.pop_mark()))
+        self.container(set).update(items)
 
     def frozen_set(self) -> None:
         items = self.pop_mark()
-        self.append(frozenset(_plain(item) for item in items))
+        self.append(frozenset(map(_plain, items)))
 
     def byte_array(self) -> None:
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
 
+OPCODES = """
+    PROTO FRAME STOP POP POP_MARK DUP GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2
+    LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE
+    BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 APPEND APPENDS EMPTY_TUPLE GLOBAL STACK_GLOBAL
+""".split()
+"""The opcodes of the base class that are used unchanged."""
+
+COSTS = dict.fromkeys("MARK PUT BINPUT LONG_BINPUT MEMOIZE".split(), 128) | {"EMPTY_SET": 224}
+COSTS |= dict.fromkeys("EMPTY_LIST EMPTY_DICT LIST TUPLE TUPLE1 TUPLE2 TUPLE3".split(), 64)
+"""Opcodes of the base class that allocate so many bytes of memory for one or two bytes of the file; the bytes
+are counted."""
+
 Step = Callable[[Any], None]
+STEPS: dict[str, Step] = {
+    "REDUCE": _Unpickler.call,
+    "BUILD": _Unpickler.build,
+    "INST": _Unpickler.instance,
+    "SETITEM": _Unpickler.set_item,
+    "SETITEMS": _Unpickler.set_items,
+    "DICT": _Unpickler.new_dict,
+    "ADDITEMS": _Unpickler.add_items,
+    "FROZENSET": _Unpickler.frozen_set,
+    "BYTEARRAY8": _Unpickler.byte_array,
+}
+"""Opcodes that are replaced; any other opcode is refused."""
 
 
 def _at_cost(step: Step, cost: int) -> Step:
     def counted(self: _Unpickler) -> None:
-        if cost > self.room:
-            self.spend(cost)
-        self.room -= cost
+        self.spend(cost)
         step(self)
 
     return counted
@@ -269,42 +299,12 @@ def _raising(error: pickle.UnpicklingError) -> Step:
     return refuse
 
 
-OPCODES = """
-    PROTO FRAME STOP POP POP_MARK DUP GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT
-    BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
-    APPEND APPENDS EMPTY_TUPLE GLOBAL STACK_GLOBAL
-""".split()
-"""The opcodes of the base class that are used unchanged."""
-
-COSTS = {
-    "MARK": 128,
-    "PUT": 128,
-    "BINPUT": 128,
-    "LONG_BINPUT": 128,
-    "MEMOIZE": 128,
-    "EMPTY_LIST": 64,
-    "EMPTY_DICT": 64,
-    "EMPTY_SET": 224,
-}
-COSTS |= {"LIST": 64, "TUPLE": 64, "TUPLE1": 64, "TUPLE2": 64, "TUPLE3": 64}
-"""Opcodes of the base class that allocate so many bytes of memory for one or two bytes of the file; the bytes
-are counted."""
-
-STEPS: dict[str, Step] = {
-    "REDUCE": _Unpickler.call,
-    "BUILD": _Unpickler.build,
-    "INST": _Unpickler.instance,
-    "SETITEM": _Unpickler.set_item,
-}
-STEPS |= {"SETITEMS": _Unpickler.set_items, "DICT": _Unpickler.new_dict, "ADDITEMS": _Unpickler.add_items}
-STEPS |= {"FROZENSET": _Unpickler.frozen_set, "BYTEARRAY8": _Unpickler.byte_array}
-"""Opcodes that are replaced; any other opcode is refused."""
-
 _CODES = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+_BASE = pickle._Unpickler.dispatch
 _Unpickler.dispatch = (
     {code: _raising(pickle.UnpicklingError(f"byte {code} is no opcode")) for code in range(256)}
     | {code: _raising(_Refused(f"the opcode {name}")) for name, code in _CODES.items()}
-    | {_CODES[name]: pickle._Unpickler.dispatch[_CODES[name]] for name in OPCODES}
-    | {_CODES[name]: _at_cost(pickle._Unpickler.dispatch[_CODES[name]], cost) for name, cost in COSTS.items()}
+    | {_CODES[name]: _BASE[_CODES[name]] for name in OPCODES}
+    | {_CODES[name]: _at_cost(_BASE[_CODES[name]], cost) for name, cost in COSTS.items()}
     | {_CODES[name]: step for name, step in STEPS.items()}
 )

@@ -31,7 +31,7 @@ from jaxtyping import Float
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from ..readers import Clip, Progress, Recording, Report, cutting, in_parallel, miga, release
+from ..readers import Clip, Progress, Recording, Report, annotation, in_parallel, miga, release
 from .plan import SEED, SIZES, Plan, plans
 from .recording import record
 
@@ -78,7 +78,7 @@ def recognises(source: str | Path) -> bool:
 
 def read(source: str | Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
     """The clips of ``recordings``, with test labels and subjects."""
-    return cutting.cut(recordings(source, layout, report, progress))
+    return annotation.cut(recordings(source, layout, report, progress))
 
 
 def recordings(source: str | Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Recording]:

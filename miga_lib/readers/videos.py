@@ -1,0 +1,218 @@
+"""What readers of videos of any number of people share: ``segments.csv``, the table of the clips, and the
+choice of the person to follow.
+
+Its columns are video, start_frame, end_frame (inclusive), and optionally class (a name, or a number as in the
+challenge's label files), split, subject, width, height and fps (frames per second). Without the table each
+video is one clip of unknown class.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from .. import labels
+from . import annotation, tables, untrusted
+from .contract import (
+    MAX_SIDE,
+    UNKNOWN,
+    UNUSED,
+    Clip,
+    DataError,
+    Progress,
+    Recording,
+    Report,
+    frame_size,
+    shown,
+)
+
+SEGMENTS = "segments.csv"
+SPLITS = ("train", "val", "test")
+OPTIONAL = {"class": "", "split": "", "subject": "", "width": "0", "height": "0"}
+MAX_FRAME_NUMBER = 10**15 - 1
+MAX_PEOPLE, MAX_TRACKS = 8, 16
+Video = tuple[int, np.ndarray]
+"""Number of the first frame, and keypoints (T, 137, 3) of the person who was followed."""
+
+
+def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFrame:
+    """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject; width,
+    height and fps (0: unknown). Raises DataError for a wrong table."""
+    path = folder / SEGMENTS
+    if not path.is_file():
+        event = f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split"
+        report.note(event, folder.name)
+        table = pd.DataFrame({"video": list(videos)}).assign(start_frame=-1, end_frame=-1, label=UNKNOWN)
+        return table.assign(split="test", subject="", width=0, height=0, fps=0.0)
+    table = untrusted.rows(path)
+    missing = [column for column in ("video", "start_frame", "end_frame") if column not in table]
+    if missing:
+        optional = f"{','.join(OPTIONAL)} as far as they are known, above the rows"
+        way_out = f"write the header video,start_frame,end_frame, and {optional}"
+        raise DataError(f"{path}: has no column {missing[0]!r}; {way_out}")
+    for column, default in OPTIONAL.items():
+        if column not in table:
+            report.note(f"columns that {SEGMENTS} does not have: unknown", column)
+            table[column] = default
+    maxima = {
+        "start_frame": MAX_FRAME_NUMBER,
+        "end_frame": MAX_FRAME_NUMBER,
+        "width": MAX_SIDE,
+        "height": MAX_SIDE,
+    }
+    for column, maximum in maxima.items():
+        table[column] = untrusted.whole_numbers(path, table[[column]], 0, maximum)[:, 0]
+    if "fps" not in table:
+        table["fps"] = "0"
+    rule = f"expected 0 (unknown) to {annotation.MAX_FPS:g}"
+    table["fps"] = untrusted.numbers(path, table[["fps"]], 0, annotation.MAX_FPS, rule)[:, 0]
+    unknown = ~table[["video"]].isin(list(videos)).to_numpy()
+    untrusted.refuse_cells(path, table[["video"]], unknown, "there is no folder or file of this video")
+    table["label"] = _labels(path, table["class"], report)
+    default_split = np.where(table["label"] == UNKNOWN, "test", "train")
+    table["split"] = table["split"].where(table["split"] != "", default_split)
+    wrong = ~table[["split"]].isin(SPLITS).to_numpy()
+    untrusted.refuse_cells(path, table[["split"]], wrong, f"expected one of {', '.join(SPLITS)}")
+    for video in sorted(set(videos) - set(table["video"])):
+        report.note(f"videos without a row in {SEGMENTS} left out", video)
+    return table
+
+
+def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
+    """Class indices. The names of the classes go to the report: those of iMiGUE if they contain all names,
+    else those of the table."""
+    numeric = classes.str.fullmatch(r"\d{1,9}")
+    no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
+    rule = "expected a name or a whole number, or an empty cell if the class is unknown"
+    untrusted.refuse_cells(path, classes.to_frame(), no_name.to_numpy()[:, None], rule)
+    if numeric.any() and not (numeric | (classes == "")).all():
+        raise DataError(f"{path}: has classes by name and by number; write all of them in one way")
+    try:
+        if numeric.any():
+            return [labels.from_file(int(name)) if name else UNKNOWN for name in classes]
+    except ValueError as error:
+        raise DataError(f"{path}: {error}; give classes of your own by name") from None
+    names = sorted(set(classes) - {""})
+    report.classes = tuple(names)
+    if set(names) <= set(labels.CLASSES):
+        report.classes = labels.CLASSES
+    indices = {name: index for index, name in enumerate(report.classes)} | {"": UNKNOWN}
+    return [indices[name] for name in classes]
+
+
+def recorded(
+    table: pd.DataFrame,
+    function: Callable[..., Video],
+    calls: Mapping[str, tuple[Any, ...]],
+    joints: np.ndarray,
+    report: Report,
+    progress: Progress,
+) -> Iterator[tuple[Recording, pd.DataFrame]]:
+    """Each video of the table as a recording in some joints, by its first row; and its rows, with the size of
+    the frame. ``function`` reads a video, and ``calls`` has its arguments for each."""
+    names = [video for video in calls if video in set(table["video"])]
+    loaded = annotation.read_videos(function, (calls[video] for video in names), report, progress)
+    for video, loaded_video in zip(names, loaded, strict=True):
+        if loaded_video is None:
+            continue
+        first_frame, keypoints = loaded_video
+        rows = table[table["video"] == video]
+        unknown = (rows["width"] == 0) | (rows["height"] == 0)
+        if unknown.any():
+            unknown_size = f"frame size unknown (no width and height in {SEGMENTS})"
+            report.note(f"{unknown_size}: taken from the largest coordinates", video)
+            rows = rows.copy()
+            rows.loc[unknown, ["width", "height"]] = frame_size(keypoints)
+        row = rows.iloc[0]
+        spans = rows[["start_frame", "end_frame"]] - first_frame
+        spans.insert(0, "label", rows["label"])
+        segments = spans[rows["start_frame"] >= 0].itertuples(index=False, name=None)
+        about = video, UNKNOWN, row["split"], video, row["subject"], int(row["width"]), int(row["height"])
+        recording = Recording(*about, keypoints[:, joints], float(row["fps"]), tuple(segments))
+        yield annotation.clamped(recording, report), rows
+
+
+def cut(videos: Iterable[tuple[Recording, pd.DataFrame]]) -> Iterator[Clip]:
+    """The clips of the rows, which may differ in split, subject and frame size."""
+    for recording, rows in videos:
+        for clip, row in zip(annotation.cut([recording]), rows.itertuples(), strict=True):
+            yield replace(clip, split=row.split, subject=row.subject, width=row.width, height=row.height)
+
+
+def whole(videos: Iterable[tuple[Recording, pd.DataFrame]], report: Report) -> Iterator[Recording]:
+    """The recordings. One with rows in several splits is in none. Raises DataError if the rows differ in
+    subject, width, height or fps."""
+    for recording, rows in videos:
+        for column in ("subject", "width", "height", "fps"):
+            values = rows[column].unique().tolist()
+            if len(values) > 1:
+                problem = f"its rows in {SEGMENTS} have {column} {shown(values[0])} and {shown(values[1])}"
+                raise DataError(f"{recording.video}: {problem}; a recording has one: correct the table")
+        if len(set(rows["split"])) > 1:
+            event = f"videos whose rows in {SEGMENTS} have several splits: used in none"
+            report.note(event, recording.video)
+            recording = replace(recording, split=UNUSED)
+        yield recording
+
+
+def best(people: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The people (V, 3) with the highest total scores, those first; nobody without a joint."""
+    present = [person for person in people if _total(person) > 0]
+    return sorted(present, key=_total, reverse=True)[:MAX_PEOPLE]
+
+
+def _total(person: np.ndarray) -> float:
+    return float(person[:, 2].sum())
+
+
+def follow(video: str, people: list[list[np.ndarray]], report: Report) -> Float[np.ndarray, "T V 3"]:
+    """The main person of a video: of those that can be followed from frame to frame, the one with the highest
+    total score.
+
+    In the next frame, a person continues as the one with the nearest joints, by the median distance over the
+    joints that both have, if this is at most half the person's size. A person who was lost is found again
+    near the last place.
+
+    Args:
+        people: for each frame the people in it, as ``best`` gives them, each (137, 3).
+    """
+    several = sum(len(persons) > 1 for persons in people)
+    event = "frames with several people: the one with the highest total score was followed"
+    report.count(event, video, several, f"{len(people)} frames")
+    tracks: list[dict[int, np.ndarray]] = []
+    totals: list[float] = []
+    for t, persons in enumerate(people):
+        free = set(range(len(tracks)))
+        for person in persons:
+            distances = {i: _distance(next(reversed(tracks[i].values())), person) for i in free}
+            nearest = min(distances, key=distances.__getitem__, default=None)
+            if nearest is None or distances[nearest] > _size(person) / 2:
+                tracks.append({})
+                totals.append(0.0)
+                nearest = len(tracks) - 1
+            free.discard(nearest)
+            tracks[nearest][t] = person
+            totals[nearest] += _total(person)
+        if len(tracks) > MAX_TRACKS:
+            highest = sorted(range(len(tracks)), key=totals.__getitem__)[-MAX_TRACKS:]
+            tracks, totals = [tracks[i] for i in highest], [totals[i] for i in highest]
+    followed = np.zeros((len(people), 137, 3), np.float32)
+    if tracks:
+        for t, person in tracks[int(np.argmax(totals))].items():
+            followed[t] = person
+    return followed
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    both = (one[:, 2] > 0) & (other[:, 2] > 0)
+    if not both.any():
+        return np.inf
+    return float(np.median(np.linalg.norm(one[both, :2] - other[both, :2], axis=1)))
+
+
+def _size(person: np.ndarray) -> float:
+    return float(np.linalg.norm(np.ptp(person[person[:, 2] > 0, :2], axis=0)))
