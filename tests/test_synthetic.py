@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miga_lib import labels, layouts, synthetic
-from miga_lib.readers import Recording, Report, cutting, miga
+from miga_lib.readers import Recording, Report, annotation, miga
 from miga_lib.synthetic import body, plan, recording, shapes
 from miga_lib.synthetic.actor import Actor, Subject
 from miga_lib.synthetic.body import LEFT, RIGHT, Move, Pose
@@ -421,7 +421,7 @@ def test_every_class_moves_something():
 
 def test_written_folders_read_back(written, smoke):
     clips = list(miga.read(written, OPENPOSE, Report(), without_progress))
-    expected = list(cutting.cut(smoke))
+    expected = list(annotation.cut(smoke))
     assert sorted(clip.id for clip in clips) == sorted(clip.id for clip in expected)
     expected = {clip.id: clip for clip in expected}
     for clip in clips:
