@@ -37,6 +37,16 @@ def test_threshold_and_merge():
     )
 
 
+def test_gestures_are_where_no_other_class_is_more_probable():
+    """Of runs with *no gesture* and without; nobody is seen in the fourth frame."""
+    rows_of = [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0, 0], [0.6, 0.4], [0.7, 0.3]]
+    segments = decoding.most_probable(np.array(rows_of), ("wave", "nod"))
+    assert rows(segments) == [[0, 0, 0], [1, 1, 2], [0, 4, 5]]
+    assert segments["probability"].tolist() == pytest.approx([0.9, 0.7, 0.65])
+    assert rows(decoding.most_probable(np.array(rows_of), ("wave", "no gesture"))) == [[0, 0, 0], [0, 4, 5]]
+    assert rows(decoding.most_probable(np.array(rows_of), ("no gesture", "nod"))) == [[1, 1, 2]]
+
+
 def test_one_doubtful_frame_divides_a_segment_only_where_durations_do_not_count():
     labels = [2, 0, 0, 0, 1, 0, 0, 2]
     posteriors = one_hot(labels, 0.7)
@@ -61,7 +71,7 @@ def test_durations_decide_where_posteriors_do_not():
 def best_by_search(posteriors, durations, weight):
     """The largest score of any segmentation, by trying all."""
     count, classes = posteriors.shape
-    logs = np.log(np.maximum(posteriors, decoding.LEAST))
+    logs = np.log(np.maximum(posteriors, decoding.MIN_POSTERIOR))
     scores = []
     for cuts in itertools.product([False, True], repeat=count - 1):
         bounds = [0, *(t + 1 for t in range(count - 1) if cuts[t]), count]
@@ -86,7 +96,7 @@ def test_the_semi_markov_decoder_is_exact(count, longest, weight, seed):
     assert parts[0, 0] == 0
     assert parts[1, -1] == count - 1
     assert (parts[0, 1:] == parts[1, :-1] + 1).all(), "the segments divide all frames"
-    logs = np.log(np.maximum(posteriors, decoding.LEAST))
+    logs = np.log(np.maximum(posteriors, decoding.MIN_POSTERIOR))
     score = sum(
         logs[a : b + 1, k].sum() + weight * durations[k, b - a]
         for k, a, b in zip(labels, *parts, strict=True)
