@@ -8,9 +8,9 @@ import argparse
 import base64
 import html
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,8 @@ def members(
     a member equal weights.
 
     Raises:
-        ValueError: a name that is not of a finished run or ensemble, runs of different classes, or an
-            ensemble with a file of scores.
-        FileNotFoundError: there is no finished run, or a run of an ensemble is not there any more.
+        ValueError, FileNotFoundError: a run is not finished or not there, runs have different classes, or an
+            ensemble has a file of scores.
     """
     folders = [find_run(name, outputs) for name in names] or newest_runs(1, outputs)
     networks: list[Member] = []
@@ -117,16 +116,14 @@ def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
     runs = ensemble.of_members([folder.parents[1] / "runs" / name for name in result.get("runs", [])])
     for name in recipes:
         if name not in runs:
-            raise ValueError(
-                f"{folder}: its member {name!r:.100} is no run here but scores of known clips; "
-                "give the runs by name instead"
-            )
+            reason = "is no run here but scores of known clips; give the runs by name instead"
+            raise ValueError(f"{folder}: its member {name!r:.100} {reason}")
     if result.get("adjustment"):
         report.note("ensembles whose adjustment for rare classes is not applied to new data", folder.name)
     weights = ensemble.shares([recipe["weight"] for recipe in recipes.values()], len(recipes))
-    for (name, recipe), weight in zip(recipes.items(), weights, strict=True):
+    for (name, recipe), weight in zip(recipes.items(), weights.tolist(), strict=True):
         for run in runs[name] if weight else []:
-            yield run, float(weight) / len(runs[name]), float(recipe["temperature"])
+            yield run, weight / len(runs[name]), float(recipe["temperature"])
 
 
 def _fused(networks: Sequence[Member], parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -147,83 +144,37 @@ def recognise(
     report: Report | None = None,
     *,
     cut: bool = False,
-    **options: Any,
-) -> Recognised:
-    """``in_recordings`` with its options where the source has whole videos, else, or with ``cut``,
-    ``in_clips``. Raises DataError as ``clips.load`` does.
-
-    Args:
-        networks: of ``members``.
-        report: of ``members``; what is reported is added.
-    """
-    if cut or not has_recordings(source, outputs):
-        return in_clips(source, networks, outputs, progress, report or Report())
-    return in_recordings(source, networks, outputs, progress, report or Report(), **options)
-
-
-def in_clips(
-    source: str | Path,
-    networks: Sequence[Member],
-    outputs: str | Path,
-    progress: Progress | None,
-    report: Report,
-) -> Recognised:
-    """The classes of cut clips. Labels of classes that the runs know, by name, are kept; all others become
-    unknown."""
-    loaded = _load(networks, load, source, outputs, progress)
-    classes, parts = networks[0].classes, []
-    for member, data in zip(networks, loaded, strict=True):
-        labelled = _labelled(data, classes, Report())
-        parts.append(training.predict(member.model, labelled, member.settings).probabilities)
-    probabilities = _fused(networks, parts)
-    clips = _labelled(max(loaded, key=_joints), classes, report)
-    rows = np.flatnonzero(clips.table["missing"] < 1)
-    for id in clips.table["id"][clips.table["missing"] == 1]:
-        report.note("clips without any joint: not in the table", id)
-    labels = clips.table["label"].to_numpy()
-    predictions = Predictions(clips.table["id"].to_numpy(str), labels, probabilities, np.array(classes))
-    best, last = predictions.predicted[rows], clips.table["frames"].to_numpy()[rows] - 1
-    values = [predictions.ids[rows], 0, last, np.nan, predictions.classes[best], probabilities[rows, best]]
-    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    return Recognised(table, clips, predictions, {}, {}, _joined(clips.report, report))
-
-
-def in_recordings(
-    source: str | Path,
-    networks: Sequence[Member],
-    outputs: str | Path,
-    progress: Progress | None,
-    report: Report,
-    *,
     lengths: Sequence[int] = windows.LENGTHS,
     stride: int = windows.STRIDE,
     least: float | int = 0.0,
     fps: float | int = 0.0,
 ) -> Recognised:
-    """The gestures of whole recordings: ``decoding.most_probable`` of ``windows.posteriors``.
+    """The gestures of whole recordings: ``decoding.most_probable`` of ``windows.posteriors``. Or, with
+    ``cut`` and of a source that has only clips, the classes of cut clips.
 
     Args:
+        report: of ``members``; what is reported is added.
         lengths, stride: of the windows, in frames.
         least: the smallest probability of a row of the table.
         fps: see ``clips.load_recordings``.
 
     Raises:
-        DataError, ValueError: as ``clips.load_recordings`` and ``windows.bounds`` do.
+        DataError, ValueError: as ``clips.load``, ``clips.load_recordings`` and ``windows.bounds`` do.
     """
     if not 0 <= least <= 1:
         raise ValueError(f"the least probability must be 0 to 1, got {least!r}")
     windows.bounds(1, lengths, stride)  # raises before anything is read
-    loaded = _load(networks, load_recordings, source, outputs, progress, fps=float(fps))
-    recordings, classes = max(loaded, key=_joints), networks[0].classes
-    posteriors = windows.posteriors(
-        [(member.model, member.settings) for member in networks],
-        loaded,
-        len(classes),
-        lengths,
-        stride,
-        partial(_fused, networks),
-        progress or terminal_progress(),
-    )
+    report, progress = report or Report(), progress or terminal_progress()
+    cut = cut or not has_recordings(source, outputs)
+    loader = load if cut else partial(load_recordings, fps=float(fps))
+    in_joints = cache(lambda layout, persons: loader(source, layout, outputs, progress, persons=persons))
+    loaded: list[Any] = [in_joints(member.settings.layout, member.settings.persons) for member in networks]
+    recordings = max(loaded, key=lambda clips: len(clips.layout.joints))  # which are shown
+    if cut:
+        return _in_clips(networks, loaded, recordings, report)
+    classes, fuse = networks[0].classes, partial(_fused, networks)
+    models = [(member.model, member.settings) for member in networks]
+    posteriors = windows.posteriors(models, loaded, len(classes), lengths, stride, fuse, progress)
     spotting.note(recordings, min(lengths), report)
     segments = decoding.of_videos(posteriors, partial(decoding.most_probable, classes=classes))
     segments = segments[segments["probability"] >= least].reset_index(drop=True)
@@ -236,36 +187,35 @@ def in_recordings(
     return Recognised(table, clips, predictions, posteriors, rates, _joined(recordings.report, report))
 
 
-def _load(
-    networks: Sequence[Member],
-    loader: Callable[..., Any],
-    source: str | Path,
-    outputs: str | Path,
-    progress: Progress | None,
-    **options: Any,
-) -> list[Any]:
-    """The data in the joints of each member; those of members with the same joints are loaded once."""
-    loaded: dict[tuple[str, int], Any] = {}
-    for member in networks:
-        layout, persons = joints = member.settings.layout, member.settings.persons
-        if joints not in loaded:
-            arguments = {"outputs": outputs, "progress": progress, "persons": persons, **options}
-            loaded[joints] = loader(source, layout, **arguments)
-    return [loaded[member.settings.layout, member.settings.persons] for member in networks]
+def _in_clips(
+    networks: Sequence[Member], loaded: Sequence[Clips], shown: Clips, report: Report
+) -> Recognised:
+    """The classes of cut clips. Labels of classes that the runs know, by name, are kept; all others become
+    unknown."""
+    classes, parts = networks[0].classes, []
+    for member, clips in zip(networks, loaded, strict=True):
+        labelled = _labelled(clips, classes, Report())
+        parts.append(training.predict(member.model, labelled, member.settings).probabilities)
+    clips, probabilities = _labelled(shown, classes, report), _fused(networks, parts)
+    ids, labels, frames = (clips.table[name].to_numpy() for name in ("id", "label", "frames"))
+    predictions = Predictions(ids.astype(str), labels, probabilities, np.array(classes))
+    for id in ids[clips.table["missing"] == 1]:
+        report.note("clips without any joint: not in the table", id)
+    rows = np.flatnonzero(clips.table["missing"] < 1)
+    best = predictions.predicted[rows]
+    values = [ids[rows], 0, frames[rows] - 1, np.nan, predictions.classes[best], probabilities[rows, best]]
+    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+    return Recognised(table, clips, predictions, {}, {}, _joined(clips.report, report))
 
 
-def _joints(data: Clips) -> int:
-    return len(data.layout.joints)
-
-
-def _labelled(data: Clips, classes: tuple[str, ...], report: Report) -> Clips:
+def _labelled(clips: Clips, classes: tuple[str, ...], report: Report) -> Clips:
     """The clips with the classes of a run."""
     index = {name: label for label, name in enumerate(classes)}
-    new_labels = np.array([*(index.get(name, UNKNOWN) for name in data.classes), UNKNOWN])
-    labels = new_labels[data.table["label"]]
-    for label in sorted(set(data.table["label"][labels < 0]) - {UNKNOWN}):
-        report.note("classes of the data that the runs do not know: taken as unknown", data.classes[label])
-    return replace(data, classes=classes, table=data.table.assign(label=labels), class_regions=())
+    new_labels = np.array([*(index.get(name, UNKNOWN) for name in clips.classes), UNKNOWN])
+    labels = new_labels[clips.table["label"]]
+    for label in sorted(set(clips.table["label"][labels < 0]) - {UNKNOWN}):
+        report.note("classes of the data that the runs do not know: taken as unknown", clips.classes[label])
+    return replace(clips, classes=classes, table=clips.table.assign(label=labels), class_regions=())
 
 
 def _joined(text: str, report: Report) -> str:
@@ -274,28 +224,20 @@ def _joined(text: str, report: Report) -> str:
 
 def write(recognised: Recognised, out: Path) -> list[Path]:
     """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their
-    paths.
-
-    The npz file loads without pickle. Of clips it is a file of ``predictions``. Of recordings it has
-    ``recordings``, ``frames`` and ``fps`` of each recording, ``classes`` (K,), and ``probabilities``, (sum of
-    frames, K) float32, one recording after the other.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    paths. What is in them: docs/recordings.md. Raises OSError where a file cannot be written."""
     paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
     atomic.write_text(out, recognised.table.to_csv(index=False, float_format="%.6g"))
     if recognised.posteriors:
-        posteriors = list(recognised.posteriors.values())
-        arrays = {
-            "recordings": np.array(list(recognised.posteriors)),
-            "frames": np.array([len(of_frames) for of_frames in posteriors]),
-            "fps": np.array([recognised.fps[video] for video in recognised.posteriors]),
-            "classes": recognised.predictions.classes.astype(str),
-            "probabilities": np.concatenate(posteriors).astype(np.float32),
-        }
+        videos, posteriors = zip(*recognised.posteriors.items(), strict=True)
         with atomic.file(paths[1]) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(
+                file,
+                recordings=np.array(videos),
+                frames=np.array([len(of_frames) for of_frames in posteriors]),
+                fps=np.array([recognised.fps[video] for video in videos]),
+                classes=recognised.predictions.classes.astype(str),
+                probabilities=np.concatenate(posteriors).astype(np.float32),
+            )
     else:
         recognised.predictions.save(paths[1])
     atomic.write_text(paths[2], page(recognised, out.stem))
@@ -310,15 +252,13 @@ def page(recognised: Recognised, title: str) -> str:
     order = np.sort((-highest).argsort(kind="stable")[:MAX_PLAYED])
     rates = set(recognised.fps.values())
     rate = rates.pop() if len(rates) == 1 else ASSUMED_FPS
+    player = viewer.SkeletonViewer(clips, rate=rate)
     if len(order):
         player = viewer.SkeletonViewer(clips.where(order), predictions, kept=range(len(order)), rate=rate)
-    else:
-        player = viewer.SkeletonViewer(clips, rate=rate)
-    style = "body {font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em}"
-    name = html.escape(title)
     parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{style}</style></head><body><h1>{name}</h1>"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>',
+        "<style>body {font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em}</style>",
+        f"</head><body><h1>{html.escape(title)}</h1>",
     ]
     if len(predictions) > len(order):
         parts.append(f"<p>The {len(order)} of {len(predictions)} with the highest probabilities.</p>")
@@ -354,31 +294,25 @@ def accuracy(recognised: Recognised) -> str:
 
 
 def table_path(source: str | Path, out: str | Path = "", outputs: str | Path = "") -> Path:
-    """Where the table is written: ``out``, or else ``outputs/recognised/<name of the source>.csv``.
-
-    Raises:
-        ValueError: ``out`` does not end with ``.csv``.
-    """
-    if not str(out):
-        name = safe_name(Path(source).expanduser().resolve().name)
-        return outputs_folder(outputs) / "recognised" / f"{name}.csv"
-    if Path(out).suffix != ".csv":
+    """Where the table is written: ``out``, or else ``outputs/recognised/<name of the source>.csv``. Raises
+    ValueError where ``out`` does not end with ``.csv``."""
+    name = safe_name(Path(source).expanduser().resolve().name)
+    path = Path(out or outputs_folder(outputs) / "recognised" / f"{name}.csv").expanduser()
+    if path.suffix != ".csv":
         raise ValueError(f"{out}: the table is a csv file; give a name that ends with .csv")
-    return Path(out).expanduser()
+    return path
 
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.recognise <source> --runs …``. Errors that a user can correct are one line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m miga_lib.recognise", description="Recognise gestures with trained runs."
-    )
-    add = parser.add_argument
+    name = "python -m miga_lib.recognise"
+    parser = argparse.ArgumentParser(prog=name, description="Recognise gestures with trained runs.")
+    add, lengths = parser.add_argument, list(windows.LENGTHS)
     add("source", help="recordings or clips: a folder or file of any known format, or a synthetic set's name")
     add("--runs", nargs="+", default=[], help="runs or ensembles, averaged; default: the newest finished run")
     add("--out", default="", help="the table, a .csv file; default outputs/recognised/<source>.csv")
     add("--clips", action="store_true", help="the annotated clips, where the source has whole recordings")
-    lengths = list(windows.LENGTHS)
     add("--lengths", nargs="+", type=int, default=lengths, help="of windows in frames, default %(default)s")
     add("--stride", type=int, default=windows.STRIDE, help="frames between windows, default %(default)s")
     add("--least", type=float, default=0.0, help="smallest probability in the table, default %(default)s")
@@ -387,20 +321,17 @@ def main(arguments: list[str] | None = None) -> None:
     add("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
     given = parser.parse_args(arguments)
     try:
-        report = Report()
-        out = table_path(given.source, given.out, given.outputs)
+        report, out = Report(), table_path(given.source, given.out, given.outputs)
         networks = members(given.runs, given.outputs, given.device, report)
-        options = {name: getattr(given, name) for name in ("lengths", "stride", "least", "fps")}
+        options = {option: getattr(given, option) for option in ("lengths", "stride", "least", "fps")}
         recognised = recognise(
             given.source, networks, given.outputs, None, report, cut=given.clips, **options
         )
-        print(recognised.report)
-        for path in write(recognised, out):
-            print(path)
+        print(recognised.report, *write(recognised, out), sep="\n")
         runs = ", ".join(member.run.name for member in networks)
         print(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}")
     except (ValueError, RuntimeError, OSError) as error:
-        raise SystemExit(f"{parser.prog}: {error}") from None
+        raise SystemExit(f"{name}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_w
     for i, (video, posteriors) in enumerate(found.posteriors.items()):
         bounds = windows.bounds(len(videos[i]), (24,), 16)
         probabilities = windows.predict(member.model, videos[i], bounds, member.settings, 32)
-        assert np.allclose(posteriors, windows.of_frames(len(videos[i]), bounds, probabilities))
+        assert np.allclose(posteriors, windows.of_frames(bounds, probabilities))
         rows = found.table[found.table["recording"] == video]
         frames = [np.arange(row.first_frame, row.last_frame + 1) for row in rows.itertuples()]
         covered = np.concatenate(frames)

@@ -154,14 +154,14 @@ def test_a_window_without_a_person_has_no_class(videos):
     probabilities = windows.predict(model, keypoints, bounds, settings, CLASSES)
     assert probabilities.sum(1) == pytest.approx([1, 0, 1, 0])
     assert not windows.predict(model, np.zeros_like(keypoints), bounds, settings, CLASSES).any()
-    frames = windows.of_frames(60, bounds, probabilities)
+    frames = windows.of_frames(bounds, probabilities)
     assert frames[20:40].sum() == 0
     assert frames[:13].sum(1) == pytest.approx(np.ones(13))
 
 
 def test_the_posterior_of_a_frame_is_the_mean_over_its_windows():
     probabilities = np.array([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0]])
-    posteriors = windows.of_frames(6, np.array([[0, 2], [2, 3], [0, 5]]), probabilities)
+    posteriors = windows.of_frames(np.array([[0, 2], [2, 3], [0, 5]]), probabilities)
     expected = [[0.2, 0.8], [0.2, 0.8], [0.6, 0.4], [1, 0], [0, 0], [0, 0]]
     assert posteriors == pytest.approx(np.array(expected))
 

@@ -19,6 +19,12 @@ from .tables import styled
 
 KIND_COLOURS = dict(zip(scoring.KINDS, ("#009e73", "#8fd3bd", "#e69f00", "#56b4e9", "#8b2161"), strict=True))
 FOUND_COLOURS = {"found": "#009e73", "missed": "#262626"}
+HEADS = {
+    "low": "from",
+    "high": "to",
+    "official_precision": "official precision",
+    "official_f1": "official F1",
+}
 
 
 def timeline(
@@ -32,28 +38,23 @@ def timeline(
     Args:
         shown: of the predicted segments, see ``spotting.as_clips``.
     """
-    of_prediction, found = scoring.kinds(truth, predicted)
-    confidence, classes = shown.probabilities.max(1), shown.classes
+    kinds, hit = scoring.kinds(truth, predicted)
+    confidence, colours = shown.probabilities.max(1), FOUND_COLOURS | KIND_COLOURS
     figure, axes = plt.subplots(len(videos), 1, figsize=(8.3, 0.6 + 0.95 * len(videos)), squeeze=False)
+    rows = [(truth, np.where(hit, "found", "missed"), 1), (predicted, kinds, 0)]
     for ax, video in zip(axes[:, 0], videos, strict=True):
-        rows = {
-            1: (truth, np.where(found, "found", "missed"), FOUND_COLOURS),
-            0: (predicted, of_prediction, KIND_COLOURS),
-        }
-        for height, (table, kinds, colours) in rows.items():
+        for table, names, height in rows:
             for row in np.flatnonzero(table["video"] == video):
-                segment, kind = table.iloc[row], str(kinds[row])
-                title = f"{classes[segment['label']]}, frames {segment['first']} to {segment['last']}: {kind}"
-                span = [(segment["first"] / fps, (segment["last"] - segment["first"] + 1) / fps)]
-                bars = ax.broken_barh(
-                    span, (height, 0.8), facecolors=colours[kind], edgecolors="white", linewidth=0.4
-                )
+                label, first, last = table.iloc[row][["label", "first", "last"]]
+                span, colour = [(first / fps, (last - first + 1) / fps)], colours[names[row]]
+                style = {"facecolors": colour, "edgecolors": "white", "linewidth": 0.4}
+                bars = ax.broken_barh(span, (height, 0.8), **style)
                 if not height:
+                    title = f"{shown.classes[label]}, frames {first} to {last}: {names[row]}"
                     bars.set_urls([link(title, low=np.nextafter(confidence[row], 0), high=confidence[row])])
         ax.set(yticks=[0.4, 1.4], yticklabels=["predicted", "true"], title=video, ylim=(-0.1, 1.9))
         ax.grid(visible=False)
     axes[-1, 0].set_xlabel("seconds")
-    colours = FOUND_COLOURS | KIND_COLOURS
     handles = [Patch(color=colour, label=kind) for kind, colour in colours.items()]
     figure.legend(handles=handles, ncols=4, loc="outside lower center", frameon=False)
     return axes[:, 0]
@@ -61,18 +62,9 @@ def timeline(
 
 def spotting_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
     """The scores of some predictions, as ``scoring.scores`` returns them, as a table."""
-    table = pd.DataFrame(scores).T.drop(columns="official_recall")
-    heads = {
-        "low": "from",
-        "high": "to",
-        "official_precision": "official precision",
-        "official_f1": "official F1",
-    }
-    named = {
-        name: heads.get(name, name.replace("f1", "F1").replace("map", "mAP").replace("_", " at "))
-        for name in table
-    }
-    return styled(table.rename(columns=named)).format(percent)
+    table = pd.DataFrame(scores).T.drop(columns="official_recall").rename(columns=HEADS)
+    heads = table.columns.str.replace("f1", "F1").str.replace("map", "mAP").str.replace("_", " at ")
+    return styled(table.set_axis(heads, axis=1)).format(percent)
 
 
 def precision_recall(
@@ -84,20 +76,13 @@ def precision_recall(
     Hits are those of ``scoring.by_confidence``.
     """
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
-    for (name, table), colour, dashes in zip(
-        predicted.items(), cycle(RUN_COLOURS), cycle(("-", "--", "-.")), strict=False
-    ):
+    styles = zip(cycle(RUN_COLOURS), cycle(("-", "--", "-.")), strict=True)
+    for (name, table), (colour, dashes) in zip(predicted.items(), styles, strict=False):
         order = np.argsort(-table["probability"].to_numpy(), kind="stable")
         hits = scoring.by_confidence(truth, table)[order].cumsum()
-        ax.plot(
-            100 * hits / max(len(truth), 1),
-            100 * hits / np.arange(1, len(hits) + 1),
-            dashes,
-            color=colour,
-            label=name,
-        )
-        if len(hits):
-            ax.plot(100 * hits[-1] / max(len(truth), 1), 100 * hits[-1] / len(hits), "o", color=colour)
+        recall, precision = 100 * hits / max(len(truth), 1), 100 * hits / np.arange(1, len(hits) + 1)
+        ax.plot(recall, precision, dashes, color=colour, label=name)
+        ax.plot(recall[-1:], precision[-1:], "o", color=colour)
     ax.set(xlabel="recall (%)", ylabel="precision (%)", xlim=(0, None), ylim=(0, 105))
     ax.legend(frameon=False)
     return ax
@@ -108,10 +93,10 @@ def error_kinds(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame], ax: 
     missed."""
     ax = ax or plt.subplots(figsize=(8.3, 0.9 + 0.55 * len(predicted)))[1]
     for row, table in enumerate(predicted.values()):
-        of_prediction, found = scoring.kinds(truth, table)
-        left = 0
+        kinds, hit = scoring.kinds(truth, table)
+        names, left = [*kinds, *np.where(hit, "found", "missed")], 0
         for kind, colour in (KIND_COLOURS | {"missed": FOUND_COLOURS["missed"]}).items():
-            count = int((~found).sum()) if kind == "missed" else int((of_prediction == kind).sum())
+            count = names.count(kind)
             ax.barh(row, count, left=left, color=colour, label=kind if row == 0 else None)
             if count:
                 ax.text(left + count / 2, row, str(count), ha="center", va="center", fontsize=9)

@@ -26,11 +26,7 @@ from . import decoding, scoring, windows
 
 def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
     """The folders of some runs, by names or paths; without names, of the newest finished run that knows *no
-    gesture*.
-
-    Raises:
-        ValueError: a run is not finished or does not know *no gesture*; or there is none.
-    """
+    gesture*. Raises ValueError where a run is not finished or does not know it, or there is none."""
     table, runs = runs_table(outputs), []
     if "no_gesture_ratio" in table:
         runs = table.loc[(table["state"] == "finished") & (table["no_gesture_ratio"] > 0), "run"].tolist()
@@ -50,12 +46,8 @@ def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
 def load(
     source: str | Path, folders: Sequence[Path], outputs: str | Path = "", progress: Progress | None = None
 ) -> Recordings:
-    """The recordings of a source in the joints and the splits of some runs.
-
-    Raises:
-        ValueError: a run has other joints than the first, or was trained on other classes; or as
-            ``clips.load_recordings`` does.
-    """
+    """The recordings of a source in the joints and the splits of some runs. Raises ValueError where runs have
+    different joints or were trained on other classes, or as ``clips.load_recordings`` does."""
     results = [run_result(folder) for folder in folders]
     settings = [stored_settings(run, about["settings"]) for run, about in zip(folders, results, strict=True)]
     first = settings[0]
@@ -105,15 +97,8 @@ def durations(recordings: Recordings) -> np.ndarray:
 def posteriors(
     networks: Sequence[tuple[nn.Module, Settings]], recordings: Recordings, length: int, stride: int
 ) -> dict[str, np.ndarray]:
-    """The posteriors of each frame of each recording, (T, K + 1), by video: the mean over networks and the
-    windows that cover the frame, see ``windows``.
-
-    Frames that only windows without any joint cover are *no gesture*.
-
-    Args:
-        networks: as ``training.load_model`` gives them, of ``find_runs``.
-        length, stride: of the windows, in frames.
-    """
+    """``windows.posteriors`` of each recording, (T, K + 1), by video: the mean over networks. Frames that
+    only windows without any joint cover are *no gesture*."""
     same, classes = [recordings] * len(networks), len(recordings.classes) + 1
     by_video = windows.posteriors(networks, same, classes, [length], stride, lambda of: np.mean(of, axis=0))
     for of_frames in by_video.values():
@@ -139,17 +124,12 @@ def note(recordings: Recordings, length: int, report: Report) -> None:
 
 
 def baselines(recordings: Recordings, test: Recordings, predicted: Predictions) -> dict[str, pd.DataFrame]:
-    """Predictions to compare with: ``always``, without a network, and ``true bounds``, what perfect bounds
-    would give.
+    """Segments to compare with: ``always``, without a network, and ``true bounds``, what perfect bounds would
+    give.
 
     ``always``: the commonest class of the training recordings, in segments of the median length of their
-    gestures, one after another through each test recording. ``true bounds``: the true segments with the most
-    probable gesture of a run for their clips.
-
-    Args:
-        recordings: with the training split.
-        test: those whose segments are predicted.
-        predicted: of the clips of ``test``; the last class is *no gesture*.
+    gestures, one after another through each test recording. ``true bounds``: the true segments of ``test``
+    with the most probable gesture that was predicted for their clips.
     """
     gestures = true_segments(recordings.split("train"))
     length = int((gestures["last"] - gestures["first"] + 1).median())
@@ -175,8 +155,7 @@ def as_clips(
     segments the clips are the recordings.
 
     Args:
-        posteriors: of the frames of each recording, by video.
-        classes: of the posteriors.
+        posteriors: of each recording, by video; ``classes`` names their columns.
         truth: true segments: the label of a clip is the class of the one with the largest overlap, or else
             the last class. None: labels are unknown.
     """
@@ -197,14 +176,10 @@ def as_clips(
 
 def submission(segments: pd.DataFrame, recordings: Recordings, folder: str | Path) -> Path:
     """Write the archive of the challenge's second track in 2023: for each recording
-    ``Sequence<video>_prediction.csv``.
+    ``Sequence<video>_prediction.csv``, with rows of class (the number of label files), first and last frame,
+    in time order. Whether a header was wanted is not known to us.
 
-    Its rows are class (the number of label files), first and last frame, without a header, in time order.
-    Whether 2023 wanted a header is not known to us, nor the columns of the single csv that later years ask
-    for.
-
-    Raises:
-        ValueError: other classes than those of iMiGUE, which have no number in label files.
+    Raises ValueError for other classes than those of iMiGUE, which have no number in label files.
     """
     if tuple(recordings.classes) != labels.CLASSES:
         others = f"these recordings have {len(recordings.classes)} others"

@@ -24,27 +24,17 @@ MIN_POSTERIOR = 1e-6
 def of_videos(
     posteriors: Mapping[str, np.ndarray], decode: Callable[[np.ndarray], pd.DataFrame]
 ) -> pd.DataFrame:
-    """The segments of all videos: video, label, first and last frame, probability.
-
-    Args:
-        posteriors: of each video, by its name.
-        decode: gives the segments of one video.
-    """
+    """The segments of all videos: video, label, first and last frame, probability. ``decode`` gives those of
+    one video."""
     tables = [decode(of_video).assign(video=video) for video, of_video in posteriors.items()]
     return pd.concat(tables, ignore_index=True)[[*COLUMNS, "probability"]]
 
 
 def merge(
-    posteriors: Float[np.ndarray, "T K1"],
-    threshold: float | Float[np.ndarray, " T"],
-    shortest: int = 1,
+    posteriors: Float[np.ndarray, "T K1"], threshold: float | Float[np.ndarray, " T"], shortest: int = 1
 ) -> pd.DataFrame:
-    """Threshold and merge: neighbouring frames with the same most probable gesture are a segment.
-
-    Args:
-        threshold: frames whose most probable gesture has a smaller posterior are no gesture.
-        shortest: segments of fewer frames are left out.
-    """
+    """Threshold and merge: neighbouring frames with the same most probable gesture are a segment. Frames in
+    which it is below the threshold are no gesture; segments below ``shortest`` frames are left out."""
     label = posteriors[:, :-1].argmax(1)
     label[posteriors[np.arange(len(label)), label] < threshold] = posteriors.shape[1] - 1
     first = np.flatnonzero(np.diff(label, prepend=-1))
@@ -53,12 +43,8 @@ def merge(
 
 
 def most_probable(probabilities: Float[np.ndarray, "T K"], classes: Sequence[str]) -> pd.DataFrame:
-    """``merge`` of the frames whose most probable class is a gesture. A frame in which nobody is seen, with 0
-    in all classes, has none.
-
-    Args:
-        classes: the names of the K classes; *no gesture* may be among them.
-    """
+    """``merge`` of the frames whose most probable class is a gesture; *no gesture* may be one of the classes.
+    A frame in which nobody is seen, with 0 in all classes, has none."""
     gestures = np.flatnonzero(np.array(classes) != NO_GESTURE)
     posteriors = probabilities[:, gestures]
     rest = 1 - posteriors.sum(1)
@@ -72,11 +58,7 @@ def semi_markov(
     weight: float,
     threshold: float = 0.0,
 ) -> pd.DataFrame:
-    """The gestures among ``best_segments``.
-
-    Args:
-        threshold: segments with a smaller mean posterior are left out.
-    """
+    """The gestures among ``best_segments`` whose mean posterior is not below the threshold."""
     label, (first, last) = best_segments(posteriors, durations, weight)
     segments = _table(posteriors, label, first, last)
     return segments[segments["probability"] >= threshold].reset_index(drop=True)

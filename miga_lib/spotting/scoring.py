@@ -24,10 +24,8 @@ KINDS = ("correct", "duplicate", "wrong class", "wrong bounds", "invented")
 def overlap(
     truth: pd.DataFrame, predicted: pd.DataFrame, inclusive: bool = True
 ) -> Float[np.ndarray, "true predicted"]:
-    """IoU of each true with each predicted segment of one video; 0 or less where they are apart.
-
-    Intersection is the smaller end minus the larger beginning, union the larger end minus the smaller
-    beginning.
+    """IoU of each true with each predicted segment of one video: the smaller end minus the larger beginning,
+    by the larger end minus the smaller beginning; 0 or less where they are apart.
 
     Args:
         inclusive: whether the last frame of a segment is counted, too. In the starter kit it is not; two
@@ -66,9 +64,6 @@ def pairs(
     segment takes the first prediction in time of its class with IoU > ``min_iou``. The kit means to remove
     this prediction and discards the result, so a prediction can be the hit of several true segments, and
     precision can be above 1.
-
-    Raises:
-        ValueError: another ``match``.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -131,25 +126,22 @@ def by_confidence(
     Each takes the true segment of its class with the largest IoU among those that none took before, if that
     IoU is > ``min_iou``.
     """
-    hit = np.zeros(len(predicted), bool)
-    of_truth = truth.groupby(["video", "label"]).indices
-    for key, rows in predicted.groupby(["video", "label"]).indices.items():
-        if key not in of_truth:
-            continue
-        iou = overlap(truth.iloc[of_truth[key]], predicted.iloc[rows])
-        for column in np.argsort(-predicted["probability"].to_numpy()[rows], kind="stable"):
-            row = iou[:, column].argmax()
-            if iou[row, column] > min_iou:
-                hit[rows[column]], iou[row] = True, 0.0
+    hit, probability = np.zeros(len(predicted), bool), predicted["probability"].to_numpy()
+    for _, columns, iou, same in by_video(truth, predicted):
+        free = np.where(same, iou, 0.0)
+        for column in np.argsort(-probability[columns], kind="stable"):
+            if free[:, column].max(initial=0) > min_iou:
+                hit[columns[column]] = True
+                free[free[:, column].argmax()] = 0.0
     return hit
 
 
 def mean_average_precision(truth: pd.DataFrame, predicted: pd.DataFrame, min_iou: float = MIN_IOU) -> float:
     """The area under precision by recall of each class that has true segments, averaged over these classes;
-    hits: ``by_confidence``.
+    hits: ``by_confidence``. NaN without true segments.
 
     The area is scikit-learn's ``average_precision_score`` of the predictions, times the share of the true
-    segments that any of them hits, since the others are reached by no threshold. NaN without true segments.
+    segments that any of them hits, since the others are reached by no threshold.
     """
     from sklearn.metrics import average_precision_score
 
@@ -188,12 +180,10 @@ def f1_difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame
     return {"difference": _f1(a) - _f1(b), "low": low, "high": high}
 
 
-def kinds(
-    truth: pd.DataFrame, predicted: pd.DataFrame, min_iou: float = MIN_IOU
-) -> tuple[np.ndarray, np.ndarray]:
+def kinds(truth: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The kind of each prediction, one of ``KINDS``, and whether each true segment is found: bool.
 
-    ``correct`` is a hit of the one-to-one matching. Of the others, ``duplicate`` has IoU > ``min_iou`` with a
+    ``correct`` is a hit of the one-to-one matching. Of the others, ``duplicate`` has IoU > ``MIN_IOU`` with a
     true segment of its class that another prediction hits, ``wrong class`` with one of another class; ``wrong
     bounds`` overlaps one of its class by less; ``invented`` is the rest. The first that applies is taken. The
     kinds are those of Alwassel et al., Diagnosing Error in Temporal Action Detectors (ECCV 2018), with other
@@ -201,9 +191,9 @@ def kinds(
     """
     kind = np.full(len(predicted), KINDS[-1], object)
     for _, columns, iou, same in by_video(truth, predicted):
-        near = iou > min_iou
+        near = iou > MIN_IOU
         cases = [(near & same).any(0), (near & ~same).any(0), ((iou > 0) & same).any(0)]
         kind[columns] = np.select(cases, KINDS[1:4], KINDS[4])
-    true, hits = pairs(truth, predicted, min_iou)
+    true, hits = pairs(truth, predicted)
     kind[hits] = KINDS[0]
     return kind, np.isin(np.arange(len(truth)), true)

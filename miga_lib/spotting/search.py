@@ -34,8 +34,7 @@ def try_all(by_length: Mapping[int, Posteriors], truth: pd.DataFrame, durations:
 
     Args:
         by_length: the posteriors of the videos from windows of one length, for each length.
-        truth: their true segments, see ``scoring``.
-        durations: see ``decoding.log_durations``.
+        truth, durations: see ``scoring`` and ``decoding.log_durations``.
     """
     rows = []
     for lengths in combinations(list(by_length)):

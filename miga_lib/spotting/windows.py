@@ -31,16 +31,12 @@ SIDE_RATIO, CENTRE_SHARE = 1.1, 0.05
 side."""
 
 
-def bounds(
-    frames: int, lengths: Sequence[int] = LENGTHS, stride: int = STRIDE
-) -> Int[np.ndarray, "windows 2"]:
+def bounds(frames: int, lengths: Sequence[int], stride: int) -> Int[np.ndarray, "windows 2"]:
     """First and last frame of each window of a recording: one of each length every ``stride`` frames, and one
     that ends with it.
 
-    A length above that of the recording has no window. If all are, the whole recording is one window.
-
-    Raises:
-        ValueError: no frames or lengths, or a length or stride below 1.
+    A length above that of the recording has no window. If all are, the whole recording is one window. Raises
+    ValueError where a number is below 1, or there is no length.
     """
     if frames < 1 or not lengths or min(lengths) < 1 or stride < 1:
         values = f"{frames} frames, lengths {list(lengths)[:10]} and stride {stride}"
@@ -67,21 +63,17 @@ def posteriors(
     Args:
         networks: as ``training.load_model`` gives them.
         recordings: the same recordings for each network, in its joints.
-        classes: K.
-        fuse: gives the probabilities of windows, (windows, K), from those of each network.
+        fuse: the probabilities of each network for the windows, (windows, K) → one such array.
     """
-    table = recordings[0].table
+    table, by_video = recordings[0].table, {}
     rows: Iterable[int] = range(len(table))
     if progress:
         rows = progress(rows, total=len(table), desc="recognising")
-    by_video = {}
     for row in rows:
-        frames = int(table["frames"].iloc[row])
-        windows = bounds(frames, lengths, stride)
-        parts = []
+        windows, parts = bounds(int(table["frames"].iloc[row]), lengths, stride), []
         for (model, settings), videos in zip(networks, recordings, strict=True):
             parts.append(predict(model, videos[row], windows, settings, classes))
-        by_video[table["video"].iloc[row]] = of_frames(frames, windows, fuse(parts))
+        by_video[table["video"].iloc[row]] = of_frames(windows, fuse(parts))
     return by_video
 
 
@@ -97,10 +89,6 @@ def predict(
 
     Windows are computed as test clips are, see ``Inputs.views``, except that the box around the person is
     rounded: neighbouring windows get the same box. So the result of a window depends on its own frames only.
-
-    Args:
-        windows: first and last frame (inclusive) of each.
-        classes: K.
     """
     network = settings.architecture.for_prediction(model.eval())
     poses = torch.from_numpy(np.array(keypoints)).to(settings.device)
@@ -163,14 +151,14 @@ def rounded(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
 
 
 def of_frames(
-    frames: int, windows: Int[np.ndarray, "windows 2"], probabilities: Float[np.ndarray, "windows K"]
-) -> Float[np.ndarray, "{frames} K"]:
+    windows: Int[np.ndarray, "windows 2"], probabilities: Float[np.ndarray, "windows K"]
+) -> Float[np.ndarray, "T K"]:
     """The mean of the probabilities of those windows that cover a frame and have a joint; 0 in all classes
-    where none does."""
+    where none does. The last frame is that of the last window."""
     seen = probabilities.any(1)
     first, last = windows[seen].T
     values = np.pad(probabilities[seen], ((0, 0), (0, 1)), constant_values=1)  # the last column counts
-    changes = np.zeros((frames + 1, values.shape[1]))
+    changes = np.zeros((windows.max() + 2, values.shape[1]))
     np.add.at(changes, first, values)
     np.subtract.at(changes, last + 1, values)
     sums = changes[:-1].cumsum(0)
