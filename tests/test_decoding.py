@@ -27,9 +27,9 @@ FLAT = np.full((3, 8), -np.log(8))
 
 def test_threshold_and_merge():
     labels = [2, 0, 0, 0, 2, 1, 1, 0, 2]
-    found = decoding.merge(one_hot(labels), threshold=0.5)
-    assert rows(found) == [[0, 1, 3], [1, 5, 6], [0, 7, 7]]
-    assert found["probability"].tolist() == pytest.approx([0.9] * 3)
+    segments = decoding.merge(one_hot(labels), threshold=0.5)
+    assert rows(segments) == [[0, 1, 3], [1, 5, 6], [0, 7, 7]]
+    assert segments["probability"].tolist() == pytest.approx([0.9] * 3)
     assert rows(decoding.merge(one_hot(labels), 0.5, shortest=2)) == [[0, 1, 3], [1, 5, 6]]
     assert rows(decoding.merge(one_hot(labels), 0.95)) == []
     assert rows(decoding.merge(np.array([[0.4, 0.1, 0.5]]), 0.4)) == [[0, 0, 0]], (
@@ -125,9 +125,9 @@ def test_a_class_of_few_segments_is_drawn_towards_all_gestures():
     """Its mean and variance are those of its two logarithms and of ten more with the mean and the variance of
     all."""
     lengths = [np.full(100, 40), np.array([4, 4]), np.full(100, 9), np.array([4])]
-    every, own = np.log([40] * 100 + [4, 4] + [9] * 100), np.log([4, 4])
-    mean = (own.sum() + 10 * every.mean()) / 12
-    variance = (((own - mean) ** 2).sum() + 10 * ((every - mean) ** 2).mean()) / 12
+    logs_of_all, own = np.log([40] * 100 + [4, 4] + [9] * 100), np.log([4, 4])
+    mean = (own.sum() + 10 * logs_of_all.mean()) / 12
+    variance = (((own - mean) ** 2).sum() + 10 * ((logs_of_all - mean) ** 2).mean()) / 12
     durations, logs = np.exp(decoding.log_durations(lengths, longest=3000)[1]), np.log(np.arange(1, 3001))
     assert np.average(logs, weights=durations) == pytest.approx(mean, abs=0.02)
     assert np.average((logs - mean) ** 2, weights=durations) == pytest.approx(variance, abs=0.02)

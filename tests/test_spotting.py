@@ -74,13 +74,15 @@ def test_frames_without_a_person_are_no_gesture(monkeypatch):
 def test_recordings_in_which_little_can_be_found_are_named():
     recordings = recordings_of(40, 20, 30)
     recordings.keypoints[40:60] = recordings.keypoints[70:72] = recordings.keypoints[75:80] = 0
-    spotting.note(recordings, 32, report := Report())
+    report = Report()
+    spotting.note(recordings, 32, report)
     assert dict(report.events) == {
         "recordings shorter than a window of 32 frames: taken as one window": ["b (20)", "c (30)"],
         "recordings without any joint: no gesture": ["b"],
         "recordings with frames without a person": ["c (7 of 30, at most 0.2 s in a row)"],
     }
-    spotting.note(recordings.where([0]), 32, report := Report())
+    report = Report()
+    spotting.note(recordings.where([0]), 32, report)
     assert not report.events
 
 
