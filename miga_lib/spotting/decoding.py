@@ -45,11 +45,10 @@ def merge(
 def most_probable(probabilities: Float[np.ndarray, "T K"], classes: Sequence[str]) -> pd.DataFrame:
     """``merge`` of the frames whose most probable class is a gesture; *no gesture* may be one of the classes.
     A frame in which nobody is seen, with 0 in all classes, has none."""
-    gestures = np.flatnonzero(np.array(classes) != NO_GESTURE)
-    posteriors = probabilities[:, gestures]
-    rest = 1 - posteriors.sum(1)
-    segments = merge(np.column_stack([posteriors, rest]), threshold=rest)
-    return segments.assign(label=gestures[segments["label"]])
+    is_gesture = np.array(classes) != NO_GESTURE
+    nothing = np.where(probabilities.any(1), probabilities[:, ~is_gesture].sum(1), 1)
+    segments = merge(np.column_stack([probabilities[:, is_gesture], nothing]), threshold=nothing)
+    return segments.assign(label=np.flatnonzero(is_gesture)[segments["label"]])
 
 
 def semi_markov(
