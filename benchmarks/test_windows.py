@@ -21,7 +21,7 @@ from miga_lib.clips import load_recordings
 from miga_lib.readers import Report, miga
 from miga_lib.runs import environment
 from miga_lib.settings import choose
-from miga_lib.training import windows
+from miga_lib.spotting import windows
 
 FRAMES, FPS, STRIDE = 15_000, 25, 4
 PART = 1_500
@@ -30,27 +30,27 @@ PART = 1_500
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A MiGA folder with one test video of ten minutes."""
-    layout, report = layouts.get("openpose137"), Report()
-    generated = synthetic.recordings("synthetic", layout, report, lambda videos, **_: videos)
+    layout = layouts.get("openpose137")
+    generated = synthetic.recordings("synthetic", layout, Report(), lambda videos, **_: videos)
     videos = [video.keypoints for video in islice(generated, 12)]
-    every = np.resize(np.concatenate(videos), (FRAMES, 137, 3))
+    keypoints = np.resize(np.concatenate(videos), (FRAMES, 137, 3))
     root = tmp_path_factory.mktemp("ten_minutes")
-    miga.write_video(root, "train", "0001", every, [(0, 0, 49)])
+    miga.write_video(root, "train", "0001", keypoints, [(0, 0, 49)])
     return root
 
 
 @pytest.fixture(scope="module")
 def networks():
     settings = [choose(stream=stream, preset="quick", device="cpu") for stream in ("joint", "limb")]
-    return [(training.build(one, 32, 384).eval(), one) for one in settings]
+    return [(training.build(stream, 32, 384).eval(), stream) for stream in settings]
 
 
 def recognised(source, outputs, networks, lengths):
     """The posteriors of each frame, from the files on; the cache is written."""
     videos = load_recordings(source, outputs=outputs)
-    places = windows.places(FRAMES, lengths, STRIDE)
-    each = [windows.predict(model, videos[0], places, settings, 32) for model, settings in networks]
-    return windows.of_frames(FRAMES, places, np.mean(each, axis=0)), videos
+    both = [videos] * len(networks)
+    by_video = windows.posteriors(networks, both, 32, lengths, STRIDE, lambda of: np.mean(of, axis=0))
+    return by_video["0001"], videos
 
 
 @pytest.mark.parametrize("lengths", [(32,), windows.LENGTHS], ids=str)
@@ -62,24 +62,22 @@ def test_ten_minutes_of_video(benchmark, source, networks, tmp_path, lengths):
     )
     spent, seconds = time.process_time() - began, benchmark.stats.stats.min
     assert np.allclose(frames.sum(1), 1, atol=1e-6)
-    places = windows.places(PART, lengths, STRIDE)
+    bounds = windows.bounds(PART, lengths, STRIDE)
     part = replace(videos, table=videos.table.assign(frames=PART))
-    rows = pd.DataFrame(places, columns=["first", "last"]).assign(video="0001", label=-1)
+    rows = pd.DataFrame(bounds, columns=["first", "last"]).assign(video="0001", label=-1)
     cut = replace(part, segments=rows[["video", "label", "first", "last"]]).cut()
     sides = {}
     for side in ("together", "one by one"):
         began, cpu = time.perf_counter(), time.process_time()
         for model, settings in networks:
             if side == "together":
-                windows.predict(model, videos[0][:PART], places, settings, 32)
+                windows.predict(model, videos[0][:PART], bounds, settings, 32)
             else:
                 training.predict(model, cut, settings)
         sides[side] = time.perf_counter() - began, time.process_time() - cpu
     (ours, ours_cpu), (theirs, theirs_cpu) = sides["together"], sides["one by one"]
-    print(
-        f"\nlengths {lengths}: {seconds:.1f} s ({spent:.1f} s of CPU time), {FRAMES / FPS / seconds:.1f} times as fast as real time"
-    )
-    print(
-        f"{PART} frames together {ours:.1f} s ({ours_cpu:.1f} CPU), one by one {theirs:.1f} s ({theirs_cpu:.1f} CPU): {theirs / ours:.1f}"
-    )
+    speed = f"{FRAMES / FPS / seconds:.1f} times as fast as real time"
+    print(f"\nlengths {lengths}: {seconds:.1f} s ({spent:.1f} s of CPU time), {speed}")
+    print(f"{PART} frames together {ours:.1f} s ({ours_cpu:.1f} s of CPU time)")
+    print(f"one by one {theirs:.1f} s ({theirs_cpu:.1f} s of CPU time): {theirs / ours:.1f} times as long")
     print(f"{torch.get_num_threads()} threads, {environment()['machine']}")

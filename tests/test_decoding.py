@@ -27,14 +27,24 @@ FLAT = np.full((3, 8), -np.log(8))
 
 def test_threshold_and_merge():
     labels = [2, 0, 0, 0, 2, 1, 1, 0, 2]
-    found = decoding.merge(one_hot(labels), threshold=0.5)
-    assert rows(found) == [[0, 1, 3], [1, 5, 6], [0, 7, 7]]
-    assert found["probability"].tolist() == pytest.approx([0.9] * 3)
+    segments = decoding.merge(one_hot(labels), threshold=0.5)
+    assert rows(segments) == [[0, 1, 3], [1, 5, 6], [0, 7, 7]]
+    assert segments["probability"].tolist() == pytest.approx([0.9] * 3)
     assert rows(decoding.merge(one_hot(labels), 0.5, shortest=2)) == [[0, 1, 3], [1, 5, 6]]
     assert rows(decoding.merge(one_hot(labels), 0.95)) == []
     assert rows(decoding.merge(np.array([[0.4, 0.1, 0.5]]), 0.4)) == [[0, 0, 0]], (
         "a gesture may be less probable than no gesture"
     )
+
+
+def test_gestures_are_where_no_other_class_is_more_probable():
+    """Of runs with *no gesture* and without; nobody is seen in the fourth frame."""
+    rows_of = [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0, 0], [0.6, 0.4], [0.7, 0.3]]
+    segments = decoding.most_probable(np.array(rows_of), ("wave", "nod"))
+    assert rows(segments) == [[0, 0, 0], [1, 1, 2], [0, 4, 5]]
+    assert segments["probability"].tolist() == pytest.approx([0.9, 0.7, 0.65])
+    assert rows(decoding.most_probable(np.array(rows_of), ("wave", "no gesture"))) == [[0, 0, 0], [0, 4, 5]]
+    assert rows(decoding.most_probable(np.array(rows_of), ("no gesture", "nod"))) == [[1, 1, 2]]
 
 
 def test_one_doubtful_frame_divides_a_segment_only_where_durations_do_not_count():
@@ -61,7 +71,7 @@ def test_durations_decide_where_posteriors_do_not():
 def best_by_search(posteriors, durations, weight):
     """The largest score of any segmentation, by trying all."""
     count, classes = posteriors.shape
-    logs = np.log(np.maximum(posteriors, decoding.LEAST))
+    logs = np.log(np.maximum(posteriors, decoding.MIN_POSTERIOR))
     scores = []
     for cuts in itertools.product([False, True], repeat=count - 1):
         bounds = [0, *(t + 1 for t in range(count - 1) if cuts[t]), count]
@@ -86,7 +96,7 @@ def test_the_semi_markov_decoder_is_exact(count, longest, weight, seed):
     assert parts[0, 0] == 0
     assert parts[1, -1] == count - 1
     assert (parts[0, 1:] == parts[1, :-1] + 1).all(), "the segments divide all frames"
-    logs = np.log(np.maximum(posteriors, decoding.LEAST))
+    logs = np.log(np.maximum(posteriors, decoding.MIN_POSTERIOR))
     score = sum(
         logs[a : b + 1, k].sum() + weight * durations[k, b - a]
         for k, a, b in zip(labels, *parts, strict=True)
@@ -115,9 +125,9 @@ def test_a_class_of_few_segments_is_drawn_towards_all_gestures():
     """Its mean and variance are those of its two logarithms and of ten more with the mean and the variance of
     all."""
     lengths = [np.full(100, 40), np.array([4, 4]), np.full(100, 9), np.array([4])]
-    every, own = np.log([40] * 100 + [4, 4] + [9] * 100), np.log([4, 4])
-    mean = (own.sum() + 10 * every.mean()) / 12
-    variance = (((own - mean) ** 2).sum() + 10 * ((every - mean) ** 2).mean()) / 12
+    logs_of_all, own = np.log([40] * 100 + [4, 4] + [9] * 100), np.log([4, 4])
+    mean = (own.sum() + 10 * logs_of_all.mean()) / 12
+    variance = (((own - mean) ** 2).sum() + 10 * ((logs_of_all - mean) ** 2).mean()) / 12
     durations, logs = np.exp(decoding.log_durations(lengths, longest=3000)[1]), np.log(np.arange(1, 3001))
     assert np.average(logs, weights=durations) == pytest.approx(mean, abs=0.02)
     assert np.average((logs - mean) ** 2, weights=durations) == pytest.approx(variance, abs=0.02)

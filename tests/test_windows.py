@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from miga_lib import alignment, augmentation, clips, streams, training
 from miga_lib.models import MODELS, Model
 from miga_lib.settings import choose
-from miga_lib.training import windows
+from miga_lib.spotting import windows
 
 CLASSES = 5
 
@@ -34,7 +34,7 @@ class MeanOfMaps(torch.nn.Module):
     """A network of heatmaps that does not know of shared frames: the mean of each map, weighted by its time →
     classes."""
 
-    def __init__(self, channels, classes, embedding_size):
+    def __init__(self, channels, classes, embedding_size, **_):
         super().__init__()
         self.embedding_size = embedding_size
         self.fc_cls = torch.nn.Linear(channels, classes)
@@ -50,10 +50,8 @@ def another_model(monkeypatch):
     row = Model(
         input="heatmaps",
         streams={"edges": streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")},
-        sizes=MODELS["posec3d"].sizes,
-        build=lambda layout, channels, classes, *, embedding_size, **_: MeanOfMaps(
-            channels, classes, embedding_size
-        ),
+        presets=MODELS["posec3d"].presets,
+        build=lambda layout, channels, classes, **options: MeanOfMaps(channels, classes, **options),
     )
     monkeypatch.setitem(MODELS, "mean_of_maps", row)
 
@@ -74,16 +72,16 @@ def videos(smoke_outputs):
     ],
 )
 def test_where_windows_are(frames, lengths, stride, expected):
-    assert windows.places(frames, lengths, stride).tolist() == list(map(list, expected))
+    assert windows.bounds(frames, lengths, stride).tolist() == list(map(list, expected))
 
 
 @given(st.integers(1, 200), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.integers(1, 9))
 def test_windows_cover_every_frame_where_they_overlap(frames, lengths, stride):
-    found = windows.places(frames, lengths, stride)
-    assert ((found[:, 0] >= 0) & (found[:, 1] < frames) & (found[:, 0] <= found[:, 1])).all()
-    assert len(np.unique(found, axis=0)) == len(found)
+    bounds = windows.bounds(frames, lengths, stride)
+    assert ((bounds[:, 0] >= 0) & (bounds[:, 1] < frames) & (bounds[:, 0] <= bounds[:, 1])).all()
+    assert len(np.unique(bounds, axis=0)) == len(bounds)
     covered = np.zeros(frames, bool)
-    for first, last in found:
+    for first, last in bounds:
         covered[first : last + 1] = True
     assert covered[[0, -1]].all()
     assert covered.all() or min(lengths) < stride
@@ -93,11 +91,9 @@ def test_windows_cover_every_frame_where_they_overlap(frames, lengths, stride):
     ("frames", "lengths", "stride"), [(0, (4,), 1), (9, (), 1), (9, (0,), 1), (9, (4,), 0)]
 )
 def test_impossible_windows_are_refused(frames, lengths, stride):
-    with pytest.raises(
-        ValueError,
-        match="windows need a recording of 1 frame or more, lengths and a stride of 1 frame or more, got",
-    ):
-        windows.places(frames, lengths, stride)
+    message = "windows need frames, lengths and a stride of 1 or more, got"
+    with pytest.raises(ValueError, match=message):
+        windows.bounds(frames, lengths, stride)
 
 
 @pytest.mark.parametrize(
@@ -119,69 +115,61 @@ def test_impossible_windows_are_refused(frames, lengths, stride):
 def test_a_window_is_predicted_as_the_clip_with_a_rounded_box(videos, monkeypatch, changes):
     """Windows that overlap and share frames, against the same frames as clips, one by one."""
     model, settings = made(**changes)
+    video = videos.where([0])
+    bounds = np.concatenate([windows.bounds(40, (5, 13), 3), [[0, 90], [300, 340]]])
     if settings.denoise:  # a filter sees the whole recording, and only the cut clip
-        keypoints = videos[0][20:31]
-        found = np.array([[0, 10]])
-        one = replace(
-            videos, table=videos.table.iloc[:1].assign(frames=11, start=videos.table["start"].iloc[0] + 20)
-        )
-        one = replace(
-            one, segments=pd.DataFrame({"video": one.table["id"], "label": -1, "first": 0, "last": 10})
-        )
-    else:
-        keypoints = videos[0]
-        found = np.concatenate([windows.places(40, (5, 13), 3), [[0, 90], [300, 340]]])
-        rows = pd.DataFrame(found, columns=["first", "last"]).assign(
-            video=videos.table["id"].iloc[0], label=-1
-        )
-        one = replace(videos.where([0]), segments=rows[["video", "label", "first", "last"]])
+        start = video.table["start"].iloc[0] + 20
+        video = replace(video, table=video.table.assign(frames=11, start=start))
+        bounds = np.array([[0, 10]])
+    segments = pd.DataFrame(bounds, columns=["first", "last"])
+    segments = segments.assign(video=video.table["id"].iloc[0], label=-1)
+    cut = replace(replace(video, segments=segments).cut(), classes=tuple("abcde"))
     exact = augmentation.crop_box
     monkeypatch.setattr(augmentation, "crop_box", lambda keypoints: windows.rounded(exact(keypoints)))
-    singly = training.predict(model, replace(one.cut(), classes=tuple("abcde")), settings).probabilities
+    singly = np.log(np.maximum(training.predict(model, cut, settings).probabilities, 1e-20))
     monkeypatch.setattr(augmentation, "crop_box", exact)
-    together = windows.predict(model, keypoints, found, settings, CLASSES)
-    one, other = (np.log(np.maximum(of, 1e-20)) for of in (together, singly))
-    apart = np.ptp(other, axis=0).max() if len(found) > 1 else 0.01
+    together = np.log(np.maximum(windows.predict(model, video[0], bounds, settings, CLASSES), 1e-20))
+    apart = np.ptp(singly, axis=0).max() if len(bounds) > 1 else 0.01
     assert apart > 1e-4, "the network tells windows apart"
-    assert np.abs(one - other).max() < 0.02 * apart
+    assert np.abs(together - singly).max() < 0.02 * apart
 
 
 def test_the_result_of_a_window_does_not_depend_on_others(videos, monkeypatch):
     model, settings = made()
-    found = windows.places(len(videos[0]), (8, 20), 7)
-    every = windows.predict(model, videos[0], found, settings, CLASSES)
-    monkeypatch.setattr(windows, "LEAST_WINDOWS", 3)
-    monkeypatch.setattr(windows, "VALUES", 0)
-    assert np.abs(windows.predict(model, videos[0], found[::3], settings, CLASSES) - every[::3]).max() < 1e-6
-    backwards = windows.predict(model, videos[0], found[::-1].copy(), settings, CLASSES)
-    assert np.abs(backwards[::-1] - every).max() < 1e-6
+    bounds = windows.bounds(len(videos[0]), (8, 20), 7)
+    together = windows.predict(model, videos[0], bounds, settings, CLASSES)
+    monkeypatch.setattr(windows, "MIN_WINDOWS", 3)
+    monkeypatch.setattr(windows, "MAX_VALUES", 0)
+    third = windows.predict(model, videos[0], bounds[::3], settings, CLASSES)
+    assert np.abs(third - together[::3]).max() < 1e-6
+    backwards = windows.predict(model, videos[0], bounds[::-1].copy(), settings, CLASSES)
+    assert np.abs(backwards[::-1] - together).max() < 1e-6
 
 
 def test_a_window_without_a_person_has_no_class(videos):
     model, settings = made()
     keypoints = np.array(videos[0][:60])
     keypoints[10:40] = 0
-    found = np.array([[0, 9], [10, 39], [5, 12], [20, 21]])
-    probabilities = windows.predict(model, keypoints, found, settings, CLASSES)
+    bounds = np.array([[0, 9], [10, 39], [5, 12], [20, 21]])
+    probabilities = windows.predict(model, keypoints, bounds, settings, CLASSES)
     assert probabilities.sum(1) == pytest.approx([1, 0, 1, 0])
-    assert not windows.predict(model, np.zeros_like(keypoints), found, settings, CLASSES).any()
-    frames = windows.of_frames(60, found, probabilities)
+    assert not windows.predict(model, np.zeros_like(keypoints), bounds, settings, CLASSES).any()
+    frames = windows.of_frames(bounds, probabilities)
     assert frames[20:40].sum() == 0
     assert frames[:13].sum(1) == pytest.approx(np.ones(13))
 
 
 def test_the_posterior_of_a_frame_is_the_mean_over_its_windows():
     probabilities = np.array([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0]])
-    found = windows.of_frames(6, np.array([[0, 2], [2, 3], [0, 5]]), probabilities)
+    posteriors = windows.of_frames(np.array([[0, 2], [2, 3], [0, 5]]), probabilities)
     expected = [[0.2, 0.8], [0.2, 0.8], [0.6, 0.4], [1, 0], [0, 0], [0, 0]]
-    assert found == pytest.approx(np.array(expected))
+    assert posteriors == pytest.approx(np.array(expected))
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_rounded_boxes_are_near(seed):
-    boxes = augmentation.crop_box(
-        torch.rand(50, 3, 7, 3, generator=torch.Generator().manual_seed(seed)) * 900 + 1
-    )
+    keypoints = torch.rand(50, 3, 7, 3, generator=torch.Generator().manual_seed(seed)) * 900 + 1
+    boxes = augmentation.crop_box(keypoints)
     near = windows.rounded(boxes)
     side, other = ((of[:, 2] - of[:, 0]) for of in (boxes, near))
     assert ((other / side - 1).abs() < 0.05).all()

@@ -1,36 +1,54 @@
-"""From the class posteriors of each frame of a video to segments, by a threshold or with the durations of
+"""From the class posteriors of each frame of a video to segments: by a threshold, or with the durations of
 gestures.
 
-Posteriors are (T, K + 1); the last class is *no gesture*. Both decoders give a table of segments in time
-order: label, first and last frame (inclusive), and probability, the mean posterior of the label over the
-frames.
+Posteriors are (T, K + 1); the last class is *no gesture*. Decoders give a table of segments in time order:
+label, first and last frame (inclusive), and probability, the mean posterior of the label over the frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from ..labels import NO_GESTURE
+from .scoring import COLUMNS
+
 PSEUDO_LENGTHS = 10
 """The durations of a class are estimated as if it had so many further segments, as long as those of all
 gestures."""
-LEAST = 1e-6
+MIN_POSTERIOR = 1e-6
 """A smaller posterior counts as this one, so that no single frame rules a class out."""
 
 
-def merge(posteriors: Float[np.ndarray, "T K1"], threshold: float, shortest: int = 1) -> pd.DataFrame:
-    """Threshold and merge: neighbouring frames with the same most probable gesture are a segment.
+def of_videos(
+    posteriors: Mapping[str, np.ndarray], decode: Callable[[np.ndarray], pd.DataFrame]
+) -> pd.DataFrame:
+    """The segments of all videos: video, label, first and last frame, probability. ``decode`` gives those of
+    one video."""
+    tables = [decode(of_video).assign(video=video) for video, of_video in posteriors.items()]
+    return pd.concat(tables, ignore_index=True)[[*COLUMNS, "probability"]]
 
-    Args:
-        threshold: frames whose most probable gesture has a smaller posterior are no gesture.
-        shortest: segments of fewer frames are left out.
-    """
+
+def merge(
+    posteriors: Float[np.ndarray, "T K1"], threshold: float | Float[np.ndarray, " T"], shortest: int = 1
+) -> pd.DataFrame:
+    """Threshold and merge: neighbouring frames with the same most probable gesture are a segment. Frames in
+    which it is below the threshold are no gesture; segments below ``shortest`` frames are left out."""
     label = posteriors[:, :-1].argmax(1)
     label[posteriors[np.arange(len(label)), label] < threshold] = posteriors.shape[1] - 1
     first = np.flatnonzero(np.diff(label, prepend=-1))
     segments = _table(posteriors, label[first], first, np.append(first[1:], len(label)) - 1)
     return segments[segments["last"] - segments["first"] >= shortest - 1].reset_index(drop=True)
+
+
+def most_probable(probabilities: Float[np.ndarray, "T K"], classes: Sequence[str]) -> pd.DataFrame:
+    """``merge`` of the frames whose most probable class is a gesture; *no gesture* may be one of the classes.
+    A frame in which nobody is seen, with 0 in all classes, has none."""
+    is_gesture = np.array(classes) != NO_GESTURE
+    nothing = np.where(probabilities.any(1), probabilities[:, ~is_gesture].sum(1), 1)
+    segments = merge(np.column_stack([probabilities[:, is_gesture], nothing]), threshold=nothing)
+    return segments.assign(label=np.flatnonzero(is_gesture)[segments["label"]])
 
 
 def semi_markov(
@@ -39,11 +57,7 @@ def semi_markov(
     weight: float,
     threshold: float = 0.0,
 ) -> pd.DataFrame:
-    """The gestures among ``best_segments``.
-
-    Args:
-        threshold: segments with a smaller mean posterior are left out.
-    """
+    """The gestures among ``best_segments`` whose mean posterior is not below the threshold."""
     label, (first, last) = best_segments(posteriors, durations, weight)
     segments = _table(posteriors, label, first, last)
     return segments[segments["probability"] >= threshold].reset_index(drop=True)
@@ -65,20 +79,20 @@ def best_segments(
         weight: posteriors of neighbouring frames come from the same windows, so their sum overstates what is
             known; a weight above 1 balances this.
     """
-    count, longest = len(posteriors), min(durations.shape[1], len(posteriors))
-    until = np.concatenate(
-        [np.zeros((1, posteriors.shape[1])), np.log(np.maximum(posteriors, LEAST)).cumsum(0)]
-    )
+    count, classes = posteriors.shape
+    longest = min(durations.shape[1], count)
+    logs = np.log(np.maximum(posteriors, MIN_POSTERIOR))
+    sums = np.concatenate([np.zeros((1, classes)), logs.cumsum(0)])
     # Of a segment of d + 1 frames that ends before frame t: the best label and its score.
     label = np.zeros((longest, count + 1), np.int16)
     score = np.full((longest, count + 1), -np.inf)
     for d in range(longest):
-        of_segment = until[d + 1 :] - until[: count - d] + weight * durations[:, d]
-        label[d, d + 1 :], score[d, d + 1 :] = of_segment.argmax(1), of_segment.max(1)
+        scores = sums[d + 1 :] - sums[: count - d] + weight * durations[:, d]
+        label[d, d + 1 :], score[d, d + 1 :] = scores.argmax(1), scores.max(1)
     best, frames = np.zeros(count + 1), np.zeros(count + 1, int)
     for t in range(1, count + 1):
-        most = min(t, longest)
-        candidates = best[t - most : t][::-1] + score[:most, t]
+        fitting = min(t, longest)
+        candidates = best[t - fitting : t][::-1] + score[:fitting, t]
         frames[t] = candidates.argmax() + 1
         best[t] = candidates[frames[t] - 1]
     ends = [count]
@@ -100,15 +114,14 @@ def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Flo
             together at least one.
     """
     logs = [np.log(of_class) for of_class in lengths]
-    every = np.concatenate(logs[:-1])
+    gestures = np.concatenate(logs[:-1])
     frames = np.log(np.arange(1, longest + 1))
     rows = []
     for own in logs:
-        weight = len(own) + PSEUDO_LENGTHS
-        mean = (own.sum() + PSEUDO_LENGTHS * every.mean()) / weight
-        variance = (
-            ((own - mean) ** 2).sum() + PSEUDO_LENGTHS * (every.var() + (every.mean() - mean) ** 2)
-        ) / weight
+        count = len(own) + PSEUDO_LENGTHS
+        mean = (own.sum() + PSEUDO_LENGTHS * gestures.mean()) / count
+        pseudo_squares = PSEUDO_LENGTHS * (gestures.var() + (gestures.mean() - mean) ** 2)
+        variance = (((own - mean) ** 2).sum() + pseudo_squares) / count
         density = -((frames - mean) ** 2) / (2 * max(variance, 0.01)) - frames
         rows.append(density - np.logaddexp.reduce(density))
     return np.stack(rows)
@@ -116,7 +129,7 @@ def log_durations(lengths: Sequence[Int[np.ndarray, " _"]], longest: int) -> Flo
 
 def _table(posteriors: np.ndarray, label: np.ndarray, first: np.ndarray, last: np.ndarray) -> pd.DataFrame:
     """The segments that are gestures, each with its mean posterior."""
-    until = np.concatenate([np.zeros((1, posteriors.shape[1])), posteriors.cumsum(0)])
-    probability = (until[last + 1, label] - until[first, label]) / (last + 1 - first)
+    sums = np.concatenate([np.zeros((1, posteriors.shape[1])), posteriors.cumsum(0)])
+    probability = (sums[last + 1, label] - sums[first, label]) / (last + 1 - first)
     segments = pd.DataFrame({"label": label, "first": first, "last": last, "probability": probability})
     return segments[segments["label"] < posteriors.shape[1] - 1].reset_index(drop=True)

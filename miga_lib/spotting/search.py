@@ -1,13 +1,13 @@
 """The choices of spotting, made on validation videos: the lengths of windows, and the parameters of each
 decoder.
 
-Every combination of the values below, and of the lengths that the caller computed, is tried, and for each
-decoder the one with the best F1 (one-to-one, IoU > 0.3, pooled over the videos) is taken; of equal ones the
-first. Test videos are decoded once, with it.
+Every combination of the values in ``GRID``, and of the lengths that the caller computed, is tried, and for
+each decoder the one with the best F1 (one-to-one, IoU > 0.3, pooled over the videos) is taken; of equal ones
+the first. Test videos are decoded once, with it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,67 +16,59 @@ import pandas as pd
 from . import decoding, scoring
 
 DECODERS = ("threshold", "semi-markov")
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
-"""Least posterior of a frame (threshold) or mean posterior of a segment (semi-Markov)."""
-SHORTEST = (1, 8, 16, 24)
-"""Frames of the shortest segment (threshold)."""
-WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Weight of the durations (semi-Markov)."""
+GRID = {
+    "threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6),
+    "shortest": (1, 8, 16, 24),
+    "weight": (0.25, 0.5, 1.0, 2.0, 4.0),
+}
+"""Posterior of a frame (threshold) or mean posterior of a segment (semi-Markov), frames of a segment
+(threshold), weight of the durations (semi-Markov); the first two are lower bounds."""
 
 Posteriors = Mapping[str, np.ndarray]
 """Of each video, (T, K + 1), by its name."""
 
 
-def try_all(of_lengths: Mapping[int, Posteriors], truth: pd.DataFrame, durations: np.ndarray) -> pd.DataFrame:
+def try_all(by_length: Mapping[int, Posteriors], truth: pd.DataFrame, durations: np.ndarray) -> pd.DataFrame:
     """Scores of every combination on the validation videos: a row for each, with the columns decoder,
     lengths, threshold, shortest and weight, which ``spot`` takes, and precision, recall and F1.
 
     Args:
-        of_lengths: the posteriors of the videos from windows of one length, for each length.
-        truth: their true segments, see ``scoring``.
-        durations: see ``decoding.log_durations``.
+        by_length: the posteriors of the videos from windows of one length, for each length.
+        truth, durations: see ``scoring`` and ``decoding.log_durations``.
     """
     rows = []
-    for lengths in combinations(list(of_lengths)):
-        posteriors = averaged(of_lengths, lengths)
-        for threshold in THRESHOLDS:
-            found = spot(
-                posteriors, {"decoder": "threshold", "threshold": threshold, "shortest": 1}, durations
-            )
-            frames = found["last"] - found["first"] + 1
-            rows += [("threshold", lengths, threshold, few, 0.0, found[frames >= few]) for few in SHORTEST]
-        for weight in WEIGHTS:
-            found = spot(
-                posteriors, {"decoder": "semi-markov", "threshold": 0.0, "weight": weight}, durations
-            )
-            rows += [
-                ("semi-markov", lengths, least, 1, weight, found[found["probability"] >= least])
-                for least in (0.0, *THRESHOLDS)
-            ]
-    tried = pd.DataFrame(
-        [row[:-1] for row in rows], columns=["decoder", "lengths", "threshold", "shortest", "weight"]
-    )
-    hits, predictions = np.array([(scoring.pairs(truth, row[-1]).shape[1], len(row[-1])) for row in rows]).T
+    for lengths in combinations(list(by_length)):
+        posteriors = averaged(by_length, lengths)
+        for threshold in GRID["threshold"]:
+            segments = decoding.of_videos(posteriors, partial(decoding.merge, threshold=threshold))
+            frames = segments["last"] - segments["first"] + 1
+            for shortest in GRID["shortest"]:
+                rows.append(("threshold", lengths, threshold, shortest, 0.0, segments[frames >= shortest]))
+        for weight in GRID["weight"]:
+            decode = partial(decoding.semi_markov, durations=durations, weight=weight)
+            segments = decoding.of_videos(posteriors, decode)
+            for threshold in (0.0, *GRID["threshold"]):
+                likely = segments[segments["probability"] >= threshold]
+                rows.append(("semi-markov", lengths, threshold, 1, weight, likely))
+    *columns, tables = zip(*rows, strict=True)
+    names = ["decoder", "lengths", "threshold", "shortest", "weight"]
+    tried = pd.DataFrame(dict(zip(names, columns, strict=True)))
+    hits = np.array([scoring.pairs(truth, table).shape[1] for table in tables])
+    predictions = np.array([len(table) for table in tables])
     precision, recall = hits / np.maximum(predictions, 1), hits / len(truth)
     return tried.assign(precision=precision, recall=recall, f1=2 * hits / (predictions + len(truth)))
 
 
-def combinations(lengths: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def combinations(lengths: Sequence[int]) -> list[tuple[int, ...]]:
     """Each length alone, and every run of neighbouring lengths."""
-    ordered = sorted(lengths)
-    return (
-        tuple(ordered[first:last])
-        for first, last in product(range(len(ordered)), range(1, len(ordered) + 1))
-        if first < last
-    )
+    ordered, ends = sorted(lengths), range(1, len(lengths) + 1)
+    return [tuple(ordered[first:end]) for first in range(len(lengths)) for end in ends if first < end]
 
 
-def averaged(of_lengths: Mapping[int, Posteriors], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+def averaged(by_length: Mapping[int, Posteriors], lengths: Sequence[int]) -> dict[str, np.ndarray]:
     """The mean over some lengths of the posteriors of each video."""
-    return {
-        video: np.mean([of_lengths[length][video] for length in lengths], axis=0)
-        for video in of_lengths[lengths[0]]
-    }
+    videos = by_length[lengths[0]]
+    return {video: np.mean([by_length[length][video] for length in lengths], axis=0) for video in videos}
 
 
 def best(tried: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -86,13 +78,9 @@ def best(tried: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def spot(posteriors: Posteriors, choice: Mapping[str, Any], durations: np.ndarray) -> pd.DataFrame:
-    """The segments of all videos by one row of ``try_all``: video, label, first and last frame,
-    probability."""
-    tables = []
-    for video, of_video in posteriors.items():
-        if choice["decoder"] == "threshold":
-            found = decoding.merge(of_video, choice["threshold"], choice["shortest"])
-        else:
-            found = decoding.semi_markov(of_video, durations, choice["weight"], choice["threshold"])
-        tables.append(found.assign(video=video)[[*scoring.COLUMNS, "probability"]])
-    return pd.concat(tables, ignore_index=True)
+    """The segments of all videos by one row of ``try_all``, see ``decoding.of_videos``."""
+    decode = partial(decoding.merge, threshold=choice["threshold"], shortest=choice["shortest"])
+    if choice["decoder"] == "semi-markov":
+        arguments = {"durations": durations, "weight": choice["weight"], "threshold": choice["threshold"]}
+        decode = partial(decoding.semi_markov, **arguments)
+    return decoding.of_videos(posteriors, decode)
