@@ -12,8 +12,7 @@ from .loop import fit, left_out
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
-    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status
-    130."""
+    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with 130."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {processes.MODULE}",
         description="Train one stream; the options that are not given have the value of the preset.",
@@ -23,10 +22,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--outputs", default="", help="folder of runs; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
     for name, example in names().items():
-        add_option(parser, name, example)
+        _add_option(parser, name, example)
     options = vars(parser.parse_args(arguments))
+    data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
     try:
-        data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
         _train(choose(**options), data, outputs, run)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
@@ -35,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
+def _add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
     """An option for a setting, of the type of the example. Several numbers are joined by commas."""
     option = f"--{name.replace('_', '-')}"
     if isinstance(example, bool):

@@ -1,5 +1,4 @@
-"""The setting ``start_from``: the weights that a run starts from, and which of them fit other joints or
-classes."""
+"""The setting ``start_from``: start weights, and which of them fit other joints or classes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from .networks import untrained
 
 
 class Origin(NamedTuple):
-    """What weights were trained on, as far as weights depend on it."""
+    """What weights depend on."""
 
     model: str
     stream: str
@@ -26,7 +25,6 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> "Origin":
-        """The origin of weights that are trained with these settings."""
         skeleton = settings.skeleton
         channels = settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
         return cls(settings.model, settings.stream, skeleton.joints, skeleton.limbs, channels)
@@ -37,11 +35,10 @@ def start_weights(
 ) -> tuple[str, ...]:
     """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
 
-    Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of
-    ST-GCN) are only taken where the joints and the stream are the same, and those of the head only where the
-    classes are the same. The stem of PoseC3D has a channel for each joint or limb: from a run of the same
-    stream on other joints, the channels of the joints or limbs that both have are taken. A checkpoint of
-    another library does not name its joints and classes, so their numbers are compared.
+    Weights that depend on the joints are only taken where joints and stream are the same, and those of the
+    head only where the classes are. The stem of PoseC3D has a channel for each joint or limb: from a run of
+    the same stream on other joints, the channels that both have are taken. A checkpoint of another library
+    does not name its joints and classes, so their numbers are compared.
 
     Args:
         run: the folder of the run that starts; ``start_from`` may name a run beside it.
@@ -62,10 +59,8 @@ def start_weights(
         if result["data"]["classes"] != list(classes):
             differing |= depending(settings, len(classes), embedding_size, on="classes")
     if source.model != target.model:
-        raise ValueError(
-            f"{folder}: its model is {source.model!r:.100}; start a run of model {target.model!r} from one of"
-            " the same model"
-        )
+        way_out = f"start a run of model {target.model!r} from one of the same model"
+        raise ValueError(f"{folder}: its model is {source.model!r:.100}; {way_out}")
     if source != target:
         differing |= depending(settings, len(classes), embedding_size, on="joints")
     weights = checkpoints.fitting(path, network, differing)
@@ -84,16 +79,13 @@ def _copy_channels(
 ) -> None:
     """Copy, in the named tensors with an axis of channels, those of the joints or limbs that both have."""
     for name in names & stored.keys():
-        from_tensor, to_tensor = stored[name], weights[name]
-        channels = from_tensor.shape[1:2], to_tensor.shape[1:2]
-        if channels != ((len(source.channels),), (len(target.channels),)):
+        old, new = stored[name], weights[name]
+        channels = old.shape[1:2] == (len(source.channels),) and new.shape[1:2] == (len(target.channels),)
+        if not channels or old[:, :1].shape != new[:, :1].shape:  # another width or kernel
             continue
-        if (
-            from_tensor[:, :1].shape == to_tensor[:, :1].shape
-        ):  # not where another width or kernel was trained
-            for i, channel in enumerate(target.channels):
-                if channel in source.channels:
-                    to_tensor[:, i] = from_tensor[:, source.channels.index(channel)]
+        for i, channel in enumerate(target.channels):
+            if channel in source.channels:
+                new[:, i] = old[:, source.channels.index(channel)]
 
 
 def depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
