@@ -31,13 +31,11 @@ from .splits import LEAVE_ONE_OUT
 
 RESULT = "result.json"
 SETTINGS = "settings.json"
-"""The file that is written first."""
 LAYOUT = "layout.json"
 """A copy of the layout, if it was given as a file."""
 FILES = (SETTINGS, LAYOUT, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
 """All files that a run writes into its folder, except hidden ones."""
 WAY_OUT = "restore it, choose another `run` name, or train the run again with `resume=False`"
-"""Out of damaged settings."""
 MAX_NAME_BYTES = 150
 """With what is added for unfinished files, a name on disk has at most 255."""
 NAME = re.compile(r"\w[\w.+=,-]*")
@@ -66,9 +64,7 @@ def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
 def run_folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
     """The folder of the run, or of another ``kind`` of result, such as an ensemble; it is made.
 
-    Raises:
-        ValueError: a name that is not letters, digits and ``. _ + = , -``, so that it could lead elsewhere.
-        OSError: the folder cannot be made.
+    Raises ValueError for a name that could lead elsewhere, OSError where the folder cannot be made.
     """
     if not _is_safe(name):
         article = "an" if kind[0] in "aeiou" else "a"
@@ -107,9 +103,7 @@ def require_own_folder(path: Path, files: Iterable[str]) -> None:
 def lock_run(run: Path) -> Iterator[None]:
     """Lock a run folder for this process. The operating system frees the lock of a process that ends.
 
-    Raises:
-        RuntimeError: another process has the lock; the message names host and process.
-        OSError: the folder cannot be written to.
+    Raises RuntimeError where another process has the lock, OSError where the folder cannot be written to.
     """
     guard, holder = filelock.FileLock(run / ".lock"), run / ".holder.json"
     try:
@@ -133,10 +127,8 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
     """The result of a run whose folder is given, if it is finished; else None: train.
 
     With ``resume``, the files of an unfinished run stay, so that training continues from its last checkpoint.
-    Without it, and in a new folder, old files are removed and the settings are written.
-
-    Raises:
-        ValueError: the folder is of another run, or a file that the settings name cannot be read.
+    Without it, and in a new folder, old files are removed and the settings are written. Raises ValueError
+    where the folder is of another run, or a file that the settings name cannot be read.
     """
     require_own_folder(run, FILES)
     files = [name for name in FILES if (run / name).exists()]

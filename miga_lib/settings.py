@@ -56,8 +56,7 @@ def setting(
 class Settings:
     """The settings of a run, complete: each value is the one that is used. ``choose`` makes them.
 
-    Raises:
-        ValueError: a value that is not possible; the message names the setting, the rule and the value.
+    Raises ValueError where a value is not possible.
     """
 
     model: str
@@ -101,8 +100,7 @@ class Settings:
     denoise: str = setting("", parts=denoising.FILTERS)
     """Names of ``denoising.FILTERS``, joined by ``+``, applied to all clips."""
     network: Mapping[str, Any]
-    """What only this model has, such as ``width``: arguments of its ``build``, see
-    ``models.Model.presets``."""
+    """What only this model has, such as ``width``; see ``models.Model.presets``."""
 
     protocol: str = ""
     """The way in which the source is split, see ``clips.load``; empty: its first one."""
@@ -127,10 +125,8 @@ class Settings:
                 _check(item.name, getattr(self, item.name), item.type, item.metadata)
         preset = self.architecture.network(self.preset)
         if self.network.keys() != preset.keys():
-            raise ValueError(
-                f"the network of model {self.model!r} has {', '.join(preset)}, got {', '.join(self.network)};"
-                " make settings with `choose`"
-            )
+            rule = f"the network of model {self.model!r} has {', '.join(preset)}"
+            raise ValueError(f"{rule}, got {', '.join(self.network)}; make settings with `choose`")
         for name, value in self.network.items():
             _check(name, value, type(preset[name]), {"positive": True})
         if "partition" in self.network:
@@ -163,11 +159,6 @@ class Settings:
     def test_size(self) -> int:
         """Side of a heatmap in test, in pixels."""
         return round(self.heatmap_size * self.test_scale)
-
-    @property
-    def augmentations(self) -> tuple[str, ...]:
-        """The names in ``augment``, in the order in which they are applied."""
-        return tuple(name for name in augmentation.AUGMENTATIONS if name in self.augment.split("+"))
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -204,8 +195,7 @@ def choose(preset: str = "auto", model: str = "posec3d", **changes: Any) -> Sett
     ``auto`` stands for: a GPU where there is one as ``device``, bf16 where the processor computes in it as
     ``precision``, ``paper`` with a GPU and ``quick`` without as ``preset``. ``epochs=0``: the preset's.
 
-    Raises:
-        ValueError: an unknown name, or what ``Settings`` refuses.
+    Raises ValueError for an unknown name, or what ``Settings`` refuses.
     """
     check_choice("model", model, MODELS)
     check_choice("preset", preset, ("auto", *PRESETS))
@@ -247,11 +237,7 @@ def names() -> dict[str, Any]:
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> Settings:
-    """The settings among the parameters of a notebook, whose ``more`` has further ones by name.
-
-    Raises:
-        ValueError: ``more`` has a name that is also a parameter, or as ``choose`` does.
-    """
+    """The settings among the parameters of a notebook, whose ``more`` has further ones by name."""
     more = dict(parameters.get("more", {}))
     for name in more:
         if name in parameters:

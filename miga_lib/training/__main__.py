@@ -1,6 +1,7 @@
 """``python -m miga_lib.training``: every setting as an option."""
 
 import argparse
+import json
 from typing import Any
 
 from ..clips import load, terminal
@@ -21,12 +22,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
     parser.add_argument("--outputs", default="", help="folder of runs; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
+    parser.add_argument("--settings", type=json.loads, default={}, help="settings by name, as JSON")
     for name, example in names().items():
         _add_option(parser, name, example)
     options = vars(parser.parse_args(arguments))
     data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
     try:
-        _train(choose(**options), data, outputs, run)
+        _train(choose(**(options.pop("settings") | options)), data, outputs, run)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:

@@ -25,9 +25,9 @@ class State:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
-    """Number of finished epochs."""
+    """Finished epochs."""
     step: int = 0
-    """Number of finished steps of the current epoch."""
+    """Finished steps of the current epoch."""
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("loss", *losses.TERMS), 0.0))
     """The sums of the loss and of its terms over the clips of the current epoch so far."""
     seconds: float = 0.0
@@ -67,8 +67,7 @@ class State:
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, opened by PyTorch's weights-only loader, which runs no code.
 
-    Raises:
-        ValueError: the file is missing or damaged, or has the format of a later version of this library.
+    Raises ValueError where it is missing, damaged, or of a later version of this library.
     """
     try:
         untrusted.unpacked(path)

@@ -119,7 +119,8 @@ class KeypointInputs:
         return alignment.resample(self.keypoints, starts, frames, length, method, draws)
 
     def _augment(self, keypoints: Tensor, rows: Tensor, epoch: int) -> Tensor:
-        steps = [augmentation.AUGMENTATIONS[name] for name in self.settings.augmentations]
+        names = self.settings.augment.split("+")  # applied in the order of the table
+        steps = [step for name, step in augmentation.AUGMENTATIONS.items() if name in names]
         counts = [count(self.settings.frames, self.layout) for _, count in steps]
         if steps:
             numbers = uniform(len(self), sum(counts), self.settings.seed, epoch, 2)[rows]

@@ -31,7 +31,7 @@ from .networks import autocast, build, predict, seeded
 from .starting_weights import start_weights
 
 MAX_GRADIENT_NORM = 40.0
-"""Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""
+"""Gradients with a larger norm are scaled down to it, as in PySkl's recipe."""
 CHECKPOINT_SECONDS = 30.0
 """Time between checkpoints within an epoch; a killed run loses about this much work."""
 MAX_IDS = 8
@@ -53,7 +53,7 @@ def print_epoch(row: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What stays the same during a run, except the weights of the network."""
+    """What stays the same during a run, except the weights of ``network``."""
 
     settings: Settings
     run: Path
@@ -61,7 +61,7 @@ class Task:
     inputs: Inputs
     """The training clips."""
     network: Network
-    """The model; wrapped where several processes train it, compiled where that saves time."""
+    """The model, wrapped for several processes, compiled where that saves time."""
     class_embeddings: Float[Tensor, "K E"]
     adjustment: Float[Tensor, " K"]
     """What cross-entropy adds to the logits, see ``losses.cross_entropy``."""
@@ -124,9 +124,8 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
     """Train, keep the best or the last epoch, predict validation and test clips with it, and write everything
     into ``run``. Returns the content of ``result.json``.
 
-    Under ``torchrun`` each process computes its share of every batch, see ``distributed``. Ctrl-C stops after
-    the current step, with a checkpoint; a second Ctrl-C stops at once. In both cases the same call resumes
-    the run. The caller's random generators are not changed.
+    Ctrl-C stops after the current step, with a checkpoint; a second Ctrl-C stops at once. In both cases the
+    same call resumes the run. The caller's random generators are not changed.
 
     Args:
         clips: with a train and a val split; ``left_out`` says which training clips are not used.
@@ -135,8 +134,7 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
             earlier epochs and with its position, with ``resumed``.
 
     Raises:
-        ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a
-            run with other settings or clips.
+        ValueError: clips, settings and folder do not fit each other.
         RuntimeError: another process trains in the folder.
         FloatingPointError: the loss or the gradient is not finite.
         OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
@@ -175,7 +173,7 @@ def start(
     progress: Progress,
     interrupted: Callable[[], bool],
 ) -> tuple[Task, State]:
-    """Everything that the first step needs; the state is that of the folder's checkpoint where it has one."""
+    """Everything that the first step needs; the state is that of the folder's checkpoint, if any."""
     inputs = inputs_of(_learnable(clips, settings), settings)
     steps = batches(len(inputs), settings, 0)
     smallest = min(len(rows) for rows in steps)
@@ -198,9 +196,8 @@ def start(
             print(text, flush=True)
     full_share = len(world.share(torch.arange(settings.batch_size)))
     network = gpu.compiled(world.wrap(model, settings.device), settings, full_share)
-    decay, momentum = settings.weight_decay, settings.momentum
-    weights = model.parameters()
-    optimizer = torch.optim.SGD(weights, settings.learning_rate, momentum=momentum, weight_decay=decay)
+    weights, decay = model.parameters(), settings.weight_decay
+    optimizer = torch.optim.SGD(weights, settings.learning_rate, settings.momentum, weight_decay=decay)
     state = State(model, optimizer)
     counts = inputs.labels.bincount(minlength=len(clips.classes)).clamp(min=1)
     task = Task(
@@ -229,7 +226,7 @@ def _train_epoch(task: Task, state: State) -> None:
     """The remaining steps of an epoch: forward, backward, update; a checkpoint where it is due."""
     settings, world = task.settings, task.world
     order = batches(len(task.inputs), settings, state.epoch)
-    losses_of_steps = LossReader(task, state, len(order))
+    reader = LossReader(task, state, len(order))
     state.model.train()
     began = time.monotonic()
     shares = [world.share(rows) for rows in order[state.step :]]
@@ -248,18 +245,18 @@ def _train_epoch(task: Task, state: State) -> None:
 
         save = world.rank == 0 and time.monotonic() - state.saved > CHECKPOINT_SECONDS
         requests = task.interrupted(), save
-        losses_of_steps.settle(*requests)  # of the step before, now that the GPU has this one to compute
+        reader.settle(*requests)  # of the step before, now that the GPU has this one to compute
         state.optimizer.step()
-        losses_of_steps.add(parts, gradient_norm, len(classes), task.inputs.ids[batch])
+        reader.add(parts, gradient_norm, len(classes), task.inputs.ids[batch])
         state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
 
-        if losses_of_steps.stop or losses_of_steps.save or state.step == len(order):
-            losses_of_steps.settle(*requests)
-        if losses_of_steps.stop or losses_of_steps.save:
+        if reader.stop or reader.save or state.step == len(order):
+            reader.settle(*requests)
+        if reader.stop or reader.save:
             if world.rank == 0:
                 state.save(task.run / "last.ckpt")
-            losses_of_steps.save = False
-        if losses_of_steps.stop:
+            reader.save = False
+        if reader.stop:
             raise KeyboardInterrupt(
                 f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; "
                 "run the same again to resume"
@@ -333,7 +330,7 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
 
 
 def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dict[str, Any]:
-    """Predictions of the network that was kept, their scores, and last ``result.json``."""
+    """Predictions of the kept network, their scores, and last ``result.json``."""
     first = task.world.rank == 0
     if first:
         atomic.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))

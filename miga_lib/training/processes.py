@@ -1,6 +1,7 @@
 """Requests to the operating system: several training processes, Ctrl-C after a step, kept memory."""
 
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -35,11 +36,8 @@ def launch(
     run: str = "",
     show: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Train as ``training.fit`` does, in ``settings.devices`` processes of this machine: one for each GPU, or
-    sharing the CPU. Returns the content of ``result.json``.
-
-    The processes are new ones, so this works from a notebook that already uses a GPU. Ctrl-C is passed on to
-    them, and this function waits until they end.
+    """Train as ``training.fit`` does, in ``settings.devices`` new processes: one for each GPU, or sharing the
+    CPU. Returns the content of ``result.json``. Ctrl-C is passed on to them, and waits until they end.
 
     Args:
         data, outputs, run: as the parameters of ``04_train``.
@@ -55,14 +53,7 @@ def launch(
     if settings.devices > limit:
         raise ValueError(f"devices must be 1 to {limit}, {limited_by}, got {settings.devices}")
     options = [f"--data={data}", f"--outputs={outputs}", f"--run={run}"]
-    for name, value in settings.values().items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            options.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, tuple):
-            options.append(f"--{option}={','.join(map(str, value))}")
-        else:
-            options.append(f"--{option}={value}")
+    options.append(f"--settings={json.dumps(settings.values())}")
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={settings.devices}"]
     # Without the dashes torchrun takes our --run for one of its own options.
     _run([sys.executable, "-m", *torchrun, "-m", "--", MODULE, *options], settings.devices, show)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,27 +12,11 @@ from ..settings import Settings
 from .networks import untrained
 
 
-class Origin(NamedTuple):
-    """What weights depend on."""
-
-    model: str
-    stream: str
-    joints: tuple[str, ...]
-    limbs: tuple[tuple[int, int], ...]
-    channels: list[frozenset[str]]
-    """Of a heatmap model: the joint of each channel of the input, or the two joints of the limb."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Origin":
-        skeleton = settings.skeleton
-        channels = settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
-        return cls(settings.model, settings.stream, skeleton.joints, skeleton.limbs, channels)
-
-
 def start_weights(
     network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path
 ) -> tuple[str, ...]:
-    """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
+    """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit. Returns the
+    names of the tensors that keep their initial values, at least in part.
 
     Weights that depend on the joints are only taken where joints and stream are the same, and those of the
     head only where the classes are. The stem of PoseC3D has a channel for each joint or limb: from a run of
@@ -43,49 +26,53 @@ def start_weights(
     Args:
         run: the folder of the run that starts; ``start_from`` may name a run beside it.
 
-    Returns:
-        The names of the tensors that keep their initial values, at least in part.
-
     Raises:
         ValueError: there is no such run or file, or it is of another model.
         DataError: as ``checkpoints.fitting`` does.
     """
     path, folder = start_checkpoint(settings.start_from, run)
-    target = source = Origin.of(settings)
-    differing: set[str] = set()
+    stems: set[str] = set()
+    heads: set[str] = set()
+    source = settings
     if folder:
         result = run_result(folder)
-        source = Origin.of(stored_settings(folder, result["settings"]))
+        source = stored_settings(folder, result["settings"])
+        if source.model != settings.model:
+            way_out = f"start a run of model {settings.model!r} from one of the same model"
+            raise ValueError(f"{folder}: its model is {source.model!r:.100}; {way_out}")
         if result["data"]["classes"] != list(classes):
-            differing |= depending(settings, len(classes), embedding_size, on="classes")
-    if source.model != target.model:
-        way_out = f"start a run of model {target.model!r} from one of the same model"
-        raise ValueError(f"{folder}: its model is {source.model!r:.100}; {way_out}")
-    if source != target:
-        differing |= depending(settings, len(classes), embedding_size, on="joints")
-    weights = checkpoints.fitting(path, network, differing)
-    if source != target and source.stream == target.stream:
-        _copy_channels(checkpoints.read(path), network.state_dict(), differing, source, target)
+            heads = depending(settings, len(classes), embedding_size, on="classes")
+        old, new = source.skeleton, settings.skeleton
+        if (source.stream, old.joints, old.limbs) != (settings.stream, new.joints, new.limbs):
+            stems = depending(settings, len(classes), embedding_size, on="joints")
+    weights = checkpoints.fitting(path, network, stems | heads)
+    if stems and source.stream == settings.stream:
+        _copy_channels(
+            checkpoints.read(path), network.state_dict(), stems, _channels(source), _channels(settings)
+        )
     network.load_state_dict(weights, strict=False)
     return tuple(name for name in network.state_dict() if name not in weights)
 
 
+Channels = list[frozenset[str]]
+
+
+def _channels(settings: Settings) -> Channels:
+    """The joint or the two joints of a limb in each channel of the input of a heatmap model."""
+    return settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
+
+
 def _copy_channels(
-    stored: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    names: set[str],
-    source: Origin,
-    target: Origin,
+    stored: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: set[str], old: Channels, new: Channels
 ) -> None:
     """Copy, in the named tensors with an axis of channels, those of the joints or limbs that both have."""
     for name in names & stored.keys():
-        old, new = stored[name], weights[name]
-        channels = old.shape[1:2] == (len(source.channels),) and new.shape[1:2] == (len(target.channels),)
-        if not channels or old[:, :1].shape != new[:, :1].shape:  # another width or kernel
-            continue
-        for i, channel in enumerate(target.channels):
-            if channel in source.channels:
-                new[:, i] = old[:, source.channels.index(channel)]
+        source, target = stored[name], weights[name]
+        channels = source.shape[1:2] == (len(old),) and target.shape[1:2] == (len(new),)
+        if channels and source[:, :1].shape == target[:, :1].shape:  # the same width and kernel
+            for i, channel in enumerate(new):
+                if channel in old:
+                    target[:, i] = source[:, old.index(channel)]
 
 
 def depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
