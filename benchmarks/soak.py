@@ -12,7 +12,6 @@ import atexit
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -245,22 +244,6 @@ def full_disk(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     return f"one line of error, last checkpoint complete ({last}); with free space again the same bits"
 
 
-def full_quota(outputs: Path, options: tuple[str, ...] = SMALL, limit: int = 100_000) -> str:
-    """As ``full_disk``, without root: no file may grow beyond a limit of ``limit`` bytes, which is less than
-    a checkpoint."""
-    untouched(outputs, options)
-    limits = (resource.RLIMIT_FSIZE, (limit, limit))
-    job = start(outputs, "quota", options, preexec_fn=lambda: resource.setrlimit(*limits))
-    printed = job.communicate()[0]
-    assert job.returncode == 1, printed
-    assert "cannot be written (File too large)" in printed, printed
-    files = sorted(path.name for path in (outputs / "runs" / "quota").iterdir() if path.name != ".lock")
-    assert files == [".holder.json", "settings.json"], files
-    finish(outputs, "quota", options)
-    same(outputs / "runs" / "quota", untouched(outputs, options)[0])
-    return "one line of error, no partial file; without the limit the same bits"
-
-
 def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> str:
     """A sweep: a job is killed, a second driver is started, the driver is killed; then the same command is
     run again."""
@@ -334,7 +317,6 @@ TRIALS = {
     "twice": ("two runs with the same name, the first killed", twice),
     "worker": ("a torchrun worker killed", worker),
     "disk": ("disk full", full_disk),
-    "quota": ("limit of file size", full_quota),
     "sweep": ("a sweep's job and driver killed", sweep),
 }
 

@@ -31,13 +31,11 @@ from .splits import LEAVE_ONE_OUT
 
 RESULT = "result.json"
 SETTINGS = "settings.json"
-"""The file that is written first."""
 LAYOUT = "layout.json"
 """A copy of the layout, if it was given as a file."""
 FILES = (SETTINGS, LAYOUT, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
 """All files that a run writes into its folder, except hidden ones."""
 WAY_OUT = "restore it, choose another `run` name, or train the run again with `resume=False`"
-"""Out of damaged settings."""
 MAX_NAME_BYTES = 150
 """With what is added for unfinished files, a name on disk has at most 255."""
 NAME = re.compile(r"\w[\w.+=,-]*")
@@ -45,8 +43,7 @@ NAME = re.compile(r"\w[\w.+=,-]*")
 
 
 def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
-    """The default name of a run: data, model, stream, layout, alignment, preset, what differs from it,
-    seed."""
+    """The default name: data, model, stream, layout, alignment, preset, what differs from it, seed."""
     layout = Path(settings.layout).stem if layouts.is_file(settings.layout) else settings.layout
     parts = [Path(data).name, settings.model, settings.stream, layout, settings.temporal, settings.preset]
     changes = settings.changes()
@@ -65,12 +62,9 @@ def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
 
 
 def run_folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
-    """The folder of the run (or of another ``kind`` of result, such as an ensemble); made if it does not
-    exist.
+    """The folder of the run, or of another ``kind`` of result, such as an ensemble; it is made.
 
-    Raises:
-        ValueError: a name that is not letters, digits and ``. _ + = , -``, so that it could lead elsewhere.
-        OSError: the folder cannot be made.
+    Raises ValueError for a name that could lead elsewhere, OSError where the folder cannot be made.
     """
     if not _is_safe(name):
         article = "an" if kind[0] in "aeiou" else "a"
@@ -85,8 +79,7 @@ def run_folder(name: str, outputs: str | Path = "", kind: str = "run") -> Path:
 
 
 def safe_name(text: str) -> str:
-    """The text, if it can be a file name; else one made from it: other characters become ``-``, and a digest
-    makes it unique."""
+    """The text if it can be a file name; else with ``-`` for other characters, and a digest."""
     if _is_safe(text):
         return text
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
@@ -99,26 +92,18 @@ def _is_safe(name: str) -> bool:
 
 
 def require_own_folder(path: Path, files: Iterable[str]) -> None:
-    """Check that a folder has no other files than ``files`` and hidden ones, before it is written to.
-
-    Raises:
-        ValueError: the folder has another file.
-    """
+    """Raise ValueError where a folder has another file than ``files`` and hidden ones."""
     foreign = sorted({entry.name for entry in path.iterdir() if entry.name[0] != "."} - set(files))
     if foreign:
-        raise ValueError(
-            f"{path}: not overwritten, since it has {foreign[0]!r}, a file of another origin; "
-            "choose another name"
-        )
+        reason = f"since it has {foreign[0]!r}, a file of another origin"
+        raise ValueError(f"{path}: not overwritten, {reason}; choose another name")
 
 
 @contextmanager
 def lock_run(run: Path) -> Iterator[None]:
     """Lock a run folder for this process. The operating system frees the lock of a process that ends.
 
-    Raises:
-        RuntimeError: another process has the lock; the message names host and process.
-        OSError: the folder cannot be written to.
+    Raises RuntimeError where another process has the lock, OSError where the folder cannot be written to.
     """
     guard, holder = filelock.FileLock(run / ".lock"), run / ".holder.json"
     try:
@@ -129,9 +114,8 @@ def lock_run(run: Path) -> Iterator[None]:
             name = "process {process} on {host}".format_map(read_json(holder))
         except (ValueError, KeyError, TypeError):
             name = "another process"
-        raise RuntimeError(
-            f"{run}: held by {name}; wait for it, end it, or choose another `run` name"
-        ) from None
+        way_out = "wait for it, end it, or choose another `run` name"
+        raise RuntimeError(f"{run}: held by {name}; {way_out}") from None
     try:
         atomic.write_text(holder, json.dumps({"host": platform.node(), "process": os.getpid()}))
         yield
@@ -140,36 +124,29 @@ def lock_run(run: Path) -> Iterator[None]:
 
 
 def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | None:
-    """What a folder means for a run: its result where the run is finished, else None, which means train.
+    """The result of a run whose folder is given, if it is finished; else None: train.
 
     With ``resume``, the files of an unfinished run stay, so that training continues from its last checkpoint.
-    Without it, and in a new folder, old files are removed and the settings are written.
-
-    Raises:
-        ValueError: the folder is of another run, or a file that the settings name cannot be read.
+    Without it, and in a new folder, old files are removed and the settings are written. Raises ValueError
+    where the folder is of another run, or a file that the settings name cannot be read.
     """
     require_own_folder(run, FILES)
     files = [name for name in FILES if (run / name).exists()]
     if not settings.resume or not files:
         _begin(run, settings, clips)
         return None
+    again = "restore it, or train again with `resume=False`"
     if SETTINGS not in files:
-        raise ValueError(
-            f"{run}: has {files[0]} and no {SETTINGS}; restore it, or train again with `resume=False`"
-        )
-    differences = _differences(run, settings, clips)
+        raise ValueError(f"{run}: has {files[0]} and no {SETTINGS}; {again}")
+    differences = ", ".join(_differences(run, settings, clips))
     if differences:
-        raise ValueError(
-            f"{run}: holds a run with {', '.join(differences)}; choose another `run` name, or `resume=False` "
-            "to replace it"
-        )
+        way_out = "choose another `run` name, or `resume=False` to replace it"
+        raise ValueError(f"{run}: holds a run with {differences}; {way_out}")
     if RESULT not in files:
         return None
     for name in ("last.ckpt", "best.ckpt"):
         if name not in files:
-            raise ValueError(
-                f"{run}: the finished run lost {name}; restore it, or train again with `resume=False`"
-            )
+            raise ValueError(f"{run}: the finished run lost {name}; {again}")
     result = run_result(run)
     written = ["metrics.csv"] + [f"{split}.npz" for split in result["scores"]]
     # Lost predictions are made again from the checkpoints, from which nothing has to be trained.
@@ -178,7 +155,11 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
 
 def _begin(run: Path, settings: Settings, clips: Clips) -> None:
     """Remove the files of an earlier run, and write the settings of a new one."""
-    data = fingerprint(clips) | _checksums(settings, run)
+    data = fingerprint(clips)
+    if settings.embeddings and settings.semantic_weight:
+        data["embeddings"] = _checksum("embeddings", settings, run)
+    if settings.start_from:
+        data["start_from"] = _checksum("start_from", settings, run)
     for name in FILES:
         (run / name).unlink(missing_ok=True)
     if layouts.is_file(settings.layout):
@@ -188,7 +169,7 @@ def _begin(run: Path, settings: Settings, clips: Clips) -> None:
 
 
 def _differences(run: Path, settings: Settings, clips: Clips) -> list[str]:
-    """What the run in a folder has that differs from these settings and clips."""
+    """What the run in a folder has that these settings and clips have not."""
     stored = read_json(run / SETTINGS, "settings", "data")
     earlier = stored_settings(run, stored["settings"])
     before, now = earlier.values(execution=False), settings.values(execution=False)
@@ -199,31 +180,25 @@ def _differences(run: Path, settings: Settings, clips: Clips) -> list[str]:
     data = stored["data"]
     for name in sorted({"embeddings", "start_from"} & data.keys() - set(changed)):
         with suppress(ValueError, OSError):  # the file is gone, and the run has what it took from it
-            if _checksums(settings, run, (name,))[name] != data[name]:
+            if _checksum(name, settings, run) != data[name]:
                 differences.append(f"an earlier content of {name}={before[name]!r}")
     if not differences and any(data.get(name) != value for name, value in fingerprint(clips).items()):
         differences.append("other clips")
     return differences
 
 
-def _checksums(
-    settings: Settings, run: Path, names: Sequence[str] = ("embeddings", "start_from")
-) -> dict[str, str]:
-    """CRC-32 of the files that settings name: another file may be there when the run goes on."""
-    paths = {}
-    if settings.embeddings and settings.semantic_weight:
-        paths["embeddings"] = Path(settings.embeddings).expanduser()
-    if settings.start_from and "start_from" in names:
-        paths["start_from"] = start_checkpoint(settings.start_from, run)[0]
-    return {name: f"{zlib.crc32(paths[name].read_bytes()):08x}" for name in names if name in paths}
+def _checksum(name: str, settings: Settings, run: Path) -> str:
+    """CRC-32 of the file that a setting names: another one may be there when the run goes on."""
+    path = Path(settings.embeddings).expanduser()
+    if name == "start_from":
+        path = start_checkpoint(settings.start_from, run)[0]
+    return f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 def start_checkpoint(start_from: str, run: Path) -> tuple[Path, Path | None]:
-    """The checkpoint that the setting ``start_from`` of a run names, and the folder of its run, if it has
-    one.
+    """The checkpoint that the setting ``start_from`` of a run names, and the folder of its run, if any.
 
-    Raises:
-        ValueError: there is no such run or file; the message lists finished runs.
+    Raises ValueError where there is no such run or file.
     """
     path = Path(start_from).expanduser()
     for folder in (path, run.parent / path):
@@ -233,16 +208,14 @@ def start_checkpoint(start_from: str, run: Path) -> tuple[Path, Path | None]:
         return path, None
     finished = sorted(result.parent.name for result in run.parent.glob(f"*/{RESULT}"))
     listed = ", ".join(finished[:10]) or "none"
-    raise ValueError(
-        f"start_from {start_from[:200]!r} is no finished run and no file; finished runs are {listed}"
-    )
+    rule = f"start_from {start_from[:200]!r} is no finished run and no file"
+    raise ValueError(f"{rule}; finished runs are {listed}")
 
 
 def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -> Settings:
     """The settings that a run stored, for a device. A layout from a file is the copy in the run folder.
 
-    Raises:
-        ValueError: the file is damaged, or of a later version.
+    Raises ValueError where they are damaged, or of a later version.
     """
     try:
         values = {**stored, "device": device, "precision": "auto", "devices": 1, "resume": True}
@@ -254,11 +227,7 @@ def stored_settings(run: Path, stored: Mapping[str, Any], device: str = "cpu") -
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """What ``atomic.write_json`` wrote.
-
-    Raises:
-        ValueError: the file is damaged, or has no dict at one of the keys.
-    """
+    """What ``atomic.write_json`` wrote. Raises ValueError where it is damaged or has no dict at a key."""
     try:
         content = untrusted.document(path)
     except ValueError as error:
@@ -271,47 +240,33 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
 
 def environment() -> dict[str, str]:
     """What a result depends on besides its settings: versions, machine, and the state of the repository."""
+    git, place = "not in a repository", Path(__file__).parent
+    with suppress(OSError, subprocess.CalledProcessError):
+        command = ["git", "describe", "--always", "--dirty"]
+        git = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
     return {
         **{package: version(package) for package in ("miga_lib", "torch", "numpy")},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "host": platform.node(),
-        "git": _git_state(),
+        "git": git,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _git_state() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        described = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-        return described.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "not in a repository"
-
-
 def run_result(run: Path) -> dict[str, Any]:
-    """Settings, environment and scores of a finished run.
-
-    Raises:
-        FileNotFoundError: the run is not finished.
-    """
+    """Settings, environment and scores of a run. Raises FileNotFoundError where it is not finished."""
     if not (run / RESULT).exists():
-        raise FileNotFoundError(
-            f"{run}: the run is not finished (no {RESULT}); run 04_train with the same parameters to"
-            " resume it"
-        )
+        way_out = "run 04_train with the same parameters to resume it"
+        raise FileNotFoundError(f"{run}: the run is not finished (no {RESULT}); {way_out}")
     return read_json(run / RESULT, "settings", "data", "scores")
 
 
 def fingerprint(clips: Clips) -> dict[str, Any]:
-    """What is equal for two runs on the same clips: number, classes, two digests, and a checksum.
+    """What is equal for two runs on the same clips.
 
     ``digest`` is of ids, labels, splits and lengths. ``content`` leaves out the splits, so it is the same for
-    all folds and protocols. The checksum is that of the keypoints in the order of the table; unlike the
-    digests, it differs between layouts.
+    all folds and protocols. The checksum of the keypoints, unlike the digests, differs between layouts.
     """
 
     def digest(*columns: str) -> str:
@@ -333,38 +288,23 @@ def runs_table(outputs: str | Path = "") -> pd.DataFrame:
     last written to), epochs_done, the settings, clips, digest, content and checksum (of its data), seconds,
     and the scores as ``<split>_<score>``.
 
-    Raises:
-        DataError: the folder ``outputs/runs`` or ``outputs/ensembles`` cannot be listed.
+    Raises DataError where the folder ``outputs/runs`` or ``outputs/ensembles`` cannot be listed.
     """
-    rows = []
-    for kind in ("runs", "ensembles"):
-        for path in inside(outputs_folder(outputs) / kind, missing=True):
-            if not path.name.startswith("."):
-                rows.append(_row(path, kind == "ensembles"))
+    folder = outputs_folder(outputs)
+    paths = [*inside(folder / "runs", missing=True), *inside(folder / "ensembles", missing=True)]
+    rows = [_row(path) for path in paths if not path.name.startswith(".")]
     columns = ["run", "state", "changed", "epochs_done"]
     table = pd.DataFrame(rows, columns=None if rows else columns)
     table = table[columns + [name for name in table if name not in columns]]
     return table.sort_values("changed", ascending=False, ignore_index=True, kind="stable")
 
 
-def _row(run: Path, ensemble: bool) -> dict[str, Any]:
+def _row(run: Path) -> dict[str, Any]:
     """The row of a run or an ensemble in ``runs_table``."""
     finished = os.path.exists(run / RESULT)  # False in a folder that may not be read
     row: dict[str, Any] = {"run": run.name, "state": "unfinished", "epochs_done": 0}
-    if finished:
-        row["state"] = "ensemble" if ensemble else "finished"
     try:
-        # A run that was killed while its clips were read has no settings yet.
-        if not ensemble and any(not path.name.startswith(".") for path in run.iterdir()):
-            content = read_json(run / SETTINGS, "settings", "data")
-            row |= content["settings"]
-            row |= {
-                name: content["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")
-            }
-        if (run / "metrics.csv").exists():
-            row["epochs_done"] = len(untrusted.rows(run / "metrics.csv"))
-        if finished:
-            row |= _scores(run, ensemble)
+        _fill(row, run, finished)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         row["state"] = f"broken: {type(error).__name__}: {error}"
     written = [run / RESULT] if finished else [run, *run.glob("*.*")]
@@ -372,43 +312,47 @@ def _row(run: Path, ensemble: bool) -> dict[str, Any]:
     return row
 
 
-def _scores(run: Path, ensemble: bool) -> dict[str, Any]:
-    """The scores and seconds of a finished run in ``runs_table``; its state where predictions are missing."""
-    row = {}
-    result = read_json(run / RESULT, "scores") if ensemble else run_result(run)
-    if not ensemble:
+def _fill(row: dict[str, Any], run: Path, finished: bool) -> None:
+    """Add to a row what the files of a run or an ensemble say."""
+    ensemble = run.parent.name == "ensembles"
+    # A run that was killed while its clips were read has no settings yet.
+    if not ensemble and any(not path.name.startswith(".") for path in run.iterdir()):
+        content = read_json(run / SETTINGS, "settings", "data")
+        row |= content["settings"]
+        row |= {name: content["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
+    if (run / "metrics.csv").exists():
+        row["epochs_done"] = len(untrusted.rows(run / "metrics.csv"))
+    if not finished:
+        return
+    if ensemble:
+        result, row["state"] = read_json(run / RESULT, "scores"), "ensemble"
+    else:
+        result, row["state"] = run_result(run), "finished"
         row["seconds"] = result["seconds"]
     for split, scores in result["scores"].items():
         row |= {f"{split}_{score}": value for score, value in scores.items()}
         if not (run / f"{split}.npz").exists():
             row["state"] = f"broken: {split}.npz is missing"
-    return row
 
 
 def newest_runs(count: int, outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
     """Folders of the ``count`` runs that were finished last, of all runs or of those on the given clips.
 
-    Raises:
-        FileNotFoundError: there are fewer finished runs.
+    Raises FileNotFoundError where there are fewer.
     """
-    finished = _finished(outputs, clips).head(count)
+    folder, finished = outputs_folder(outputs) / "runs", _finished(outputs, clips).head(count)
     if len(finished) < count:
+        rule = f"expected at least {count} finished runs, found {len(finished)}"
         same = ", on the same `data`" if clips is not None else ""
-        raise FileNotFoundError(
-            f"{outputs_folder(outputs) / 'runs'}: expected at least {count} finished runs, "
-            f"found {len(finished)}; train with 04_train first{same}"
-        )
-    return [outputs_folder(outputs) / "runs" / name for name in finished["run"]]
+        raise FileNotFoundError(f"{folder}: {rule}; train with 04_train first{same}")
+    return [folder / name for name in finished["run"]]
 
 
 def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
     """Folders of a finished joint run and a finished limb run, in this order.
 
     The limb run is the newest one. The joint run has the same model; of several, it is the one with the most
-    settings in common, and of those the newest.
-
-    Raises:
-        FileNotFoundError: there is no such joint or limb run.
+    settings in common, and of those the newest. Raises FileNotFoundError where there is none.
     """
     folder, finished = outputs_folder(outputs) / "runs", _finished(outputs, clips)
     joint, limb = finished, finished
@@ -417,18 +361,15 @@ def newest_streams(outputs: str | Path = "", clips: Clips | None = None) -> list
         joint = finished[(finished["stream"] == "joint") & finished["model"].isin(limb["model"].head(1))]
     if not len(limb) or not len(joint):
         missing = "joint" if len(limb) else "limb"
-        raise FileNotFoundError(
-            f"{folder}: no finished {missing} run on these clips; train with 04_train -p stream {missing}, "
-            "or name the `runs` to fuse"
-        )
+        way_out = f"train with 04_train -p stream {missing}, or name the `runs` to fuse"
+        raise FileNotFoundError(f"{folder}: no finished {missing} run on these clips; {way_out}")
     columns = [name for name in finished if name in names()]
     common = (joint[columns] == limb[columns].iloc[0]).sum(axis=1)
     return [folder / joint.loc[common.idxmax(), "run"], folder / limb["run"].iloc[0]]
 
 
 class Fold(NamedTuple):
-    """One fold of a cross-validation: the settings that all folds share, the content of the clips, its
-    number."""
+    """One fold of a cross-validation: settings and content of the clips are those of all its folds."""
 
     settings: dict[str, Any]
     content: str
@@ -451,11 +392,9 @@ def fold_of(folder: Path) -> Fold | None:
 
 
 def all_folds(folders: Sequence[Path]) -> list[Path]:
-    """The folders of runs, with the other finished folds of each run that is one fold of a cross-validation,
-    in the order of folds.
+    """The folders, each fold of a cross-validation with the other finished folds beside it, in their order.
 
-    Folds belong together where the runs beside them have the same settings, except for ``fold``, and the same
-    clips.
+    Folds belong together that have the same clips and, except for ``fold``, the same settings.
     """
     paths: list[Path] = []
     for folder in folders:
@@ -469,12 +408,10 @@ def all_folds(folders: Sequence[Path]) -> list[Path]:
 
 
 def clip_arguments(folders: Sequence[Path], layout: str = "") -> dict[str, Any]:
-    """The arguments with which ``clips.load`` gives the clips of the first of some runs.
+    """The arguments with which ``clips.load`` gives the clips of the first of some runs, in the run's layout
+    or in another ``layout``; without runs ``imigue41``.
 
     An ensemble is represented by the first of its runs, if that is in the same outputs folder.
-
-    Args:
-        layout: takes the place of the run's layout; empty: that of the run, without runs ``imigue41``.
     """
     arguments: dict[str, Any] = {}
     for folder in folders[:1]:
@@ -501,44 +438,33 @@ def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
 
 
 def find_run(name: str, outputs: str | Path = "") -> Path:
-    """The folder of a finished run, or of an ensemble, by its name or path.
-
-    Raises:
-        ValueError: there is none; the message lists finished runs.
-    """
+    """The folder of a finished run, or of an ensemble, by its name or path; else ValueError."""
+    folder = outputs_folder(outputs)
     for kind in ("runs", "ensembles"):
-        path = outputs_folder(outputs) / kind / name
+        path = folder / kind / name
         if name and os.path.exists(path / RESULT):
             return path
     finished = ", ".join(_finished(outputs, None)["run"].head(10)) or "none"
-    raise ValueError(
-        f"there is no finished run or ensemble {name!r:.100} in {outputs_folder(outputs)}; "
-        f"finished runs are {finished}"
-    )
+    rule = f"there is no finished run or ensemble {name!r:.100} in {folder}"
+    raise ValueError(f"{rule}; finished runs are {finished}")
 
 
 def to_tensorboard(outputs: str | Path = "") -> Path:
-    """Write each run's ``metrics.csv`` as event files of TensorBoard, settings and scores among them.
-
-    Older event files of the same runs are replaced; all other files stay.
-
-    Returns:
-        The folder ``outputs/tensorboard``, which has one folder for each run.
-
-    Raises:
-        ModuleNotFoundError: TensorBoard is not installed.
+    """Write the metrics, settings and scores of each run as event files of TensorBoard, in place of older
+    ones. Returns the folder ``outputs/tensorboard``, which has one folder for each run.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError:
         raise ModuleNotFoundError("TensorBoard is not installed; `pip install tensorboard`") from None
-    place, table = outputs_folder(outputs) / "tensorboard", runs_table(outputs)
+    folder, table = outputs_folder(outputs), runs_table(outputs)
     settings = [name for name in table if name in names()]
     for row in table[table["epochs_done"] > 0].to_dict("records"):
-        for events in (place / row["run"]).glob("events.out.tfevents.*"):
+        place = folder / "tensorboard" / row["run"]
+        for events in place.glob("events.out.tfevents.*"):
             events.unlink()
-        epochs = pd.read_csv(outputs_folder(outputs) / "runs" / row["run"] / "metrics.csv")
-        with SummaryWriter(str(place / row["run"])) as writer:
+        epochs = pd.read_csv(folder / "runs" / row["run"] / "metrics.csv")
+        with SummaryWriter(str(place)) as writer:
             for epoch in epochs.to_dict("records"):
                 number = int(epoch.pop("epoch"))
                 for name, value in epoch.items():
@@ -547,19 +473,16 @@ def to_tensorboard(outputs: str | Path = "") -> Path:
             scores = {name: value for name, value in scores.items() if pd.notna(value)}
             parameters = {name: str(row[name]) for name in settings}
             writer.add_hparams(parameters, scores, run_name=".")
-    return place
+    return folder / "tensorboard"
 
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
     """``python -m miga_lib.runs``: the table of all runs."""
-    parser = argparse.ArgumentParser(
-        prog="python -m miga_lib.runs", description="A table of all runs, the newest first."
-    )
+    about = "A table of all runs, the newest first."
+    parser = argparse.ArgumentParser(prog="python -m miga_lib.runs", description=about)
     parser.add_argument("--outputs", default="", help="folder of runs; empty: the repository's outputs/")
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="write event files for TensorBoard as well"
-    )
+    parser.add_argument("--tensorboard", action="store_true", help="also write event files for TensorBoard")
     options = parser.parse_args(arguments)
     table = runs_table(options.outputs)
     if table.empty:

@@ -1,8 +1,7 @@
-"""``Settings``: everything besides the clips that a run depends on. ``choose`` lays given values over a
-preset.
+"""``Settings``: everything besides the clips that a run depends on, for notebooks, command line and sweeps.
 
-One description serves the notebooks, the command line, sweeps and ``training.launch``. A new setting is one
-line in ``Settings``, or in the presets of the models that have it.
+``choose`` lays values over a preset. A new setting is one line in ``Settings``, or in the presets of the
+models that have it.
 """
 
 import difflib
@@ -21,53 +20,30 @@ from .readers import shown
 MAX_NUMBER = 2**63
 """Settings are smaller: PyTorch computes in whole numbers of 64 bits."""
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {
-        "epochs": 2,
-        "batch_size": 16,
-        "momentum": 0.9,
-        "weight_decay": 3e-4,
-        "dropout": 0.0,
-        "frames": 8,
-        "heatmap_size": 16,
-        "test_scale": 1.0,
-        "segment_clips": 2,
-    },
-    "quick": {
-        "epochs": 60,
-        "batch_size": 16,
-        "momentum": 0.9,
-        "weight_decay": 3e-4,
-        "dropout": 0.3,
-        "frames": 8,
-        "heatmap_size": 16,
-        "test_scale": 1.0,
-        "segment_clips": 4,
-    },
-    # The recipe of the paper.
-    "paper": {
-        "epochs": 100,
-        "batch_size": 24,
-        "momentum": 0.9,
-        "weight_decay": 3e-4,
-        "dropout": 0.5,
-        "frames": 48,
-        "heatmap_size": 56,
-        "test_scale": 64 / 56,
-        "segment_clips": 10,
-    },
+VALUES: dict[str, tuple[Any, Any, Any]] = {
+    # name: (smoke, quick, paper)
+    "epochs": (2, 60, 100),
+    "batch_size": (16, 16, 24),
+    "dropout": (0.0, 0.3, 0.5),
+    "frames": (8, 8, 48),
+    "heatmap_size": (16, 16, 56),
+    "test_scale": (1.0, 1.0, 64 / 56),
+    "segment_clips": (2, 4, 10),
 }
-"""The size of the input and the schedule. A model adds its learning rate and the size of its network:
-``models.Model.presets``."""
+"""The size of the input and the schedule in each preset; ``paper`` is the recipe of the paper. A model adds
+its learning rate and the size of its network: ``models.Model.presets``."""
+PRESETS: dict[str, dict[str, Any]] = {
+    preset: {name: values[i] for name, values in VALUES.items()}
+    for i, preset in enumerate(("smoke", "quick", "paper"))
+}
 
 
 def setting(
     default: Any = MISSING, *, choices: Collection[str] = (), parts: Collection[str] = (), **rule: Any
 ) -> Any:
-    """A field of ``Settings`` with its rule.
+    """A field of ``Settings`` with its rule; without a default, each preset has the value.
 
     Args:
-        default: none: each preset has the value.
         choices: the possible values.
         parts: the possible names in a text that joins several with ``+``.
         rule: ``positive=True``: above 0; ``below``: the value is smaller; ``execution=True``: how a run is
@@ -80,8 +56,7 @@ def setting(
 class Settings:
     """The settings of a run, complete: each value is the one that is used. ``choose`` makes them.
 
-    Raises:
-        ValueError: a value that is not possible; the message names the setting, the rule and the value.
+    Raises ValueError where a value is not possible.
     """
 
     model: str
@@ -102,17 +77,16 @@ class Settings:
     batch_size: int = setting(positive=True)
     learning_rate: float = setting(positive=True)
     """At the start; it falls to 0 along a cosine."""
-    momentum: float = setting(below=1)
-    weight_decay: float = setting()
+    momentum: float = setting(0.9, below=1)
+    weight_decay: float = 3e-4
     dropout: float = setting(below=1)
     """Share of values dropped before the classifier (PoseC3D) or in each block (graph networks)."""
-    keep: str = setting(choices=("best", "last"))
+    keep: str = setting("best", choices=("best", "last"))
     """The epoch whose network is kept and evaluated: the best on validation, or the last."""
     augment: str = setting("", parts=augmentation.AUGMENTATIONS)
     """Names of ``augmentation.AUGMENTATIONS``, joined by ``+``, such as ``rotate+drop_joints``."""
     start_from: str = ""
-    """Weights to start from: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty:
-    random."""
+    """Start weights: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random."""
     seed: int = 0
 
     frames: int = setting(positive=True)
@@ -122,13 +96,11 @@ class Settings:
     test_scale: float = setting(positive=True)
     """Side of a heatmap in test, as a multiple of that in training."""
     segment_clips: int = setting(positive=True)
-    """Number of temporal views of a test clip where ``temporal`` is ``segments``."""
+    """Temporal views of a test clip where ``temporal`` is ``segments``."""
     denoise: str = setting("", parts=denoising.FILTERS)
-    """Names of ``denoising.FILTERS``, joined by ``+``, such as ``swaps+outliers+gaps``: applied to all
-    clips."""
+    """Names of ``denoising.FILTERS``, joined by ``+``, applied to all clips."""
     network: Mapping[str, Any]
-    """What only this model has, such as ``width``: arguments of its ``build``, see
-    ``models.Model.presets``."""
+    """What only this model has, such as ``width``; see ``models.Model.presets``."""
 
     protocol: str = ""
     """The way in which the source is split, see ``clips.load``; empty: its first one."""
@@ -153,10 +125,8 @@ class Settings:
                 _check(item.name, getattr(self, item.name), item.type, item.metadata)
         preset = self.architecture.network(self.preset)
         if self.network.keys() != preset.keys():
-            raise ValueError(
-                f"the network of model {self.model!r} has {', '.join(preset)}, got {', '.join(self.network)};"
-                " make settings with `choose`"
-            )
+            rule = f"the network of model {self.model!r} has {', '.join(preset)}"
+            raise ValueError(f"{rule}, got {', '.join(self.network)}; make settings with `choose`")
         for name, value in self.network.items():
             _check(name, value, type(preset[name]), {"positive": True})
         if "partition" in self.network:
@@ -181,8 +151,7 @@ class Settings:
 
     @property
     def skeleton(self) -> Layout:
-        """The layout of the clips: ``layout``, for two persons twice. Raises ValueError as
-        ``layouts.get``."""
+        """The layout of the clips: ``layout``, for two persons twice."""
         layout = layouts.get(self.layout)
         return layouts.pair(layout) if self.persons == 2 else layout
 
@@ -190,11 +159,6 @@ class Settings:
     def test_size(self) -> int:
         """Side of a heatmap in test, in pixels."""
         return round(self.heatmap_size * self.test_scale)
-
-    @property
-    def augmentations(self) -> tuple[str, ...]:
-        """The names in ``augment``, in the order in which they are applied."""
-        return tuple(name for name in augmentation.AUGMENTATIONS if name in self.augment.split("+"))
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -213,8 +177,7 @@ class Settings:
         return {**self.recording_arguments, "no_gesture_ratio": self.no_gesture_ratio}
 
     def values(self, execution: bool = True) -> dict[str, Any]:
-        """All settings by name, those of the network among them; ``choose(**values)`` gives the same
-        settings."""
+        """All settings by name, with those of the network: ``choose(**values)`` gives the same settings."""
         names = [item.name for item in fields(self) if execution or not item.metadata.get("execution")]
         names.remove("network")
         return {name: getattr(self, name) for name in names} | dict(self.network)
@@ -226,44 +189,39 @@ class Settings:
         return {name: value for name, value in values.items() if value != preset[name]}
 
 
-def choose(preset: str = "auto", model: str = "posec3d", **given: Any) -> Settings:
-    """The settings of a preset and a model, with the given values in place of theirs.
+def choose(preset: str = "auto", model: str = "posec3d", **changes: Any) -> Settings:
+    """The settings of a preset and a model, with ``changes`` by name, those of the network among them.
 
-    Args:
-        preset: of ``PRESETS``; ``auto``: ``paper`` with a GPU, ``quick`` without.
-        given: further settings by name, those of the model's network among them. ``device`` and ``precision``
-            may be ``auto``: a GPU where there is one, and bf16 where the processor computes in it.
-            ``epochs=0`` stands for the preset's.
+    ``auto`` stands for: a GPU where there is one as ``device``, bf16 where the processor computes in it as
+    ``precision``, ``paper`` with a GPU and ``quick`` without as ``preset``. ``epochs=0``: the preset's.
 
-    Raises:
-        ValueError: an unknown name, or what ``Settings`` refuses.
+    Raises ValueError for an unknown name, or what ``Settings`` refuses.
     """
     check_choice("model", model, MODELS)
     check_choice("preset", preset, ("auto", *PRESETS))
-    device = given.pop("device", "auto")
+    device, precision = changes.pop("device", "auto"), changes.pop("precision", "auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     _check_device(device)
-    precision = given.pop("precision", "auto")
     if precision == "auto":
         precision = _fast_precision(device)
     if preset == "auto":
         preset = "paper" if device.startswith("cuda") else "quick"
-    if given.get("epochs") == 0:
-        del given["epochs"]
+    if changes.get("epochs") == 0:
+        del changes["epochs"]
 
-    own = MODELS[model].network(preset)
-    for name in given:
-        if name not in own and name not in _NAMES:
-            near = difflib.get_close_matches(name, [*_NAMES, *own], n=1)
+    network = MODELS[model].network(preset)
+    for name in changes:
+        if name not in network and name not in _NAMES:
+            near = difflib.get_close_matches(name, [*_NAMES, *network], n=1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            names = ", ".join([*sorted(_NAMES), *own])
+            names = ", ".join([*sorted(_NAMES), *network])
             raise ValueError(f"model {model!r} has no setting {name!r:.100}{meant}; it has {names}")
-    values = {**PRESETS[preset], **MODELS[model].presets[preset], **given}
-    network = {name: values.pop(name) for name in own}
-    for name, value in network.items():
-        if isinstance(own[name], tuple) and isinstance(value, list):
-            network[name] = tuple(value)
+    values = {**PRESETS[preset], **MODELS[model].presets[preset], **changes}
+    for name, example in network.items():
+        network[name] = values.pop(name)
+        if isinstance(example, tuple) and isinstance(network[name], list):
+            network[name] = tuple(network[name])
     return Settings(model=model, preset=preset, network=network, device=device, precision=precision, **values)
 
 
@@ -279,11 +237,7 @@ def names() -> dict[str, Any]:
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> Settings:
-    """The settings among the parameters of a notebook, whose ``more`` has further ones by name.
-
-    Raises:
-        ValueError: ``more`` has a name that is also a parameter, or as ``choose`` does.
-    """
+    """The settings among the parameters of a notebook, whose ``more`` has further ones by name."""
     more = dict(parameters.get("more", {}))
     for name in more:
         if name in parameters:
@@ -293,11 +247,7 @@ def of_parameters(parameters: Mapping[str, Any]) -> Settings:
 
 
 def check_choice(name: str, value: Any, choices: Any, context: str = "") -> None:
-    """Check that a parameter has one of the values in ``choices``.
-
-    Raises:
-        ValueError: it does not; the message names the parameter, the possible values and the value found.
-    """
+    """Raise ValueError where a parameter has none of the values in ``choices``."""
     if value not in list(choices):
         listed = [repr(item) if item == "" or "," in str(item) else str(item) for item in choices]
         raise ValueError(f"{name} must be one of {', '.join(listed)}{context}, got {value!r:.100}")
@@ -342,9 +292,8 @@ def _check_device(device: Any) -> None:
             reason = "; streams are computed in 64-bit numbers, which mps does not have: use cpu"
         raise ValueError(f"device must be auto, cpu, cuda or cuda:<number>, got {device!r:.100}{reason}")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(
-            f"device {device!r} was requested and PyTorch finds no CUDA device; use 'auto' or 'cpu'"
-        )
+        reason = f"device {device!r} was requested and PyTorch finds no CUDA device"
+        raise ValueError(f"{reason}; use 'auto' or 'cpu'")
 
 
 def _fast_precision(device: str) -> str:

@@ -78,13 +78,21 @@ def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
     )
 
 
-def test_an_error_in_a_process_is_reported(pair):
-    outputs, *_ = pair
-    with (
-        runs.lock_run(runs.run_folder("held", outputs)),
-        pytest.raises(RuntimeError, match=rf"held by process {os.getpid()} on .*; wait for it"),
-    ):
-        processes.launch(PAIR, "synthetic-smoke", outputs, "held")
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for torchrun")
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("python -m miga_lib.training: wrong", "^wrong$"),
+        ("Segmentation fault", "failed:\nSegmentation fault"),
+    ],
+)
+def test_the_error_of_the_processes_is_reported(tmp_path, monkeypatch, printed, message):
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho trace >&2\necho '{printed}' >&2\nexit 1\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(RuntimeError, match=message.replace("failed:\n", "failed:\ntrace\n")):
+        processes.launch(PAIR, "synthetic-smoke", tmp_path, "run")
 
 
 def test_ctrl_c_stops_all_processes_at_the_same_step(pair):

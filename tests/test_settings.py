@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from miga_lib import layouts, training
+from miga_lib import layouts
 from miga_lib.models import MODELS
 from miga_lib.settings import PRESETS, Settings, choose, names, of_parameters
 from miga_lib.training import inputs, loop
@@ -73,7 +73,7 @@ def test_the_paper_preset_has_the_numbers_of_the_paper():
 
 def test_the_learning_rate_of_the_paper_falls_to_0_along_a_cosine():
     """cos(π/3) = 1/2, so after a third of the steps the rate is 1/2 · (1 + 1/2) of the first."""
-    rates = [training.learning_rate(PAPER, done) for done in (0, 1 / 3, 1 / 2, 1)]
+    rates = [loop.learning_rate(PAPER, done) for done in (0, 1 / 3, 1 / 2, 1)]
     assert rates == pytest.approx([0.1 / 3, 0.75 * 0.1 / 3, 0.5 * 0.1 / 3, 0], abs=1e-12)
 
 

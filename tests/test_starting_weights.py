@@ -1,15 +1,12 @@
 """Runs that start from the weights of others, in layouts from files, with two persons, and in folds."""
 
-import json
 import pickle
 import shutil
 from dataclasses import replace
 
 import numpy as np
-import papermill
 import pytest
 import torch
-from test_notebooks import FOLDER
 
 from miga_lib import checkpoints, clips, ensemble, layouts, predictions, runs, streams, training
 from miga_lib.models import MODELS
@@ -170,17 +167,12 @@ def test_a_state_dict_with_the_names_of_st_gcn_gives_its_weights(smoke, finished
     ) == ("A",)
 
 
-def test_the_origin_of_weights_names_what_the_channels_of_a_stream_show(monkeypatch):
-    monkeypatch.setitem(
-        MODELS["posec3d"].streams, "edges", streams.HeatmapStream(streams.limb_heatmaps, shows="limbs")
-    )
-    usual, renamed, graph = (
-        starting_weights.Origin.of(choose(**BASE, layout="coco17", **changes))
-        for changes in ({"stream": "limb"}, {"stream": "edges"}, {"model": "stgcn"})
-    )
-    assert {"left_elbow", "left_wrist"} in usual.channels
-    assert renamed.channels == usual.channels
-    assert not graph.channels
+def test_the_channels_of_a_stream_are_named_by_what_it_shows(monkeypatch):
+    row, coco = MODELS["posec3d"], layouts.get("coco17")
+    monkeypatch.setitem(row.streams, "edges", streams.HeatmapStream(streams.limb_heatmaps, shows="limbs"))
+    assert {"left_elbow", "left_wrist"} in row.channel_names("limb", coco)
+    assert row.channel_names("edges", coco) == row.channel_names("limb", coco)
+    assert not MODELS["stgcn"].channel_names("joint", coco)
 
 
 @pytest.mark.parametrize(
@@ -341,53 +333,25 @@ def test_a_run_of_two_persons_trains_and_one_of_one_person_refuses_its_clips(own
         fit(data, tmp_path, "one", layout=str(layout))
 
 
-def executed(name, place, given):
-    """What a notebook shows."""
-    done = papermill.execute_notebook(
-        str(FOLDER / name), str(place / name), given, cwd=str(FOLDER), progress_bar=False
-    )
-    return json.dumps([cell.get("outputs") for cell in done.cells])
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_folds_of_a_run_are_joined_in_05_and_06(own, tmp_path):
+def test_the_folds_of_a_run_are_joined(own, tmp_path):
     path, layout = own
-    given = {"data": str(path), "outputs": str(tmp_path), "layout": str(layout)}
-    for stream in ("joint", "limb"):
-        for fold in range(4):
-            settings = replace(SMOKE, stream=stream, layout=str(layout), protocol=LEAVE_ONE_OUT, fold=fold)
-            data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
-            training.fit(
-                data, settings, runs.run_folder(runs.run_name(settings, path), tmp_path), progress=quiet
-            )
+    for fold in range(4):
+        settings = replace(SMOKE, layout=str(layout), protocol=LEAVE_ONE_OUT, fold=fold)
+        data = clips.load(path, outputs=tmp_path, **settings.clip_arguments)
+        training.fit(data, settings, runs.run_folder(runs.run_name(settings, path), tmp_path), progress=quiet)
     names = [folder.name for folder in (tmp_path / "runs").iterdir()]
-    assert (
-        f"own.pkl-posec3d-joint-stick-align-smoke-semantic_weight=0-epochs=1-protocol={LEAVE_ONE_OUT}-0-fold2"
-        in names
-    )
-    one = tmp_path / "runs" / next(name for name in names if "limb" in name)
-    folds = runs.all_folds([one])
-    assert [folder.name[-5:] for folder in folds] == ["fold0", "fold1", "fold2", "fold3"]
-    plain = clips.load(path, str(layout), tmp_path)
-    ((name, joined),) = ensemble.gather(
-        folds, [], "test", clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))
-    ).items()
-    assert name.endswith(f"{LEAVE_ONE_OUT}-0")
-    assert sorted(joined.ids) == sorted(plain.table["id"])
-    text = executed("06_ensemble.ipynb", tmp_path, given | {"name": "both"})
-    assert text.count("-0: 4 of 4 folds are joined.") == 2
-    about = json.loads((tmp_path / "ensembles" / "both" / "result.json").read_text())
-    assert len(about["runs"]) == 8
-    assert len(about["members"]) == 2
-    assert len(predictions.load(tmp_path / "ensembles" / "both" / "test.npz")) == 24
+    common = f"own.pkl-posec3d-joint-stick-align-smoke-semantic_weight=0-epochs=1-protocol={LEAVE_ONE_OUT}-0"
+    assert f"{common}-fold2" in names
+    folds = runs.all_folds([tmp_path / "runs" / names[0]])
+    assert [folder.name for folder in folds] == [f"{common}-fold{fold}" for fold in range(4)]
+    data = clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))
+    ((name, joined),) = ensemble.gather(folds, [], "test", data).items()
+    assert name == common
+    assert sorted(joined.ids) == sorted(data.table["id"])
+    assert ensemble.joined_folds(folds, data) == [f"{common}: 4 of 4 folds are joined."]
     (folds[3] / runs.RESULT).unlink()
-    text = executed("05_confusion.ipynb", tmp_path, given)
-    assert (
-        "-0: 3 of 4 folds are joined; missing: fold 3 (no finished run); all scores and figures are of the"
-        " others only." in text
-    )
-    assert "on the 18 test clips" in text
-    assert "3 subjects or videos" in text
+    (sentence,) = ensemble.joined_folds(runs.all_folds(folds[:1]), data)
+    assert "3 of 4 folds are joined; missing: fold 3 (no finished run)" in sentence
 
 
 def test_folds_of_other_settings_or_clips_are_not_joined(own, tmp_path):

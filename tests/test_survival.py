@@ -1,7 +1,7 @@
 """A run survives Ctrl-C, kill -9, a full disk and a second run with its name; it stops at numbers that are
 not finite.
 
-The short form of ``benchmarks/soak.py``, whose trials are used here.
+The short form of ``benchmarks/soak.py``, whose checks are used here.
 """
 
 import errno
@@ -18,11 +18,10 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from miga_lib import atomic, training
+from miga_lib import atomic, runs, training
 from miga_lib.settings import choose
 from miga_lib.training import loop, processes
 
@@ -39,36 +38,63 @@ def quiet(row):
 
 @pytest.fixture(scope="module")
 def soak():
-    """The trials of ``make soak``."""
-    place = Path(__file__).parents[1] / "benchmarks" / "soak.py"
-    specification = importlib.util.spec_from_file_location("soak", place)
+    """The module of ``make soak``."""
+    path = Path(__file__).parents[1] / "benchmarks" / "soak.py"
+    specification = importlib.util.spec_from_file_location("soak", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """The folder in which the trials work, with one thread each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield tmp_path_factory.mktemp("soak")
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """One thread in this process and in the others: the bits depend on it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @POSIX
-def test_a_second_run_with_the_same_name_is_refused_and_a_killed_one_resumes_to_the_same_bits(soak, place):
-    """Each trial compares the bits itself; ``make soak`` kills at random times, too."""
-    assert "refused" in soak.twice(place, TINY)
+def test_a_second_run_with_the_same_name_is_refused_and_a_killed_one_resumes_to_the_same_bits(
+    soak, smoke, smoke_outputs, tmp_path
+):
+    """``make soak`` kills at random times, too."""
+    run = runs.run_folder("killed", smoke_outputs)
+    options = [*TINY, "--precision=fp32", f"--outputs={smoke_outputs}", f"--run={run.name}"]
+    settings = replace(SMOKE, batch_size=4, epochs=8)
+    first = subprocess.Popen([sys.executable, "-m", processes.MODULE, *options], stdout=subprocess.DEVNULL)
+    try:
+        soak.wait_for((run / "best.ckpt").exists, first)
+        first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
+        with pytest.raises(RuntimeError, match=f"held by process {first.pid} on {os.uname().nodename}; wait"):
+            training.fit(smoke, settings, run, progress=quiet)
+    finally:
+        first.kill()
+        first.wait()
+    training.fit(smoke, settings, run, progress=quiet)
+    training.fit(smoke, settings, tmp_path, progress=quiet)
+    soak.same(run, tmp_path)
 
 
 @POSIX
-def test_a_file_that_cannot_grow_is_an_error_and_no_partial_file_is_left(soak, place):
-    assert "no partial file" in soak.full_quota(place, TINY, limit=20_000)
+def test_a_file_that_cannot_grow_is_an_error_and_no_partial_file_is_left(smoke, tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # less than a checkpoint
+    try:
+        with pytest.raises(OSError, match=r"ckpt: cannot be written \(File too large\)"):
+            training.fit(smoke, SMOKE, tmp_path, progress=quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name for path in tmp_path.iterdir()} == {".holder.json", ".lock", "settings.json"}
+    assert training.fit(smoke, SMOKE, tmp_path, progress=quiet)["scores"]
 
 
 @POSIX
-def test_a_killed_worker_is_restarted_and_resumes_to_the_same_bits(soak, place):
-    assert "they resumed" in soak.worker(place, TINY)
+def test_a_killed_worker_is_restarted_and_resumes_to_the_same_bits(soak, tmp_path):
+    assert "they resumed" in soak.worker(tmp_path, TINY)
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
@@ -79,19 +105,14 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        OSError,
-        match=(
-            r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make"
-            r" room and run"
-        ),
-    ):
+    message = r"last.ckpt: cannot be written \(No space left on device\), an older file stays as it was; make"
+    with pytest.raises(OSError, match=message):
         atomic.write_bytes(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt", b"old")]
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(smoke, tmp_path, after):
+def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(soak, smoke, tmp_path, after):
     seen = []
 
     def interrupt(row):
@@ -103,16 +124,12 @@ def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(smoke, tmp_path, af
     for run in (whole, stopped):
         run.mkdir()
     training.fit(smoke, SMOKE, whole, progress=quiet)
-    with pytest.raises(
-        KeyboardInterrupt, match=r"stopped: stopped after step 2 of epoch \d; run the same again to resume"
-    ):
+    message = r"stopped: stopped after step 2 of epoch \d; run the same again to resume"
+    with pytest.raises(KeyboardInterrupt, match=message):
         training.fit(smoke, SMOKE, stopped, progress=interrupt)
     assert not (stopped / "result.json").exists()
     training.fit(smoke, SMOKE, stopped, progress=quiet)
-    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (whole, stopped))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    losses = [pd.read_csv(run / "metrics.csv")["loss"].tolist() for run in (whole, stopped)]
-    assert losses[0] == losses[1]
+    soak.same(stopped, whole)
 
 
 def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
@@ -139,33 +156,24 @@ def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
 def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_outputs, tmp_path):
     """The stack that papermill shows of itself cannot be changed here, nor that it may end the kernel before
     the line was sent."""
-    root, out = Path(__file__).parents[1], tmp_path / "out.ipynb"
-    given = {
-        "data": "synthetic-smoke",
-        "preset": "smoke",
-        "epochs": "2000",
-        "run": "stopped",
-        "outputs": str(smoke_outputs),
-    }
-    options = [word for name, value in given.items() for word in ("-p", name, value)]
-    with (tmp_path / "said.txt").open(
-        "w+"
-    ) as said:  # no pipe, whose end a kernel that is still ending holds open
+    root, out, log = Path(__file__).parents[1], tmp_path / "out.ipynb", tmp_path / "log.txt"
+    metrics = smoke_outputs / "runs" / "stopped" / "metrics.csv"
+    values = {"data": "synthetic-smoke", "preset": "smoke", "epochs": "2000", "run": "stopped"}
+    options = [word for name, value in values.items() for word in ("-p", name, value)]
+    options += ["-p", "outputs", str(smoke_outputs), "--no-progress-bar"]
+    with log.open("w+") as errors:  # no pipe, whose end a kernel that is still ending holds open
         process = subprocess.Popen(
-            [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), "--no-progress-bar", *options],
+            [sys.executable, "-m", "papermill", "04_train.ipynb", str(out), *options],
             cwd=root / "notebooks",
-            env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(root)},
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=errors,
             start_new_session=True,
-            # A shell starts what ends with `&` with Ctrl-C ignored, and so would be this suite and what it
-            # starts.
+            # A shell starts what ends with `&` with Ctrl-C ignored, and so would be this suite.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
-            while (
-                not (smoke_outputs / "runs" / "stopped" / "metrics.csv").exists() and process.poll() is None
-            ):
+            while not metrics.exists() and process.poll() is None:
                 time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
@@ -174,13 +182,9 @@ def test_an_interrupted_notebook_shows_no_stack_and_papermill_fails(smoke_output
             process.wait()
     stopped = smoke_outputs / "runs" / "stopped"
     assert process.returncode > 0
-    assert not re.findall('File ".*miga_lib.*', (tmp_path / "said.txt").read_text())
-    shown = [
-        line
-        for cell in nbformat.read(out, 4).cells
-        for one in cell.get("outputs", [])
-        for line in one.get("traceback", [])
-    ]
+    assert not re.findall('File ".*miga_lib.*', log.read_text())
+    outputs = [output for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
+    shown = [line for output in outputs for line in output.get("traceback", [])]
     assert len(shown) <= 1
     assert all(line.startswith(f"KeyboardInterrupt: {stopped}: stopped after step ") for line in shown)
     assert torch.load(stopped / "last.ckpt", weights_only=True)["position"]["epoch"] > 0
@@ -230,7 +234,6 @@ def test_clips_without_any_joint_are_left_out_of_training_and_counted(smoke, tmp
     assert seen["train_clips"] == len(train) - 4
     missing[train] = 1.0
     empty = replace(smoke, table=smoke.table.assign(missing=missing))
-    with pytest.raises(
-        ValueError, match="none of the 24 training clips can be used. Left out of training: 0 clips"
-    ):
+    message = "none of the 24 training clips can be used. Left out of training: 0 clips"
+    with pytest.raises(ValueError, match=message):
         training.fit(empty, SMOKE, tmp_path / "none", progress=quiet)

@@ -21,22 +21,16 @@ INPUTS = ("heatmaps", "graph")
 
 @dataclass(frozen=True)
 class Model:
-    """One row of ``MODELS``.
-
-    Raises:
-        ValueError: an ``input`` that is not one of ``INPUTS``, or a stream of heatmaps that is not a
-            ``streams.HeatmapStream``.
-    """
+    """One row of ``MODELS``."""
 
     input: str
     """``heatmaps``: streams draw (N, C, T, H, W), and clips are randomly cropped in training. ``graph``:
     streams give (N, C, T, V, M), and the network depends on the limbs of the layout."""
     streams: Mapping[str, Callable[..., Tensor]]
-    """Functions of ``streams``, by the name that users give them; those of heatmaps as
-    ``streams.HeatmapStream``."""
+    """Functions of ``streams`` by name; those of heatmaps as ``streams.HeatmapStream``."""
     presets: Mapping[str, Mapping[str, Any]]
-    """What this model adds to each preset, by the preset's name: settings (``learning_rate`` at the preset's
-    batch size, ``keep``), and the arguments of ``build`` that only this model has, such as ``width``."""
+    """What this model adds to each preset: ``learning_rate`` at the preset's batch size, ``keep``, and the
+    arguments of ``build`` that only this model has, such as ``width``."""
     build: Callable[..., nn.Module]
     """``build(layout, in_channels, num_classes, *, dropout, embedding_size, **network)``: a network that
     gives class logits (N, K) and label embeddings (N, E)."""
@@ -53,10 +47,8 @@ class Model:
             raise ValueError(f"input of a model must be one of {', '.join(INPUTS)}, got {self.input!r}")
         for name, stream in self.streams.items():
             if self.input == "heatmaps" and not isinstance(stream, streams.HeatmapStream):
-                raise ValueError(
-                    f"stream {name!r} of a model that takes heatmaps must be a streams.HeatmapStream, got"
-                    f" {stream!r:.100}"
-                )
+                rule = "of a model that takes heatmaps must be a streams.HeatmapStream"
+                raise ValueError(f"stream {name!r} {rule}, got {stream!r:.100}")
 
     def network(self, preset: str) -> dict[str, Any]:
         """The arguments of ``build`` that only this model has, with their values in a preset."""
@@ -64,11 +56,9 @@ class Model:
         return {name: value for name, value in own.items() if name not in ("learning_rate", "keep")}
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
-        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a square heatmap with that
-        side.
+        """The input of the network, from keypoints (N, T, V, 3) in the pixels of a heatmap of that side.
 
-        With a layout of two persons, their heatmaps are merged by maximum, as in PySkl; graphs get M = 2, as
-        in ST-GCN.
+        The heatmaps of two persons are merged by maximum, as in PySkl; graphs get M = 2, as in ST-GCN.
         """
         if self.input == "graph":
             nodes = self.streams[stream](keypoints, layout)
@@ -79,8 +69,7 @@ class Model:
         return maps.contiguous(memory_format=torch.channels_last_3d)
 
     def channel_names(self, stream: str, layout: Layout) -> list[frozenset[str]]:
-        """The joint, or the two joints of the limb, that each channel of a heatmap stream shows; none of a
-        graph stream."""
+        """The joint, or the two joints of a limb, in each channel; none of a graph stream."""
         drawn = self.streams[stream]
         return drawn.channel_names(layout) if isinstance(drawn, streams.HeatmapStream) else []
 
@@ -90,12 +79,9 @@ class Model:
         return self.shares_frames and isinstance(drawn, streams.HeatmapStream) and drawn.framewise
 
     def in_channels(self, stream: str, layout: Layout) -> int:
-        """C, the channels of the network's input: a map for each joint or limb, or the values of a joint.
+        """C, the channels of the network's input, found by calling the stream once on zeros.
 
-        Found by calling the stream once on zeros.
-
-        Raises:
-            ValueError: a heatmap stream draws another number of maps than it ``shows``.
+        Raises ValueError where a heatmap stream draws another number of maps than it ``shows``.
         """
         channels = self.tensor(stream, torch.zeros(1, 2, len(layout.joints), 3), layout, 1).shape[1]
         names = self.channel_names(stream, layout.single_person or layout)
@@ -121,40 +107,32 @@ def _graph_model(network: Callable[..., nn.Module], learning_rate: float) -> Mod
     def build(
         layout: Layout,
         in_channels: int,
-        num_classes: int,
+        classes: int,
         *,
         width: int,
         multiples: Sequence[int],
-        **arguments: Any,
+        **options: Any,
     ) -> nn.Module:
         channels = [width * multiple for multiple in multiples]
-        return network(layout, num_classes, in_channels=in_channels, channels=channels, **arguments)
+        return network(layout, classes, in_channels=in_channels, channels=channels, **options)
 
+    sizes: dict[str, tuple[float, int, Sequence[int]]] = {
+        "smoke": (0.05, 8, (1, 2)),
+        "quick": (0.05, 32, (1, 1, 2, 2, 4)),
+        "paper": (learning_rate, graphs.WIDTH, graphs.MULTIPLES),
+    }
     presets = {
-        "smoke": {
-            "learning_rate": 0.05,
-            "keep": "best",
-            "width": 8,
-            "multiples": (1, 2),
-            "partition": "spatial",
-        },
-        "quick": {
-            "learning_rate": 0.05,
-            "keep": "best",
-            "width": 32,
-            "multiples": (1, 1, 2, 2, 4),
-            "partition": "spatial",
-        },
-        "paper": {
-            "learning_rate": learning_rate,
-            "keep": "best",
-            "width": graphs.WIDTH,
-            "multiples": graphs.MULTIPLES,
-            "partition": "spatial",
-        },
+        preset: {"learning_rate": rate, "width": width, "multiples": multiples, "partition": "spatial"}
+        for preset, (rate, width, multiples) in sizes.items()
     }
     return Model(input="graph", streams=GRAPH_STREAMS, presets=presets, build=build, for_prediction=folded)
 
+
+POSEC3D_PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {"learning_rate": 0.1, "width": 4, "stage_blocks": (1, 1), "stem_kernel": 3},
+    "quick": {"learning_rate": 0.1, "width": 16, "stage_blocks": (1, 1, 1), "stem_kernel": 3, "keep": "last"},
+    "paper": {"learning_rate": 0.1 / 3, "width": 32, "stage_blocks": (4, 6, 3), "stem_kernel": 7},
+}
 
 MODELS = {
     "posec3d": Model(
@@ -165,29 +143,7 @@ MODELS = {
             "joint_motion": streams.HeatmapStream(streams.joint_motion_heatmaps, shows="joints"),
             "limb_motion": streams.HeatmapStream(streams.limb_motion_heatmaps, shows="limbs"),
         },
-        presets={
-            "smoke": {
-                "learning_rate": 0.1,
-                "keep": "best",
-                "width": 4,
-                "stage_blocks": (1, 1),
-                "stem_kernel": 3,
-            },
-            "quick": {
-                "learning_rate": 0.1,
-                "keep": "last",
-                "width": 16,
-                "stage_blocks": (1, 1, 1),
-                "stem_kernel": 3,
-            },
-            "paper": {
-                "learning_rate": 0.1 / 3,
-                "keep": "best",
-                "width": 32,
-                "stage_blocks": (4, 6, 3),
-                "stem_kernel": 7,
-            },
-        },
+        presets=POSEC3D_PRESETS,
         build=posec3d.build,
         shares_frames=True,
         for_prediction=folded,

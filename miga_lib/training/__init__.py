@@ -5,19 +5,16 @@ checkpoints (``checkpoint``), what keeps a GPU busy (``gpu``).
 several devices.
 """
 
-from ..settings import Settings, choose, of_parameters
-from .loop import batches, epoch_line, fit, learning_rate, left_out, print_epoch
+from ..settings import choose, of_parameters
+from .loop import batches, fit, left_out, print_epoch
 from .networks import autocast, build, load_model, predict
 
 __all__ = [
-    "Settings",
     "autocast",
     "batches",
     "build",
     "choose",
-    "epoch_line",
     "fit",
-    "learning_rate",
     "left_out",
     "load_model",
     "of_parameters",

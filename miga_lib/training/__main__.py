@@ -1,6 +1,7 @@
 """``python -m miga_lib.training``: every setting as an option."""
 
 import argparse
+import json
 from typing import Any
 
 from ..clips import load, terminal
@@ -12,8 +13,7 @@ from .loop import fit, left_out
 
 @terminal()
 def main(arguments: list[str] | None = None) -> None:
-    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with status
-    130."""
+    """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with 130."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {processes.MODULE}",
         description="Train one stream; the options that are not given have the value of the preset.",
@@ -22,12 +22,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
     parser.add_argument("--outputs", default="", help="folder of runs; empty: the repository's outputs/")
     parser.add_argument("--run", default="", help="name of the run; empty: made from the settings")
+    parser.add_argument("--settings", type=json.loads, default={}, help="settings by name, as JSON")
     for name, example in names().items():
-        add_option(parser, name, example)
+        _add_option(parser, name, example)
     options = vars(parser.parse_args(arguments))
+    data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
     try:
-        data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
-        _train(choose(**options), data, outputs, run)
+        _train(choose(**(options.pop("settings") | options)), data, outputs, run)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
+def _add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
     """An option for a setting, of the type of the example. Several numbers are joined by commas."""
     option = f"--{name.replace('_', '-')}"
     if isinstance(example, bool):

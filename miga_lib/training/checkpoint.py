@@ -13,7 +13,7 @@ from .. import atomic, losses
 from ..readers import untrusted
 
 VERSION = 1
-"""Version of the checkpoint's format."""
+"""Of the checkpoint's format."""
 POSITION = ("epoch", "step", "sums", "seconds", "rows", "best")
 WAY_OUT = "train the run again with `resume=False`"
 
@@ -25,11 +25,11 @@ class State:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
-    """Number of finished epochs."""
+    """Finished epochs."""
     step: int = 0
-    """Number of finished steps of the current epoch."""
+    """Finished steps of the current epoch."""
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("loss", *losses.TERMS), 0.0))
-    """The sum of the loss, and of each of its terms, over the clips of the current epoch so far."""
+    """The sums of the loss and of its terms over the clips of the current epoch so far."""
     seconds: float = 0.0
     """Time spent on the steps of the current epoch."""
     rows: tuple[dict[str, float], ...] = ()
@@ -40,10 +40,7 @@ class State:
     """When the last checkpoint was written, in seconds of ``time.monotonic``."""
 
     def end_epoch(self, row: dict[str, float]) -> bool:
-        """End the current epoch with its row of metrics. Returns whether it is the best on validation so far.
-
-        Of epochs with equal top-1 the first is the best.
-        """
+        """End the current epoch. Returns whether it is the best so far: of equal ones the first is."""
         improved = row["val_top1"] > self.best
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.sums, self.rows = dict.fromkeys(self.sums, 0.0), (*self.rows, row)
@@ -51,7 +48,7 @@ class State:
         return improved
 
     def save(self, path: Path) -> None:
-        """Write a complete checkpoint. Raises OSError where that fails; an older one then stays as it is."""
+        """Write a checkpoint. Raises OSError where that fails; an older one then stays as it is."""
         position = {name: getattr(self, name) for name in POSITION}
         weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         buffer = io.BytesIO()
@@ -60,21 +57,17 @@ class State:
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that it lacks starts at
-        0."""
+        """Resume from a checkpoint that ``read`` returned."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
-        position = dict(checkpoint["position"])
-        self.sums |= position.pop("sums")
-        for name, value in position.items():
-            setattr(self, name, value)
+        for name in POSITION:
+            setattr(self, name, checkpoint["position"][name])
 
 
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, opened by PyTorch's weights-only loader, which runs no code.
 
-    Raises:
-        ValueError: the file is missing or damaged, or has the format of a later version of this library.
+    Raises ValueError where it is missing, damaged, or of a later version of this library.
     """
     try:
         untrusted.unpacked(path)
@@ -88,8 +81,6 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not parts <= checkpoint.keys():
         raise ValueError(f"{path}: not a checkpoint of a training run; {WAY_OUT}")
     if checkpoint["version"] > VERSION:
-        raise ValueError(
-            f"{path}: checkpoint format {checkpoint['version']} is newer than this library, which reads up to"
-            f" {VERSION}; update miga_lib"
-        )
+        newer = f"checkpoint format {checkpoint['version']} is newer than this library"
+        raise ValueError(f"{path}: {newer}, which reads up to {VERSION}; update miga_lib")
     return checkpoint

@@ -22,13 +22,12 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..predictions import Predictions
+from ..predictions import Predictions, concatenate
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 TIMEOUT = timedelta(hours=2)
-"""How long processes wait for one that reads clips. A process that died is detected by ``torchrun`` at
-once."""
+"""How long processes wait for one that reads clips. ``torchrun`` detects at once that a process died."""
 
 
 @dataclass(frozen=True)
@@ -39,29 +38,23 @@ class World:
     size: int = 1
 
     def device(self, requested: str) -> str:
-        """The device of this process. With several processes each has its own GPU; more processes than GPUs
-        share them.
+        """The device of this process. Each of several processes has its own GPU, if there are enough.
 
-        Raises:
-            ValueError: one certain GPU is requested for several processes.
+        Raises ValueError where one certain GPU is requested for several processes.
         """
         if self.size == 1 or not requested.startswith("cuda"):
             return requested
         if requested != "cuda":
-            raise ValueError(
-                f"device must be auto, cpu or cuda where {self.size} processes train together, got"
-                f" {requested!r}"
-            )
+            rule = f"auto, cpu or cuda where {self.size} processes train together"
+            raise ValueError(f"device must be {rule}, got {requested!r}")
         return f"cuda:{_gpu()}"
 
     def share(self, rows: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """The rows of a batch, or of clips to predict, that this process computes. Each row is in the share
-        of exactly one process."""
+        """The rows that this process computes. Each row is in the share of exactly one process."""
         return rows[self.rank :: self.size]
 
     def wrap(self, model: nn.Module, device: str) -> nn.Module:
-        """The model with its gradients averaged over the processes, and batch norm over the clips of all of
-        them.
+        """The model with gradients averaged over all processes, and batch norm over the clips of all.
 
         PyTorch has such a batch norm for GPUs only; on other devices ``normalise`` is used.
         """
@@ -70,9 +63,8 @@ class World:
         # This warning is about kernels of one pixel, whose strides have no effect, so nothing is slower.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         if device.startswith("cuda"):
-            return DistributedDataParallel(
-                nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[torch.device(device)]
-            )
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            return DistributedDataParallel(model, device_ids=[torch.device(device)])
         for layer in model.modules():
             if isinstance(layer, BATCH_NORM):
                 layer.forward = partial(normalise, layer)  # type: ignore[method-assign]  # of this one layer
@@ -86,21 +78,14 @@ class World:
         return values
 
     def gather(self, predictions: Predictions | None, ids: np.ndarray) -> Predictions:
-        """The predictions of all processes, each clip once, in the order of ``ids``; a process without clips
-        passes None."""
-        parts: list[Predictions | None] = [predictions] * self.size
+        """The predictions of all processes in the order of ``ids``; a process without clips passes None."""
+        gathered: list[Predictions | None] = [predictions] * self.size
         if self.size > 1:
-            distributed.all_gather_object(parts, predictions)
-        every = [part for part in parts if part is not None]
-        columns = {
-            name: np.concatenate([getattr(part, name) for part in every])
-            for name in ("ids", "labels", "probabilities")
-        }
-        return Predictions(**columns, classes=every[0].classes).of(ids)
+            distributed.all_gather_object(gathered, predictions)
+        return concatenate([part for part in gathered if part is not None]).of(ids)
 
     def from_first(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function in the first process only, and return its result in all processes, so that all act
-        on the same files."""
+        """The result of a function that only the first process calls, so that all act on the same files."""
         result = [function(*arguments) if self.rank == 0 else None]
         if self.size > 1:
             distributed.broadcast_object_list(result)
@@ -108,8 +93,7 @@ class World:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process runs the block alone; then the others run it, and find the files that the first
-        one wrote."""
+        """The first process runs the block alone; then the others run it, and find the files of the first."""
         if self.rank > 0:
             self.wait()
         yield
@@ -122,20 +106,15 @@ class World:
 
 
 def join(device: str) -> World:
-    """The world that ``torchrun`` describes in environment variables, or this process alone.
-
-    Raises:
-        ValueError: restarts are requested on several nodes, without the environment variable that they need.
-    """
+    """The world that ``torchrun`` describes in environment variables, or this process alone."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return World()
     if not distributed.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(_gpu())
         store, rank, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
-        distributed.init_process_group(
-            _backend(device), store=_fresh(store), rank=rank, world_size=size, timeout=TIMEOUT
-        )
+        place: dict[str, Any] = {"store": _fresh(store), "rank": rank, "world_size": size}
+        distributed.init_process_group(_backend(device), timeout=TIMEOUT, **place)
     return World(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -144,35 +123,34 @@ def _gpu() -> int:
 
 
 def _backend(device: str) -> str:
-    """How the processes send tensors. NCCL takes one process for each GPU, so processes that share a GPU use
-    gloo.
+    """NCCL takes one process for each GPU, so processes that share a GPU use gloo.
 
-    Small messages go through the CPU on any machine, so that tests without a GPU also cover machines with
-    GPUs.
+    Small messages go through the CPU on any machine, so that tests without a GPU cover them.
     """
     own = device.startswith("cuda") and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count()
     return "cpu:gloo,cuda:nccl" if own else "gloo"
 
 
 def _fresh(store: distributed.Store) -> distributed.Store:
-    """A part of torchrun's store without the addresses from before a restart; with those, the restart fails
-    (PyTorch issue 135712)."""
+    """A part of torchrun's store without the addresses from before a restart, which make the restart fail
+    (PyTorch issue 135712).
+
+    Raises ValueError where several nodes restart without the environment variable that they need.
+    """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return store
     if int(os.environ["GROUP_WORLD_SIZE"]) == 1:
         return distributed.PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     if int(os.environ["TORCHELASTIC_MAX_RESTARTS"]):  # nodes can count restarts differently
-        raise ValueError(
-            "--max-restarts on several nodes needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of"
-            " each torchrun"
-        )
+        needed = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of each torchrun"
+        raise ValueError(f"--max-restarts on several nodes needs {needed}")
     return store
 
 
 def leave() -> None:
     """Leave the process group that ``join`` created."""
     if distributed.is_initialized():
-        gc.collect()  # a wrapped model that still exists when the interpreter ends makes it abort in one of three cases
+        gc.collect()  # a wrapped model that exists when the interpreter ends can make it abort
         distributed.destroy_process_group()
 
 
@@ -195,8 +173,7 @@ class Sum(torch.autograd.Function):
 def normalise(
     layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Float[Tensor, "N C *rest"]
 ) -> Float[Tensor, "N C *rest"]:
-    """A batch norm layer's forward pass, with mean and variance over the shares of all processes, which may
-    differ in size."""
+    """A batch norm layer's forward pass, over the shares of all processes, which may differ in size."""
     if not layer.training:
         return nn.functional.batch_norm(
             x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps
@@ -208,9 +185,7 @@ def normalise(
     variance = Sum.apply(centred.square().sum(axes)) / count
     with torch.no_grad():
         momentum = layer.momentum
-        assert momentum is not None, (
-            "a batch norm layer without momentum cannot be trained by several processes on CPUs"
-        )
+        assert momentum is not None, "batch norm without momentum needs a GPU or a single process"
         layer.get_buffer("num_batches_tracked").add_(1)
         layer.get_buffer("running_mean").lerp_(mean, momentum)
         layer.get_buffer("running_var").lerp_(variance * count / (count - 1), momentum)

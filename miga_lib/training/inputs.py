@@ -1,10 +1,8 @@
 """The input of a network: clips on the device, cropped, flipped and drawn there, for training or for test.
 
-``inputs_of`` gives the source of batches of a model's kind of input. A new kind is a class like ``Inputs`` in
-a module of its own, and a row of ``SOURCES``.
-
-All random numbers come from ``uniform(…, seed, epoch)``, a row for each clip. So the augmentation of a clip
-depends only on the seed, the epoch and the clip.
+A new kind of input is a class like ``Inputs`` in a module of its own, and a row of ``SOURCES``. All random
+numbers come from ``uniform(…, seed, epoch)``, a row for each clip, so the augmentation of a clip depends only
+on the seed, the epoch and the clip.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,22 +28,21 @@ class Inputs(Protocol):
 
     settings: Settings
     ids: np.ndarray
-    """The ids of the N clips."""
     labels: Int[Tensor, " N"]
-    """Their classes, on the device; −1: unknown."""
+    """Classes of the clips, on the device; −1: unknown."""
 
     def __len__(self) -> int: ...
 
     @property
     def temporal_views(self) -> int:
-        """How many temporal views of a test clip are predicted; each is another choice of its frames."""
+        """How many choices of the frames of a test clip are predicted."""
 
     def training(self, rows: Int[Tensor, " n"], epoch: int) -> Float[Tensor, "n ..."]:
         """Augmented inputs of some clips; the same clip in the same epoch always gives the same input."""
 
     def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
-        """Test inputs of some clips, first unchanged and then mirrored: each is the arguments of the network,
-        whose output has one row for each temporal view, clip after clip."""
+        """Arguments of the network for some test clips, first unchanged and then mirrored. Its output has a
+        row for each temporal view, clip after clip."""
 
 
 class KeypointInputs:
@@ -81,29 +78,27 @@ class KeypointInputs:
         return self._tensor(augmentation.flip(pixels, self.layout, draws[:, 4] < 0.5, width=size), size)
 
     def views(self, rows: Int[Tensor, " n"]) -> Iterator[tuple[Tensor, ...]]:
-        settings, frames = self.settings, None
+        settings = self.settings
+        frames: tuple[Tensor, ...] = ()
         if settings.temporal == "segments":
-            pixels, frames = self._segments(rows)
+            pixels, places = self._segments(rows)
+            if self.model.draws_frames_once(settings.stream):
+                frames = (places,)
+            else:
+                pixels = pixels[0, places]
         else:
             pixels = test_pixels(self._resample(rows, None), settings)
-        if frames is not None and not self.model.draws_frames_once(settings.stream):
-            pixels, frames = pixels[0, frames], None
         for keypoints in unchanged_and_mirrored(pixels, settings):
-            view = self._tensor(keypoints, settings.test_size)
-            yield (view,) if frames is None else (view, frames)
+            yield (self._tensor(keypoints, settings.test_size), *frames)
 
     def _tensor(self, pixels: Float[Tensor, "n T V 3"], side: int) -> Float[Tensor, "n ..."]:
-        """The input of the network, from keypoints in the pixels of a square heatmap with that side."""
         return self.model.tensor(self.settings.stream, pixels, self.layout, side)
 
     def _segments(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """All frames that the views of the clips need, and the frames of each view.
+        """All frames that the views of the clips need, as keypoints in pixels (1, frames, V, 3), and for each
+        view the places of its T frames among them, (views, T).
 
-        The views of a clip share one box, as in PySkl, which crops after it has drawn the frames of all
-        views.
-
-        Returns keypoints in pixels, (1, frames, V, 3), and for each view the indices of its T frames among
-        them, (views, T).
+        The views of a clip share one box, as in PySkl, which crops after it has drawn their frames.
         """
         length = self.settings.frames
         # The same random numbers for all clips, as in PySkl's test clips.
@@ -119,14 +114,13 @@ class KeypointInputs:
         return torch.cat(pixels, dim=1), torch.cat(views)
 
     def _resample(self, rows: Tensor, draws: Tensor | None) -> Tensor:
-        """Clips of T frames."""
         starts, frames = self.starts[rows], self.frames[rows]
         length, method = self.settings.frames, self.settings.temporal
         return alignment.resample(self.keypoints, starts, frames, length, method, draws)
 
     def _augment(self, keypoints: Tensor, rows: Tensor, epoch: int) -> Tensor:
-        """The clips after the augmentations of the settings."""
-        steps = [augmentation.AUGMENTATIONS[name] for name in self.settings.augmentations]
+        names = self.settings.augment.split("+")  # applied in the order of the table
+        steps = [step for name, step in augmentation.AUGMENTATIONS.items() if name in names]
         counts = [count(self.settings.frames, self.layout) for _, count in steps]
         if steps:
             numbers = uniform(len(self), sum(counts), self.settings.seed, epoch, 2)[rows]

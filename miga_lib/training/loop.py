@@ -6,7 +6,7 @@ resumed gives the same bits as one that was not stopped, and checkpoints need no
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from .networks import autocast, build, predict, seeded
 from .starting_weights import start_weights
 
 MAX_GRADIENT_NORM = 40.0
-"""Gradients with a larger norm are scaled down to this norm, as in PySkl's recipe."""
+"""Gradients with a larger norm are scaled down to it, as in PySkl's recipe."""
 CHECKPOINT_SECONDS = 30.0
 """Time between checkpoints within an epoch; a killed run loses about this much work."""
 MAX_IDS = 8
@@ -40,24 +40,20 @@ MAX_IDS = 8
 Progress = Callable[[dict[str, Any]], None]
 
 
-def epoch_line(row: dict[str, Any]) -> str:
-    """The result of an epoch, in one line."""
-    parts = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS if name in row)
-    loss, top1 = f"loss {row['loss']:.3f} ({parts})", metrics.percent(row["val_top1"])
-    return f"epoch {row['epoch']:3d}: {loss}, validation top-1 {top1}, {row['seconds']:.0f} s"
-
-
 def print_epoch(row: dict[str, Any]) -> None:
     """Print a line at the end of each epoch, and where a run is resumed."""
     if "val_top1" in row:
-        print(epoch_line(row), flush=True)
+        terms = ", ".join(f"{name.replace('_', '-')} {row[name]:.4g}" for name in losses.TERMS if name in row)
+        loss, top1 = f"loss {row['loss']:.3f} ({terms})", metrics.percent(row["val_top1"])
+        seconds = f"{row['seconds']:.0f} s"
+        print(f"epoch {row['epoch']:3d}: {loss}, validation top-1 {top1}, {seconds}", flush=True)
     elif row.get("resumed"):
         print(f"resumed at step {row['step'] + 1} of epoch {row['epoch']}", flush=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What stays the same during a run, except the weights of the network."""
+    """What stays the same during a run, except the weights of ``network``."""
 
     settings: Settings
     run: Path
@@ -65,7 +61,7 @@ class Task:
     inputs: Inputs
     """The training clips."""
     network: Network
-    """The model; wrapped where several processes train it, compiled where that saves time."""
+    """The model, wrapped for several processes, compiled where that saves time."""
     class_embeddings: Float[Tensor, "K E"]
     adjustment: Float[Tensor, " K"]
     """What cross-entropy adds to the logits, see ``losses.cross_entropy``."""
@@ -82,8 +78,8 @@ class Task:
 class LossReader:
     """Reads the losses of an epoch's steps, each while the next one is computed: reading waits for the GPU.
 
-    So processes that train together also learn one step later that one of them has to ``stop`` or to
-    ``save``; all of them learn it after the same step.
+    So processes that train together also learn one step later, all after the same step, that one of them has
+    to ``stop`` or to ``save``.
     """
 
     def __init__(self, task: Task, state: State, steps: int) -> None:
@@ -93,20 +89,15 @@ class LossReader:
         self._ids = np.empty(0, str)
 
     def add(self, parts: dict[str, Tensor], gradient_norm: Tensor, count: int, ids: np.ndarray) -> None:
-        """A step that has started: the mean loss and its terms over ``count`` clips, and the whole batch's
-        ids."""
+        """Add a step that has started: its mean losses over ``count`` clips, and the whole batch's ids."""
         values = torch.stack([*(value.detach() * count for value in parts.values()), gradient_norm])
         self._values, self._ids = gpu.read_later(values), ids
 
     def settle(self, stop: bool, save: bool) -> None:
         """Wait for the step that was added, add its losses to the state, and report it to ``progress``.
 
-        Args:
-            stop, save: whether this process requests to stop, and to save.
-
-        Raises:
-            FloatingPointError: a loss or the gradient is not finite. All processes raise it, before any of
-                them saves the update.
+        ``stop`` and ``save`` are the requests of this process. Where a loss or the gradient is not finite,
+        all processes raise FloatingPointError, before any of them saves the update.
         """
         if self._values is None:
             return
@@ -118,10 +109,10 @@ class LossReader:
             listed = ", ".join(self._ids[:MAX_IDS])
             if len(self._ids) > MAX_IDS:
                 listed += f" and {len(self._ids) - MAX_IDS} more"
+            norm = gradient_norm / self.task.world.size
             raise FloatingPointError(
                 f"the loss is {loss:g} in epoch {state.epoch + 1}, step {state.step}, clips {listed}, with "
-                f"gradient norm {gradient_norm / self.task.world.size:g}: look at their keypoints, or lower "
-                "learning_rate"
+                f"gradient norm {norm:g}: look at their keypoints, or lower learning_rate"
             )
         for name, value in zip(state.sums, sums, strict=True):
             state.sums[name] += value
@@ -131,12 +122,10 @@ class LossReader:
 
 def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_epoch) -> dict[str, Any]:
     """Train, keep the best or the last epoch, predict validation and test clips with it, and write everything
-    into ``run``.
+    into ``run``. Returns the content of ``result.json``.
 
-    Under ``torchrun`` each process computes its share of every batch. ``batch_size`` counts the clips of all
-    processes together, so the learning rate does not depend on their number; see ``distributed``. Ctrl-C
-    stops after the current step, with a checkpoint; a second Ctrl-C stops at once. In both cases the same
-    call resumes the run. The caller's random generators are not changed.
+    Ctrl-C stops after the current step, with a checkpoint; a second Ctrl-C stops at once. In both cases the
+    same call resumes the run. The caller's random generators are not changed.
 
     Args:
         clips: with a train and a val split; ``left_out`` says which training clips are not used.
@@ -144,28 +133,22 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
             epoch also with its row of ``metrics.csv``. Where a run is resumed, first with the rows of its
             earlier epochs and with its position, with ``resumed``.
 
-    Returns:
-        The content of ``result.json``: settings, environment, seconds, ``best_epoch`` (the epoch that was
-        kept) and the scores of each split.
-
     Raises:
-        ValueError: a split is missing, a step has fewer clips than there are processes, or the folder holds a
-            run with other settings or clips.
+        ValueError: clips, settings and folder do not fit each other.
         RuntimeError: another process trains in the folder.
-        FloatingPointError: the loss or the gradient is not finite; the message names epoch, step and clips.
-        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays. A finished run
-            is still returned.
+        FloatingPointError: the loss or the gradient is not finite.
+        OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
     """
     world = distributed.join(settings.device)
     settings = replace(settings, device=world.device(settings.device))
     missing = _missing_embedding(settings, clips)
     if missing:
         settings = replace(settings, semantic_weight=0.0)
-    result = None
-    if settings.resume:  # a finished run needs no lock, so its folder need not be writable
-        result = world.from_first(_finished, run, settings, clips)
-    if result:
-        return result
+    # A finished run needs no lock, so its folder need not be writable.
+    if settings.resume and world.from_first((run / RESULT).exists):
+        result = world.from_first(open_run, run, settings, clips)
+        if result:
+            return result
     if missing and world.rank == 0:
         print(f"The semantic loss is switched off: {missing}.", flush=True)
     lock = lock_run(run) if world.rank == 0 else nullcontext()
@@ -182,67 +165,6 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
         return _finish(task, state, filtered, fingerprint(clips))
 
 
-def _train_epoch(task: Task, state: State) -> None:
-    """The remaining steps of an epoch: forward, backward, update; a checkpoint where it is due."""
-    settings, world = task.settings, task.world
-    order = batches(len(task.inputs), settings, state.epoch)
-    losses_of_steps = LossReader(task, state, len(order))
-    state.model.train()
-    began = time.monotonic()
-    upcoming = _inputs_and_classes(task, order[state.step :], state.epoch)
-    for inputs, classes in gpu.ahead(upcoming, gpu.side_stream(settings.device)):
-        batch = order[state.step]
-        for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
-        torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
-
-        parts = forward(task, inputs, classes)
-        state.optimizer.zero_grad()
-        # Processes average their gradients; with this factor the average is the gradient of the mean over the
-        # whole batch.
-        (parts["loss"] * (len(classes) * world.size / len(batch))).backward()
-        gradient_norm = nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
-
-        save = world.rank == 0 and time.monotonic() - state.saved > CHECKPOINT_SECONDS
-        requests = task.interrupted(), save
-        losses_of_steps.settle(*requests)  # of the step before, now that the GPU has this one to compute
-        state.optimizer.step()
-        losses_of_steps.add(parts, gradient_norm, len(classes), task.inputs.ids[batch])
-        state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
-
-        if losses_of_steps.stop or losses_of_steps.save or state.step == len(order):
-            losses_of_steps.settle(*requests)
-        if losses_of_steps.stop or losses_of_steps.save:
-            if world.rank == 0:
-                state.save(task.run / "last.ckpt")
-            losses_of_steps.save = False
-        if losses_of_steps.stop:
-            raise KeyboardInterrupt(
-                f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; "
-                "run the same again to resume"
-            )
-        began = time.monotonic()
-
-
-def _inputs_and_classes(
-    task: Task, order: Sequence[Int[Tensor, " _"]], epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Input and classes of this process's share of some batches of an epoch."""
-    for rows in order:
-        share = task.world.share(rows)
-        yield task.inputs.training(share, epoch), task.inputs.labels[share]
-
-
-def forward(task: Task, inputs: Float[Tensor, "n ..."], classes: Int[Tensor, " n"]) -> dict[str, Tensor]:
-    """The loss of some training clips, and its terms."""
-    with autocast(task.settings):
-        logits, embedding = task.network(inputs)
-    batch = losses.LossInputs(
-        logits.float(), embedding.float(), classes, task.class_embeddings, task.adjustment
-    )
-    return losses.total(batch, task.settings.loss_weights)
-
-
 def start(
     clips: Clips,
     settings: Settings,
@@ -251,39 +173,32 @@ def start(
     progress: Progress,
     interrupted: Callable[[], bool],
 ) -> tuple[Task, State]:
-    """Everything that the first step needs; the state is that of the folder's checkpoint where it has one."""
-    _require_fitting(clips, settings)
-    inputs = inputs_of(_learnable(clips), settings)
+    """Everything that the first step needs; the state is that of the folder's checkpoint, if any."""
+    inputs = inputs_of(_learnable(clips, settings), settings)
     steps = batches(len(inputs), settings, 0)
     smallest = min(len(rows) for rows in steps)
     if smallest < world.size:
-        raise ValueError(
-            f"a step of {smallest} clips cannot be shared by {world.size} processes; "
-            "use fewer, or a larger batch_size"
-        )
-    class_embeddings = _class_embeddings(clips, settings)
-    embedding_size = class_embeddings.shape[1]
-    model = build(settings, len(clips.classes), embedding_size)
-    stored = world.from_first(_read_if_there, run / "last.ckpt")
+        shared = f"a step of {smallest} clips cannot be shared by {world.size} processes"
+        raise ValueError(f"{shared}; use fewer, or a larger batch_size")
+    table = np.zeros((len(clips.classes), 0))
+    if settings.semantic_weight:
+        table = labels.embeddings(clips.classes, settings.embeddings)
+    stored = None
+    if world.from_first((run / "last.ckpt").exists):
+        stored = world.from_first(checkpoint.read, run / "last.ckpt")
+
+    model = build(settings, *table.shape)
     if settings.start_from and not stored:
-        reinitialised = start_weights(model, settings, clips.classes, embedding_size, run)
+        reinitialised = start_weights(model, settings, clips.classes, table.shape[1], run)
         if world.rank == 0:
             names = ", ".join(reinitialised) or "nothing"
-            print(
-                f"Started from {settings.start_from}. Newly initialised, at least in part: {names}.",
-                flush=True,
-            )
+            text = f"Started from {settings.start_from}. Newly initialised, at least in part: {names}."
+            print(text, flush=True)
     full_share = len(world.share(torch.arange(settings.batch_size)))
     network = gpu.compiled(world.wrap(model, settings.device), settings, full_share)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
+    weights, decay = model.parameters(), settings.weight_decay
+    optimizer = torch.optim.SGD(weights, settings.learning_rate, settings.momentum, weight_decay=decay)
     state = State(model, optimizer)
-    if stored:
-        state.restore(stored)
     counts = inputs.labels.bincount(minlength=len(clips.classes)).clamp(min=1)
     task = Task(
         settings=settings,
@@ -291,12 +206,14 @@ def start(
         world=world,
         inputs=inputs,
         network=network,
-        class_embeddings=class_embeddings,
+        class_embeddings=torch.from_numpy(table).to(settings.device, torch.float32),
         adjustment=settings.logit_adjustment * (counts / counts.sum()).log(),
-        epochs=epochs(settings, len(steps)),
+        epochs=max(settings.epochs, math.ceil(settings.min_steps / len(steps))),
         progress=progress if world.rank == 0 else lambda row: None,
         interrupted=interrupted,
     )
+    if stored:
+        state.restore(stored)
     if stored and state.epoch < task.epochs:
         position = {"epochs": task.epochs, "step": len(steps), "steps": len(steps), "resumed": True}
         for row in state.rows:
@@ -305,8 +222,61 @@ def start(
     return task, state
 
 
-def _require_fitting(clips: Clips, settings: Settings) -> None:
-    """Raise ValueError where clips and settings do not fit each other."""
+def _train_epoch(task: Task, state: State) -> None:
+    """The remaining steps of an epoch: forward, backward, update; a checkpoint where it is due."""
+    settings, world = task.settings, task.world
+    order = batches(len(task.inputs), settings, state.epoch)
+    reader = LossReader(task, state, len(order))
+    state.model.train()
+    began = time.monotonic()
+    shares = [world.share(rows) for rows in order[state.step :]]
+    upcoming = ((task.inputs.training(share, state.epoch), task.inputs.labels[share]) for share in shares)
+    for inputs, classes in gpu.ahead(upcoming, gpu.side_stream(settings.device)):
+        batch = order[state.step]
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
+        torch.manual_seed(seed_of(settings.seed, state.epoch, state.step, world.rank))
+
+        parts = forward(task, inputs, classes)
+        state.optimizer.zero_grad()
+        # Processes average their gradients; this factor makes it the gradient of the mean over the batch.
+        (parts["loss"] * (len(classes) * world.size / len(batch))).backward()
+        gradient_norm = nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
+
+        save = world.rank == 0 and time.monotonic() - state.saved > CHECKPOINT_SECONDS
+        requests = task.interrupted(), save
+        reader.settle(*requests)  # of the step before, now that the GPU has this one to compute
+        state.optimizer.step()
+        reader.add(parts, gradient_norm, len(classes), task.inputs.ids[batch])
+        state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
+
+        if reader.stop or reader.save or state.step == len(order):
+            reader.settle(*requests)
+        if reader.stop or reader.save:
+            if world.rank == 0:
+                state.save(task.run / "last.ckpt")
+            reader.save = False
+        if reader.stop:
+            raise KeyboardInterrupt(
+                f"{task.run}: stopped after step {state.step} of epoch {state.epoch + 1}; "
+                "run the same again to resume"
+            )
+        began = time.monotonic()
+
+
+def forward(task: Task, inputs: Float[Tensor, "n ..."], classes: Int[Tensor, " n"]) -> dict[str, Tensor]:
+    """The loss of some training clips, and its terms."""
+    with autocast(task.settings):
+        logits, embedding = (output.float() for output in task.network(inputs))
+    batch = losses.LossInputs(logits, embedding, classes, task.class_embeddings, task.adjustment)
+    return losses.total(batch, task.settings.loss_weights)
+
+
+def _learnable(clips: Clips, settings: Settings) -> Clips:
+    """The training clips with a known class and at least one joint.
+
+    Raises ValueError where there are none, or where clips and settings do not fit each other.
+    """
     if clips.layout.joints != settings.skeleton.joints:
         raise ValueError(
             f"the clips have the joints of {clips.layout.name!r} and the settings those of "
@@ -324,14 +294,17 @@ def _require_fitting(clips: Clips, settings: Settings) -> None:
         )
     twice = sorted({name for name in clips.classes if clips.classes.count(name) > 1})
     if twice:
-        raise ValueError(
-            f"class names must differ, {twice[0]!r} is there more than once; "
-            "correct the names of the classes in the data"
-        )
+        rule = f"class names must differ, {twice[0]!r} is there more than once"
+        raise ValueError(f"{rule}; correct the names of the classes in the data")
+    train = clips.split("train")
+    rows = (train.table["label"] >= 0) & (train.table["missing"] < 1)
+    if not rows.any():
+        raise ValueError(f"none of the {len(train)} training clips can be used. {left_out(clips)}")
+    return train.where(rows.to_numpy())
 
 
 def _missing_embedding(settings: Settings, clips: Clips) -> str:
-    """Which class has no embedding in the table of the package, where the semantic loss needs it."""
+    """Which class lacks the embedding in the table of the package that the semantic loss needs."""
     if settings.semantic_weight and not settings.embeddings:
         try:
             labels.embeddings(clips.classes)
@@ -357,17 +330,24 @@ def _validate(task: Task, state: State, clips: Clips) -> None:
 
 
 def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dict[str, Any]:
-    """Predictions of the network that was kept, their scores, and last ``result.json``."""
-    if task.world.rank == 0:
+    """Predictions of the kept network, their scores, and last ``result.json``."""
+    first = task.world.rank == 0
+    if first:
         atomic.write_text(task.run / "metrics.csv", pd.DataFrame(state.rows).to_csv(index=False))
     best = task.world.from_first(checkpoint.read, task.run / "best.ckpt")
     state.model.load_state_dict(best["model"])
-    splits = [split for split in ("val", "test") if (clips.table["split"] == split).any()]
+    scores: dict[str, dict[str, float]] = {}
+    for split in ("val", "test"):
+        if (clips.table["split"] == split).any():
+            predicted = predict(state.model, clips.split(split), task.settings, task.world)
+            if first:
+                predicted.save(task.run / f"{split}.npz")
+            scores[split] = metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
     result = {
         "settings": task.settings.values(),
         "data": data,
         "best_epoch": best["position"]["epoch"],
-        "scores": {split: _evaluate(task, state, clips.split(split), split) for split in splits},
+        "scores": scores,
         "embedding_size": task.class_embeddings.shape[1],
         "train_clips": len(task.inputs),
         "parameters": sum(weights.numel() for weights in state.model.parameters()),
@@ -375,28 +355,10 @@ def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dic
         "seconds": round(sum(row["seconds"] for row in state.rows), 2),
         "environment": environment(),
     }
-    if task.world.rank == 0:
+    if first:
         atomic.write_json(task.run / RESULT, result)
     task.world.wait()
     return result
-
-
-def _evaluate(task: Task, state: State, clips: Clips, split: str) -> dict[str, float]:
-    """Predict clips, save the predictions, and return their scores where labels are known."""
-    predicted = predict(state.model, clips, task.settings, task.world)
-    if task.world.rank == 0:
-        predicted.save(task.run / f"{split}.npz")
-    return metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
-
-
-def _finished(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | None:
-    """The result of a run that is finished, or None."""
-    return open_run(run, settings, clips) if (run / RESULT).exists() else None
-
-
-def epochs(settings: Settings, steps: int) -> int:
-    """The number of epochs of so many steps: those of the settings, more where ``min_steps`` needs them."""
-    return max(settings.epochs, math.ceil(settings.min_steps / steps))
 
 
 def batches(clips: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"]]:
@@ -410,8 +372,7 @@ def batches(clips: int, settings: Settings, epoch: int) -> list[Int[Tensor, " n"
 
 
 def learning_rate(settings: Settings, done: float) -> float:
-    """The learning rate by cosine annealing, from the initial one to 0; ``done``: the share of finished
-    steps."""
+    """The learning rate after a share of the steps: a cosine from the initial one to 0."""
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -420,25 +381,3 @@ def left_out(clips: Clips) -> str:
     table = clips.split("train").table
     unknown, empty = int((table["label"] < 0).sum()), int((table["missing"] == 1).sum())
     return f"Left out of training: {unknown} clips of unknown class, {empty} without any joint."
-
-
-def _learnable(clips: Clips) -> Clips:
-    """The training clips with a known class and at least one joint. Raises ValueError where there are
-    none."""
-    train = clips.split("train")
-    rows = (train.table["label"] >= 0) & (train.table["missing"] < 1)
-    if not rows.any():
-        raise ValueError(f"none of the {len(train)} training clips can be used. {left_out(clips)}")
-    return train.where(rows.to_numpy())
-
-
-def _class_embeddings(clips: Clips, settings: Settings) -> Float[Tensor, "K E"]:
-    """The embedding of each class; of size 0 without the semantic loss."""
-    table = np.zeros((len(clips.classes), 0))
-    if settings.semantic_weight:
-        table = labels.embeddings(clips.classes, settings.embeddings)
-    return torch.from_numpy(table).to(settings.device, torch.float32)
-
-
-def _read_if_there(path: Path) -> dict[str, Any] | None:
-    return checkpoint.read(path) if path.exists() else None

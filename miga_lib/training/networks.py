@@ -1,8 +1,4 @@
-"""Networks: built from settings, loaded from a finished run, and used for predictions. A new model needs no
-change here.
-
-Where a run starts from other weights than random ones: ``starting_weights``.
-"""
+"""Networks: built from settings, loaded from a finished run, and used for predictions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,8 +22,7 @@ from .inputs import TEST_BATCH_SIZE, Inputs, inputs_of
 
 
 def build(settings: Settings, classes: int, embedding_size: int) -> nn.Module:
-    """The untrained network of settings, on its device. Its initial weights depend on the seed
-    only."""
+    """The untrained network of settings, on its device. Its initial weights depend on the seed only."""
     with seeded(settings.device, settings.seed):
         return untrained(settings, layouts.get(settings.layout), classes, embedding_size).to(settings.device)
 
@@ -37,24 +32,20 @@ def untrained(settings: Settings, layout: Layout, classes: int, embedding_size: 
     model = settings.architecture
     with torch.device("cpu"):  # counted on real maps, also where the weights get no memory
         channels = model.in_channels(settings.stream, layout)
-    embedding_size = embedding_size if settings.semantic_weight else 0
-    return model.build(
-        layout, channels, classes, dropout=settings.dropout, embedding_size=embedding_size, **settings.network
-    )
+    options = {"dropout": settings.dropout, "embedding_size": embedding_size, **settings.network}
+    return model.build(layout, channels, classes, **options)
 
 
 @contextmanager
 def seeded(device: str, seed: int) -> Iterator[None]:
-    """A block whose random numbers, on the CPU and on the device, depend on the seed only. The caller's
-    generators are not changed."""
+    """A block whose random numbers depend on the seed only. The caller's generators are not changed."""
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 
 
 def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
-    """The network that a finished run kept, and its settings for this device: the arguments of
-    ``predict``."""
+    """The network of a finished run, and its settings for this device: the arguments of ``predict``."""
     result = run_result(run)
     settings = stored_settings(run, result["settings"], device)
     model = build(settings, len(result["data"]["classes"]), result["embedding_size"])
@@ -63,11 +54,9 @@ def load_model(run: Path, device: str = "auto") -> tuple[nn.Module, Settings]:
 
 
 def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | None = None) -> Predictions:
-    """Probabilities of each clip by a model, averaged over the clip's test views. Each process predicts its
-    share of the clips.
+    """Probabilities of each clip, averaged over its test views. The model is left in evaluation mode.
 
-    Args:
-        model: is left in evaluation mode.
+    Each process of a ``world`` predicts its share of the clips.
     """
     # `fit`, which passes its world, is already within it.
     memory = nullcontext() if world else processes.kept_memory()
@@ -101,6 +90,5 @@ def _probabilities(model: nn.Module, inputs: Inputs) -> Float64[Tensor, "N K"]:
 
 def autocast(settings: Settings) -> torch.autocast:
     """The numerical precision of settings, as a block."""
-    return torch.autocast(
-        torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
-    )
+    device = torch.device(settings.device).type
+    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")

@@ -1,7 +1,7 @@
-"""Starting several training processes from another process, stopping a process after a step, and keeping the
-memory of a process."""
+"""Requests to the operating system: several training processes, Ctrl-C after a step, kept memory."""
 
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from ..settings import Settings
 MODULE = "miga_lib.training"
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the size in bytes above which an
-allocation uses its own mapping, which is returned to the system when freed; and the largest number of such
-mappings."""
+"""Parameters of glibc's ``mallopt``: how many free bytes the process keeps; the bytes above which an
+allocation has its own mapping, which is returned when freed; and the largest number of such mappings."""
 GLIBC_VALUES = {M_TRIM_THRESHOLD: 1 << 26, M_MMAP_THRESHOLD: 1 << 25, M_MMAP_MAX: 1 << 16}
 """The values that glibc reaches by itself after large pieces were freed. It stops adapting them once a
 program has set one."""
@@ -37,19 +36,12 @@ def launch(
     run: str = "",
     show: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Train as ``training.fit`` does, in ``settings.devices`` processes of this machine: one for each GPU, or
-    sharing the CPU.
-
-    It runs ``torchrun --nproc-per-node <devices> -m miga_lib.training``. The processes are new ones, so this
-    works from a notebook that already uses a GPU. Ctrl-C is passed on to them, and this function waits until
-    they end. Where this process is killed, they end when they next print a line.
+    """Train as ``training.fit`` does, in ``settings.devices`` new processes: one for each GPU, or sharing the
+    CPU. Returns the content of ``result.json``. Ctrl-C is passed on to them, and waits until they end.
 
     Args:
         data, outputs, run: as the parameters of ``04_train``.
         show: called with each line that the processes print.
-
-    Returns:
-        The content of ``result.json``.
 
     Raises:
         ValueError: more devices than there are GPUs, or clips in a step.
@@ -61,35 +53,21 @@ def launch(
     if settings.devices > limit:
         raise ValueError(f"devices must be 1 to {limit}, {limited_by}, got {settings.devices}")
     options = [f"--data={data}", f"--outputs={outputs}", f"--run={run}"]
-    for name, value in settings.values().items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            options.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, tuple):
-            options.append(f"--{option}={','.join(map(str, value))}")
-        else:
-            options.append(f"--{option}={value}")
-    _run(settings.devices, options, show)
+    options.append(f"--settings={json.dumps(settings.values())}")
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={settings.devices}"]
+    # Without the dashes torchrun takes our --run for one of its own options.
+    _run([sys.executable, "-m", *torchrun, "-m", "--", MODULE, *options], settings.devices, show)
     return run_result(run_folder(run or run_name(settings, data), outputs))
 
 
-def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> None:
-    # Without the dashes torchrun takes our --run for one of its own options.
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    command = [*torchrun, "-m", "--", MODULE, *options]
+def _run(command: list[str], count: int, show: Callable[[str], None]) -> None:
+    """Run a command that starts ``count`` processes, and show what they print."""
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
+    text: dict[str, Any] = {"text": True, "encoding": "utf-8", "env": environment, "start_new_session": True}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        ) as job,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, **text) as job,
     ):
         assert job.stdout is not None  # it is a pipe
         try:
@@ -113,15 +91,14 @@ def _run(count: int, options: Sequence[str], show: Callable[[str], None]) -> Non
 
 @contextmanager
 def postponed_interrupt() -> Iterator[Callable[[], bool]]:
-    """Inside this block the first Ctrl-C only sets a flag; a second one raises KeyboardInterrupt.
+    """In this block the first Ctrl-C only sets a flag, and the second one raises KeyboardInterrupt.
 
-    Yields a function that returns the flag, so that the block can stop where it chooses. If the flag is set
-    at the end of the block, KeyboardInterrupt is raised there. In Python only the main thread gets signals;
-    in other threads the flag is never set.
+    Yields a function that returns the flag, so that the block can stop where it chooses. If it does not,
+    KeyboardInterrupt is raised at its end. Only the main thread of Python gets signals.
     """
     pressed: list[int] = []
 
-    def keep(number: int, frame: Any) -> None:
+    def note(number: int, frame: Any) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(number)
@@ -129,7 +106,7 @@ def postponed_interrupt() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGINT, keep)
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(pressed)
     finally:
@@ -140,22 +117,22 @@ def postponed_interrupt() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Within it, the process keeps freed memory and uses it again in the next step; at the end it returns the
-    memory to the system.
+    """In this block the process keeps freed memory for the next step; at the end the system gets it back.
 
-    The maps of a batch are far larger than the memory that glibc keeps by itself. So each of them would be
-    returned when it is freed and requested again page by page, each page zeroed, which takes more than half
-    of the time of a CPU step of the `paper` network. The cost is a peak memory of the process about 1.5 times
-    as large. Without glibc this does nothing. It cannot be nested: the end of the inner block ends both.
+    The maps of a batch are far larger than the memory that glibc keeps by itself. To return and request them
+    page by page, each page zeroed, takes more than half of the time of a CPU step of the `paper` network. The
+    cost is about 1.5 times the peak memory. Without glibc this does nothing. It cannot be nested: the end of
+    the inner block ends both.
     """
-    libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
-    if libc:
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, -1)
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:
-        if libc:
-            for parameter, value in GLIBC_VALUES.items():
-                libc.mallopt(parameter, value)
-            libc.malloc_trim(0)
+        for parameter, value in GLIBC_VALUES.items():
+            libc.mallopt(parameter, value)
+        libc.malloc_trim(0)

@@ -1,9 +1,7 @@
-"""The setting ``start_from``: the weights that a run starts from, and which of them fit other joints or
-classes."""
+"""The setting ``start_from``: start weights, and which of them fit other joints or classes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,86 +12,67 @@ from ..settings import Settings
 from .networks import untrained
 
 
-class Origin(NamedTuple):
-    """What weights were trained on, as far as weights depend on it."""
-
-    model: str
-    stream: str
-    joints: tuple[str, ...]
-    limbs: tuple[tuple[int, int], ...]
-    channels: list[frozenset[str]]
-    """Of a heatmap model: the joint of each channel of the input, or the two joints of the limb."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Origin":
-        """The origin of weights that are trained with these settings."""
-        skeleton = settings.skeleton
-        channels = settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
-        return cls(settings.model, settings.stream, skeleton.joints, skeleton.limbs, channels)
-
-
 def start_weights(
     network: nn.Module, settings: Settings, classes: Sequence[str], embedding_size: int, run: Path
 ) -> tuple[str, ...]:
-    """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit.
+    """Give a network of ``build`` the weights of ``settings.start_from``, as far as they fit. Returns the
+    names of the tensors that keep their initial values, at least in part.
 
-    Weights that depend on the joints (the stem of PoseC3D; batch norm of the input and edge importance of
-    ST-GCN) are only taken where the joints and the stream are the same, and those of the head only where the
-    classes are the same. The stem of PoseC3D has a channel for each joint or limb: from a run of the same
-    stream on other joints, the channels of the joints or limbs that both have are taken. A checkpoint of
-    another library does not name its joints and classes, so their numbers are compared.
+    Weights that depend on the joints are only taken where joints and stream are the same, and those of the
+    head only where the classes are. The stem of PoseC3D has a channel for each joint or limb: from a run of
+    the same stream on other joints, the channels that both have are taken. A checkpoint of another library
+    does not name its joints and classes, so their numbers are compared.
 
     Args:
         run: the folder of the run that starts; ``start_from`` may name a run beside it.
-
-    Returns:
-        The names of the tensors that keep their initial values, at least in part.
 
     Raises:
         ValueError: there is no such run or file, or it is of another model.
         DataError: as ``checkpoints.fitting`` does.
     """
     path, folder = start_checkpoint(settings.start_from, run)
-    target = source = Origin.of(settings)
-    differing: set[str] = set()
+    stems: set[str] = set()
+    heads: set[str] = set()
+    source = settings
     if folder:
         result = run_result(folder)
-        source = Origin.of(stored_settings(folder, result["settings"]))
+        source = stored_settings(folder, result["settings"])
+        if source.model != settings.model:
+            way_out = f"start a run of model {settings.model!r} from one of the same model"
+            raise ValueError(f"{folder}: its model is {source.model!r:.100}; {way_out}")
         if result["data"]["classes"] != list(classes):
-            differing |= depending(settings, len(classes), embedding_size, on="classes")
-    if source.model != target.model:
-        raise ValueError(
-            f"{folder}: its model is {source.model!r:.100}; start a run of model {target.model!r} from one of"
-            " the same model"
+            heads = depending(settings, len(classes), embedding_size, on="classes")
+        old, new = source.skeleton, settings.skeleton
+        if (source.stream, old.joints, old.limbs) != (settings.stream, new.joints, new.limbs):
+            stems = depending(settings, len(classes), embedding_size, on="joints")
+    weights = checkpoints.fitting(path, network, stems | heads)
+    if stems and source.stream == settings.stream:
+        _copy_channels(
+            checkpoints.read(path), network.state_dict(), stems, _channels(source), _channels(settings)
         )
-    if source != target:
-        differing |= depending(settings, len(classes), embedding_size, on="joints")
-    weights = checkpoints.fitting(path, network, differing)
-    if source != target and source.stream == target.stream:
-        _copy_channels(checkpoints.read(path), network.state_dict(), differing, source, target)
     network.load_state_dict(weights, strict=False)
     return tuple(name for name in network.state_dict() if name not in weights)
 
 
+Channels = list[frozenset[str]]
+
+
+def _channels(settings: Settings) -> Channels:
+    """The joint or the two joints of a limb in each channel of the input of a heatmap model."""
+    return settings.architecture.channel_names(settings.stream, layouts.get(settings.layout))
+
+
 def _copy_channels(
-    stored: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    names: set[str],
-    source: Origin,
-    target: Origin,
+    stored: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: set[str], old: Channels, new: Channels
 ) -> None:
     """Copy, in the named tensors with an axis of channels, those of the joints or limbs that both have."""
     for name in names & stored.keys():
-        from_tensor, to_tensor = stored[name], weights[name]
-        channels = from_tensor.shape[1:2], to_tensor.shape[1:2]
-        if channels != ((len(source.channels),), (len(target.channels),)):
-            continue
-        if (
-            from_tensor[:, :1].shape == to_tensor[:, :1].shape
-        ):  # not where another width or kernel was trained
-            for i, channel in enumerate(target.channels):
-                if channel in source.channels:
-                    to_tensor[:, i] = from_tensor[:, source.channels.index(channel)]
+        source, target = stored[name], weights[name]
+        channels = source.shape[1:2] == (len(old),) and target.shape[1:2] == (len(new),)
+        if channels and source[:, :1].shape == target[:, :1].shape:  # the same width and kernel
+            for i, channel in enumerate(new):
+                if channel in old:
+                    target[:, i] = source[:, old.index(channel)]
 
 
 def depending(settings: Settings, classes: int, embedding_size: int, on: str) -> set[str]:
