@@ -25,7 +25,7 @@ import reach_to_grasp
 import seaborn as sns
 
 from miga_lib import metrics, plots, predictions, training
-from miga_lib.analysis import questions
+from miga_lib import compare
 from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
 from miga_lib.runs import run_folder, run_name, safe_name
@@ -57,7 +57,7 @@ def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series)
     low, high = metrics.interval(
         lambda rows, chosen: differences[np.ix_(chosen, rows)].mean(), of_clips, of_runs
     )
-    return questions.with_interval(differences.mean(), low, high)
+    return compare.with_interval(differences.mean(), low, high)
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--outputs", default="")
     parser.add_argument("--figure", default="")
     given = parser.parse_args()
-    base = choose(given.models[0], given.stream, given.layout, preset=given.preset)
+    base = choose(given.preset, given.models[0], stream=given.stream, layout=given.layout)
     data = load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
     if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
@@ -92,7 +92,8 @@ def main() -> None:
         f"{base.model} from {Path(start).name}" if start else base.model: start for start in given.start_from
     }
     compared = {name: replace(base, start_from=start) for name, start in starts.items()}
-    compared |= {model: replace(base, model=model) for model in given.models[1:]}
+    common = {"stream": given.stream, "layout": given.layout, "min_steps": base.min_steps}
+    compared |= {model: choose(given.preset, model, **common) for model in given.models[1:]}
     names = list(compared)
     rows, points = [], []
     for share in given.shares:

@@ -13,11 +13,12 @@ from miga_lib.analysis import saliency
 from miga_lib.models import MODELS
 from miga_lib.predictions import Predictions
 from miga_lib.settings import choose
-from miga_lib.training.inputs import Inputs
+from miga_lib.training.inputs import inputs_of
 
 LAYOUT = layouts.get("coco17")
 WRIST = LAYOUT.joints.index("left_wrist")
-SETTINGS = choose(layout="coco17", preset="smoke", device="cpu")
+BASE = {"layout": "coco17", "preset": "smoke", "device": "cpu"}
+SETTINGS = choose(**BASE)
 
 
 def made(wrist, frames=20, seed=0):
@@ -75,7 +76,7 @@ def test_only_the_joint_that_the_network_uses_counts(method):
 def test_occlusion_and_gradient_of_a_linear_network_are_what_the_joint_adds():
     """The logit is linear in the maps, so the parts of each method add up to it."""
     data, settings = together([made(150)], [1]), replace(SETTINGS, frames=20)
-    (maps,) = next(Inputs(data, settings).views(torch.tensor([0])))
+    (maps,) = next(inputs_of(data, settings).views(torch.tensor([0])))
     logit = OnlyTheWrist()(maps)[0][0, 1].item()
     occluded, sloped = (
         saliency.importance(OnlyTheWrist(), data, settings, 0, method) for method in ("occlusion", "gradient")
@@ -100,7 +101,7 @@ def test_a_limb_shares_its_value_between_its_joints(method):
     a, b = LAYOUT.limbs[3]
     assert counts[a] == counts[b] > 0
     assert np.count_nonzero(counts) == 2
-    (maps,) = next(Inputs(data, settings).views(torch.tensor([0])))
+    (maps,) = next(inputs_of(data, settings).views(torch.tensor([0])))
     assert counts.sum() == pytest.approx(OneLimb()(maps)[0][0, 1].item(), rel=1e-4), "it counts once"
 
 
@@ -138,7 +139,7 @@ def test_filters_see_the_joints_of_the_network_only():
 
 
 def test_only_the_joint_that_a_graph_network_reads_counts():
-    settings = replace(SETTINGS, model="stgcn", frames=20)
+    settings = choose(**BASE, model="stgcn", frames=20)
     network = training.build(settings, 2, 0)
     network.data_bn.weight.data.view(len(LAYOUT.joints), -1)[np.arange(len(LAYOUT.joints)) != WRIST] = 0
     data = together([made(np.linspace(110, 190, 20))], [1])

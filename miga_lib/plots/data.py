@@ -13,7 +13,7 @@ from ..clips import Clips
 from ..layouts import Layout
 from ..metrics import percent
 from ..settings import PRESETS
-from .results import MOST_LETTERS_BELOW, plain_ticks, short
+from .results import MAX_LETTERS_BELOW, plain_ticks, short
 from .skeletons import limb_lines
 from .tables import sortable
 
@@ -109,7 +109,7 @@ def group_counts(clips: Clips, kind: str = "subject", ax: Axes | None = None) ->
     twice = np.flatnonzero((counts > 0).sum(axis=1) > 1)
     if len(twice):
         ax.scatter(twice, base[twice] * 1.03 + 0.3, marker="x", color="black", s=20, label="in two splits")
-    names = [short(name, MOST_LETTERS_BELOW) if len(counts) <= MOST_NAMES else "" for name in counts.index]
+    names = [short(name, MAX_LETTERS_BELOW) if len(counts) <= MOST_NAMES else "" for name in counts.index]
     ax.set_xticks(range(len(counts)), names, rotation=90, fontsize=9)
     ax.grid(False, axis="x")
     ax.set(xlabel=kind, ylabel="clips", xlim=(-0.8, len(counts) - 0.2))

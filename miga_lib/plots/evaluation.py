@@ -18,7 +18,7 @@ from ..analysis import failures
 from ..predictions import Predictions
 from ..settings import check_choice
 from .links import counted, link
-from .results import MOST_LETTERS_BELOW, plain_ticks, short
+from .results import MAX_LETTERS_BELOW, plain_ticks, short
 
 POINT_COLOUR, INTERVAL_COLOUR, EXPECTED_COLOUR = "#262626", "#bdbdbd", "#8b2161"
 """None is a colour of left or right."""
@@ -373,7 +373,7 @@ def accuracy_by_group(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xticks(
         places,
         [
-            f"{short(name, MOST_LETTERS_BELOW)} ({n})"
+            f"{short(name, MAX_LETTERS_BELOW)} ({n})"
             for name, n in zip(parts.index, parts["clips"], strict=True)
         ],
         rotation=90,

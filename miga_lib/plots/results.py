@@ -16,13 +16,19 @@ from ..predictions import Predictions
 from .skeletons import frames
 from .tables import styled
 
-MOST_LETTERS = 52
+MAX_LETTERS = 52
 """Of a name in a figure; the longest name of a class of iMiGUE and SMG has 51."""
-MOST_LETTERS_BELOW = 24
+MAX_LETTERS_BELOW = 24
 """Of a name that is written vertically below a figure."""
-SCORE_LABELS = {"val_top1": "top-1", "val_mean_class": "mean class", "val_macro_f1": "macro-F1"}
-TERM_LABELS = {"cross_entropy": "cross-entropy"}
-"""Labels of the terms of the loss. Any other term is labelled by its name, as unweighted."""
+SCORE_NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class": "mean class",
+    "macro_f1": "macro-F1",
+    "classes_present": "classes present",
+}
+"""The names of ``metrics.scores`` in figures and tables."""
+KEPT_COLOUR, MAJORITY_COLOUR = "#8b2161", "#8c8c8c"
 
 
 def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None) -> np.ndarray:
@@ -39,36 +45,29 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
     axes = plt.subplots(1, len(terms) + 1, figsize=(8.3, 3.2))[1]
     for ax, term in zip(axes, terms, strict=False):
         ax.plot(rows["epoch"], rows[term], color="black")
-        ax.set(
-            title=TERM_LABELS.get(term, f"{term.replace('_', ' ')} (unweighted)"),
-            ylabel="training loss",
-            yscale="log",
-        )
+        title = "cross-entropy" if term == "cross_entropy" else f"{term.replace('_', ' ')} (unweighted)"
+        ax.set(title=title, ylabel="training loss", yscale="log")
         plain_ticks(ax.yaxis)
-    for (score, label), style in zip(SCORE_LABELS.items(), ("-", "--", ":"), strict=True):
-        axes[-1].plot(rows["epoch"], 100 * rows[score], style, color="black", label=label)
+    for score, style in (("top1", "-"), ("mean_class", "--"), ("macro_f1", ":")):
+        axes[-1].plot(
+            rows["epoch"], 100 * rows[f"val_{score}"], style, color="black", label=SCORE_NAMES[score]
+        )
     axes[-1].set(title="validation", ylabel="%")
     if result:
-        axes[-1].axhline(
-            100 * result["scores"]["val"]["majority"], color="#8c8c8c", linewidth=1, label="commonest class"
-        )
+        majority = 100 * result["scores"]["val"]["majority"]
+        axes[-1].axhline(majority, color=MAJORITY_COLOUR, linewidth=1, label="commonest class")
     for ax in axes:
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
         if result:
-            ax.axvline(
-                result["best_epoch"],
-                color="#8b2161",
-                linewidth=1,
-                label=f"kept: epoch {result['best_epoch']}",
-            )
-    axes[0].figure.legend(
-        *axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9
-    )
+            epoch = result["best_epoch"]
+            ax.axvline(epoch, color=KEPT_COLOUR, linewidth=1, label=f"kept: epoch {epoch}")
+    handles = axes[-1].get_legend_handles_labels()
+    axes[0].figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return axes
 
 
-def short(name: object, most: int = MOST_LETTERS) -> str:
+def short(name: object, most: int = MAX_LETTERS) -> str:
     """A name as a label in a figure: the middle of a very long one is left out, since it would take the place
     of the data."""
     text, end = str(name), most // 3
@@ -85,17 +84,9 @@ def plain_ticks(axis: Axis) -> None:
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
     """The scores of each split, as ``metrics.scores`` returns them, as a table."""
-    table = pd.DataFrame(scores).T
-    counts = [name for name in ("classes_present", "clips") if name in table]
-    names = {
-        "top1": "top-1",
-        "top5": "top-5",
-        "mean_class": "mean class",
-        "macro_f1": "macro-F1",
-        "classes_present": "classes present",
-    }
-    shown = table.rename(columns=names)
-    return styled(shown).format(percent).format("{:.0f}", subset=[names.get(name, name) for name in counts])
+    table = pd.DataFrame(scores).T.rename(columns=SCORE_NAMES)
+    counts = [name for name in ("classes present", "clips") if name in table]
+    return styled(table).format(percent).format("{:.0f}", subset=counts)
 
 
 def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[int]) -> np.ndarray:
@@ -107,27 +98,26 @@ def sample_predictions(predictions: Predictions, clips: Clips, chosen: Sequence[
         chosen: rows of ``predictions``.
     """
     rows = {id: row for row, id in enumerate(clips.table["id"])}
-    axes = plt.subplots(
-        len(chosen), 4, figsize=(8.3, 2.1 * len(chosen)), width_ratios=[1, 1, 1, 1.5], squeeze=False
-    )[1]
+    size = (8.3, 2.1 * len(chosen))
+    axes = plt.subplots(len(chosen), 4, figsize=size, width_ratios=[1, 1, 1, 1.5], squeeze=False)[1]
     for line, row in zip(axes, chosen, strict=True):
         for ax in line[1:3]:  # before anything is drawn, so that the limits include all frames
             ax.sharex(line[0])
             ax.sharey(line[0])
         frames(clips[rows[predictions.ids[row]]], clips.layout, 3, line[:3])
         order, truth = predictions.probabilities[row].argsort()[::-1].tolist(), predictions.labels[row]
-        top = [*order[:5], *([truth] if truth in order[5:] else [])]
-        colours = ["black" if k == truth else "#b0b0b0" for k in top]
-        line[3].barh(range(len(top)), 100 * predictions.probabilities[row][top], color=colours)
-        ranks = ["" if k in order[:5] else f" (rank {order.index(k) + 1})" for k in top]
-        line[3].set_yticks(
-            range(len(top)),
-            [short(predictions.classes[k]) + rank for k, rank in zip(top, ranks, strict=True)],
-        )
-        line[3].invert_yaxis()
+        classes, labels = order[:5], [short(predictions.classes[k]) for k in order[:5]]
+        if truth in order[5:]:
+            classes.append(truth)
+            labels.append(f"{short(predictions.classes[truth])} (rank {order.index(truth) + 1})")
+        colours = ["black" if k == truth else "#b0b0b0" for k in classes]
+        bars = line[3]
+        bars.barh(range(len(classes)), 100 * predictions.probabilities[row][classes], color=colours)
+        bars.set_yticks(range(len(classes)), labels)
+        bars.invert_yaxis()
+        bars.set_xlim(0, 100)
         name = short(predictions.classes[truth]) if truth >= 0 else "class unknown"
-        line[3].set(xlim=(0, 100))
-        line[3].set_title(f"{short(predictions.ids[row])}: {name}", fontsize=9, loc="right")
-        line[3].tick_params(labelsize=9)
+        bars.set_title(f"{short(predictions.ids[row])}: {name}", fontsize=9, loc="right")
+        bars.tick_params(labelsize=9)
     axes[-1, 3].set_xlabel("probability (%)", fontsize=9)
     return axes

@@ -9,7 +9,7 @@ depends only on the seed, the epoch and the clip.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ TEST_BATCH_SIZE = 32
 """Number of views that are predicted together."""
 
 
+@runtime_checkable
 class Inputs(Protocol):
     """The clips of one split, and the network's input made from them."""
 
