@@ -84,7 +84,7 @@ def main() -> None:
     base = choose(given.preset, given.models[0], stream=given.stream, layout=given.layout)
     data = load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
-    if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
+    if groups[data.split("test").table["id"]].nunique() < metrics.MIN_GROUPS:
         groups[:] = groups.index  # an interval over so few people would be too narrow
     steps = base.epochs * math.ceil((data.table["split"] == "train").sum() / base.batch_size)
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)

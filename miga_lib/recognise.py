@@ -123,7 +123,7 @@ def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
         yield folder, 1.0, 1.0
         return
     given = read_json(folder / RESULT, "members")["members"]
-    of_members = ensemble.of_members([folder.parents[1] / "runs" / name for name in about.get("runs", [])])
+    of_members = ensemble.group_folds([folder.parents[1] / "runs" / name for name in about.get("runs", [])])
     if scores := [name for name in given if name not in of_members]:
         raise ValueError(
             f"{folder}: its member {scores[0]!r:.100} is no run here but scores of known clips; give the runs by name instead"

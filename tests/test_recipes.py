@@ -29,7 +29,9 @@ GROUPS = pd.Series(list("aabb"), index=GOOD.ids)
 def test_recipes_have_the_fitted_weights_and_temperatures():
     known = recipes.fit([GOOD, POOR], [3, 1])
     assert (
-        tuple(known) == recipes.WAYS == ("equal", "given", "searched", "calibrated", "calibrated, searched")
+        tuple(known)
+        == recipes.FUSIONS
+        == ("equal", "given", "searched", "calibrated", "calibrated, searched")
     )
     assert known["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
     assert known["given"].weights == (0.75, 0.25)
@@ -38,7 +40,7 @@ def test_recipes_have_the_fitted_weights_and_temperatures():
     assert known["calibrated"] == recipes.Recipe(temperatures, (0.5, 0.5))
     tempered = [ensemble.temper(member, t) for member, t in zip((GOOD, POOR), temperatures, strict=True)]
     assert known["calibrated, searched"].weights == pytest.approx(tuple(ensemble.search(tempered)))
-    assert set(recipes.WAYS) - recipes.fit([GOOD, POOR]).keys() == {"given"}
+    assert set(recipes.FUSIONS) - recipes.fit([GOOD, POOR]).keys() == {"given"}
     with pytest.raises(ValueError, match="weights must be 2 numbers of 0 or more, .* got \\[1.0\\]"):
         recipes.fit([GOOD, POOR], [1])
 
@@ -68,7 +70,7 @@ def test_the_way_of_the_paper_is_the_default():
     ):
         recipes.choose(recipes.fit([GOOD, POOR]), "given")
     with pytest.raises(
-        ValueError, match="fusion must be one of 'equal', 'given', .*, 'calibrated, searched', got 'mean'"
+        ValueError, match="fusion must be one of equal, .*, 'calibrated, searched', got 'mean'"
     ):
         recipes.choose(recipes.fit([GOOD, POOR]), "mean")
 
@@ -104,14 +106,14 @@ def test_names_of_folders():
     assert recipes.name(["joint", "limb"]) == "joint+limb"
     assert recipes.name(["joint", "../scores/rgb {split}.csv"]) == "joint+scores-rgb-.csv"
     long = [recipes.name([f"{k}" * 100, "x" * 100]) for k in "ab"]
-    assert all(len(name) == runs.MAX_NAME_LENGTH for name in long)
+    assert all(len(name) == runs.MAX_NAME_BYTES for name in long)
     assert long[0] != long[1]
 
 
 def test_an_ensemble_is_kept_whole_and_an_earlier_one_replaced(tmp_path):
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
     for splits in (["val", "test"], ["val"]):
-        recipes.keep(
+        recipes.save(
             tmp_path / "new", recipe, ["joint", "limb"], dict.fromkeys(splits, GOOD), {"fusion": "given"}
         )
         submissions.write(GOOD, tmp_path / "new", 2023) if "test" in splits else None
@@ -130,18 +132,18 @@ def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
         ValueError,
         match=r"not overwritten, since it has 'faces\.npz', a file of another origin; choose another name",
     ):
-        recipes.keep(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+        recipes.save(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
 
 def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, close):
     kept = tmp_path / "kept"
-    recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    recipes.save(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     before = (kept / runs.RESULT).read_bytes()
     close(tmp_path)
     with pytest.raises(
         OSError,
-        match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to as `outputs`",
+        match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to",
     ):
-        recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+        recipes.save(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (kept / runs.RESULT).read_bytes() == before
