@@ -104,8 +104,7 @@ def grid(
         common: settings of all runs.
 
     Raises:
-        ValueError: an empty list, a value that ``Settings`` refuses, a run that is there twice, or a single
-            run, with which nothing can be compared.
+        ValueError: an empty list, a value that ``Settings`` refuses, a run that is there twice, a single run.
     """
     weights = [SEMANTIC_WEIGHT * used for used in semantic]
     lists: dict[str, Sequence[Any]] = {"layout": layouts, "temporal": temporals, "semantic_weight": weights}
@@ -146,10 +145,8 @@ def train(
     outputs: str | Path = "",
     progress: Callable[[dict[str, Any]], None] = training.print_epoch,
 ) -> list[Run]:
-    """Train a run with each of the settings; finished runs are loaded instead.
-
-    After an interruption, the same call continues where it stopped. More settings only add runs.
-    """
+    """Train a run with each of the settings; finished runs are loaded instead, so after an interruption the
+    same call continues where it stopped."""
     runs = []
     for number, settings in enumerate(grid, 1):
         clips = load(data, outputs=outputs, **settings.clip_arguments)
@@ -164,14 +161,9 @@ def train(
 
 
 def cost(runs: Sequence[Run], data: str, outputs: str | Path = "", clips: int = 32) -> pd.DataFrame:
-    """The cost of each model and stream: parameters, multiply-adds of one view, seconds to train, seconds to
-    predict a clip (all views).
-
-    Multiply-adds are those of convolutions and matrix products, as PyTorch's FlopCounterMode counts them.
-
-    Args:
-        clips: number of validation clips on which the prediction is timed, after it was done once before.
-    """
+    """The cost of each model and stream: parameters, multiply-adds of one view (of convolutions and matrix
+    products, as PyTorch's FlopCounterMode counts them), seconds to train, seconds to predict a clip (all
+    views; measured on so many validation clips, after it was done once before)."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     columns = ("model", "stream", "layout")
     for run in runs:
@@ -198,17 +190,13 @@ def cost(runs: Sequence[Run], data: str, outputs: str | Path = "", clips: int = 
 
 
 def answers(runs: Sequence[Run], split: str, groups: pd.Series) -> pd.DataFrame:
-    """The answers to all ``questions`` for which there are pairs of runs, a row each.
+    """The answers to all ``questions`` for which there are pairs of runs, by their predictions of a split.
 
     Columns: claim; first and second, the values of the two sides; the numbers of pairs of runs and of seeds;
-    and those of ``compared``.
+    and those of ``compared``. Raises ValueError where there are no pairs.
 
     Args:
-        split: of the predictions.
         groups: the subject or video of each clip, by the clip's id.
-
-    Raises:
-        ValueError: there are none.
     """
     rows = []
     predicted = {run.folder: predictions.load(run.folder / f"{split}.npz") for run in runs}
@@ -357,11 +345,7 @@ def verdict(low: float, high: float, p: float) -> str:
 
 
 def sentence(answer: Mapping[str, Any], where: str) -> str:
-    """An answer in a sentence.
-
-    Args:
-        where: the clips that it was measured on, such as ``"500 synthetic test clips"``.
-    """
+    """An answer in a sentence; ``where`` names its clips, such as ``500 synthetic test clips``."""
     top1 = with_interval(answer["difference"], answer["low"], answer["high"])
     macro_f1 = with_interval(*(answer[f"macro_f1_{name}"] for name in ("difference", "low", "high")))
     first, second = (metrics.percent(answer[name]) for name in ("top1_first", "top1_second"))

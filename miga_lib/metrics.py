@@ -27,11 +27,7 @@ def scores(predictions: Predictions) -> dict[str, float]:
     """Top-1, top-5, mean-class accuracy and macro-F1 over the clips whose label is known, each 0 to 1.
 
     ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that
-    have clips. Absent classes are left out, not counted as 0. ``majority`` is the top-1 accuracy of always
-    predicting the most frequent of these labels.
-
-    Raises:
-        ValueError: no clip has a label.
+    have clips. ``majority`` is the top-1 accuracy of always predicting the most frequent of these labels.
     """
     from sklearn.metrics import top_k_accuracy_score
 
@@ -53,14 +49,13 @@ def scores(predictions: Predictions) -> dict[str, float]:
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
-    """Recall, precision and F1 of each class, their intervals, and the numbers of its clips and of the clips
-    predicted as this class.
+    """Recall, precision and F1 of each class, by name, their intervals, and the numbers of its clips
+    (support) and of the clips predicted as it (predicted).
 
-    A row for each class, by name; the two numbers are the columns support and predicted. A value whose
-    denominator is 0 is NaN: recall and F1 of a class without clips, precision of a class that is never
-    predicted. Intervals are Wilson's (``wilson``). F1 is not a proportion, but F1 / (2 − F1) is one: the
-    clips predicted correctly, of all clips that are of the class or were predicted as it (Hand, Christen and
-    Kirielle, F*: an interpretable transformation of the F-measure, Machine Learning 110, 2021).
+    Recall and F1 of a class without clips are NaN, and so is the precision of a class that is never
+    predicted. Intervals are Wilson's. F1 is not a proportion, but F1 / (2 − F1) is one: the clips predicted
+    correctly, of all clips that are of the class or were predicted as it (Hand, Christen and Kirielle, F*: an
+    interpretable transformation of the F-measure, Machine Learning 110, 2021).
     """
     clips = labelled(predictions)
     recall, precision, f1, support = _by_class(clips)
@@ -137,10 +132,8 @@ def calibration_error(table: pd.DataFrame) -> float:
 
 def wilson(successes: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval of each proportion ``successes / trials``, NaN where there are no trials: two
-    arrays, low and high.
-
-    It treats clips as independent. Clips of one person are similar, so the interval is somewhat too narrow.
-    """
+    arrays, low and high. It treats clips as independent, so for similar clips of one person it is somewhat
+    too narrow."""
     from scipy.stats import binomtest
 
     bounds = np.full((2, len(trials)), np.nan)
@@ -152,22 +145,14 @@ def wilson(successes: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def by_adjustment(predicted: Predictions, counts: np.ndarray) -> pd.DataFrame:
     """Scores of ``predictions.adjusted`` for each of ``STRENGTHS``: columns strength, top1, mean_class,
-    macro_f1.
-
-    Args:
-        counts: (K,), the number of training clips of each class.
-    """
+    macro_f1."""
     rows = [{"strength": strength, **scores(adjusted(predicted, counts, strength))} for strength in STRENGTHS]
     return pd.DataFrame(rows)[["strength", "top1", "mean_class", "macro_f1"]]
 
 
 def choose_adjustment(table: pd.DataFrame) -> float:
-    """The strength with the best macro-F1 among those whose top-1 is not below that without adjustment; of
-    equal ones the smallest.
-
-    Args:
-        table: of ``by_adjustment``, on validation clips.
-    """
+    """The strength in a table of ``by_adjustment`` with the best macro-F1 among those whose top-1 is not
+    below that without adjustment; of equal ones the smallest."""
     not_worse = table[table["top1"] >= table["top1"].iloc[0]]
     return float(not_worse.loc[not_worse["macro_f1"].idxmax(), "strength"])
 
@@ -184,17 +169,14 @@ def interval(
     Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer
     than ``MIN_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
 
-    With ``run_seeds``, the interval is for the training and not only for the runs at hand: groups and seeds
-    are resampled together, each by itself (Owen, The pigeonhole bootstrap, Annals of Applied Statistics
-    2007). This counts chance that is of one run and one clip three times, so the interval is rather too wide
-    than too narrow. A single seed is not resampled.
+    With ``run_seeds``, the seed of each run, the interval is for the training and not only for the runs at
+    hand: groups and seeds are resampled together, each by itself (Owen, The pigeonhole bootstrap, Annals of
+    Applied Statistics 2007). This counts chance that is of one run and one clip three times, so the interval
+    is rather too wide than too narrow. A single seed is not resampled.
 
     Args:
         statistic: takes the rows of the resampled clips, and with ``run_seeds`` the rows of the resampled
             runs as well. A row can occur more than once.
-        groups: (N,) the group of each clip.
-        run_seeds: (R,) the seed of each run.
-        seed: of the random numbers of the bootstrap.
     """
     from scipy.stats import bootstrap
 
@@ -233,11 +215,7 @@ def _rows_by_value(values: np.ndarray) -> list[np.ndarray]:
 
 def groups_in_words(groups: Collection[Any]) -> str:
     """The number of groups as text, such as 35 subjects or videos, with a caution where ``interval`` over so
-    few is too narrow.
-
-    Args:
-        groups: the group of each clip.
-    """
+    few is too narrow."""
     count = len(set(groups))
     if count == 1:
         return "1 subject or video"
@@ -258,12 +236,8 @@ def in_words(low: float, high: float) -> str:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Exact two-sided McNemar test: the probability that two sets of predictions of the same clips differ
-    this much by chance.
-
-    Args:
-        first, second: (N,) bool, whether each predicts the clip correctly.
-    """
+    """Exact two-sided McNemar test: the probability that two sets of predictions, (N,) bool, correct or not,
+    of the same clips differ this much by chance."""
     from scipy.stats import binomtest
 
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
@@ -273,18 +247,15 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def difference(first: Predictions, second: Predictions, groups: pd.Series) -> dict[str, float]:
-    """The difference between the top-1 accuracies of two sets of predictions: the first minus the second.
+    """The difference between the top-1 accuracies of two sets of predictions, as ``ensemble.join`` returns
+    them: the first minus the second.
 
     Args:
-        first, second: of the same clips in the same order, as ``ensemble.join`` returns them.
         groups: the subject or video of each clip, by the clip's id.
 
     Returns:
         ``difference``, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and
         how many clips have each of ``OUTCOMES``.
-
-    Raises:
-        ValueError: other clips or another order of them; no label is known.
     """
     a, b = _correct(first, second)
     gap, clip_groups = a.astype(float) - b, groups.loc[labelled(first).ids].to_numpy()
@@ -295,11 +266,7 @@ def difference(first: Predictions, second: Predictions, groups: pd.Series) -> di
 
 
 def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:
-    """Number of clips of each class with each of ``OUTCOMES``: a row for each class, by name.
-
-    Args:
-        first, second: of the same clips in the same order, as ``ensemble.join`` returns them.
-    """
+    """Number of clips of each class with each of ``OUTCOMES``: a row for each class, by name."""
     a, b = _correct(first, second)
     clips, outcome = labelled(first), np.array(OUTCOMES)[2 * ~a + ~b]
     table = pd.crosstab(clips.classes[clips.labels], outcome)
@@ -307,7 +274,8 @@ def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:
 
 
 def _correct(first: Predictions, second: Predictions) -> np.ndarray:
-    """Whether each of the two predicts each clip of known label correctly: (2, N) bool."""
+    """Whether each of the two predicts each clip of known label correctly: (2, N) bool. Raises ValueError
+    where they are not of the same clips in the same order."""
     if first.ids.tolist() != second.ids.tolist() or first.labels.tolist() != second.labels.tolist():
         raise ValueError(
             "predictions can only be compared on the same clips in the same order; call `ensemble.join` first"

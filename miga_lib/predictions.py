@@ -74,11 +74,8 @@ class Predictions:
         return self._rows(self.labels >= 0)
 
     def of(self, ids: Iterable[str]) -> "Predictions":
-        """The predictions of the clips with these ids, in the order of ``ids``.
-
-        Raises:
-            ValueError: there is no prediction of a clip. The message shows an id that there is.
-        """
+        """The predictions of the clips with these ids, in the order of ``ids``. Raises ValueError where there
+        is none of a clip."""
         rows, ids = {id: row for row, id in enumerate(self.ids.tolist())}, list(ids)
         lacking = [id for id in ids if id not in rows]
         if lacking:
@@ -101,11 +98,7 @@ class Predictions:
 
 
 def load(path: str | Path) -> Predictions:
-    """Predictions from a file that ``Predictions.save`` wrote.
-
-    Raises:
-        ValueError: it is not such a file, or its contents are invalid.
-    """
+    """Predictions from a file that ``Predictions.save`` wrote. Raises ValueError for any other file."""
     names = [field.name for field in fields(Predictions)]
     try:
         arrays = untrusted.arrays(Path(path))
@@ -123,11 +116,8 @@ def load(path: str | Path) -> Predictions:
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of several sets of clips, such as the folds of a cross-validation, as one.
-
-    Raises:
-        ValueError: other classes, or a clip that is in two of them.
-    """
+    """The predictions of several sets of clips, such as the folds of a cross-validation, as one. Raises
+    ValueError for other classes, or a clip that is in two of them."""
     if any(part.classes.tolist() != parts[0].classes.tolist() for part in parts):
         raise ValueError("predictions of the folds have different classes; train all folds on the same data")
     joined = {
@@ -139,10 +129,8 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
 
 def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> Predictions:
     """Probabilities divided by (share of the class in training) ^ ``strength``, so that rare classes are
-    predicted more often.
-
-    With a strength of 1 and accurate probabilities, these are the predictions with the best mean accuracy
-    over classes.
+    predicted more often. With a strength of 1 and accurate probabilities, these are the predictions with the
+    best mean accuracy over classes.
 
     Source: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, equation 9.
 
@@ -155,12 +143,11 @@ def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> P
 
 
 def split_with_labels(labels: Mapping[str, np.ndarray], preferred: str = "test") -> tuple[str, str]:
-    """The split to evaluate on; and a sentence that says why it is not the preferred one, else empty.
+    """The split to evaluate on: the preferred one if a label of it is known, else ``val``; and a sentence
+    that says why it is not the preferred one, else empty.
 
     Args:
         labels: class indices of the clips of each split, −1 where unknown.
-        preferred: this split is used if a label of it is known, else ``val``; data without test clips are
-            evaluated on ``val``, too.
 
     Raises:
         ValueError: there is no such split, or no label of it or of ``val`` is known.
@@ -170,10 +157,8 @@ def split_with_labels(labels: Mapping[str, np.ndarray], preferred: str = "test")
     splits = list(dict.fromkeys([preferred, "val"]))
     usable = [split for split in splits if split in labels and (labels[split] >= 0).any()]
     if not usable:
-        listed = " or ".join(splits)
-        raise ValueError(
-            f"no label of split {listed} is known, so nothing can be evaluated; give data with labels"
-        )
+        reason = f"no label of split {' or '.join(splits)} is known, so nothing can be evaluated"
+        raise ValueError(f"{reason}; give data with labels")
     if usable[0] == preferred:
         return preferred, ""
     reason = f"There are no {preferred} clips"

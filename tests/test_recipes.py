@@ -142,8 +142,7 @@ def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, clos
     before = (kept / runs.RESULT).read_bytes()
     close(tmp_path)
     with pytest.raises(
-        OSError,
-        match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to",
+        OSError, match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to"
     ):
         recipes.save(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (kept / runs.RESULT).read_bytes() == before

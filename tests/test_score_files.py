@@ -235,8 +235,7 @@ def test_no_pickle_is_run(tmp_path):
 @pytest.mark.parametrize("suffix", ["csv", "npz", "npy", "pkl"])
 def test_a_missing_file_is_named_with_the_way_out(tmp_path, suffix):
     with pytest.raises(
-        ValueError,
-        match=rf"none\.{suffix}: cannot be read \(No such file or directory\); give the path",
+        ValueError, match=rf"none\.{suffix}: cannot be read \(No such file or directory\); give the path"
     ):
         read(tmp_path / f"none.{suffix}")
 

@@ -73,17 +73,15 @@ def gather(
     shared_only: bool = False,
     report: Report | None = None,
 ) -> dict[str, Predictions]:
-    """The predictions of one split from runs and score files, joined. Keys are the names of the runs, and the
-    paths of the files as given.
+    """The predictions of one split from runs (or ensembles) and score files, joined. Keys are the names of
+    the runs, and the paths of the files as given.
 
     The folds of one cross-validation are one member: the predictions of each by the network that was not
     trained on them.
 
     Args:
-        folders: of runs or ensembles.
         scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the
-            split's name. Clips of other splits in the files are ignored.
-        annotations, normalise, report: as for ``score_files.read``.
+            split's name. Clips of other splits in the files are ignored; labels come from ``clips``.
         shared_only: as for ``join``; the number of other clips is noted in the report.
 
     Raises:
@@ -161,14 +159,8 @@ def group_folds(folders: Sequence[Path]) -> dict[str, list[Path]]:
 def fuse(
     members: Sequence[Predictions], weights: Sequence[float | int] | np.ndarray | None = None
 ) -> Predictions:
-    """The weighted average of the members' probabilities; the paper's ensemble is joint and limb, 1 to 1.
-
-    Args:
-        weights: one for each member, 0 or more; they are scaled to a sum of 1. By default all are equal.
-
-    Raises:
-        ValueError: as ``join`` does, or invalid weights.
-    """
+    """The average of the members' probabilities, with the ``shares`` of weights or with equal ones; the
+    paper's ensemble is joint and limb, 1 to 1. Raises ValueError as ``join`` and ``shares`` do."""
     members = join(members)
     parts = shares(np.ones(len(members)) if weights is None else weights, len(members))
     average = np.tensordot(parts, np.stack([member.probabilities for member in members]), axes=1)
@@ -190,11 +182,8 @@ def search(members: Sequence[Predictions]) -> np.ndarray:
     labels.
 
     The problem is convex, so there is one best value. SciPy's SLSQP finds it, and the gradient proves that no
-    other weights are more than 1e-3 nats better. Search on validation, evaluate on test.
-
-    Raises:
-        ValueError: as ``join`` does, or no clip with a known label.
-        RuntimeError: the search ended before the best value.
+    other weights are more than 1e-3 nats better, or RuntimeError is raised. Search on validation, evaluate on
+    test.
     """
     from scipy.optimize import LinearConstraint, minimize
 

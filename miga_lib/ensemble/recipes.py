@@ -48,9 +48,6 @@ def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) 
     - ``searched``: the weights of ``ensemble.search``;
     - ``calibrated``: each member at its ``ensemble.temperature``, equal weights;
     - ``calibrated, searched``: each member at its temperature, then the weights of ``ensemble.search``.
-
-    Raises:
-        ValueError: as ``ensemble.fuse`` does, or no clip with a known label.
     """
     members = ensemble.join(validation)
     unscaled, equal = (1.0,) * len(members), (1 / len(members),) * len(members)
@@ -67,11 +64,7 @@ def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) 
 
 def choose(recipes: Mapping[str, Recipe], fusion: str = "") -> str:
     """The name of the recipe to use: ``fusion``, or, if it is empty, ``given`` where there are weights, else
-    ``equal`` as in the paper.
-
-    Raises:
-        ValueError: another name, or ``given`` without weights.
-    """
+    ``equal`` as in the paper. Raises ValueError for another name, or ``given`` without weights."""
     chosen = fusion or ("given" if "given" in recipes else "equal")
     check_choice("fusion", chosen, FUSIONS)
     if chosen not in recipes:
@@ -145,11 +138,8 @@ def save(
     further: Mapping[str, Any],
 ) -> None:
     """Write an ensemble's folder: the fused predictions of each split, and last ``result.json`` with members,
-    recipe, scores and further content. The files of an earlier ensemble in it are replaced.
-
-    Raises:
-        ValueError: the folder has a file that no ensemble writes.
-    """
+    recipe, scores and further content. The files of an earlier ensemble are replaced; ValueError is raised
+    where the folder has a file that no ensemble writes."""
     files = (RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

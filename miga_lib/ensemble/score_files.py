@@ -7,7 +7,7 @@ or converted as the caller says. Every change to the scores is noted in a report
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,15 +42,14 @@ def read(
             array and, optionally, ``ids`` and ``classes``; a pickle of a list of score arrays, or of a dict
             of them by id; an npy of shape (N, K).
         classes: of the predictions to fuse with. If the file names its classes, they are matched by name.
-        annotations: for a file without ids, the PySkl annotation file whose order the scores have.
-        split: of the annotation file. PySkl's test script writes the scores of one split.
-        normalise: what to do with rows that are not probabilities: ``softmax`` for logits and
-            log-probabilities, ``divide`` (by the sum) for other scores of 0 or more; empty: refuse them.
-        report: every change to the scores is noted in it.
+        annotations, split: for a file without ids, the PySkl annotation file whose order the scores have, and
+            its split that was tested.
+        normalise: one of ``NORMALISATIONS``: ``softmax`` for logits and log-probabilities, ``divide`` (by the
+            sum) for other scores of 0 or more.
 
     Raises:
-        ValueError: ids that are missing, not unique or too many, other classes, scores that are not numbers
-            or not probabilities.
+        DataError: ids that are missing, not unique or too many, other classes, scores that are not numbers or
+            not probabilities.
     """
     path, report = Path(path), report or Report()
     check_choice("normalise", normalise, NORMALISATIONS)
@@ -159,13 +158,7 @@ def _pickle(path: Path, _: int) -> Table:
     return Table(np.stack([row.reshape(-1) for row in rows]).astype(float), ids)
 
 
-READERS: Mapping[str, Callable[[Path, int], Table]] = {
-    ".csv": _csv,
-    ".npz": _npz,
-    ".npy": _npy,
-    ".pkl": _pickle,
-    ".pickle": _pickle,
-}
+READERS = {".csv": _csv, ".npz": _npz, ".npy": _npy, ".pkl": _pickle, ".pickle": _pickle}
 """The reader of each ending of a file; it takes the path and the number of classes."""
 
 
