@@ -151,7 +151,7 @@ def train(
     for number, settings in enumerate(grid, 1):
         clips = load(data, outputs=outputs, **settings.clip_arguments)
         folder = run_folder(run_name(settings, data), outputs)
-        state = " (already finished)" if (folder / RESULT).exists() else ""
+        state = " (already finished)" * (folder / RESULT).exists()
         print(f"{number} of {len(grid)}: {folder.name}{state}", flush=True)
         result = training.fit(clips, settings, folder, progress)
         # The semantic loss is switched off where a class has no embedding.

@@ -5,21 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_ensemble import make
 
 from miga_lib import ensemble, predictions, runs
 from miga_lib.ensemble import recipes, submissions
-from miga_lib.predictions import Predictions
-
-CLASSES = np.array(["nod", "shake"])
-
-
-def make(rows):
-    """Predictions from (id, label, probability of the first of two classes)."""
-    ids, labels, first = zip(*rows, strict=True)
-    return Predictions(
-        np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), CLASSES
-    )
-
 
 GOOD = make([("1_0", 0, 0.9), ("1_1", 1, 0.2), ("2_0", 1, 0.3), ("2_1", 0, 0.4)])
 POOR = make([("2_1", 0, 0.8), ("2_0", 1, 0.9), ("1_1", 1, 0.6), ("1_0", 0, 0.6)])

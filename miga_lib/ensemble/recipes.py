@@ -109,9 +109,12 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
     Columns: weight, alone and without (top-1 of the member, and of the others fused), contribution, its
     paired bootstrap interval low to high over groups, and McNemar's p.
     """
+    columns = ["weight", "alone", "without", "contribution", "low", "high", "p"]
     joined, rows = ensemble.join(list(members.values())), {}
+    if len(joined) == 1:
+        return pd.DataFrame(columns=columns)
     whole = recipe.fuse(joined)
-    for place, name in enumerate(members if len(members) > 1 else ()):
+    for place, name in enumerate(members):
         others = recipe.without(place).fuse(joined[:place] + joined[place + 1 :])
         change = metrics.difference(whole, others, groups)
         rows[name] = change | {
@@ -120,7 +123,6 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
             "without": metrics.scores(others)["top1"],
             "contribution": change["difference"],
         }
-    columns = ["weight", "alone", "without", "contribution", "low", "high", "p"]
     return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
 
 

@@ -70,7 +70,11 @@ def read(
             raise DataError(f"{path}: has scores of {numbers}; {way_out}")
         names_of_files = f"{path.name} (from {Path(annotations).name})"
         report.note("ids taken from the order of an annotation file", names_of_files)
-    scores = scores[:, _columns(path, names, scores.shape[1], classes, report)]
+    if names is not None:
+        scores = scores[:, _columns(path, names.astype(str).tolist(), classes, report)]
+    elif scores.shape[1] != len(classes):
+        expected = f"{len(classes)} classes ({classes[0]:.80} to {classes[-1]:.80})"
+        raise DataError(f"{path}: must have scores of {expected}, found {scores.shape[1]}")
     probabilities = _probabilities(path, scores, ids, normalise, report)
     try:
         return Predictions(ids.astype(str), np.full(len(ids), UNKNOWN), probabilities, np.array(classes))
@@ -83,7 +87,7 @@ class Table(NamedTuple):
 
     scores: np.ndarray
     ids: np.ndarray | None = None
-    classes: Sequence[str] | None = None
+    classes: np.ndarray | None = None
 
 
 def _csv(path: Path, classes: int) -> Table:
@@ -99,13 +103,15 @@ def _csv(path: Path, classes: int) -> Table:
         raise DataError(f"{path}: not a table of scores ({reason}); save it again as csv in UTF-8") from None
     names, numbers = cells.iloc[0].tolist(), cells.apply(pd.to_numeric, errors="coerce")
     if not numbers.iloc[0, 1:].isna().any() and not _are_indices(names[1:]):  # there is no header
-        has_ids = len(names) != classes or numbers[0].isna().any()
-        ids = cells[0].to_numpy(str) if has_ids else None
-        return Table(numbers.iloc[:, int(has_ids) :].to_numpy(float), ids)
+        if len(names) == classes and numbers[0].notna().all():
+            return Table(numbers.to_numpy(float))
+        return Table(numbers.iloc[:, 1:].to_numpy(float), cells[0].to_numpy(str))
     columns = [column for column, name in enumerate(names) if column and name.lower() != "label"]
     names = [names[column] for column in columns]
     scores, ids = numbers.iloc[1:, columns].to_numpy(float), cells[0].iloc[1:].to_numpy(str)
-    return Table(scores, ids, None if _are_indices(names) else names)
+    if _are_indices(names):
+        return Table(scores, ids)
+    return Table(scores, ids, np.array(names))
 
 
 def _are_indices(names: Sequence[str]) -> bool:
@@ -124,7 +130,7 @@ def _npz(path: Path, _: int) -> Table:
         if array is not None and array.shape != (count,):
             shapes = f"scores of shape {scores.shape} and `{name}` of shape {array.shape}"
             raise DataError(f"{path}: has {shapes}; there must be one for each clip and class")
-    return Table(scores, ids, None if classes is None else classes.astype(str).tolist())
+    return Table(scores, ids, classes)
 
 
 def _npy(path: Path, _: int) -> Table:
@@ -193,24 +199,19 @@ def _annotated_ids(path: Path, annotations: str | Path, split: str) -> np.ndarra
     return ids[np.isin(ids, [str(id) for id in members])]
 
 
-def _columns(
-    path: Path, names: Sequence[str] | None, count: int, classes: Sequence[str], report: Report
-) -> np.ndarray:
-    """The column of each class in the file, (K,): by name if the file has names, else in the same order."""
-    if names is None and count != len(classes):
-        expected = f"{len(classes)} classes ({classes[0]:.80} to {classes[-1]:.80})"
-        raise DataError(f"{path}: must have scores of {expected}, found {count}")
-    if names is None:
-        return np.arange(count)
+def _columns(path: Path, names: Sequence[str], classes: Sequence[str], report: Report) -> list[int]:
+    """The column of each class in a file that names its columns."""
     columns, plain = [_plain(name) for name in names], [_plain(name) for name in classes]
     if sorted(columns) != sorted(plain):
         faults = [f"{shown(name)} is missing" for name in classes if _plain(name) not in columns]
         faults += [f"{shown(name)} is not one of them" for name in names if _plain(name) not in plain]
         faults += ["one is there twice"]
-        raise DataError(f"{path}: its {count} classes must be the {len(classes)} of the data: {faults[0]}")
+        raise DataError(
+            f"{path}: its {len(names)} classes must be the {len(classes)} of the data: {faults[0]}"
+        )
     if columns != plain:
         report.note("columns reordered by class name", path.name)
-    return np.array([columns.index(name) for name in plain])
+    return [columns.index(name) for name in plain]
 
 
 def _plain(name: str) -> str:

@@ -38,10 +38,10 @@ def write(
         )
     rows = list(zip(predictions.ids.tolist(), predictions.predicted.tolist(), strict=True))
     rows.sort(key=lambda row: _video_and_number(row[0]))
-    table, archive = FORMS[2023 if year <= 2023 else 2024]
+    later = year > 2023
+    table, archive = FORMS[2023 + later]
     text, path = io.StringIO(), Path(folder) / archive
-    header = [HEADER] if table == "prediction.csv" else []
-    csv.writer(text, lineterminator="\n").writerows([*header, *rows])
+    csv.writer(text, lineterminator="\n").writerows([HEADER] * later + rows)
     with atomic.file(path) as unfinished:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr(table, text.getvalue())
@@ -79,11 +79,10 @@ def read(path: str | Path) -> dict[str, int]:
         rule = f"at most {most:,} are read; give a row for each clip"
         raise ValueError(f"{path}: {names[0]} has {size:,} bytes, {rule}")
     if names == ["prediction.csv"]:
-        first = rows.pop(0) if rows else ("nothing",)
-        if first != HEADER:
-            raise ValueError(
-                f"{path}: prediction.csv must begin with Id,Target, found {','.join(first):.100}"
-            )
+        header, rows = rows[:1], rows[1:]
+        if header != [HEADER]:
+            first = "".join(map(",".join, header)) or "nothing"
+            raise ValueError(f"{path}: prediction.csv must begin with Id,Target, found {first:.100}")
     for row in rows:
         if len(row) != 2 or not row[1].isdecimal():
             raise ValueError(f"{path}: rows must be <id>,<class index>, found {','.join(row)!r:.100}")

@@ -28,6 +28,8 @@ SCORE_NAMES = {
     "classes_present": "classes present",
 }
 """The names of ``metrics.scores`` in figures and tables."""
+TERM_NAMES = {"cross_entropy": "cross-entropy"}
+"""The names of terms of the loss whose weight is 1."""
 KEPT_COLOUR, MAJORITY_COLOUR = "#8b2161", "#8c8c8c"
 
 
@@ -45,7 +47,7 @@ def learning_curves(rows: pd.DataFrame, result: Mapping[str, Any] | None = None)
     axes = plt.subplots(1, len(terms) + 1, figsize=(8.3, 3.2))[1]
     for ax, term in zip(axes, terms, strict=False):
         ax.plot(rows["epoch"], rows[term], color="black")
-        title = "cross-entropy" if term == "cross_entropy" else f"{term.replace('_', ' ')} (unweighted)"
+        title = TERM_NAMES.get(term, f"{term.replace('_', ' ')} (unweighted)")
         ax.set(title=title, ylabel="training loss", yscale="log")
         plain_ticks(ax.yaxis)
     for score, style in (("top1", "-"), ("mean_class", "--"), ("macro_f1", ":")):
