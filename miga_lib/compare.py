@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -80,6 +80,11 @@ class Run:
     settings: Settings
     folder: Path
     result: Mapping[str, Any]
+
+    @cached_property
+    def changes(self) -> dict[str, Any]:
+        """The settings that differ from the preset of the model."""
+        return self.settings.changes()
 
 
 def grid(
@@ -221,10 +226,10 @@ def questions(runs: Sequence[Run]) -> list[Question]:
 
     A further stream is fused with the first one.
     """
-    asked = list(QUESTIONS)
+    claims = list(QUESTIONS)
     settings = [run.settings.values() for run in runs]
     models = dict.fromkeys(values["model"] for values in settings)
-    changes = dict.fromkeys(name for run in runs for name in ("model", *run.settings.changes()))
+    changes = dict.fromkeys(name for run in runs for name in ("model", *run.changes))
     changes.pop("seed", None)
     for name in changes:
         base, *further = dict.fromkeys(values[name] for values in settings if name in values)
@@ -235,16 +240,19 @@ def questions(runs: Sequence[Run]) -> list[Question]:
             same = [question for question in QUESTIONS if question[1:4] in sides]
             answered = {question.common.get("model") for question in same}
             if not same:
-                asked.append(Question(claim, name, first, base))
+                claims.append(Question(claim, name, first, base))
             elif name != "model" and None not in answered:
                 for model in [model for model in models if model not in answered]:
-                    asked.append(Question(f"{claim} for {model}", name, first, base, {"model": model}))
-    return asked
+                    claims.append(Question(f"{claim} for {model}", name, first, base, {"model": model}))
+    return claims
 
 
 def pairs(question: Question, runs: Sequence[Run]) -> list[tuple[list[Run], list[Run]]]:
-    """The pairs of runs that differ as the question asks and in nothing else but what models have by their
-    presets. A side of several streams has several runs."""
+    """The pairs of runs that differ as the question asks and in no other setting, except for those that only
+    the presets of their models give. A side of several streams has several runs."""
+    changes = {name for run in runs for name in run.changes}
+    names = ({"model", "preset"} | changes) - {question.setting, "seed"}
+    of_all = set.intersection(*(set(run.settings.values()) for run in runs))
     first, second = [question.first], [question.second]
     if question.setting == "stream":
         first, second = question.first.split("+"), question.second.split("+")
@@ -253,8 +261,9 @@ def pairs(question: Question, runs: Sequence[Run]) -> list[tuple[list[Run], list
     for run in runs:
         values = run.settings.values()
         if question.setting in values and question.common.items() <= values.items():
-            shared = {"model": run.settings.model, "preset": run.settings.preset, **run.settings.changes()}
-            key = frozenset(item for item in shared.items() if item[0] not in (question.setting, "seed"))
+            # What only some models have counts where it is not that of the preset.
+            own = names & (of_all | run.changes.keys())
+            key = frozenset((name, values[name]) for name in own)
             alike[key][values[question.setting], values["seed"]] = run
             if values[question.setting] == first[0]:
                 places.append((key, values["seed"]))

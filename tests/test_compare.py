@@ -127,6 +127,14 @@ def test_models_with_their_own_learning_rates_are_compared(preset):
     assert len(compare.pairs(BY_CLAIM["PoseC3D beats ST-GCN"], listed)) == 1
 
 
+def test_models_are_compared_with_the_same_value_of_what_both_have():
+    """The preset of PoseC3D keeps the last epoch, that of ST-GCN the best; only ST-GCN has partitions."""
+    listed = [{"model": model, "keep": keep} for keep in ("best", "last") for model in ("posec3d", "stgcn")]
+    listed += [{"model": "stgcn", "keep": "best", "partition": "uniform"}]
+    pairs = found(BY_CLAIM["PoseC3D beats ST-GCN"], [{**values, "preset": "quick"} for values in listed])
+    assert pairs == [("posec3d best quick", "stgcn best quick"), ("posec3d last quick", "stgcn last quick")]
+
+
 def test_joint_and_limb_of_one_seed_are_fused():
     listed = [{"stream": stream, "seed": seed} for stream, seed in (("joint", 0), ("limb", 0), ("limb", 1))]
     together = BY_CLAIM["joint and limb together beat joint alone"]
