@@ -34,12 +34,12 @@ def run(**values):
     return Run(choose(**{"preset": "smoke", "device": "cpu"} | values), Path(), {})
 
 
-def found(question, settings):
+def pair_names(question, settings):
     """The names of the runs of each pair, as texts of the settings that are given."""
     names = {}
     listed = [run(**values) for values in settings]
-    for one, values in zip(listed, settings, strict=True):
-        names[id(one)] = " ".join(map(str, values.values()))
+    for item, values in zip(listed, settings, strict=True):
+        names[id(item)] = " ".join(map(str, values.values()))
     pairs = compare.pairs(question, listed)
     return [tuple(" + ".join(names[id(member)] for member in side) for side in sides) for sides in pairs]
 
@@ -116,8 +116,8 @@ def test_pairs_differ_only_in_the_setting_of_the_question():
         {"semantic_weight": 0.0, "seed": 0, "temporal": "crop_pad"},
         {"semantic_weight": 0.0, "seed": 1},
     ]
-    assert found(SEMANTIC, [base, *others]) == []
-    assert found(SEMANTIC, [base, {"semantic_weight": 0.0, "seed": 0}]) == [("20.0 0", "0.0 0")]
+    assert pair_names(SEMANTIC, [base, *others]) == []
+    assert pair_names(SEMANTIC, [base, {"semantic_weight": 0.0, "seed": 0}]) == [("20.0 0", "0.0 0")]
 
 
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
@@ -131,27 +131,27 @@ def test_models_are_compared_with_the_same_value_of_what_both_have():
     """The preset of PoseC3D keeps the last epoch, that of ST-GCN the best; only ST-GCN has partitions."""
     listed = [{"model": model, "keep": keep} for keep in ("best", "last") for model in ("posec3d", "stgcn")]
     listed += [{"model": "stgcn", "keep": "best", "partition": "uniform"}]
-    pairs = found(BY_CLAIM["PoseC3D beats ST-GCN"], [{**values, "preset": "quick"} for values in listed])
+    pairs = pair_names(BY_CLAIM["PoseC3D beats ST-GCN"], [{**values, "preset": "quick"} for values in listed])
     assert pairs == [("posec3d best quick", "stgcn best quick"), ("posec3d last quick", "stgcn last quick")]
 
 
 def test_joint_and_limb_of_one_seed_are_fused():
     listed = [{"stream": stream, "seed": seed} for stream, seed in (("joint", 0), ("limb", 0), ("limb", 1))]
     together = BY_CLAIM["joint and limb together beat joint alone"]
-    assert found(together, listed) == [("joint 0 + limb 0", "joint 0")]
+    assert pair_names(together, listed) == [("joint 0 + limb 0", "joint 0")]
 
 
 def test_a_stream_that_is_named_twice_is_fused_with_that_of_the_next_seed():
     twice = Question("", "stream", "joint+joint", "joint")
     listed = [{"stream": "joint", "seed": seed} for seed in range(3)]
-    assert [first for first, _ in found(twice, listed)] == [
+    assert [first for first, _ in pair_names(twice, listed)] == [
         "joint 0 + joint 1",
         "joint 1 + joint 2",
         "joint 2 + joint 0",
     ]
-    assert found(twice, listed[:1]) == []
+    assert pair_names(twice, listed[:1]) == []
     control = BY_CLAIM["motion beside joints adds more than a second seed"]
-    assert found(control, [*listed, {"stream": "joint_motion", "seed": 1}]) == [
+    assert pair_names(control, [*listed, {"stream": "joint_motion", "seed": 1}]) == [
         ("joint 1 + joint_motion 1", "joint 1 + joint 2")
     ]
 

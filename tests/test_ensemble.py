@@ -240,10 +240,10 @@ def test_missing_folds_are_named(tmp_path, smoke):
 def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_equal_without_the_fold(
     tmp_path, smoke
 ):
-    one, other = (
+    first, second = (
         leave(tmp_path, "own-fold0", smoke, folds=3),
         leave(tmp_path, "own_fold0", smoke, folds=3, seed=1),
     )
-    assert list(ensemble.gather([one, other], [], "test", smoke)) == ["own", "own_fold0"]
+    assert list(ensemble.gather([first, second], [], "test", smoke)) == ["own", "own_fold0"]
     plain = leave(tmp_path, "own", smoke)
-    assert list(ensemble.gather([one, plain], [], "test", smoke)) == ["own-fold0", "own"]
+    assert list(ensemble.gather([first, plain], [], "test", smoke)) == ["own-fold0", "own"]

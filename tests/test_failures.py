@@ -89,13 +89,13 @@ def test_in_short_names_the_class_predicted_wrongly_most_often():
 
 
 @pytest.mark.parametrize(
-    ("probability", "found"),
+    ("probability", "words"),
     [(0.4, "40 % and the accuracy 50 %: underconfident."), (0.51, "51 % and the accuracy 50 %.")],
 )
-def test_confidence_near_the_accuracy_is_neither_too_high_nor_too_low(probability, found):
+def test_confidence_near_the_accuracy_is_neither_too_high_nor_too_low(probability, words):
     assert (
         failures.in_short(make([("a", 0, 0, probability), ("b", 1, 0, probability)]))[-1]
-        == f"The mean confidence is {found}"
+        == f"The mean confidence is {words}"
     )
 
 

@@ -16,19 +16,19 @@ GROUPS = pd.Series(list("aabb"), index=GOOD.ids)
 
 
 def test_recipes_have_the_fitted_weights_and_temperatures():
-    known = recipes.fit([GOOD, POOR], [3, 1])
+    fitted = recipes.fit([GOOD, POOR], [3, 1])
     assert (
-        tuple(known)
+        tuple(fitted)
         == recipes.FUSIONS
         == ("equal", "given", "searched", "calibrated", "calibrated, searched")
     )
-    assert known["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
-    assert known["given"].weights == (0.75, 0.25)
-    assert known["searched"].weights == pytest.approx(tuple(ensemble.search([GOOD, POOR])))
+    assert fitted["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
+    assert fitted["given"].weights == (0.75, 0.25)
+    assert fitted["searched"].weights == pytest.approx(tuple(ensemble.search([GOOD, POOR])))
     temperatures = (ensemble.temperature(GOOD), ensemble.temperature(POOR))
-    assert known["calibrated"] == recipes.Recipe(temperatures, (0.5, 0.5))
+    assert fitted["calibrated"] == recipes.Recipe(temperatures, (0.5, 0.5))
     tempered = [ensemble.temper(member, t) for member, t in zip((GOOD, POOR), temperatures, strict=True)]
-    assert known["calibrated, searched"].weights == pytest.approx(tuple(ensemble.search(tempered)))
+    assert fitted["calibrated, searched"].weights == pytest.approx(tuple(ensemble.search(tempered)))
     assert set(recipes.FUSIONS) - recipes.fit([GOOD, POOR]).keys() == {"given"}
     with pytest.raises(ValueError, match="weights must be 2 numbers of 0 or more, .* got \\[1.0\\]"):
         recipes.fit([GOOD, POOR], [1])
@@ -108,10 +108,10 @@ def test_an_ensemble_is_kept_whole_and_an_earlier_one_replaced(tmp_path):
         submissions.write(GOOD, tmp_path / "new", 2023) if "test" in splits else None
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"val.npz", "result.json"}
     assert predictions.load(tmp_path / "new" / "val.npz").ids.tolist() == GOOD.ids.tolist()
-    about = json.loads((tmp_path / "new" / runs.RESULT).read_text())
-    assert about["members"]["limb"] == {"weight": 0.75, "temperature": 2.0}
-    assert about["scores"]["val"]["top1"] == 0.75
-    assert about["fusion"] == "given"
+    result = json.loads((tmp_path / "new" / runs.RESULT).read_text())
+    assert result["members"]["limb"] == {"weight": 0.75, "temperature": 2.0}
+    assert result["scores"]["val"]["top1"] == 0.75
+    assert result["fusion"] == "given"
 
 
 def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
@@ -126,12 +126,12 @@ def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
 
 
 def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, close):
-    kept = tmp_path / "kept"
-    recipes.save(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
-    before = (kept / runs.RESULT).read_bytes()
+    folder = tmp_path / "both"
+    recipes.save(folder, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    before = (folder / runs.RESULT).read_bytes()
     close(tmp_path)
     with pytest.raises(
-        OSError, match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to"
+        OSError, match=r"both: cannot be written \(Permission denied\); give a folder that you may write to"
     ):
-        recipes.save(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
-    assert (kept / runs.RESULT).read_bytes() == before
+        recipes.save(folder, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    assert (folder / runs.RESULT).read_bytes() == before
