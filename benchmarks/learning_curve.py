@@ -24,8 +24,7 @@ import pandas as pd
 import reach_to_grasp
 import seaborn as sns
 
-from miga_lib import metrics, plots, predictions, training
-from miga_lib.analysis import questions
+from miga_lib import compare, metrics, plots, predictions, training
 from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
 from miga_lib.runs import run_folder, run_name, safe_name
@@ -54,7 +53,7 @@ def gain(better: list[Predictions], worse: list[Predictions], groups: pd.Series)
         groups[better[0].ids].to_numpy(),
         np.arange(len(better)),
     )
-    return questions.with_interval(differences.mean(), low, high)
+    return compare.with_interval(differences.mean(), low, high)
 
 
 def main() -> None:
@@ -81,7 +80,7 @@ def main() -> None:
     base = choose(given.preset, given.models[0], stream=given.stream, layout=given.layout)
     data = load(given.data, outputs=given.outputs, **base.clip_arguments)
     groups = data.groups().set_axis(data.table["id"])
-    if groups[data.split("test").table["id"]].nunique() < metrics.FEWEST_GROUPS:
+    if groups[data.split("test").table["id"]].nunique() < metrics.MIN_GROUPS:
         groups[:] = groups.index  # an interval over so few people would be too narrow
     steps = base.epochs * math.ceil((data.table["split"] == "train").sum() / base.batch_size)
     base = replace(base, min_steps=steps if given.min_steps is None else given.min_steps)

@@ -2,7 +2,7 @@
 order."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,34 +33,33 @@ class Predictions:
     classes: np.ndarray
 
     def __post_init__(self) -> None:
-        count, columns = self.ids.size, self.classes.size
-        shapes = [one.shape for one in (self.ids, self.classes, self.labels, self.probabilities)]
+        count, columns, labels, rows = self.ids.size, self.classes.size, self.labels, self.probabilities
+        shapes = [array.shape for array in (self.ids, self.classes, labels, rows)]
         if shapes != [(count,), (columns,), (count,), (count, columns)]:
             raise ValueError(
-                f"predictions of {count} ids and {columns} classes need labels ({count},) and probabilities ({count}, {columns}), "
-                f"got {self.labels.shape} and {self.probabilities.shape}"
+                f"predictions of {count} ids and {columns} classes need labels ({count},) and probabilities "
+                f"({count}, {columns}), got {labels.shape} and {rows.shape}"
             )
-        for what, names in {"ids": self.ids, "classes": self.classes}.items():
-            values, counts = np.unique(names, return_counts=True)
+        for name in ("ids", "classes"):
+            values, counts = np.unique(getattr(self, name), return_counts=True)
             if (counts > 1).any():
-                raise ValueError(
-                    f"{what} of predictions must be unique, found '{values[counts.argmax()]!s:.80}' {counts.max()} times"
-                )
-        if self.probabilities.dtype.kind not in "fiu":
-            raise ValueError(f"probabilities must be numbers, found type {self.probabilities.dtype}")
-        sums = self.probabilities.sum(1)
-        wrong = ~((self.probabilities >= 0).all(1) & (np.abs(sums - 1) < SUM_TOLERANCE))
+                repeated = f"'{values[counts.argmax()]!s:.80}' {counts.max()} times"
+                raise ValueError(f"{name} of predictions must be unique, found {repeated}")
+        if rows.dtype.kind not in "fiu":
+            raise ValueError(f"probabilities must be numbers, found type {rows.dtype}")
+        sums = rows.sum(1)
+        wrong = ~((rows >= 0).all(1) & (np.abs(sums - 1) < SUM_TOLERANCE))
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(
-                f"probabilities of a clip must be 0 or more and sum to 1, those of '{self.ids[row]!s:.80}' sum to {sums[row]:g}"
+                "probabilities of a clip must be 0 or more and sum to 1, "
+                f"those of '{self.ids[row]!s:.80}' sum to {sums[row]:g}"
             )
-        if self.labels.dtype.kind not in "iu":
-            raise ValueError(f"labels must be whole numbers, found type {self.labels.dtype}")
-        if count and not (self.labels.min() >= -1 and self.labels.max() < columns):
-            raise ValueError(
-                f"labels must be -1 (unknown) to {columns - 1}, found {self.labels.min()} to {self.labels.max()}"
-            )
+        if labels.dtype.kind not in "iu":
+            raise ValueError(f"labels must be whole numbers, found type {labels.dtype}")
+        if count and not (labels.min() >= -1 and labels.max() < columns):
+            bounds = f"{labels.min()} to {labels.max()}"
+            raise ValueError(f"labels must be -1 (unknown) to {columns - 1}, found {bounds}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,19 +74,17 @@ class Predictions:
         return self._rows(self.labels >= 0)
 
     def of(self, ids: Iterable[str]) -> "Predictions":
-        """The predictions of the clips with these ids, in the order of ``ids``.
-
-        Raises:
-            ValueError: there is no prediction of a clip. The message shows an id that there is.
-        """
-        place, wanted = {id: row for row, id in enumerate(self.ids.tolist())}, list(ids)
-        if lacking := [id for id in wanted if id not in place]:
-            found = f"they are of clips such as {self.ids[0]!s:.80}" if len(self) else "they are of no clips"
+        """The predictions of the clips with these ids, in the order of ``ids``. Raises ValueError where there
+        is none of a clip."""
+        rows, ids = {id: row for row, id in enumerate(self.ids.tolist())}, list(ids)
+        lacking = [id for id in ids if id not in rows]
+        if lacking:
+            example = f"clips such as {self.ids[0]!s:.80}" if len(self) else "no clips"
             raise ValueError(
-                f"the predictions lack {len(lacking)} of {len(wanted)} clips (such as {lacking[0]!s:.80}); {found}; choose predictions of "
-                "the same data"
+                f"the predictions lack {len(lacking)} of {len(ids)} clips (such as {lacking[0]!s:.80}); "
+                f"they are of {example}; choose predictions of the same data"
             )
-        return self._rows(np.array([place[id] for id in wanted], dtype=int))
+        return self._rows(np.array([rows[id] for id in ids], dtype=int))
 
     def _rows(self, rows: np.ndarray) -> "Predictions":
         return Predictions(self.ids[rows], self.labels[rows], self.probabilities[rows], self.classes)
@@ -95,57 +92,45 @@ class Predictions:
     def save(self, path: str | Path) -> None:
         """Write an ``npz`` file that loads without pickle. It appears under its name only when it is
         complete."""
-        ids, classes = self.ids.astype(str), self.classes.astype(str)
+        arrays = vars(self) | {"ids": self.ids.astype(str), "classes": self.classes.astype(str)}
         with atomic.file(Path(path)) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(
-                file, ids=ids, labels=self.labels, probabilities=self.probabilities, classes=classes
-            )
+            np.savez_compressed(file, **arrays)
 
 
 def load(path: str | Path) -> Predictions:
-    """Predictions from a file that ``Predictions.save`` wrote.
-
-    Raises:
-        ValueError: it is not such a file, or its contents are invalid. For scores of other toolboxes see
-            ``ensemble.score_files``.
-    """
-    fields = ("ids", "labels", "probabilities", "classes")
+    """Predictions from a file that ``Predictions.save`` wrote. Raises ValueError for any other file."""
+    names = [field.name for field in fields(Predictions)]
     try:
         arrays = untrusted.arrays(Path(path))
     except DataError as error:
-        raise ValueError(
-            f"{error}; predict again, or read other scores with `ensemble.score_files.read`"
-        ) from None
-    if missing := [name for name in fields if name not in arrays]:
-        raise ValueError(
-            f"{path}: a predictions file contains {', '.join(fields)}; {missing[0]!r} is missing"
-        )
+        scores = "predict again, or read other scores with `ensemble.score_files.read`"
+        raise ValueError(f"{error}; {scores}") from None
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        listed = ", ".join(names)
+        raise ValueError(f"{path}: a predictions file contains {listed}; {missing[0]!r} is missing")
     try:
-        return Predictions(**{name: arrays[name] for name in fields})
+        return Predictions(**{name: arrays[name] for name in names})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of several sets of clips, such as the folds of a cross-validation, as one.
-
-    Raises:
-        ValueError: other classes, or a clip that is in two of them.
-    """
+    """The predictions of several sets of clips, such as the folds of a cross-validation, as one. Raises
+    ValueError for other classes, or a clip that is in two of them."""
     if any(part.classes.tolist() != parts[0].classes.tolist() for part in parts):
         raise ValueError("predictions of the folds have different classes; train all folds on the same data")
-    ids, labels, probabilities = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "labels", "probabilities")
-    )
-    return Predictions(ids, labels, probabilities, parts[0].classes)
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ids", "labels", "probabilities")
+    }
+    return Predictions(**joined, classes=parts[0].classes)
 
 
 def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> Predictions:
     """Probabilities divided by (share of the class in training) ^ ``strength``, so that rare classes are
-    predicted more often.
-
-    With a strength of 1 and accurate probabilities, these are the predictions with the best mean accuracy
-    over classes.
+    predicted more often. With a strength of 1 and accurate probabilities, these are the predictions with the
+    best mean accuracy over classes.
 
     Source: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, equation 9.
 
@@ -157,29 +142,26 @@ def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> P
     return replace(predictions, probabilities=probabilities / probabilities.sum(1, keepdims=True))
 
 
-def split_with_labels(labels: Mapping[str, np.ndarray], wanted: str = "test") -> tuple[str, str]:
-    """The split to evaluate on; and a sentence that says why it is not the wanted one, else empty.
+def split_with_labels(labels: Mapping[str, np.ndarray], preferred: str = "test") -> tuple[str, str]:
+    """The split to evaluate on: the preferred one if a label of it is known, else ``val``; and a sentence
+    that says why it is not the preferred one, else empty.
 
     Args:
         labels: class indices of the clips of each split, −1 where unknown.
-        wanted: this split is used if a label of it is known, else ``val``; data without test clips are
-            evaluated on ``val``, too.
 
     Raises:
         ValueError: there is no such split, or no label of it or of ``val`` is known.
     """
-    if wanted not in labels and not (wanted == "test" and "val" in labels):
-        check_choice("split", wanted, sorted(labels))
-    tried = list(dict.fromkeys([wanted, "val"]))
-    usable = [split for split in tried if split in labels and (labels[split] >= 0).any()]
+    if preferred not in labels and not (preferred == "test" and "val" in labels):
+        check_choice("split", preferred, sorted(labels))
+    splits = list(dict.fromkeys([preferred, "val"]))
+    usable = [split for split in splits if split in labels and (labels[split] >= 0).any()]
     if not usable:
-        raise ValueError(
-            f"no label of split {' or '.join(tried)} is known, so nothing can be evaluated; give data with labels"
-        )
-    lacking = (
-        f"The classes of the {len(labels[wanted])} {wanted} clips are unknown"
-        if wanted in labels
-        else f"There are no {wanted} clips"
-    )
-    unknown = f"{lacking}, so the validation clips are used."
-    return usable[0], "" if usable[0] == wanted else unknown
+        reason = f"no label of split {' or '.join(splits)} is known, so nothing can be evaluated"
+        raise ValueError(f"{reason}; give data with labels")
+    if usable[0] == preferred:
+        return preferred, ""
+    reason = f"There are no {preferred} clips"
+    if preferred in labels:
+        reason = f"The classes of the {len(labels[preferred])} {preferred} clips are unknown"
+    return usable[0], f"{reason}, so the validation clips are used."

@@ -113,7 +113,7 @@ def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
         yield folder, 1.0, 1.0
         return
     recipes = read_json(folder / RESULT, "members")["members"]
-    runs = ensemble.of_members([folder.parents[1] / "runs" / name for name in result.get("runs", [])])
+    runs = ensemble.group_folds([folder.parents[1] / "runs" / name for name in result.get("runs", [])])
     for name in recipes:
         if name not in runs:
             reason = "is no run here but scores of known clips; give the runs by name instead"

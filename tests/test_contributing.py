@@ -192,8 +192,7 @@ def refused(function, *arguments, **named):
 
 def tell(root):
     """Use what the examples added, and return what was observed."""
-    from miga_lib import predictions
-    from miga_lib.analysis import questions
+    from miga_lib import compare, predictions
     from miga_lib.models import MODELS
     from miga_lib.training.__main__ import main
 
@@ -220,10 +219,9 @@ def tell(root):
     again = training.predict(model, smoke.split("test"), settings)
     given = {"model": "frames", "layout": "upper8", "preset": "smoke", "more": {"confidence_weight": 0.5}}
 
-    wanted = questions.grid(
-        ["frames", "posec3d"], ["upper8"], ["align"], [True], ["spatial"], [0], "smoke", 1
-    )
-    cost = questions.cost(questions.train(wanted[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
+    lists = (["frames", "posec3d"], ["joint", "limb"], ["upper8"], ["align"], [True], [0])
+    wanted = compare.grid(*lists, preset="smoke", epochs=1)
+    cost = compare.cost(compare.train(wanted[:1], "synthetic-smoke"), "synthetic-smoke", clips=2)
 
     main(
         [

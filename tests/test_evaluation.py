@@ -120,14 +120,14 @@ def test_rare_classes_share_the_last_row_and_column():
     clips = matrix.sum(1)
     ax = plots.confusion(PREDICTIONS, "counts", "index", fewest=10)
     values = ax.images[0].get_array().astype(int)
-    kept = np.flatnonzero(clips >= 10)
-    assert values[:-1, :-1].tolist() == matrix[np.ix_(kept, kept)].tolist()
+    common = np.flatnonzero(clips >= 10)
+    assert values[:-1, :-1].tolist() == matrix[np.ix_(common, common)].tolist()
     assert values.sum() == matrix.sum()
     assert (
         ax.get_yticklabels()[-1].get_text()
         == f"{np.sum(clips < 10)} rare classes ({clips[clips < 10].sum()})"
     )
-    assert 0 < len(kept) < len(clips)
+    assert 0 < len(common) < len(clips)
     assert ax.xaxis.get_label_position() == "top"
     rare = "%2C".join(map(str, np.flatnonzero(clips < 10)))
     assert f"label={rare}&" in ax.get_yticklabels()[-1].get_url()
@@ -198,7 +198,7 @@ def test_the_other_figures_can_be_read():
 
 
 def test_names_of_hundreds_of_letters_leave_room_for_the_data():
-    """What tells two of them apart is often at the end, so it is kept."""
+    """What tells two of them apart is often at the end, so it is common."""
     names = np.array([f"{'very long ' * 24}{k:04d}" for k in range(len(PREDICTIONS.classes))])
     long = Predictions(PREDICTIONS.ids, PREDICTIONS.labels, PREDICTIONS.probabilities, names)
     table = by_clip(long)

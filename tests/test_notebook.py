@@ -9,8 +9,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from miga_lib import clips, notebook
-from miga_lib.analysis import questions
+from miga_lib import clips, compare, notebook
 
 DEFAULTS = {
     "stream": "joint",
@@ -70,7 +69,7 @@ def test_the_values_come_back_in_the_order_of_declaration(monkeypatch):
         ("03_compare", "models", "models must be one of posec3d, "),
         ("03_compare", "layouts", "layout must be one of openpose137, "),
         ("03_compare", "temporals", "temporals must be one of align, "),
-        ("03_compare", "partitions", "partitions must be one of uniform, "),
+        ("03_compare", "streams", "a value of streams must be one of joint, "),
         ("03_compare", "preset", "preset must be one of auto, smoke, "),
         ("03_compare", "split", "split must be one of test, val"),
         ("04_train", "model", "model must be one of posec3d, "),
@@ -110,7 +109,7 @@ def test_03_knows_where_it_evaluates_before_it_trains(monkeypatch, smoke):
     shell = Shell(cells[0])
     exec(cells[0], shell.user_ns)
     monkeypatch.setattr(notebook, "get_ipython", lambda: shell)
-    monkeypatch.setattr(questions, "train", lambda *_, **__: pytest.fail("it trained"))
+    monkeypatch.setattr(compare, "train", lambda *_, **__: pytest.fail("it trained"))
 
     def without_labels(*splits):
         label = smoke.table["label"].mask(smoke.table["split"].isin(splits), -1)

@@ -75,11 +75,9 @@ def test_other_files_are_named_with_the_function_that_reads_scores(tmp_path):
     (tmp_path / "text.npz").write_text("a,b")
     make().save(tmp_path / "whole.npz")
     (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:200])
+    way_out = r"; predict again, .*ensemble\.score_files\.read"
     for name in ("bare.npy", "text.npz", "half.npz"):
-        with pytest.raises(
-            ValueError,
-            match=rf"{name}: not an npz file of complete arrays .*; predict again, .*ensemble\.score_files\.read",
-        ):
+        with pytest.raises(ValueError, match=rf"{name}: not an npz file of complete arrays .*{way_out}"):
             predictions.load(tmp_path / name)
 
 
@@ -96,16 +94,16 @@ def test_a_file_with_invalid_predictions_is_named(tmp_path):
 
 
 def test_validation_is_used_where_no_label_of_the_wanted_split_is_known():
-    known, unknown = np.array([0, -1]), np.array([-1, -1])
-    assert predictions.split_with_labels({"val": unknown, "test": known}) == ("test", "")
-    split, sentence = predictions.split_with_labels({"val": known, "test": unknown})
+    labels, unknown = np.array([0, -1]), np.array([-1, -1])
+    assert predictions.split_with_labels({"val": unknown, "test": labels}) == ("test", "")
+    split, sentence = predictions.split_with_labels({"val": labels, "test": unknown})
     assert split == "val"
     assert sentence == "The classes of the 2 test clips are unknown, so the validation clips are used."
-    assert predictions.split_with_labels({"val": known, "test": known}, "val") == ("val", "")
+    assert predictions.split_with_labels({"val": labels, "test": labels}, "val") == ("val", "")
 
 
 @pytest.mark.parametrize(
-    ("splits", "wanted", "message"),
+    ("splits", "preferred", "message"),
     [
         (
             ["val", "test"],
@@ -117,9 +115,9 @@ def test_validation_is_used_where_no_label_of_the_wanted_split_is_known():
         (["val", "test"], "train", "split must be one of test, val, got 'train'"),
     ],
 )
-def test_a_split_without_any_known_label_is_refused(splits, wanted, message):
+def test_a_split_without_any_known_label_is_refused(splits, preferred, message):
     with pytest.raises(ValueError, match=message):
-        predictions.split_with_labels(dict.fromkeys(splits, np.array([-1])), wanted)
+        predictions.split_with_labels(dict.fromkeys(splits, np.array([-1])), preferred)
 
 
 def test_data_without_test_clips_are_evaluated_on_validation():

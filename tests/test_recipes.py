@@ -5,21 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_ensemble import make
 
 from miga_lib import ensemble, predictions, runs
 from miga_lib.ensemble import recipes, submissions
-from miga_lib.predictions import Predictions
-
-CLASSES = np.array(["nod", "shake"])
-
-
-def make(rows):
-    """Predictions from (id, label, probability of the first of two classes)."""
-    ids, labels, first = zip(*rows, strict=True)
-    return Predictions(
-        np.array(ids), np.array(labels), np.stack([first, 1 - np.array(first)], axis=1), CLASSES
-    )
-
 
 GOOD = make([("1_0", 0, 0.9), ("1_1", 1, 0.2), ("2_0", 1, 0.3), ("2_1", 0, 0.4)])
 POOR = make([("2_1", 0, 0.8), ("2_0", 1, 0.9), ("1_1", 1, 0.6), ("1_0", 0, 0.6)])
@@ -27,18 +16,20 @@ GROUPS = pd.Series(list("aabb"), index=GOOD.ids)
 
 
 def test_recipes_have_the_fitted_weights_and_temperatures():
-    known = recipes.fit([GOOD, POOR], [3, 1])
+    fitted = recipes.fit([GOOD, POOR], [3, 1])
     assert (
-        tuple(known) == recipes.WAYS == ("equal", "given", "searched", "calibrated", "calibrated, searched")
+        tuple(fitted)
+        == recipes.FUSIONS
+        == ("equal", "given", "searched", "calibrated", "calibrated, searched")
     )
-    assert known["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
-    assert known["given"].weights == (0.75, 0.25)
-    assert known["searched"].weights == pytest.approx(tuple(ensemble.search([GOOD, POOR])))
+    assert fitted["equal"] == recipes.Recipe((1, 1), (0.5, 0.5))
+    assert fitted["given"].weights == (0.75, 0.25)
+    assert fitted["searched"].weights == pytest.approx(tuple(ensemble.search([GOOD, POOR])))
     temperatures = (ensemble.temperature(GOOD), ensemble.temperature(POOR))
-    assert known["calibrated"] == recipes.Recipe(temperatures, (0.5, 0.5))
+    assert fitted["calibrated"] == recipes.Recipe(temperatures, (0.5, 0.5))
     tempered = [ensemble.temper(member, t) for member, t in zip((GOOD, POOR), temperatures, strict=True)]
-    assert known["calibrated, searched"].weights == pytest.approx(tuple(ensemble.search(tempered)))
-    assert set(recipes.WAYS) - recipes.fit([GOOD, POOR]).keys() == {"given"}
+    assert fitted["calibrated, searched"].weights == pytest.approx(tuple(ensemble.search(tempered)))
+    assert set(recipes.FUSIONS) - recipes.fit([GOOD, POOR]).keys() == {"given"}
     with pytest.raises(ValueError, match="weights must be 2 numbers of 0 or more, .* got \\[1.0\\]"):
         recipes.fit([GOOD, POOR], [1])
 
@@ -68,7 +59,7 @@ def test_the_way_of_the_paper_is_the_default():
     ):
         recipes.choose(recipes.fit([GOOD, POOR]), "given")
     with pytest.raises(
-        ValueError, match="fusion must be one of 'equal', 'given', .*, 'calibrated, searched', got 'mean'"
+        ValueError, match="fusion must be one of equal, .*, 'calibrated, searched', got 'mean'"
     ):
         recipes.choose(recipes.fit([GOOD, POOR]), "mean")
 
@@ -104,23 +95,23 @@ def test_names_of_folders():
     assert recipes.name(["joint", "limb"]) == "joint+limb"
     assert recipes.name(["joint", "../scores/rgb {split}.csv"]) == "joint+scores-rgb-.csv"
     long = [recipes.name([f"{k}" * 100, "x" * 100]) for k in "ab"]
-    assert all(len(name) == runs.MAX_NAME_LENGTH for name in long)
+    assert all(len(name) == runs.MAX_NAME_BYTES for name in long)
     assert long[0] != long[1]
 
 
 def test_an_ensemble_is_kept_whole_and_an_earlier_one_replaced(tmp_path):
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
     for splits in (["val", "test"], ["val"]):
-        recipes.keep(
+        recipes.save(
             tmp_path / "new", recipe, ["joint", "limb"], dict.fromkeys(splits, GOOD), {"fusion": "given"}
         )
         submissions.write(GOOD, tmp_path / "new", 2023) if "test" in splits else None
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"val.npz", "result.json"}
     assert predictions.load(tmp_path / "new" / "val.npz").ids.tolist() == GOOD.ids.tolist()
-    about = json.loads((tmp_path / "new" / runs.RESULT).read_text())
-    assert about["members"]["limb"] == {"weight": 0.75, "temperature": 2.0}
-    assert about["scores"]["val"]["top1"] == 0.75
-    assert about["fusion"] == "given"
+    result = json.loads((tmp_path / "new" / runs.RESULT).read_text())
+    assert result["members"]["limb"] == {"weight": 0.75, "temperature": 2.0}
+    assert result["scores"]["val"]["top1"] == 0.75
+    assert result["fusion"] == "given"
 
 
 def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
@@ -130,18 +121,17 @@ def test_a_folder_with_files_of_others_is_never_written_to(tmp_path):
         ValueError,
         match=r"not overwritten, since it has 'faces\.npz', a file of another origin; choose another name",
     ):
-        recipes.keep(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+        recipes.save(tmp_path, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
     assert (tmp_path / "val.npz").read_bytes() == b"mine"
 
 
 def test_where_nothing_can_be_written_an_ensemble_stays_as_it_was(tmp_path, close):
-    kept = tmp_path / "kept"
-    recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
-    before = (kept / runs.RESULT).read_bytes()
+    folder = tmp_path / "both"
+    recipes.save(folder, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    before = (folder / runs.RESULT).read_bytes()
     close(tmp_path)
     with pytest.raises(
-        OSError,
-        match=r"kept: cannot be written \(Permission denied\); give a folder that you may write to as `outputs`",
+        OSError, match=r"both: cannot be written \(Permission denied\); give a folder that you may write to"
     ):
-        recipes.keep(kept, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
-    assert (kept / runs.RESULT).read_bytes() == before
+        recipes.save(folder, recipes.Recipe((1,), (1,)), ["joint"], {"val": GOOD}, {})
+    assert (folder / runs.RESULT).read_bytes() == before

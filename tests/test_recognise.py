@@ -30,8 +30,13 @@ def trained(smoke_outputs):
     parts = [predictions.load(smoke_outputs / "runs" / name / "val.npz") for name in ("of_joint", "of_limb")]
     about = {"runs": ["of_joint", "of_limb"], "data": {}, "adjustment": 0.5}
     recipe = recipes.Recipe((1.0, 2.0), (0.25, 0.75))
-    folder, fused = smoke_outputs / "ensembles" / "both", {"val": recipe.fuse(parts)}
-    recipes.keep(folder, recipe, ["of_joint", "of_limb"], fused, about)
+    recipes.save(
+        smoke_outputs / "ensembles" / "both",
+        recipe,
+        ["of_joint", "of_limb"],
+        {"val": recipe.fuse(parts)},
+        about,
+    )
     return smoke_outputs
 
 

@@ -63,8 +63,7 @@ def test_only_the_joint_that_the_network_uses_counts(method):
     data = together([clip], [1])
     counts = saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, frames=20), 0, method)
     assert counts.shape == (20, len(LAYOUT.joints))
-    if method != "grad_cam":  # whose maps reach to neighbouring joints
-        assert (np.delete(counts, WRIST, axis=1) == 0).all()
+    assert (np.delete(counts, WRIST, axis=1) == 0).all()
     assert counts.sum(0).argmax() == WRIST
     assert (np.delete(counts[:, WRIST], 5) > 0).all()
     if method != "occlusion":  # which gives a sixth of the clip one value
@@ -167,10 +166,7 @@ def test_a_fold_explains_the_clips_that_it_was_tested_on(tmp_path, monkeypatch):
     for row in (0, 1, 1):
         counts(row)
     assert read == ["1", "0"]
-    with pytest.raises(
-        ValueError,
-        match="clip 'clip 0' is not in split 'test' of any of 2 folds; choose another clip or split",
-    ):
+    with pytest.raises(ValueError, match="clip 'clip 0' is not in split 'test' of any of 2 folds; choose"):
         saliency.of_run([tmp_path / "0"] * 2, data)(0)
 
 
@@ -179,23 +175,14 @@ def test_an_ensemble_has_no_network(tmp_path):
         saliency.of_run([tmp_path], together([made(150)], [1]))(0)
 
 
-@pytest.mark.parametrize(
-    ("changes", "method", "message"),
-    [
-        ({}, "lime", "method must be one of occlusion, gradient, grad_cam, got 'lime'"),
-        (
-            {"model": "stgcn"},
-            "grad_cam",
-            "model 'stgcn' has no maps in space; use method 'gradient' or 'occlusion'",
-        ),
-        ({"layout": "openpose137"}, "gradient", "joints"),
-    ],
-)
-def test_what_cannot_be_computed_is_refused(changes, method, message):
-    with pytest.raises(ValueError, match=message):
-        saliency.importance(
-            OnlyTheWrist(), together([made(150)], [1]), replace(SETTINGS, **changes), 0, method, label=0
-        )
+def test_what_cannot_be_computed_is_refused():
+    data = together([made(150)], [1])
+    with pytest.raises(ValueError, match="method must be one of occlusion, gradient, got 'lime'"):
+        saliency.importance(OnlyTheWrist(), data, SETTINGS, 0, "lime")
+    with pytest.raises(ValueError, match="method 'gradient' is for one person; use method 'occlusion'"):
+        saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, persons=2), 0, "gradient")
+    with pytest.raises(ValueError, match="joints"):
+        saliency.importance(OnlyTheWrist(), data, replace(SETTINGS, layout="openpose137"), 0)
 
 
 def test_a_stream_of_another_name_is_explained_by_what_its_channels_show(monkeypatch):
@@ -211,14 +198,3 @@ def test_a_stream_of_another_name_is_explained_by_what_its_channels_show(monkeyp
         )
         assert np.array_equal(usual, renamed)
         assert usual.any()
-
-
-def test_a_network_without_a_last_stage_in_space_has_no_grad_cam():
-    class Flat(nn.Module):
-        def forward(self, maps):
-            return maps.sum((2, 3, 4))[:, :2], maps[:, :0, 0, 0, 0]
-
-    with pytest.raises(
-        ValueError, match="model 'posec3d' has no maps in space; use method 'gradient' or 'occlusion'"
-    ):
-        saliency.importance(Flat(), together([made(150)], [1]), SETTINGS, 0, "grad_cam")

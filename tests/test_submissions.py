@@ -3,23 +3,10 @@
 import csv
 import zipfile
 
-import numpy as np
 import pytest
+from test_ensemble import make
 
 from miga_lib.ensemble import submissions
-from miga_lib.predictions import Predictions
-
-
-def make(rows):
-    """Predictions from (id, label, probability of the first of two classes)."""
-    ids, labels, first = zip(*rows, strict=True)
-    return Predictions(
-        np.array(ids),
-        np.array(labels),
-        np.stack([first, 1 - np.array(first)], axis=1),
-        np.array(["nod", "shake"]),
-    )
-
 
 THREE = make([("1_0", 0, 0.9), ("1_1", 1, 0.6), ("2_0", 1, 0.2)])
 

@@ -133,9 +133,13 @@ def test_the_clearest_frame_has_most_joints_and_then_the_highest_scores():
 def test_copies_are_found_and_empty_clips_do_not_count():
     empty = still(2, scores=(0, 0, 0))
     clips = clips_of(
-        (still(), 0, "train", "v", ""), (empty, 0, "train", "v", ""), (still(), 1, "test", "v", ""), (still(3), 0, "train", "v", ""),
-        (empty, 0, "test", "v", ""), (still(), -1, "train", "v", ""),
-    )  # fmt: skip
+        (still(), 0, "train", "v", ""),
+        (empty, 0, "train", "v", ""),
+        (still(), 1, "test", "v", ""),
+        (still(3), 0, "train", "v", ""),
+        (empty, 0, "test", "v", ""),
+        (still(), -1, "train", "v", ""),
+    )
     copies = survey.duplicates(clips)
     assert copies[["clip", "same as"]].to_numpy().tolist() == [["clip_2", "clip_0"], ["clip_5", "clip_0"]]
     assert copies[["split", "its split"]].to_numpy().tolist() == [["test", "train"], ["train", "train"]]

@@ -11,32 +11,31 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from miga_lib import atomic, plots
+from miga_lib.models import MODELS
 from miga_lib.runs import read_json
-from miga_lib.settings import OF_MODEL
 
 SCORES = ["top1", "top5", "mean_class", "macro_f1", "majority"]
-ABOUT = ("name", "seconds")
+OF_MODEL = {name for model in MODELS.values() for preset in model.presets.values() for name in preset}
+"""The settings whose values in a preset depend on the model."""
 
 
-def settings_of(result: Path) -> dict:
-    """The settings of a run. For an ensemble: those of its first member, with the streams of all members and
-    the sum of their seconds.
+def settings_of(path: Path) -> dict:
+    """The settings and seconds of a run. For an ensemble: those of its first member, with the streams of all
+    members and the sum of their seconds.
 
     The stream of a member of another model has the model's name before it.
     """
-    about = read_json(result)
-    if "settings" in about:
-        return about["settings"] | {"seconds": about["seconds"]}
-    members = [
-        settings_of(result.parents[2] / "runs" / name / result.name)
-        for name in about.get("runs", about["members"])
-    ]
-    model, seconds = members[0]["model"], sum(member["seconds"] for member in members)
-    streams = dict.fromkeys(
-        member["stream"] if member["model"] == model else f"{member['model']} {member['stream']}"
-        for member in members
-    )
-    return members[0] | {"stream": "+".join(streams), "seconds": seconds}
+    result = read_json(path)
+    if "settings" in result:
+        return result["settings"] | {"seconds": result["seconds"]}
+    names, runs = result.get("runs", result["members"]), path.parents[2] / "runs"
+    members = [settings_of(runs / name / path.name) for name in names]
+    streams = []
+    for member in members:
+        other = member["model"] != members[0]["model"]
+        streams.append(f"{member['model']} {member['stream']}" if other else member["stream"])
+    stream = "+".join(dict.fromkeys(streams))
+    return members[0] | {"stream": stream, "seconds": sum(member["seconds"] for member in members)}
 
 
 def table(results: list[Path]) -> pd.DataFrame:
@@ -45,52 +44,38 @@ def table(results: list[Path]) -> pd.DataFrame:
 
     Settings that follow from the model, such as its learning rate, are left out.
     """
-    rows = []
+    rows, names = [], set()
     for path in results:
-        scores = {
-            f"{split}_{name}": every[name]
-            for split, every in read_json(path)["scores"].items()
-            for name in SCORES
-            if name in every
-        }
-        rows.append({"name": path.parent.name, **settings_of(path), **scores})
-    frame = pd.DataFrame(rows)
-    of_model = [
-        name for name in OF_MODEL if name in frame and frame.groupby("model")[name].nunique().max() < 2
-    ]
-    frame = frame.drop(columns=of_model)
-    same = [
-        name
-        for name in frame
-        if (frame[name] == frame[name].iloc[0]).all() and not name.startswith(("val_", "test_", *ABOUT))
-    ]
-    return frame.drop(columns=same).sort_values("val_top1", ascending=False, ignore_index=True, kind="stable")
+        settings = settings_of(path)
+        names |= settings.keys() - {"seconds"}
+        rows.append({"name": path.parent.name, **settings})
+        for split, scores in read_json(path)["scores"].items():
+            rows[-1] |= {f"{split}_{name}": scores[name] for name in SCORES if name in scores}
+    frame = pd.DataFrame(rows).map(lambda value: tuple(value) if isinstance(value, list) else value)
+    for name in names:
+        by_model = name in OF_MODEL and frame.groupby("model")[name].nunique().max() < 2
+        if by_model or (frame[name] == frame[name].iloc[0]).all():
+            frame = frame.drop(columns=name)
+    return frame.sort_values("val_top1", ascending=False, ignore_index=True, kind="stable")
 
 
 def draw(frame: pd.DataFrame, split: str, data: str) -> Axes:
     """Top-1 of each combination of settings: a dot for each run, a line at the mean."""
-    varied = [
-        name
-        for name in frame.columns
-        if not name.startswith(("val_", "test_", "seed", "fold", "device", *ABOUT))
-    ]
-    what = frame[varied].astype(str).agg(", ".join, axis=1) if varied else "all runs"
-    frame = frame.assign(what=what, shown=100 * frame[f"{split}_top1"])
-    means = frame.groupby("what")["shown"].mean().sort_values()
+    other = ("val_", "test_", "seed", "fold", "device", "name", "seconds")
+    varied = [name for name in frame.columns if not name.startswith(other)]
+    frame = frame.assign(settings="all runs", top1=100 * frame[f"{split}_top1"])
+    if varied:
+        frame["settings"] = frame[varied].astype(str).agg(", ".join, axis=1)
+    means = frame.groupby("settings")["top1"].mean().sort_values()
+    places = pd.Series(range(len(means)), means.index)
     ax = plt.subplots(figsize=(8, 1.2 + 0.35 * len(means)))[1]
-    ax.scatter(frame["shown"], frame["what"].map({what: y for y, what in enumerate(means.index)}), zorder=3)
-    ax.vlines(means, [y - 0.3 for y in range(len(means))], [y + 0.3 for y in range(len(means))], color="0.3")
-    ax.axvline(
-        100 * frame[f"{split}_majority"].iloc[0],
-        color="0.6",
-        linestyle="--",
-        label="always the most frequent class",
-    )
-    ax.set_yticks(range(len(means)), means.index)
-    ax.set(
-        xlabel=f"top-1 on the {split} clips of {data} (%)\na dot is a run, a line their mean",
-        ylabel=", ".join(varied),
-    )
+    ax.scatter(frame["top1"], frame["settings"].map(places), zorder=3)
+    ax.vlines(means, places - 0.3, places + 0.3, color="0.3")
+    majority = 100 * frame[f"{split}_majority"].iloc[0]
+    ax.axvline(majority, color="0.6", linestyle="--", label="always the most frequent class")
+    ax.set_yticks(places, means.index)
+    ax.set_xlabel(f"top-1 on the {split} clips of {data} (%)\na dot is a run, a line their mean")
+    ax.set_ylabel(", ".join(varied))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     return ax
 
@@ -104,13 +89,13 @@ def main() -> None:
     parser.add_argument("--table", required=True, type=Path)
     parser.add_argument("--figure", required=True, type=Path)
     parser.add_argument("results", nargs="+", type=lambda path: Path(path).resolve())
-    given = parser.parse_args()
-    frame = table(given.results)
+    options = parser.parse_args()
+    frame = table(options.results)
     split = "test" if "test_top1" in frame else "val"
     plots.style()
-    with atomic.file(given.figure) as unfinished:
-        draw(frame, split, Path(given.data).name).figure.savefig(unfinished)
-    atomic.write_text(given.table, frame.to_csv(index=False))
+    with atomic.file(options.figure) as unfinished:
+        draw(frame, split, Path(options.data).name).figure.savefig(unfinished)
+    atomic.write_text(options.table, frame.to_csv(index=False))
     print(frame.to_string(index=False, float_format="{:.3f}".format))
 
 

@@ -1,1 +1,1 @@
-"""What is in the data, where networks fail and why, and answers to questions by pairs of runs."""
+"""What is in the data, and where networks fail and why."""

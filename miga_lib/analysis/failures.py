@@ -13,17 +13,19 @@ from ..predictions import Predictions
 REGIONS = {
     "head": ("turtle neck", "head up", "bite lip", "turtling neck and shoulder"),
     "hand to head": (
-        "touch hat", "touch face", "touch forehead", "cover face", "rub eyes", "touch other face part", "touch ears", "bite nails",
-        "touch chin", "touch neck", "play hair", "rubbing eyes and forehead", "touching or scratching neck",
-        "scratching or touching facial parts other than eyes", "playing or adjusting hair",
+        "touch hat", "touch face", "touch forehead", "cover face", "rub eyes", "touch other face part",
+        "touch ears", "bite nails", "touch chin", "touch neck", "play hair", "rubbing eyes and forehead",
+        "touching or scratching neck", "scratching or touching facial parts other than eyes",
+        "playing or adjusting hair",
     ),
     "hand to body": (
-        "adjust tie", "touch chest", "scratch back", "tidy sleeve", "scratch arm", "touching or covering suprasternal notch",
-        "scratching some part of body", "pulling shirt collar",
+        "adjust tie", "touch chest", "scratch back", "tidy sleeve", "scratch arm",
+        "touching or covering suprasternal notch", "scratching some part of body", "pulling shirt collar",
     ),
     "hands, arms": (
-        "fold arm", "put arm back", "rub hand", "cross finger", "minaret hand", "play things", "withdraw arms", "arm akimbo",
-        "folding arms", "folding arms behind body", "rubbing hands and crossing finger", "arms akimbo", "holding arms",
+        "fold arm", "put arm back", "rub hand", "cross finger", "minaret hand", "play things",
+        "withdraw arms", "arm akimbo", "folding arms", "folding arms behind body",
+        "rubbing hands and crossing finger", "arms akimbo", "holding arms",
         "playing with jewelry and manipulating other objects",
     ),
     "trunk": ("deep breath", "move torso", "sit straight", "shake shoulder"),
@@ -41,17 +43,12 @@ def by_region(classes: Sequence[str], class_regions: Sequence[str] = ()) -> dict
         class_regions: the region of each class, as ``Clips.class_regions``; empty: those of ``REGIONS``, by
             the names of the classes.
     """
-    if class_regions:
-        return {
-            region: [k for k, own in enumerate(class_regions) if own == region]
-            for region in dict.fromkeys(class_regions)
-        }
-    known = {name for names in REGIONS.values() for name in names}
-    regions = {**REGIONS, "other": tuple(name for name in classes if name not in known)}
-    places = {
-        region: [k for k, name in enumerate(classes) if name in names] for region, names in regions.items()
-    }
-    return {region: indices for region, indices in places.items() if indices}
+    regions = list(dict.fromkeys(class_regions))
+    if not class_regions:
+        region_of = {name: region for region, names in REGIONS.items() for name in names}
+        class_regions = [region_of.get(name, "other") for name in classes]
+        regions = [region for region in (*REGIONS, "other") if region in class_regions]
+    return {region: [k for k, own in enumerate(class_regions) if own == region] for region in regions}
 
 
 def by_confusion(matrix: np.ndarray) -> np.ndarray:
@@ -67,15 +64,14 @@ def by_confusion(matrix: np.ndarray) -> np.ndarray:
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
-    present = np.flatnonzero(matrix.sum(1))
-    absent = np.flatnonzero(matrix.sum(1) == 0)
-    if len(present) < 3:
-        return np.concatenate([present, absent])
-    shares = matrix[np.ix_(present, present)] / matrix[present].sum(1, keepdims=True)
-    distance = 1 - (shares + shares.T) / 2
-    np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
-    return np.concatenate([present[leaves_list(tree)], absent])
+    present, absent = np.flatnonzero(matrix.sum(1)), np.flatnonzero(matrix.sum(1) == 0)
+    if len(present) > 2:
+        shares = matrix[np.ix_(present, present)] / matrix[present].sum(1, keepdims=True)
+        distance = 1 - (shares + shares.T) / 2
+        np.fill_diagonal(distance, 0)
+        tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+        present = present[leaves_list(tree)]
+    return np.concatenate([present, absent])
 
 
 def confused(predictions: Predictions, most: int = 10) -> pd.DataFrame:
@@ -85,51 +81,43 @@ def confused(predictions: Predictions, most: int = 10) -> pd.DataFrame:
     Columns: class, predicted, clips, share (of the true class's clips) and example, the id of the clip with
     the most confident of these predictions.
     """
-    matrix, known = confusion_matrix(predictions), labelled(predictions)
-    support = matrix.sum(1)
-    np.fill_diagonal(matrix, 0)
-    shares = matrix / np.maximum(support, 1)[:, None]
-    order = np.lexsort((-shares.ravel(), -matrix.ravel()))[: min(most, np.count_nonzero(matrix))]
-    rows = []
-    for true, predicted in zip(*np.unravel_index(order, matrix.shape), strict=True):
-        pair = np.flatnonzero((known.labels == true) & (known.predicted == predicted))
-        example = known.ids[pair[known.probabilities[pair, predicted].argmax()]]
-        rows.append(
-            (
-                known.classes[true],
-                known.classes[predicted],
-                matrix[true, predicted],
-                shares[true, predicted],
-                example,
-            )
-        )
-    return pd.DataFrame(rows, columns=["class", "predicted", "clips", "share", "example"])
+    clips = labelled(predictions)
+    right = clips.predicted == clips.labels
+    names = {"class": clips.labels, "predicted": clips.predicted}
+    table = pd.DataFrame(names | {"id": clips.ids, "confidence": clips.probabilities.max(1)})
+    support = table.groupby("class").size()
+    table = table[~right].sort_values("confidence", ascending=False, kind="stable")
+    pairs = table.groupby(["class", "predicted"]).agg(clips=("id", "size"), example=("id", "first"))
+    pairs = pairs.reset_index()
+    pairs.insert(3, "share", pairs["clips"] / pairs["class"].map(support))
+    pairs = pairs.sort_values(["clips", "share"], ascending=False, kind="stable", ignore_index=True)
+    for column in names:
+        pairs[column] = clips.classes[pairs[column].to_numpy(int)]
+    return pairs.head(most)
 
 
 def in_short(predictions: Predictions) -> list[str]:
     """The mistakes in sentences: the class predicted wrongly most often, classes never predicted correctly,
     and the mean confidence."""
-    known = labelled(predictions)
-    matrix, correct = confusion_matrix(known), known.predicted == known.labels
+    clips = labelled(predictions)
+    matrix, correct = confusion_matrix(clips), clips.predicted == clips.labels
     if correct.all():
-        return [f"All {len(known)} clips are predicted correctly."]
-    wrong = matrix.sum(0) - np.diag(matrix)
+        return [f"All {len(clips)} clips are predicted correctly."]
+    support, wrong = matrix.sum(1), matrix.sum(0) - np.diag(matrix)
     most = int(wrong.argmax())
-    missed = np.flatnonzero((matrix.sum(1) > 0) & (np.diag(matrix) == 0))
-    confidence, accuracy = known.probabilities.max(1).mean(), correct.mean()
+    missed = np.flatnonzero((support > 0) & (np.diag(matrix) == 0))
+    never = f"{len(missed)} of the {np.count_nonzero(support)} classes that have clips are never predicted"
+    never += " correctly" + (len(missed) > 0) * f"; they have {support[missed].sum()} clips"
+    confidence, accuracy = clips.probabilities.max(1).mean(), correct.mean()
+    trust = f"The mean confidence is {percent(confidence, 0)} and the accuracy {percent(accuracy, 0)}"
+    if abs(confidence - accuracy) > 0.02:
+        trust += f": {'over' if confidence > accuracy else 'under'}confident"
     return [
-        f"{wrong.sum()} of {len(known)} clips are predicted wrongly, {wrong[most]} of them as “{known.classes[most]}”. This class is "
-        f"predicted {matrix[:, most].sum()} times and has {matrix[most].sum()} clips.",
-        f"{len(missed)} of the {np.count_nonzero(matrix.sum(1))} classes that have clips are never predicted correctly"
-        + (f"; they have {matrix[missed].sum()} clips." if len(missed) else "."),
-        f"The mean confidence is {percent(confidence, 0)} and the accuracy {percent(accuracy, 0)}"
-        + (
-            ": overconfident."
-            if confidence > accuracy + 0.02
-            else ": underconfident."
-            if confidence < accuracy - 0.02
-            else "."
-        ),
+        f"{wrong.sum()} of {len(clips)} clips are predicted wrongly, {wrong[most]} of them as "
+        f"“{clips.classes[most]}”. This class is predicted {matrix[:, most].sum()} times and has "
+        f"{support[most]} clips.",
+        f"{never}.",
+        f"{trust}.",
     ]
 
 
@@ -143,22 +131,19 @@ def by_clip(predictions: Predictions, clips: Clips) -> pd.DataFrame:
     Raises:
         ValueError: a clip that is not in ``clips``.
     """
-    known, table = labelled(predictions), clips.table.assign(group=clips.groups()).set_index("id")
-    if (unknown := ~np.isin(known.ids, table.index)).any():
-        example = known.ids[unknown.argmax()]
-        raise ValueError(
-            f"{unknown.sum()} of {len(known)} clips (such as {example}) are not in `data`; give the data of the run"
-        )
-    about = table.loc[known.ids, ["frames", "missing", "group"]]
-    return about.assign(
-        **{
-            "class": known.classes[known.labels],
-            "predicted": known.classes[known.predicted],
-            "right": known.predicted == known.labels,
-            "confidence": known.probabilities.max(1),
-            "training": clips.training_counts[known.labels],
-        }
-    )
+    scored, table = labelled(predictions), clips.table.assign(group=clips.groups()).set_index("id")
+    unknown = scored.ids[~np.isin(scored.ids, table.index)]
+    if len(unknown):
+        number = f"{len(unknown)} of {len(scored)} clips (such as {unknown[0]})"
+        raise ValueError(f"{number} are not in `data`; give the data of the run")
+    columns = {
+        "class": scored.classes[scored.labels],
+        "predicted": scored.classes[scored.predicted],
+        "right": scored.predicted == scored.labels,
+        "confidence": scored.probabilities.max(1),
+        "training": clips.training_counts[scored.labels],
+    }
+    return table.loc[scored.ids, ["frames", "missing", "group"]].assign(**columns)
 
 
 def accuracy_by(table: pd.DataFrame, column: str, bins: int = 0) -> pd.DataFrame:
@@ -169,15 +154,11 @@ def accuracy_by(table: pd.DataFrame, column: str, bins: int = 0) -> pd.DataFrame
         ``expected`` and, for bins, ``middle`` (the median). ``expected`` is the accuracy that these clips
         would have if each had the accuracy of its class. A difference from it is not due to their classes.
     """
-    binned = bins and table[column].min() < table[column].max()  # of one value, qcut makes no bin
-    values = pd.qcut(table[column], bins, duplicates="drop") if binned else table[column]
+    values = table[column]
+    if bins and values.min() < values.max():  # of one value, qcut makes no bin
+        values = pd.qcut(values, bins, duplicates="drop")
     of_class = table["right"].groupby(table["class"]).transform("mean")
     parts = table.assign(expected=of_class).groupby(values, observed=True)
-    result = parts.agg(
-        clips=("right", "size"),
-        correct=("right", "sum"),
-        accuracy=("right", "mean"),
-        expected=("expected", "mean"),
-    )
-    result["low"], result["high"] = wilson(result.pop("correct").to_numpy(), result["clips"].to_numpy())
+    result = parts.agg(clips=("right", "size"), accuracy=("right", "mean"), expected=("expected", "mean"))
+    result["low"], result["high"] = wilson(parts["right"].sum().to_numpy(), result["clips"].to_numpy())
     return result.assign(middle=parts[column].median()) if bins else result

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .. import alignment, augmentation, denoising, layouts, predictions, training
+from .. import alignment, denoising, layouts, predictions, training
 from ..clips import Clips
 from ..settings import Settings, check_choice
-from ..training.inputs import TEST_BATCH_SIZE
+from ..training.inputs import TEST_BATCH_SIZE, test_pixels
 
 PARTS = 6
 """Parts of time in which ``occlusion`` hides a joint or limb, one after the other."""
@@ -39,31 +38,29 @@ def importance(
     Raises:
         ValueError: a method that the network does not have, or clips without the network's joints.
     """
-    method = method or (
-        "gradient" if settings.architecture.input == "graph" and settings.persons == 1 else "occlusion"
-    )
+    if not method:
+        one_graph = settings.architecture.input == "graph" and settings.persons == 1
+        method = "gradient" if one_graph else "occlusion"
     check_choice("method", method, METHODS)
     if settings.persons > 1 and method != "occlusion":
-        raise ValueError(
-            f"method {method!r} is for one person; use method 'occlusion' for a run with persons=2"
-        )
+        way_out = "use method 'occlusion' for a run with persons=2"
+        raise ValueError(f"method {method!r} is for one person; {way_out}")
     layout, model = settings.skeleton, model.eval()
     joints = layouts.selection(clips.layout, layout)
-    one = clips.where([row])
-    one = replace(one, table=one.table.assign(start=0), keypoints=clips[row][:, joints], layout=layout)
-    clip = torch.tensor(denoising.denoised(one, settings.denoise)[0], device=settings.device)
-    start, frames = (torch.tensor([number], device=settings.device) for number in (0, len(clip)))
-    kept = alignment.resample(clip, start, frames, settings.frames, settings.temporal)
-    side = settings.test_size
-    pixels = augmentation.to_pixels(kept, augmentation.crop_box(kept), (side, side))
+    clip = clips.where([row])
+    clip = replace(clip, table=clip.table.assign(start=0), keypoints=clips[row][:, joints], layout=layout)
+    keypoints = torch.tensor(denoising.denoised(clip, settings.denoise)[0], device=settings.device)
+    start, frames = (torch.tensor([number], device=settings.device) for number in (0, len(keypoints)))
+    resampled = alignment.resample(keypoints, start, frames, settings.frames, settings.temporal)
+    pixels = test_pixels(resampled, settings)
     if label is None:
         with torch.no_grad():
             label = int(_logits(model, settings, pixels).argmax())
     values = METHODS[method](model, settings, pixels, label).cpu().numpy()
-    found = np.zeros((len(clip), len(clips.layout.joints)), np.float32)
-    nearest = _nearest(len(clip), settings)
-    found[np.ix_(nearest >= 0, joints)] = values[nearest[nearest >= 0]]
-    return found
+    counts = np.zeros((len(keypoints), len(clips.layout.joints)), np.float32)
+    nearest = _nearest(len(keypoints), settings)
+    counts[np.ix_(nearest >= 0, joints)] = values[nearest[nearest >= 0]]
+    return counts
 
 
 def of_run(
@@ -78,22 +75,21 @@ def of_run(
     """
     read = lru_cache(maxsize=1)(training.load_model)
 
-    def of_clip(row: int) -> Float[np.ndarray, "T V"]:
+    def importance_of(row: int) -> Float[np.ndarray, "T V"]:
         """Raises ValueError where the run has no network, or no fold the clip, and as ``importance`` does."""
-        id = clips.table["id"].iloc[row]
-        having = [run for run in folds if len(folds) == 1 or id in predictions.load(run / f"{split}.npz").ids]
-        if not having:
-            raise ValueError(
-                f"clip {id!r:.60} is not in split {split!r} of any of {len(folds)} folds; choose another clip or split"
-            )
-        if not (having[0] / "best.ckpt").exists():
-            raise ValueError(
-                f"{having[0].name} has no network of its own (an ensemble, or its best.ckpt is gone); choose a single finished run"
-            )
-        model, settings = read(having[0])
+        id, runs = clips.table["id"].iloc[row], folds
+        if len(folds) > 1:
+            runs = [run for run in folds if id in predictions.load(run / f"{split}.npz").ids]
+        if not runs:
+            place = f"in split {split!r} of any of {len(folds)} folds"
+            raise ValueError(f"clip {id!r:.60} is not {place}; choose another clip or split")
+        if not (runs[0] / "best.ckpt").exists():
+            reason = "has no network of its own (an ensemble, or its best.ckpt is gone)"
+            raise ValueError(f"{runs[0].name} {reason}; choose a single finished run")
+        model, settings = read(runs[0])
         return importance(model, clips, settings, row, method)
 
-    return of_clip
+    return importance_of
 
 
 def occlusion(
@@ -109,33 +105,33 @@ def occlusion(
     """
     names = settings.architecture.channel_names(settings.stream, settings.skeleton)
     limbs = any(len(joints) > 1 for joints in names) and settings.persons == 1
-    whole = _tensor(settings, pixels) if limbs else pixels
-    frames, count = pixels.shape[1], whole.shape[1] if limbs else pixels.shape[2]
+    maps, (frames, count) = _tensor(settings, pixels), pixels.shape[1:3]
+    if limbs:
+        count = maps.shape[1]
     part = torch.arange(frames, device=pixels.device) * PARTS // frames  # of each frame
-    things = torch.arange(count, device=pixels.device)
+    hideable = torch.arange(count, device=pixels.device)
     falls = []
     with torch.no_grad():
         logit = _logits(model, settings, pixels)[0, label]
-        for some in torch.cartesian_prod(part.unique(), things).split(TEST_BATCH_SIZE):
-            gone = (part == some[:, :1])[..., None] & (things == some[:, 1, None])[
-                :, None
-            ]  # (cases, T, joints or limbs)
+        for cases in torch.cartesian_prod(part.unique(), hideable).split(TEST_BATCH_SIZE):
+            in_part, is_hidden = part == cases[:, :1], hideable == cases[:, 1:]
+            shown = ~(in_part[:, :, None] & is_hidden[:, None])  # (cases, T, joints or limbs)
             if limbs:
-                left = model(whole * ~gone.transpose(1, 2)[..., None, None])[0].float()
+                logits = model(maps * shown.transpose(1, 2)[..., None, None])[0].float()
             else:
-                left = _logits(model, settings, pixels * ~gone[..., None])
-            falls.append(logit - left[:, label])
-    of_parts = torch.cat(falls).unflatten(0, (-1, count))
-    return (of_parts @ _shares(settings, pixels) if limbs else of_parts)[part.unique(return_inverse=True)[1]]
+                logits = _logits(model, settings, pixels * shown[..., None])
+            falls.append(logit - logits[:, label])
+    values = torch.cat(falls).unflatten(0, (-1, count))
+    if limbs:
+        values = values @ _shares(settings, pixels)
+    return values[part.unique(return_inverse=True)[1]]
 
 
 def gradient(
     model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int
 ) -> Float[Tensor, "T V"]:
     """The input times the gradient of the logit of a class: the change of the logit, to first order, if the
-    input of a joint were 0.
-
-    The value of a limb is shared by its two joints.
+    input of a joint were 0. The value of a limb is shared by its two joints.
 
     Source: gradient × input of Shrikumar et al., arXiv 1605.01713.
     """
@@ -147,43 +143,16 @@ def gradient(
     return product.sum((2, 3)).T @ _shares(settings, pixels)
 
 
-def grad_cam(
-    model: nn.Module, settings: Settings, pixels: Float[Tensor, "1 T V 3"], label: int
-) -> Float[Tensor, "T V"]:
-    """For heatmaps: the map of the last stage that speaks for a class, at the place of each joint; 0 where
-    the joint is missing.
-
-    A map has few pixels, so neighbouring joints have similar values.
-
-    Source: Selvaraju et al., ICCV 2017; behind a mean over the map, it is the weights of the classifier times
-    the channels.
-
-    Raises:
-        ValueError: a network without maps in space.
-    """
-    backbone, classifier = getattr(model, "backbone", None), getattr(model, "fc_cls", None)
-    if settings.architecture.input != "heatmaps" or backbone is None or classifier is None:
-        raise ValueError(
-            f"model {settings.model!r} has no maps in space; use method 'gradient' or 'occlusion'"
-        )
-    side = settings.test_size
-    with torch.no_grad():
-        for_class = torch.einsum(
-            "c,ncthw->nthw", classifier.weight[label], backbone(_tensor(settings, pixels))
-        ).relu()
-        size = (pixels.shape[1], side, side)
-        fine = functional.interpolate(for_class[None], size, mode="trilinear", align_corners=False)[0, 0]
-    x, y = pixels[0, ..., :2].round().long().clamp(0, side - 1).unbind(-1)
-    return fine[torch.arange(size[0], device=x.device)[:, None], y, x] * (pixels[0, ..., 2] > 0)
+METHODS = {"occlusion": occlusion, "gradient": gradient}
 
 
 def _nearest(frames: int, settings: Settings) -> np.ndarray:
     """The network's frame that is nearest to each frame of a clip, (frames,); −1 for those that a crop cuts
     off."""
     sources = alignment.source_frames(frames, settings.frames, settings.temporal).numpy()
-    within, of_clip = sources[sources >= 0], np.arange(frames)
-    nearest = np.abs(of_clip[:, None] - np.where(sources >= 0, sources, np.inf)).argmin(1)
-    cut_off = settings.temporal == "crop_pad" and (of_clip < within.min()) | (of_clip > within.max())
+    used, own = sources[sources >= 0], np.arange(frames)
+    nearest = np.abs(own[:, None] - np.where(sources >= 0, sources, np.inf)).argmin(1)
+    cut_off = settings.temporal == "crop_pad" and (own < used.min()) | (own > used.max())
     return np.where(cut_off, -1, nearest)
 
 
@@ -200,6 +169,3 @@ def _shares(settings: Settings, pixels: Tensor) -> Float[Tensor, "C V"]:
     names = settings.architecture.channel_names(settings.stream, settings.skeleton)
     shares = [[(joint in name) / len(name) for joint in settings.skeleton.joints] for name in names]
     return torch.tensor(shares, device=pixels.device)
-
-
-METHODS = {"occlusion": occlusion, "gradient": gradient, "grad_cam": grad_cam}

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from .. import atomic, ensemble, metrics
 from ..predictions import Predictions
 from ..runs import RESULT, require_own_folder, safe_name
+from ..settings import check_choice
 from . import submissions
 
-WAYS = ("equal", "given", "searched", "calibrated", "calibrated, searched")
-"""The names of all ways to fuse; see ``fit``."""
+FUSIONS = ("equal", "given", "searched", "calibrated", "calibrated, searched")
+"""The names of all recipes of ``fit``."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,20 @@ class Recipe:
 
     def fuse(self, members: Sequence[Predictions]) -> Predictions:
         """The fused predictions. Raises ValueError as ``ensemble.fuse`` does."""
-        pairs = zip(members, self.temperatures, strict=True)
-        return ensemble.fuse(
-            [member if t == 1 else ensemble.temper(member, t) for member, t in pairs], self.weights
-        )
+        scaled = []
+        for member, temperature in zip(members, self.temperatures, strict=True):
+            scaled.append(member if temperature == 1 else ensemble.temper(member, temperature))
+        return ensemble.fuse(scaled, self.weights)
 
-    def without(self, left_out: int) -> "Recipe":
+    def without(self, place: int) -> "Recipe":
         """The recipe without one member. If all other members have weight 0, they get equal weights."""
-        temperatures, weights = (
-            tuple(np.delete(values, left_out).tolist()) for values in (self.temperatures, self.weights)
-        )
+        temperatures = self.temperatures[:place] + self.temperatures[place + 1 :]
+        weights = self.weights[:place] + self.weights[place + 1 :]
         return Recipe(temperatures, weights if any(weights) else (1.0,) * len(weights))
 
 
 def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) -> dict[str, Recipe]:
-    """A recipe for each of ``WAYS``, by name. Temperatures and searched weights are fitted on the members'
+    """A recipe for each of ``FUSIONS``, by name. Temperatures and searched weights are fitted on the members'
     validation predictions.
 
     - ``equal``: equal weights, as in the paper;
@@ -49,48 +48,35 @@ def fit(validation: Sequence[Predictions], weights: Sequence[float | int] = ()) 
     - ``searched``: the weights of ``ensemble.search``;
     - ``calibrated``: each member at its ``ensemble.temperature``, equal weights;
     - ``calibrated, searched``: each member at its temperature, then the weights of ``ensemble.search``.
-
-    Raises:
-        ValueError: as ``ensemble.fuse`` does, or no clip with a known label.
     """
     members = ensemble.join(validation)
     unscaled, equal = (1.0,) * len(members), (1 / len(members),) * len(members)
     fitted = tuple(ensemble.temperature(member) for member in members)
-    tempered = [ensemble.temper(member, t) for member, t in zip(members, fitted, strict=True)]
-    found = (
-        Recipe(unscaled, equal),
-        Recipe(unscaled, tuple(ensemble.shares(weights, len(members)).tolist())) if len(weights) else None,
-        Recipe(unscaled, tuple(ensemble.search(members).tolist())),
-        Recipe(fitted, equal),
-        Recipe(fitted, tuple(ensemble.search(tempered).tolist())),
-    )
-    return {way: recipe for way, recipe in zip(WAYS, found, strict=True) if recipe}
+    scaled = [ensemble.temper(member, degree) for member, degree in zip(members, fitted, strict=True)]
+    recipes = {"equal": Recipe(unscaled, equal)}
+    if len(weights):
+        recipes["given"] = Recipe(unscaled, tuple(ensemble.shares(weights, len(members)).tolist()))
+    recipes["searched"] = Recipe(unscaled, tuple(ensemble.search(members).tolist()))
+    recipes["calibrated"] = Recipe(fitted, equal)
+    recipes["calibrated, searched"] = Recipe(fitted, tuple(ensemble.search(scaled).tolist()))
+    return recipes
 
 
-def choose(known: Mapping[str, Recipe], fusion: str = "") -> str:
-    """The way to fuse, one of ``WAYS``: ``fusion``, or, if it is empty, ``given`` where there are weights,
-    else ``equal`` as in the paper.
-
-    Args:
-        known: the recipes of ``fit``.
-
-    Raises:
-        ValueError: another name, or ``given`` without weights.
-    """
-    chosen = fusion or ("given" if "given" in known else "equal")
-    if chosen not in WAYS:
-        raise ValueError(f"fusion must be one of {', '.join(map(repr, WAYS))}, got {fusion!r}")
-    if chosen not in known:
-        raise ValueError(
-            f"fusion {chosen!r} needs `weights`, one for each member; give them or choose another fusion"
-        )
+def choose(recipes: Mapping[str, Recipe], fusion: str = "") -> str:
+    """The name of the recipe to use: ``fusion``, or, if it is empty, ``given`` where there are weights, else
+    ``equal`` as in the paper. Raises ValueError for another name, or ``given`` without weights."""
+    chosen = fusion or ("given" if "given" in recipes else "equal")
+    check_choice("fusion", chosen, FUSIONS)
+    if chosen not in recipes:
+        way_out = "give them or choose another fusion"
+        raise ValueError(f"fusion {chosen!r} needs `weights`, one for each member; {way_out}")
     return chosen
 
 
-def describe(known: Mapping[str, Recipe], members: Sequence[str]) -> pd.DataFrame:
+def describe(recipes: Mapping[str, Recipe], members: Sequence[str]) -> pd.DataFrame:
     """Weight and temperature of each member in each recipe: a row for each recipe, two columns for each
     member."""
-    rows = {name: [*recipe.weights, *recipe.temperatures] for name, recipe in known.items()}
+    rows = {name: [*recipe.weights, *recipe.temperatures] for name, recipe in recipes.items()}
     columns = pd.MultiIndex.from_product([["weight", "temperature"], members])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -100,102 +86,72 @@ def compare(named: Mapping[str, Predictions], reference: str, groups: pd.Series)
     ``reference``.
 
     Columns: top1, mean_class, macro_f1, cross_entropy, calibration_error; gain (of top-1), its paired
-    bootstrap interval low to high over groups, and McNemar's p. The last four are NaN in the row of the
-    reference.
-
-    Args:
-        groups: the subject or video of each clip, by the clip's id.
+    bootstrap interval low to high over groups (by the clip's id), and McNemar's p. The last four are NaN in
+    the row of the reference.
     """
     rows, joined = {}, dict(zip(named, ensemble.join(list(named.values())), strict=True))
-    for name, one in joined.items():
-        scores = metrics.scores(one)
-        rows[name] = {score: scores[score] for score in ("top1", "mean_class", "macro_f1")}
-        rows[name] |= {
-            "cross_entropy": metrics.cross_entropy(one),
-            "calibration_error": metrics.calibration_error(metrics.calibration_bins(one)),
-        }
+    for name, member in joined.items():
+        rows[name] = metrics.scores(member)
+        rows[name]["cross_entropy"] = metrics.cross_entropy(member)
+        rows[name]["calibration_error"] = metrics.calibration_error(metrics.calibration_bins(member))
         if name != reference:
-            gain = metrics.difference(one, joined[reference], groups)
-            rows[name] |= {
-                "gain": gain["difference"],
-                "low": gain["low"],
-                "high": gain["high"],
-                "p": gain["p"],
-            }
-    columns = [
-        "top1",
-        "mean_class",
-        "macro_f1",
-        "cross_entropy",
-        "calibration_error",
-        "gain",
-        "low",
-        "high",
-        "p",
-    ]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+            change = metrics.difference(member, joined[reference], groups)
+            rows[name] |= {"gain": change.pop("difference"), **change}
+    columns = ["top1", "mean_class", "macro_f1", "cross_entropy", "calibration_error"]
+    columns += ["gain", "low", "high", "p"]
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
 
 
 def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd.Series) -> pd.DataFrame:
     """The contribution of each member: the fused top-1 with it minus that without it, where the others keep
-    their relative weights.
+    their relative weights. For a single member the table is empty.
 
     Columns: weight, alone and without (top-1 of the member, and of the others fused), contribution, its
-    paired bootstrap interval low to high over groups, and McNemar's p. For a single member the table is
-    empty.
+    paired bootstrap interval low to high over groups, and McNemar's p.
     """
     columns = ["weight", "alone", "without", "contribution", "low", "high", "p"]
-    names, joined = list(members), ensemble.join(list(members.values()))
-    whole, rows = recipe.fuse(joined), {}
+    joined, rows = ensemble.join(list(members.values())), {}
     if len(joined) == 1:
         return pd.DataFrame(columns=columns)
-    for i, name in enumerate(names):
-        others = recipe.without(i).fuse(joined[:i] + joined[i + 1 :])
+    whole = recipe.fuse(joined)
+    for place, name in enumerate(members):
+        others = recipe.without(place).fuse(joined[:place] + joined[place + 1 :])
         change = metrics.difference(whole, others, groups)
-        tops = {"alone": metrics.scores(joined[i])["top1"], "without": metrics.scores(others)["top1"]}
-        rows[name] = {
-            "weight": recipe.weights[i] / sum(recipe.weights),
-            **tops,
+        rows[name] = change | {
+            "weight": recipe.weights[place] / sum(recipe.weights),
+            "alone": metrics.scores(joined[place])["top1"],
+            "without": metrics.scores(others)["top1"],
             "contribution": change["difference"],
         }
-        rows[name] |= {key: change[key] for key in ("low", "high", "p")}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
 
 
 def name(members: Sequence[str]) -> str:
     """A name for an ensemble's folder, from those of its members, see ``runs.safe_name``."""
-    return safe_name(
-        "+".join(re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members)
-    )
+    parts = [re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members]
+    return safe_name("+".join(parts))
 
 
-def keep(
+def save(
     folder: Path,
     recipe: Recipe,
     members: Sequence[str],
     fused: Mapping[str, Predictions],
-    about: Mapping[str, Any],
+    further: Mapping[str, Any],
 ) -> None:
     """Write an ensemble's folder: the fused predictions of each split, and last ``result.json`` with members,
-    recipe and scores.
-
-    Args:
-        folder: made if it does not exist; the files of an earlier ensemble in it are replaced.
-        fused: predictions by split.
-        about: further content of ``result.json``.
-
-    Raises:
-        ValueError: the folder has a file that no ensemble writes.
-    """
+    recipe, scores and further content. The files of an earlier ensemble are replaced; ValueError is raised
+    where the folder has a file that no ensemble writes."""
     files = (RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         require_own_folder(folder, files)
-        for name in files:
-            (folder / name).unlink(missing_ok=True)
-    for split, one in fused.items():
-        one.save(folder / f"{split}.npz")
-    scores = {split: metrics.scores(one) if (one.labels >= 0).any() else {} for split, one in fused.items()}
+        for file in files:
+            (folder / file).unlink(missing_ok=True)
+    scores: dict[str, dict[str, float]] = {}
+    for split, predictions in fused.items():
+        predictions.save(folder / f"{split}.npz")
+        scores[split] = metrics.scores(predictions) if (predictions.labels >= 0).any() else {}
     parts = zip(members, recipe.weights, recipe.temperatures, strict=True)
-    of_members = {member: {"weight": weight, "temperature": degree} for member, weight, degree in parts}
-    atomic.write_json(folder / RESULT, {"members": of_members, "scores": scores, **about})
+    rows = {member: {"weight": weight, "temperature": degree} for member, weight, degree in parts}
+    atomic.write_json(folder / RESULT, {"members": rows, "scores": scores, **further})

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from pandas.io.formats.style import Styler
 
-from ..analysis import questions
+from .. import compare
 from .shared import MAX_LETTERS_BELOW, beside, new_axes, short
 from .tables import styled
 
@@ -16,7 +16,7 @@ VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#
 
 
 def differences(answers: pd.DataFrame) -> Axes:
-    """The difference in top-1 of each of ``questions.answer_all`` with its interval, coloured by verdict."""
+    """The difference in top-1 of each of ``compare.answers`` with its interval, coloured by verdict."""
     ax = new_axes(0.8 + 0.45 * len(answers))
     for row, answer in enumerate(answers.itertuples()):
         colour = VERDICT_COLOURS[answer.verdict]
@@ -34,7 +34,7 @@ def both_sides(answers: pd.DataFrame) -> np.ndarray:
     """Top-1 and macro-F1 of both sides of each answer with intervals: two Axes. Ticks are single runs."""
     axes = new_axes(1 + 0.62 * len(answers), 1, 2, sharey=True)
     for row, answer in answers.iterrows():
-        for side, shift, colour in (("better", -0.16, "black"), ("worse", 0.16, "#8c8c8c")):
+        for side, shift, colour in (("first", -0.16, "black"), ("second", 0.16, "#8c8c8c")):
             y, name = row + shift, short(answer[side], MAX_LETTERS_BELOW)
             for ax, score in zip(axes, ("top1", "macro_f1"), strict=True):
                 low, high = answer[f"{score}_interval_{side}"]
@@ -61,9 +61,9 @@ def answer_table(answers: pd.DataFrame) -> Styler:
     """The answers as a table: scores of both sides, differences with their intervals, test, verdict."""
     shown = answers[["claim", "pairs", "seeds"]].rename(columns={"pairs": "pairs of runs"})
     for score, label, prefix in (("top1", "top-1", ""), ("macro_f1", "macro-F1", "macro_f1_")):
-        sides = 100 * answers[[f"{score}_better", f"{score}_worse"]].to_numpy(float)
-        shown[f"{label} (%): first, second side"] = [f"{better:.1f}, {worse:.1f}" for better, worse in sides]
+        sides = 100 * answers[[f"{score}_first", f"{score}_second"]].to_numpy(float)
+        shown[f"{label} (%): first, second side"] = [f"{first:.1f}, {second:.1f}" for first, second in sides]
         bounds = answers[[prefix + name for name in ("difference", "low", "high")]].to_numpy(float)
-        shown[f"{label}: difference (points)"] = [questions.with_interval(*row) for row in bounds]
+        shown[f"{label}: difference (points)"] = [compare.with_interval(*row) for row in bounds]
     shown["McNemar p"] = answers["p"].map("{:.2g}".format)
     return styled(shown.assign(verdict=answers["verdict"])).hide(axis="index")
