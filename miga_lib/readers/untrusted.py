@@ -313,6 +313,7 @@ def workbook(path: Path) -> None:
 def _check_cells(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, int]:
     """The unpacked bytes of a member of a workbook, and how many cells refer to a shared text."""
     length, references, last_row, beyond, is_sheet, tail = 0, 0, 0, None, False, b""
+    shared = any("sharedstrings" in name.lower() for name in archive.namelist())
     claimed, member.file_size = member.file_size, 2**62  # read to the true end, as the parser will
     with archive.open(member) as file:
         while part := file.read(MB):
@@ -325,12 +326,12 @@ def _check_cells(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
             if FAR.search(text):
                 beyond = beyond or BEYOND_SHEET.search(text)
                 last_row = max(last_row, *map(int, HIGH_ROW.findall(text)), 0)
-            references += len(SHARED_STRING.findall(part))
+            if shared:
+                references += len(SHARED_STRING.findall(part))
     if is_sheet and beyond:
         cell = beyond[0].decode("ascii").partition("=")[2].strip(" \"'")
-        raise DataError(
-            f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: delete the rest"
-        )
+        problem = f"has a cell at {cell}…; up to column OV and row 99999 are read"
+        raise DataError(f"{path}: {problem}: delete the rest")
     if is_sheet and last_row * MAX_COLUMNS > max(length / MIN_CELL_BYTES, MB):
         problem = f"{member.filename} claims {last_row:,} rows in {length:,} bytes"
         raise DataError(f"{path}: {problem}: delete its far cells")
