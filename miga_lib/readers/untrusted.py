@@ -53,8 +53,8 @@ FAR = re.compile(rf"{_CELL_AT}(?:[A-Z]{{3}}|{_FAR_COLUMN}|[A-Z]*\d{{5}})".encode
 SHARED_STRING = re.compile(rb"""\bt\s*=\s*["']s["']""")
 
 
-def size(path: Path, max_bytes: int = 0) -> int:
-    """Bytes of a file. Raises DataError if it is no file, or has more (0: the limit of its suffix)."""
+def size(path: Path, max_bytes: int = 0) -> None:
+    """Raise DataError if it is no file, or has more bytes (0: the limit of its suffix)."""
     max_bytes = max_bytes or MAX_BYTES[path.suffix.lower()]
     try:
         status = path.stat()
@@ -66,7 +66,6 @@ def size(path: Path, max_bytes: int = 0) -> int:
     if status.st_size > max_bytes:
         limit = f"at most {max_bytes:,} are read"
         raise DataError(f"{path}: has {status.st_size:,} bytes, {limit}; split it or remove it")
-    return status.st_size
 
 
 # Arrays.
@@ -191,12 +190,14 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     names = list(dict.fromkeys((columns or {}).values()))
     expected = "expected a table with " + (f"the columns {','.join(names)}" if names else "a header")
     try:
-        text = text_cells(content).apply(lambda column: column.str.strip())
+        options: dict[str, Any] = {"header": None, "dtype": str, "keep_default_na": False}
+        text = pd.read_csv(io.BytesIO(content), skipinitialspace=True, **options)
     except pd.errors.EmptyDataError:
         return pd.DataFrame(columns=names)
     except ValueError as error:  # also ParserError and UnicodeDecodeError
         problem = f"{expected}, in UTF-8 ({reason(error)[:100]})"
         raise DataError(f"{path}: {problem}; save it again as csv") from None
+    text = text.apply(lambda column: column.str.strip())
     header = text.iloc[0].tolist()
     if columns and {name.lower() for name in header} <= set(columns):
         header = [columns[name.lower()] for name in header]
@@ -212,16 +213,10 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     return text.iloc[1:].set_axis(header, axis=1).reset_index(drop=True)
 
 
-def text_cells(content: bytes) -> pd.DataFrame:
-    """The cells of a table without a header as they stand. Raises ValueError where it is none in UTF-8."""
-    options: dict[str, Any] = {"header": None, "dtype": str, "keep_default_na": False}
-    return pd.read_csv(io.BytesIO(content), skipinitialspace=True, **options)
-
-
-def numbers(path: Path, text: pd.DataFrame, minimum: float, maximum: float, rule: str = "") -> np.ndarray:
+def numbers(path: Path, text: pd.DataFrame, minimum: float, maximum: float, rule: str) -> np.ndarray:
     """Columns of ``rows`` as float64 (rows, columns). Raises DataError for a cell out of bounds."""
     values = text.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    refuse_cells(path, text, ~((values >= minimum) & (values <= maximum)), rule or "expected a number")
+    refuse_cells(path, text, ~((values >= minimum) & (values <= maximum)), rule)
     return values
 
 
@@ -313,6 +308,7 @@ def workbook(path: Path) -> None:
 def _check_cells(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, int]:
     """The unpacked bytes of a member of a workbook, and how many cells refer to a shared text."""
     length, references, last_row, beyond, is_sheet, tail = 0, 0, 0, None, False, b""
+    shared = any("sharedstrings" in name.lower() for name in archive.namelist())
     claimed, member.file_size = member.file_size, 2**62  # read to the true end, as the parser will
     with archive.open(member) as file:
         while part := file.read(MB):
@@ -325,12 +321,12 @@ def _check_cells(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
             if FAR.search(text):
                 beyond = beyond or BEYOND_SHEET.search(text)
                 last_row = max(last_row, *map(int, HIGH_ROW.findall(text)), 0)
-            references += len(SHARED_STRING.findall(part))
+            if shared:
+                references += len(SHARED_STRING.findall(part))
     if is_sheet and beyond:
         cell = beyond[0].decode("ascii").partition("=")[2].strip(" \"'")
-        raise DataError(
-            f"{path}: has a cell at {cell}…; up to column OV and row 99999 are read: delete the rest"
-        )
+        problem = f"has a cell at {cell}…; up to column OV and row 99999 are read"
+        raise DataError(f"{path}: {problem}: delete the rest")
     if is_sheet and last_row * MAX_COLUMNS > max(length / MIN_CELL_BYTES, MB):
         problem = f"{member.filename} claims {last_row:,} rows in {length:,} bytes"
         raise DataError(f"{path}: {problem}: delete its far cells")

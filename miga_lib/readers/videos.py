@@ -31,6 +31,7 @@ from .contract import (
 )
 
 SEGMENTS = "segments.csv"
+FRAMES, SIDES = ["start_frame", "end_frame"], ["width", "height"]
 SPLITS = ("train", "val", "test")
 OPTIONAL = {"class": "", "split": "", "subject": "", "width": "0", "height": "0"}
 MAX_FRAME_NUMBER = 10**15 - 1
@@ -49,7 +50,7 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
         table = pd.DataFrame({"video": list(videos)}).assign(start_frame=-1, end_frame=-1, label=UNKNOWN)
         return table.assign(split="test", subject="", width=0, height=0, fps=0.0)
     table = untrusted.rows(path)
-    missing = [column for column in ("video", "start_frame", "end_frame") if column not in table]
+    missing = [column for column in ("video", *FRAMES) if column not in table]
     if missing:
         optional = f"{','.join(OPTIONAL)} as far as they are known, above the rows"
         way_out = f"write the header video,start_frame,end_frame, and {optional}"
@@ -58,14 +59,8 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
         if column not in table:
             report.note(f"columns that {SEGMENTS} does not have: unknown", column)
             table[column] = default
-    maxima = {
-        "start_frame": MAX_FRAME_NUMBER,
-        "end_frame": MAX_FRAME_NUMBER,
-        "width": MAX_SIDE,
-        "height": MAX_SIDE,
-    }
-    for column, maximum in maxima.items():
-        table[column] = untrusted.whole_numbers(path, table[[column]], 0, maximum)[:, 0]
+    for columns, maximum in ((FRAMES, MAX_FRAME_NUMBER), (SIDES, MAX_SIDE)):
+        table[columns] = untrusted.whole_numbers(path, table[columns], 0, maximum)
     if "fps" not in table:
         table["fps"] = "0"
     rule = f"expected 0 (unknown) to {annotation.MAX_FPS:g}"
@@ -126,9 +121,9 @@ def recorded(
             unknown_size = f"frame size unknown (no width and height in {SEGMENTS})"
             report.note(f"{unknown_size}: taken from the largest coordinates", video)
             rows = rows.copy()
-            rows.loc[unknown, ["width", "height"]] = frame_size(keypoints)
+            rows.loc[unknown, SIDES] = frame_size(keypoints)
         row = rows.iloc[0]
-        spans = rows[["start_frame", "end_frame"]] - first_frame
+        spans = rows[FRAMES] - first_frame
         spans.insert(0, "label", rows["label"])
         segments = spans[rows["start_frame"] >= 0].itertuples(index=False, name=None)
         about = video, UNKNOWN, row["split"], video, row["subject"], int(row["width"]), int(row["height"])
