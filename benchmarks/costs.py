@@ -13,8 +13,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +91,8 @@ def learning(data: Clips, settings: Settings, repeats: int) -> list[tuple[str, f
         task, state = started(data, settings, Path(folder), repeats * batch)
         of_training = seconds(lambda: epoch(task, state), 2) / repeats / batch
         of_drawing = seconds(lambda: task.inputs.training(torch.arange(batch), 0), repeats) / batch
-        of_prediction = seconds(
-            lambda: training.predict(state.model, few, settings), max(2, repeats // 4)
-        ) / len(few)
+        predict = partial(training.predict, state.model, few, settings)
+        of_prediction = seconds(predict, max(2, repeats // 4)) / len(few)
         path = Path(folder) / "last.ckpt"
         of_saving = seconds(lambda: state.save(path), 5)
         checkpoint = path.stat().st_size
@@ -154,27 +153,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
     settings = choose(preset=given.preset, device=given.device, stream=given.stream)
-    with tempfile.TemporaryDirectory() if given.folder else nullcontext() as outputs, processes.kept_memory():
-        data, rows = reading(given.folder, Path(outputs)) if given.folder else (load("synthetic"), [])
-        rows += learning(data, settings, given.repeats) + (
-            bookkeeping(data, given.table) if given.table else []
-        )
-    hardware = (
-        torch.cuda.get_device_name()
-        if settings.device.startswith("cuda")
-        else platform.processor() or platform.machine()
-    )
-    print(
-        f"{hardware}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {settings.precision}"
-    )
-    print(
-        f"{settings.preset} preset, {settings.model} {settings.stream}, {settings.layout}, batch {settings.batch_size}"
-    )
-    print(
-        pd.DataFrame(rows, columns=["what", "cost", "unit"]).to_string(
-            index=False, float_format="{:.3g}".format
-        )
-    )
+    with tempfile.TemporaryDirectory() as outputs, processes.kept_memory():
+        if given.folder:
+            data, rows = reading(given.folder, Path(outputs))
+        else:
+            data, rows = load("synthetic"), []
+        rows += learning(data, settings, given.repeats)
+        if given.table:
+            rows += bookkeeping(data, given.table)
+    hardware = platform.processor() or platform.machine()
+    if settings.device.startswith("cuda"):
+        hardware = torch.cuda.get_device_name()
+    threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    print(f"{hardware}, {threads}, torch {torch.__version__}, {settings.precision}")
+    network = f"{settings.model} {settings.stream}, {settings.layout}"
+    print(f"{settings.preset} preset, {network}, batch {settings.batch_size}")
+    table = pd.DataFrame(rows, columns=["what", "cost", "unit"])
+    print(table.to_string(index=False, float_format="{:.3g}".format))
 
 
 if __name__ == "__main__":

@@ -42,15 +42,11 @@ SNAKEMAKE = shutil.which("snakemake", path=f"{ROOT / '.venv/sweep/bin'}{os.paths
 
 def command(outputs: Path, run: str, options: tuple[str, ...], processes: int = 1) -> list[str]:
     """The command that trains, with very frequent checkpoints."""
-    torchrun = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        "--max-restarts=3",
-    ]
     main = [str(Path(__file__).resolve()), "train", f"--outputs={outputs}", f"--run={run}", *options]
-    return [sys.executable, *([*torchrun, "--"] if processes > 1 else []), *main]
+    if processes == 1:
+        return [sys.executable, *main]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [sys.executable, *torchrun, "--max-restarts=3", "--", *main]
 
 
 def parameters(options: Iterable[str]) -> dict[str, str]:
@@ -139,7 +135,8 @@ def kills(outputs: Path, options: tuple[str, ...] = QUICK, count: int = 20, seed
             where.append(position(outputs / "runs" / name))
         same(outputs / "runs" / name, reference)
     middle = sum("step" in place and not place.endswith("step 0") for place in where)
-    return f"{done} kills ({middle} resumed within an epoch), {runs} runs of {seconds:.0f} s, all with the same bits, each epoch once"
+    trials = f"{done} kills ({middle} resumed within an epoch), {runs} runs of {seconds:.0f} s"
+    return f"{trials}, all with the same bits, each epoch once"
 
 
 def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
@@ -148,9 +145,10 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
 
     reference, *_ = untouched(outputs, options)
     given = parameters(options)
+    size = f"batch_size={given['batch-size']}, epochs={given['epochs']}"
     code = (
         "from miga_lib import clips, runs, training\n"
-        f"settings = training.choose(preset='quick', batch_size={given['batch-size']}, epochs={given['epochs']}, device='cpu')\n"
+        f"settings = training.choose(preset='quick', {size}, device='cpu')\n"
         f"folder = runs.run_folder('interrupted', {str(outputs)!r})\n"
         f"result = training.fit(clips.load({given['data']!r}, outputs={str(outputs)!r}), settings, folder)"
     )
@@ -165,12 +163,8 @@ def notebook(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         assert reply["status"] == "error", "the interrupt did not stop it"
         assert reply["ename"] == "KeyboardInterrupt", reply
         stopped = position(outputs / "runs" / "interrupted")
-        assert (
-            client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"][
-                "status"
-            ]
-            == "ok"
-        )
+        reply = client.execute_interactive(code, timeout=600, output_hook=lambda message: None)["content"]
+        assert reply["status"] == "ok"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -183,9 +177,7 @@ def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     resumes."""
     reference, *_ = untouched(outputs, options)
     first, run = start(outputs, "twice", options), outputs / "runs" / "twice"
-    wait_for(
-        (run / "best.ckpt").exists, first
-    )  # after the first epoch, so that there is a best one to resume with
+    wait_for((run / "best.ckpt").exists, first)  # so that there is a best epoch to resume with
     first.send_signal(signal.SIGSTOP)  # so that it does not end before the other starts
     second = start(outputs, "twice", options)
     printed = second.communicate()[0]
@@ -195,7 +187,7 @@ def twice(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
     first.communicate()
     finish(outputs, "twice", options)
     same(run, reference)
-    return "the second was refused with host and process; the lock of the first ended with its process, and it resumed to the same bits"
+    return "the second was refused with host and process; the killed first one resumed to the same bits"
 
 
 def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
@@ -212,7 +204,7 @@ def worker(outputs: Path, options: tuple[str, ...] = SMALL) -> str:
         f"started {(run / '.rank1.starts').read_text()} times\n{printed}"
     )
     same(run, reference)
-    return f"torchrun restarted both; they resumed from {killed_at} or later, with the same bits as two processes without a fault"
+    return f"torchrun restarted both; they resumed from {killed_at} or later to the same bits"
 
 
 def fill(folder: Path) -> Path:
@@ -258,26 +250,18 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
     given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
-    config = {
-        "name": "soak",
-        "data": given.pop("data"),
-        "outputs": str(outputs),
+    config = {"name": "soak", "data": given.pop("data"), "outputs": str(outputs)}
+    config |= {
         "bin": str(Path(sys.executable).parent),
+        "gpus": 0,
+        "threads": 1,
+        "fixed": given,
+        "grid": {"seed": list(range(seeds))},
     }
-    config |= {"gpus": 0, "threads": 1, "fixed": given, "grid": {"seed": list(range(seeds))}}
     (outputs / "soak.yaml").write_text(json.dumps(config))
-    profile, snakefile = ROOT / "workflow" / "profiles" / "local", ROOT / "workflow" / "Snakefile"
-    drive = [
-        SNAKEMAKE,
-        "-s",
-        str(snakefile),
-        "--profile",
-        str(profile),
-        "--configfile",
-        str(outputs / "soak.yaml"),
-        "--cores",
-        "1",
-    ]
+    workflow = ROOT / "workflow"
+    drive = [SNAKEMAKE, "-s", str(workflow / "Snakefile"), "--profile", str(workflow / "profiles" / "local")]
+    drive += ["--configfile", str(outputs / "soak.yaml"), "--cores", "1"]
     begin = {"cwd": outputs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with (outputs / "driver.log").open("w") as log:  # a pipe that is not read would block it
         driver = subprocess.Popen(drive, **begin | {"stdout": log})
@@ -303,8 +287,9 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
         same(outputs / "runs" / f"soak-{seed}", untouched(outputs, (*options, f"--seed={seed}"))[0])
     assert (outputs / "sweeps" / "soak" / "table.csv").exists()
     return (
-        f"job killed at {killed_at} resumed; second driver refused; driver killed during {last.name}; after the same command again: "
-        f"{len(finished)} finished runs unchanged, {seeds} runs with the same bits, table and figure written"
+        f"job killed at {killed_at} resumed; second driver refused; driver killed during {last.name}; after "
+        f"the same command again: {len(finished)} finished runs unchanged, {seeds} runs with the same bits, "
+        "table and figure written"
     )
 
 
@@ -377,27 +362,22 @@ def main() -> None:
     rows = []
     with nullcontext(given.folder) if given.folder else tempfile.TemporaryDirectory(prefix="soak-") as folder:
         for name in given.only:
-            what, trial = TRIALS[name]
+            fault, trial = TRIALS[name]
             began = time.monotonic()
+            options = {}
+            if name == "kills":
+                options = {"count": given.kills, "seed": given.seed}
+            verdict = "passed"
             try:
-                extra = {"count": given.kills, "seed": given.seed} if name == "kills" else {}
-                seen = trial(Path(folder).resolve(), **extra)
+                observed = trial(Path(folder).resolve(), **options)
             except Exception as error:
-                seen = f"FAILED: {error!r}"
-            rows.append(
-                (
-                    what,
-                    "skipped"
-                    if seen.startswith("SKIPPED")
-                    else "failed"
-                    if seen.startswith("FAILED")
-                    else "passed",
-                    seen,
-                )
-            )
-            print(f"{what}: {seen} [{time.monotonic() - began:.0f} s]", flush=True)
+                verdict, observed = "failed", repr(error)
+            if observed.startswith("SKIPPED"):
+                verdict = "skipped"
+            rows.append((fault, verdict, observed))
+            print(f"{fault}: {verdict}: {observed} [{time.monotonic() - began:.0f} s]", flush=True)
     print("\n| fault | verdict | observed |\n| --- | --- | --- |")
-    print("\n".join(f"| {what} | {verdict} | {seen} |" for what, verdict, seen in rows))
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     raise SystemExit(any(verdict == "failed" for _, verdict, _ in rows))
 
 
