@@ -26,9 +26,8 @@ def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
     settings = choose(stream=stream, preset=PRESET, device=DEVICE)
     fp32 = replace(settings, precision="fp32")
     task, state = started(load("synthetic"), settings, tmp_path, count := STEPS * settings.batch_size)
-    benchmark.pedantic(
-        epoch, (task, state), rounds=5, warmup_rounds=2
-    )  # it ends with the loss of the last step, so it waits for it
+    # An epoch waits for the loss of its last step.
+    benchmark.pedantic(epoch, (task, state), rounds=5, warmup_rounds=2)
     with monkeypatch.context() as patched:
         patched.setattr(gpu, "side_stream", lambda device: None)
         one_stream = count / seconds(lambda: epoch(task, state), 3)
@@ -40,8 +39,9 @@ def test_an_epoch(benchmark, monkeypatch, tmp_path, stream):
     of_plain = len(rows) / seconds(lambda: step(theirs, fp32, contiguous, labels), 5)
     ours = count / benchmark.stats.stats.median
     print(
-        f"\n{stream}: {ours:.0f} clips/s, an epoch of {FULL_CLIPS:,} clips {FULL_CLIPS / ours:.1f} s; input on the network's stream "
-        f"{one_stream:.0f} clips/s; an input alone {1e3 * drawing:.1f} ms; plain fp32 step {of_plain:.0f} clips/s"
+        f"\n{stream}: {ours:.0f} clips/s, an epoch of {FULL_CLIPS:,} clips {FULL_CLIPS / ours:.1f} s; input "
+        f"on the network's stream {one_stream:.0f} clips/s; an input alone {1e3 * drawing:.1f} ms; "
+        f"plain fp32 step {of_plain:.0f} clips/s"
     )
 
 
@@ -56,15 +56,9 @@ def test_two_hundred_steps_agree(benchmark, tmp_path):
         if name == "plain":
             module = plain(module)
             task = replace(task, network=module)
-        optimizer, losses = (
-            torch.optim.SGD(
-                module.parameters(),
-                settings.learning_rate,
-                momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
-            ),
-            [],
-        )
+        weights, decay = module.parameters(), settings.weight_decay
+        optimizer = torch.optim.SGD(weights, settings.learning_rate, settings.momentum, weight_decay=decay)
+        losses = []
         for rows in loop.batches(len(task.inputs), settings, 0):
             loss = loop.forward(task, task.inputs.training(rows, 0), task.inputs.labels[rows])["loss"]
             optimizer.zero_grad()
@@ -75,8 +69,7 @@ def test_two_hundred_steps_agree(benchmark, tmp_path):
         curves[name] = np.convolve(losses, np.ones(20) / 20, "valid")
     gap = np.abs(curves["ours"] / curves["plain"] - 1).max()
     ends = {name: f"{curve[-1]:.3f}" for name, curve in curves.items()}
-    print(
-        f"\n200 steps, mean loss of the last 20: {ends['plain']} plain, {ends['ours']} ours; largest gap {100 * gap:.2f} %"
-    )
+    means = f"{ends['plain']} plain, {ends['ours']} ours"
+    print(f"\n200 steps, mean loss of the last 20: {means}; largest gap {100 * gap:.2f} %")
     assert gap < 0.02
     benchmark.pedantic(lambda: None)

@@ -49,33 +49,25 @@ def pair(tmp_path_factory):
 def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     outputs, _, result = pair
     alone = training.fit(smoke, UNEVEN, tmp_path, progress=lambda row: None)
-    ours, theirs = (
-        torch.load(run / "last.ckpt", weights_only=True) for run in (outputs / "runs" / "pair", tmp_path)
-    )
-    assert ours["model"].keys() == theirs["model"].keys()
-    for name, tensor in ours["model"].items():  # sums are in another order
-        torch.testing.assert_close(tensor, theirs["model"][name], rtol=1e-3, atol=1e-4)
-    losses, others = (
-        pd.read_csv(run / "metrics.csv")["loss"] for run in (outputs / "runs" / "pair", tmp_path)
-    )
-    assert losses.to_numpy() == pytest.approx(others.to_numpy(), rel=1e-4)
+    together = outputs / "runs" / "pair"
+    ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (together, tmp_path))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():  # sums are in another order
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4)
+    losses, others = (pd.read_csv(run / "metrics.csv")["loss"].to_numpy() for run in (together, tmp_path))
+    assert losses == pytest.approx(others, rel=1e-4)
     assert losses[0] == pytest.approx(others[0], rel=1e-6)
     assert result["processes"] == 2
-    assert {split: scores["clips"] for split, scores in result["scores"].items()} == {
-        split: scores["clips"] for split, scores in alone["scores"].items()
-    }
+    counts = [{split: run["scores"][split]["clips"] for split in run["scores"]} for run in (result, alone)]
+    assert counts[0] == counts[1]
 
 
 def test_clips_are_read_once_and_printed_lines_are_passed_on(pair):
     outputs, lines, _ = pair
     assert len(list((outputs / "cache").iterdir())) == 1
     assert sum(line.startswith("epoch ") for line in lines) == 2
-    assert any(
-        line.startswith(
-            "A step learns from 5 clips, 2.5 in each of 2 processes; the learning rate is that of one"
-        )
-        for line in lines
-    )
+    text = "A step learns from 5 clips, 2.5 in each of 2 processes; the learning rate is that of one"
+    assert any(line.startswith(text) for line in lines)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for torchrun")
@@ -170,33 +162,24 @@ def test_batch_norm_over_uneven_shares_equals_that_of_the_whole_batch(told):
 
 
 def test_a_step_with_fewer_clips_than_processes_is_refused(told):
-    assert (
-        told["refused"]
-        == "a step of 1 clips cannot be shared by 2 processes; use fewer, or a larger batch_size"
-    )
+    message = "a step of 1 clips cannot be shared by 2 processes; use fewer, or a larger batch_size"
+    assert told["refused"] == message
 
 
 def predicted(rows: np.ndarray) -> Predictions | None:
-    """Random predictions of some of 8 clips."""
+    """Predictions of some of 8 clips."""
     if not len(rows):
         return None
-    probabilities = np.eye(8)[rows] * 0.5 + 0.5 / 8
-    return Predictions(
-        np.array([f"clip {row}" for row in rows]),
-        rows,
-        probabilities,
-        np.array([f"class {k}" for k in range(8)]),
-    )
+    ids, classes = np.array([f"clip {row}" for row in rows]), np.array([f"class {k}" for k in range(8)])
+    return Predictions(ids, rows, np.eye(8)[rows] * 0.5 + 0.5 / 8, classes)
 
 
 def gathered(world: World, count: int) -> bool:
     """Whether the gathered predictions of ``count`` clips are those of one process."""
-    every = predicted(np.arange(count))
-    ours = world.gather(predicted(world.share(torch.arange(count)).numpy()), every.ids)
-    return all(
-        np.array_equal(getattr(ours, name), getattr(every, name))
-        for name in ("ids", "labels", "probabilities")
-    )
+    alone = predicted(np.arange(count))
+    ours = world.gather(predicted(world.share(torch.arange(count)).numpy()), alone.ids)
+    columns = ("ids", "labels", "probabilities")
+    return all(np.array_equal(getattr(ours, name), getattr(alone, name)) for name in columns)
 
 
 def batch_norm(world: World) -> dict[str, float]:
@@ -222,13 +205,9 @@ def batch_norm(world: World) -> dict[str, float]:
 
 def refused(folder: Path) -> str:
     """The error of training with batches of one clip."""
+    data = clips.load("synthetic-smoke", outputs=folder / "outputs")
     try:
-        settings = replace(SMOKE, batch_size=1)
-        training.fit(
-            clips.load("synthetic-smoke", outputs=folder / "outputs"),
-            settings,
-            runs.run_folder("one", folder),
-        )
+        training.fit(data, replace(SMOKE, batch_size=1), runs.run_folder("one", folder))
     except ValueError as error:
         return str(error)
     return "nothing"

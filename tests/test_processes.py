@@ -46,9 +46,12 @@ from miga_lib.models.graphs import TimeConvolution
 from miga_lib.models.posec3d import FlatConvolution
 
 torch.set_num_threads(2)
-kernel, stride, shape = {"graph": (1, 2, (41, 8, 24, 24)), "heatmaps": ((1, 1, 1), (1, 2, 2), (1, 8, 41, 24, 24))}[sys.argv[1]]
-conv = {"graph": TimeConvolution, "heatmaps": FlatConvolution}[sys.argv[1]](8, 16, kernel, stride)
-x = torch.randn(shape).contiguous(memory_format=torch.channels_last if len(shape) == 4 else torch.channels_last_3d)
+if sys.argv[1] == "graph":
+    conv = TimeConvolution(8, 16, 1, (2, 1))
+    x = torch.randn(41, 8, 24, 24).contiguous(memory_format=torch.channels_last)
+else:
+    conv = FlatConvolution(8, 16, (1, 1, 1), (1, 2, 2))
+    x = torch.randn(1, 8, 41, 24, 24).contiguous(memory_format=torch.channels_last_3d)
 for _ in range(20):
     conv(x).sum().backward()
 print(conv.weight.grad.isfinite().all().item())

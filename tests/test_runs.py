@@ -4,7 +4,6 @@ written for TensorBoard."""
 import contextlib
 import errno
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -27,10 +26,8 @@ from miga_lib.settings import choose
 def leave(outputs, name, clips, at=0, finished=True, **settings):
     """A run's folder as after training, without the weights, last changed at that second of 1970."""
     folder = runs.run_folder(name, outputs)
-    about = {
-        "settings": choose(preset="smoke", device="cpu", **settings).values(),
-        "data": runs.fingerprint(clips),
-    }
+    settings = choose(preset="smoke", device="cpu", **settings)
+    about = {"settings": settings.values(), "data": runs.fingerprint(clips)}
     atomic.write_json(folder / "settings.json", about)
     rows = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "val_top1": [0.25, 0.5], "learning_rate": [0.1, 0.0]}
@@ -40,10 +37,8 @@ def leave(outputs, name, clips, at=0, finished=True, **settings):
         predicted = Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)), np.array(["nod"]))
         for split in ("val", "test"):
             predicted.save(folder / f"{split}.npz")
-        atomic.write_json(
-            folder / runs.RESULT,
-            about | {"seconds": 3.5, "scores": {"val": {"top1": 0.5}, "test": {"top1": 0.25}}},
-        )
+        scores = {"val": {"top1": 0.5}, "test": {"top1": 0.25}}
+        atomic.write_json(folder / runs.RESULT, about | {"seconds": 3.5, "scores": scores})
     for path in [*folder.iterdir(), folder]:
         os.utime(path, (at, at))
     return folder
@@ -68,17 +63,10 @@ def test_the_table_has_the_state_of_each_run(tmp_path, smoke):
     assert states["torn"].startswith("broken: ValueError")
     assert states["odd"].startswith("broken: ")
     assert table.loc["half", "epochs_done"] == 2
-    assert table.loc["whole", ["stream", "epochs", "test_top1", "seconds"]].tolist() == [
-        "joint",
-        2,
-        0.25,
-        3.5,
-    ]
-    assert [name for name in table.index if name in ("whole", "half", "robbed")] == [
-        "half",
-        "robbed",
-        "whole",
-    ], "newest first"
+    columns = ["stream", "epochs", "test_top1", "seconds"]
+    assert table.loc["whole", columns].tolist() == ["joint", 2, 0.25, 3.5]
+    dated = [name for name in table.index if name in ("whole", "half", "robbed")]
+    assert dated == ["half", "robbed", "whole"], "newest first"
 
 
 def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
@@ -96,7 +84,7 @@ def test_the_table_lists_ensembles_which_are_no_runs(tmp_path, smoke):
 def test_without_runs_the_table_is_empty(tmp_path):
     assert runs.runs_table(tmp_path).empty
     with pytest.raises(
-        FileNotFoundError, match="expected at least 1 finished runs, found 0; train with 04_train first"
+        FileNotFoundError, match="at least 1 finished runs, found 0; train with 04_train first"
     ):
         runs.newest_runs(1, tmp_path)
 
@@ -106,22 +94,12 @@ def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
     leave(tmp_path, "other", smoke.split("train"), at=2)
     assert [path.name for path in runs.newest_runs(2, tmp_path)] == ["other", "old"]
     assert [path.name for path in runs.newest_runs(1, tmp_path, smoke)] == ["old"]
-    with pytest.raises(
-        FileNotFoundError, match="expected at least 2 finished runs, found 1; .*, on the same `data`"
-    ):
+    with pytest.raises(FileNotFoundError, match="at least 2 finished runs, found 1; .*, on the same `data`"):
         runs.newest_runs(2, tmp_path, smoke)
 
 
-def test_the_fingerprint_is_the_one_that_training_writes(tmp_path, smoke):
-    training.fit(
-        smoke,
-        choose(preset="smoke", device="cpu", epochs=1),
-        runs.run_folder("run", tmp_path),
-        progress=lambda row: None,
-    )
-    assert json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["data"] == runs.fingerprint(
-        smoke
-    )
+def test_the_fingerprint_is_the_one_that_training_writes(trained, smoke):
+    assert runs.run_result(trained)["data"] == runs.fingerprint(smoke)
     assert runs.fingerprint(smoke)["digest"] != runs.fingerprint(smoke.split("val"))["digest"]
 
 
@@ -133,21 +111,16 @@ def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, s
     leave(tmp_path, "other", smoke.split("train"), at=4, seed=3)
     assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == ["alike", "limb"]
     leave(tmp_path, "again", smoke, at=5, seed=3)
-    assert [path.name for path in runs.newest_streams(tmp_path, smoke)] == [
-        "again",
-        "limb",
-    ], "of two with the same settings the newer one"
+    streams = [path.name for path in runs.newest_streams(tmp_path, smoke)]
+    assert streams == ["again", "limb"], "of two with the same settings the newer one"
 
 
 def test_a_missing_stream_is_named(tmp_path, smoke):
-    with pytest.raises(
-        FileNotFoundError, match="no finished limb run on these clips; train with 04_train -p stream limb"
-    ):
+    message = "no finished {0} run on these clips; train with 04_train -p stream {0}"
+    with pytest.raises(FileNotFoundError, match=message.format("limb")):
         runs.newest_streams(tmp_path, smoke)
     leave(tmp_path, "limb", smoke, stream="limb")
-    with pytest.raises(
-        FileNotFoundError, match="no finished joint run on these clips; train with 04_train -p stream joint"
-    ):
+    with pytest.raises(FileNotFoundError, match=message.format("joint")):
         runs.newest_streams(tmp_path, smoke)
 
 
@@ -176,10 +149,8 @@ def test_tensorboard_gets_all_epochs_and_settings(tmp_path, smoke):
     assert {path.name for path in folder.iterdir()} == {"whole", "half"}
     for name in ("whole", "half"):
         events = accumulator.EventAccumulator(str(folder / name)).Reload()
-        assert [(event.step, event.value) for event in events.Scalars("loss")] == [
-            (1, 2.0),
-            (2, 1.0),
-        ], "once, although written twice"
+        losses = [(event.step, event.value) for event in events.Scalars("loss")]
+        assert losses == [(1, 2.0), (2, 1.0)], "once, although written twice"
         assert [event.value for event in events.Scalars("validation/top1")] == [0.25, 0.5]
     assert accumulator.EventAccumulator(str(folder / "whole")).Reload().Scalars("test_top1")[0].value == 0.25
 
@@ -199,20 +170,14 @@ def test_for_tensorboard_only_the_event_files_of_runs_are_replaced(tmp_path, smo
         (folder / name).touch()
     assert runs.to_tensorboard(tmp_path) == folder
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert left == {
-        "notes.txt",
-        "whole/notes.txt",
-        "whole/events.out.tfevents.2",
-        "mine/events.out.tfevents.1",
-    }
+    replaced = {"whole/notes.txt", "whole/events.out.tfevents.2"}
+    assert left == {"notes.txt", "mine/events.out.tfevents.1", *replaced}
 
 
 def test_the_command_prints_the_table(tmp_path, smoke, capsys):
     runs.main(["--outputs", str(tmp_path)])
-    assert (
-        capsys.readouterr().out
-        == f"no runs in {tmp_path / 'runs'}; `python -m miga_lib.training` trains one\n"
-    )
+    nothing = f"no runs in {tmp_path / 'runs'}; `python -m miga_lib.training` trains one\n"
+    assert capsys.readouterr().out == nothing
     leave(tmp_path, "whole", smoke)
     runs.main(["--outputs", str(tmp_path)])
     assert "whole finished" in capsys.readouterr().out
@@ -225,24 +190,7 @@ def test_the_command_prints_the_table(tmp_path, smoke, capsys):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "a/b",
-        "../x",
-        "/tmp/x",
-        "a\\b",
-        ".hidden",
-        "a b",
-        "<i>",
-        "a\n",
-        "x" * 151,
-        "$x$",
-        "😀",
-        "é" * 100,
-    ],
+    "name", ["", "a b", "a\n", "x" * 151, "é" * 100, *". .. a/b ../x /tmp/x a\\b .hidden <i> $x$ 😀".split()]
 )
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="the name of a run must be up to 150 letters, digits and"):
@@ -299,12 +247,7 @@ def test_every_setting_that_changes_the_result_changes_the_name():
 
 def test_a_name_made_safe_is_short_enough_for_a_disk():
     """A name on disk has at most 255 bytes, and a letter up to 4."""
-    assert {len(runs.safe_name(letter * 250).encode()) for letter in ("x", "é", "漢", "𝒳")} <= {
-        147,
-        148,
-        149,
-        150,
-    }
+    assert {len(runs.safe_name(letter * 250).encode()) for letter in "xé漢𝒳"} <= {147, 148, 149, 150}
     assert len(runs.safe_name("x" * 150)) == 150
 
 
@@ -325,9 +268,8 @@ ONE_EPOCH = choose(preset="smoke", device="cpu", precision="fp32", epochs=1)
 def trained(smoke_outputs, tmp_path_factory):
     """The folder of a finished run, to copy."""
     run = tmp_path_factory.mktemp("trained")
-    training.fit(
-        clips.load("synthetic-smoke", outputs=smoke_outputs), ONE_EPOCH, run, progress=lambda row: None
-    )
+    smoke = clips.load("synthetic-smoke", outputs=smoke_outputs)
+    training.fit(smoke, ONE_EPOCH, run, progress=lambda row: None)
     return run
 
 
@@ -487,13 +429,8 @@ def test_any_terminal_shows_the_table(tmp_path, smoke, monkeypatch):
 def test_a_closed_pipe_ends_the_command_silently(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        "from miga_lib import clips\nwith clips.terminal():\n    print('a')",
-    ]
+    code = "from miga_lib import clips\nwith clips.terminal():\n    print('a')"
+    command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -42,13 +42,12 @@ def own(tmp_path_factory):
     """A pickle of two persons with three joints, four subjects and two classes of other names; and a file of
     its layout."""
     folder, random = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
-    annotations = [
-        {
-            "frame_dir": f"clip{i}", "label": i % 2, "total_frames": 6, "img_shape": (100, 100), "video": f"v{i}", "subject": f"p{i % 4}",
-            "keypoint": random.uniform(0, 99, (2, 6, 3, 2)).astype(np.float32), "keypoint_score": np.ones((2, 6, 3), np.float32),
-        }
-        for i in range(24)
-    ]  # fmt: skip
+    annotations = []
+    for i in range(24):
+        facts = {"frame_dir": f"clip{i}", "label": i % 2, "video": f"v{i}", "subject": f"p{i % 4}"}
+        facts |= {"total_frames": 6, "img_shape": (100, 100)}
+        facts["keypoint"] = random.uniform(0, 99, (2, 6, 3, 2)).astype(np.float32)
+        annotations.append(facts | {"keypoint_score": np.ones((2, 6, 3), np.float32)})
     content = {
         "split": {"train": [a["frame_dir"] for a in annotations]},
         "annotations": annotations,

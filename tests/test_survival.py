@@ -28,7 +28,7 @@ from miga_lib.training import loop, processes
 pytestmark = pytest.mark.slow
 
 SMOKE = choose(preset="smoke", device="cpu", precision="fp32")
-TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=8", "--device=cpu")
+TINY = ("--data=synthetic-smoke", "--preset=smoke", "--batch-size=4", "--epochs=5", "--device=cpu")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kill -9 and limits to the size of files are POSIX's")
 
 
@@ -63,7 +63,7 @@ def test_a_second_run_with_the_same_name_is_refused_and_a_killed_one_resumes_to_
     """``make soak`` kills at random times, too."""
     run = runs.run_folder("killed", smoke_outputs)
     options = [*TINY, "--precision=fp32", f"--outputs={smoke_outputs}", f"--run={run.name}"]
-    settings = replace(SMOKE, batch_size=4, epochs=8)
+    settings = replace(SMOKE, batch_size=4, epochs=5)
     first = subprocess.Popen([sys.executable, "-m", processes.MODULE, *options], stdout=subprocess.DEVNULL)
     try:
         soak.wait_for((run / "best.ckpt").exists, first)

@@ -34,7 +34,6 @@ def finished(smoke_outputs, tmp_path_factory):
     [
         ("posec3d", "joint"),
         ("posec3d", "limb"),
-        ("stgcn", "joint"),
         ("stgcn", "bone"),
         ("stgcnpp", "joint"),
         ("ctrgcn", "bone_motion"),
@@ -46,33 +45,22 @@ def test_each_stream_overfits_four_clips(smoke, tmp_path, monkeypatch, model, st
     validate, losses = loop._validate, []
 
     def validate_the_last(task, state, clips):
-        (
+        if state.epoch + 1 == task.epochs:
             validate(task, state, clips)
-            if state.epoch + 1 == task.epochs
-            else state.end_epoch({"val_top1": 0.0, "seconds": 0.0})
-        )
+        else:
+            state.end_epoch({"val_top1": 0.0, "seconds": 0.0})
+
+    def note(row):
+        if "val_top1" not in row:
+            losses.append(row["loss"])
 
     monkeypatch.setattr(loop, "_validate", validate_the_last)  # most of the time of such short epochs
     first = smoke.split("train").table.drop_duplicates("label").index[:4]
     four = smoke.where(np.repeat(first.to_numpy(), 2))
     table = four.table.assign(split=["train", "val"] * 4, id=[f"clip {i}" for i in range(8)])
     four = replace(four, table=table)
-    settings = choose(
-        "smoke",
-        model,
-        stream=stream,
-        epochs=100,
-        batch_size=4,
-        semantic_weight=0.0,
-        device="cpu",
-        precision="fp32",
-    )
-    result = training.fit(
-        four,
-        settings,
-        tmp_path,
-        progress=lambda row: losses.append(row["loss"]) if "val_top1" not in row else None,
-    )
+    options = {"stream": stream, "epochs": 100, "batch_size": 4, "semantic_weight": 0.0}
+    result = training.fit(four, choose(**BASE, model=model, **options), tmp_path, progress=note)
     assert len(losses) == 100
     assert losses[-1] < 0.25 * losses[0]
     assert result["scores"]["val"]["top1"] == 1
@@ -99,15 +87,7 @@ def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
 def test_a_run_writes_all_documented_files(finished):
     run, result = finished
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert names == {
-        "settings.json",
-        "metrics.csv",
-        "last.ckpt",
-        "best.ckpt",
-        "val.npz",
-        "test.npz",
-        "result.json",
-    }
+    assert names == set("settings.json metrics.csv last.ckpt best.ckpt val.npz test.npz result.json".split())
     assert runs.run_result(run)["scores"] == result["scores"]
     metrics = pd.read_csv(run / "metrics.csv")
     assert metrics["epoch"].tolist() == [1, 2]
@@ -210,16 +190,8 @@ def test_a_resumed_run_reports_its_earlier_epochs_and_its_position(smoke, tmp_pa
 def test_of_epochs_with_equal_accuracy_the_first_is_the_best():
     state = checkpoint.State(model := torch.nn.Linear(1, 1), torch.optim.SGD(model.parameters()))
     accuracies = [0.0, 0.5, 0.5, 0.25, 0.4, 0.75, 0.75, 0.5]
-    assert [state.end_epoch({"val_top1": top1}) for top1 in accuracies] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
+    improved = [state.end_epoch({"val_top1": top1}) for top1 in accuracies]
+    assert np.flatnonzero(improved).tolist() == [0, 1, 5]
     assert state.best == 0.75
     assert state.epoch == 8
     assert [row["val_top1"] for row in state.rows] == accuracies
@@ -342,39 +314,11 @@ def test_batches_have_every_clip_once_and_no_batch_is_very_small():
     assert torch.cat(parts).tolist() != torch.cat(training.batches(9, settings, 1)).tolist()
 
 
-def test_two_runs_at_once_in_a_folder_are_refused(tmp_path):
-    with (
-        runs.lock_run(tmp_path),
-        pytest.raises(
-            RuntimeError,
-            match=r"held by process \d+ on .*; wait for it, end it, or choose another `run` name",
-        ),
-        runs.lock_run(tmp_path),
-    ):
-        pass
-
-
 def test_the_command_line_takes_the_notebooks_parameters(tmp_path, capsys):
-    main(
-        [
-            "--data",
-            "synthetic-smoke",
-            "--preset",
-            "smoke",
-            "--stream",
-            "limb",
-            "--outputs",
-            str(tmp_path),
-            "--epochs",
-            "1",
-        ]
-    )
-    assert (
-        tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs=1-0" / "result.json"
-    ).exists()
+    options = "--data synthetic-smoke --preset smoke --stream limb --epochs 1 --outputs".split()
+    main([*options, str(tmp_path)])
+    run = tmp_path / "runs" / "synthetic-smoke-posec3d-limb-imigue41-align-smoke-epochs=1-0"
+    assert (run / "result.json").exists()
     assert "epoch   1: loss" in capsys.readouterr().out
-    with pytest.raises(
-        SystemExit,
-        match="stream must be one of joint, limb, joint_motion, limb_motion for model 'posec3d', got 'elbow'",
-    ):
+    with pytest.raises(SystemExit, match="stream must be one of joint, .* for model 'posec3d', got 'elbow'"):
         main(["--stream", "elbow"])
