@@ -128,6 +128,9 @@ def test_a_run_with_gaps_learns_one_class_more(smoke_outputs, tmp_path):
 def test_clips_without_gaps_are_refused_where_the_settings_have_them(smoke, tmp_path):
     with pytest.raises(
         ValueError,
-        match="the settings have no_gesture_ratio 1 and the clips none; load them with `clip_arguments` of the settings",
+        match=(
+            "the settings have no_gesture_ratio 1 and the clips none; load them with `clip_arguments` of the"
+            " settings"
+        ),
     ):
         training.fit(smoke, choose(preset="smoke", device="cpu", no_gesture_ratio=1.0), tmp_path / "run")

@@ -47,7 +47,7 @@ from miga_lib.models.posec3d import FlatConvolution
 
 torch.set_num_threads(2)
 if sys.argv[1] == "graph":
-    conv = TimeConvolution(8, 16, 1, (2, 1))
+    conv = TimeConvolution(8, 16, 1, 2)
     x = torch.randn(41, 8, 24, 24).contiguous(memory_format=torch.channels_last)
 else:
     conv = FlatConvolution(8, 16, (1, 1, 1), (1, 2, 2))

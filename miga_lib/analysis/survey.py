@@ -100,8 +100,8 @@ def _consequence(kind: str, split: str) -> str:
     if split == "test":
         return "This is not the cross-subject protocol: do not compare these test scores with published ones."
     return (
-        f"Scores on {split} are of people who are in training too, and are too high for other people. To choose between models, "
-        "divide by subject with `folds`."
+        f"Scores on {split} are of people who are in training too, and are too high for other people. To"
+        " choose between models, divide by subject with `folds`."
     )
 
 
