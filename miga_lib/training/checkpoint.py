@@ -57,11 +57,13 @@ class State:
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Resume from a checkpoint that ``read`` returned."""
+        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that it lacks starts at 0."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
+        sums = self.sums
         for name in POSITION:
             setattr(self, name, checkpoint["position"][name])
+        self.sums = sums | self.sums
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def executed(hostile, layout, recordings, tmp_path_factory):
     choices = {"models": ["posec3d"], "layouts": [str(layout)], "temporals": ["align"], "semantic": [False]}
     parameters = {
         "01_explore": own_layout | protocol,
-        "04_train": own_layout | protocol | short | {"semantic_weight": 0.0, "run": RUNS["joint"]},
+        "04_train": own_layout | short | {"more": protocol, "semantic_weight": 0.0, "run": RUNS["joint"]},
         "02_visualise": own_layout | {"source_layout": str(layout), "preset": "smoke"} | runs,
         "05_confusion": runs | {"order": "region"},
         "06_ensemble": {},
