@@ -286,12 +286,12 @@ def test_the_record_shows_runs_of_any_state():
         }
     )
     table["test_top1"] = [0.533, None]
-    page = plots.record(table).data
+    page = plots.runs_list(table).data
     assert "2026-01-02 03:04" in page
     assert "broken: ValueError: not json" in page
     assert "secret" not in page
     assert '<td class="number" data-value="0.533">53.3 %</td>' in page
-    assert "<tbody></tbody>" in plots.record(table.iloc[:0]).data
+    assert "<tbody></tbody>" in plots.runs_list(table.iloc[:0]).data
 
 
 def test_regions_of_other_classes_are_drawn():

@@ -30,7 +30,7 @@ from .motion import animate, denoised, film, mirrored, trajectories
 from .results import learning_curves, sample_predictions, score_table
 from .skeletons import SIDES, frames, layout_skeletons, skeleton
 from .spotting import error_kinds, over_time, precision_recall, spotting_table, timeline
-from .tables import comparison_table, record, sortable, styled
+from .tables import comparison_table, runs_list, sortable, styled
 
 __all__ = [
     "ORDERS", "PER", "SIDES", "accuracy_by_group", "adjustment", "alignments", "alone", "alternative",
@@ -38,7 +38,7 @@ __all__ = [
     "clip_lengths", "clip_table", "comparison_table", "confidence", "confusion", "denoised", "differences",
     "error_kinds", "film", "frames", "gains", "group_counts", "hard_clips", "heatmaps", "layout_skeletons",
     "learning_curves", "linked", "mirrored", "missing_joints", "over_time", "pair_table",
-    "precision_recall", "record", "sample_predictions", "score_table", "skeleton", "sortable",
+    "precision_recall", "runs_list", "sample_predictions", "score_table", "skeleton", "sortable",
     "spotting_table", "style", "styled", "timeline", "trajectories",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from ..layouts import Layout
 from ..settings import PRESETS, Settings
 from ..training.inputs import inputs_of
 from .shared import BARE, evenly, new_axes
-from .skeletons import fit, limb_lines, side_colour, skeleton
+from .skeletons import limb_lines, set_limits, side_colour, skeleton
 
 PAPER = PRESETS["paper"]
 
@@ -73,7 +73,7 @@ def alignments(
             else:
                 title = f"{sources[t] + 1:.1f}".removesuffix(".0")
                 skeleton(taken[t], layout, ax).set_title(title, fontsize=9, pad=2)
-                fit(ax, keypoints)
+                set_limits(ax, keypoints)
         row[0].set_ylabel(method, fontsize=9)
         _draw_sources(row[-1], sources, len(keypoints))
     axes[-1, -1].set_xlabel("source frame", fontsize=9)

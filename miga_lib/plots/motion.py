@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from .. import atomic, augmentation
 from ..layouts import Layout
 from .shared import LEGEND, WIDTH, Look, new_axes
-from .skeletons import SIDES, fit, frames, limb_lines, side_colour, skeleton
+from .skeletons import SIDES, frames, limb_lines, set_limits, side_colour, skeleton
 
 DEFAULT_JOINTS = ("nose", "right_wrist", "left_wrist", "right_index_4", "left_index_4")
 WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
@@ -87,7 +87,7 @@ def denoised(
     axes = plt.subplot_mosaic(places, figsize=(WIDTH, 4.2), width_ratios=[1, 1, 1.6])[1]
     for name, keypoints in (("before", before), ("after", after)):
         skeleton(keypoints[frame], layout, axes[name]).set_title(f"{name}, frame {frame + 1}", fontsize=9)
-        fit(axes[name], np.stack([before[frame], after[frame]]))
+        set_limits(axes[name], np.stack([before[frame], after[frame]]))
     time = np.arange(len(before)) + 1
     for name, v in zip(("first", "second"), change.sum(0).argsort()[::-1], strict=False):
         ax, joint, axis = axes[name], layout.joints[v], 0
@@ -125,7 +125,7 @@ def animate(shown: Mapping[str, np.ndarray], layout: Layout, path: str | Path, r
     figure.subplots_adjust(left=0, right=1, bottom=0, top=0.86)
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for ax, clip in zip(axes, shown.values(), strict=True):
-        fit(ax, clip)
+        set_limits(ax, clip)
     writer = WRITERS[path.suffix](fps=rate)
     with atomic.file(path) as unfinished, writer.saving(figure, str(unfinished), dpi=72):
         for t in range(max(map(len, shown.values()))):

@@ -69,7 +69,7 @@ def frames(
     return np.asarray(axes)
 
 
-def fit(ax: Axes, keypoints: np.ndarray) -> None:
+def set_limits(ax: Axes, keypoints: np.ndarray) -> None:
     """Bare Axes with limits that include all joints of a clip, (T, V, 3), and a margin of 20 px."""
     places = keypoints[keypoints[..., 2] > 0][:, :2]
     if len(places):

@@ -71,7 +71,7 @@ def heading(name: object) -> str:
     return words.replace("top1", "top-1").replace("top5", "top-5").replace("macro f1", "macro-F1")
 
 
-def record(table: pd.DataFrame) -> HTML:
+def runs_list(table: pd.DataFrame) -> HTML:
     """The runs of ``runs.runs_table``, in any state. A click on a heading sorts by it."""
     shown = table[[column for column in RECORD_COLUMNS if column in table]]
     if len(shown):

@@ -57,7 +57,7 @@ class State:
         self.saved = time.monotonic()
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Resume from a checkpoint that ``read`` returned. The sum of a loss term that it lacks starts at 0."""
+        """Resume from a checkpoint that ``read`` returned. The sum of a term that it lacks starts at 0."""
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         sums = self.sums
