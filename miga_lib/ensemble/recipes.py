@@ -128,7 +128,7 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
 
 def name(members: Sequence[str]) -> str:
     """A name for an ensemble's folder, from those of its members, see ``runs.safe_name``."""
-    parts = [re.sub(r"[^\w.+-]+", "-", member.replace("{split}", "")).strip("-.") for member in members]
+    parts = [re.sub(r"[^\w.+=,-]+", "-", member.replace("{split}", "")).strip("-.") for member in members]
     return safe_name("+".join(parts))
 
 
