@@ -134,4 +134,6 @@ def _glove(classes: Sequence[str], path: Path) -> np.ndarray:
     sizes = sorted({len(vector) for vector in vectors.values()})
     if len(sizes) > 1:
         raise ValueError(f"{path}: the vectors must have one length, found {', '.join(map(str, sizes))}")
+    if sizes == [0]:
+        raise ValueError(f"{path}: its words have no numbers; expected a word and its numbers in each line")
     return np.stack([np.mean([vectors[word] for word in name.split()], axis=0) for name in classes])

@@ -372,6 +372,9 @@ def _check_content(content: Any) -> None:
         raise ValueError(f"is not a JSON object; {parts}")
     if lacking := [key for key in ("joints", "limbs", "center") if key not in content]:
         raise ValueError(f"has no {lacking[0]!r}; {parts}")
+    for key in content:
+        if key not in ("name", "joints", "limbs", "center", "mirror", "regions"):
+            raise ValueError(f"has {key!r:.100}; {parts}: correct the name, or remove it")
     for part in ("mirror", "regions"):
         if not isinstance(content.get(part), dict | None):
             value = json.dumps(content[part])[:100]

@@ -155,7 +155,13 @@ def test_a_table_of_something_else_is_refused(tmp_path, rows, message):
 
 @pytest.mark.parametrize(
     "content",
-    [b"wave 1 2\nnod 1\n", b"wave 1 x\nnod 1 2\n", b"wave 1 \xff\nnod 1 2\n", b"wave 1 nan\nnod 1 2\n"],
+    [
+        b"wave\nnod\n",
+        b"wave 1 2\nnod 1\n",
+        b"wave 1 x\nnod 1 2\n",
+        b"wave 1 \xff\nnod 1 2\n",
+        b"wave 1 nan\nnod 1 2\n",
+    ],
 )
 def test_a_damaged_glove_file_is_named(tmp_path, content):
     (tmp_path / "glove.txt").write_bytes(content)

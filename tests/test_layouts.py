@@ -208,6 +208,7 @@ def test_a_file_of_joints_limbs_and_center_is_a_layout(tmp_path):
         ({"center": None}, "has no 'center'; a layout has joints, limbs and center"),
         ({"center": "neck"}, "center: 'neck' is not one of its 3 joints"),
         ({"mirror": {"hip": "left_hand"}}, "mirror must be its own inverse over all 3 joints"),
+        ({"centre": "hip"}, "has 'centre'; a layout has joints, .*: correct the name, or remove it"),
         ({"mirror": []}, r"mirror must be a JSON object, found \[\]"),
         ({"regions": {"arms": ["elbow"]}}, "region arms: 'elbow' is not one of its 3 joints"),
         ({"regions": {"<b>\n": ["hip"]}}, r"region '<b>\\n' is no name; give it a name of printable"),

@@ -92,6 +92,8 @@ def test_another_clip_or_comparison_is_sent_when_the_browser_chooses_it(clips):
         ({"beside": "shadow"}, "beside must be one of nothing, align, .*, got 'shadow'"),
         ({"layout": layouts.get("imigue22")}, "neck"),
         ({"length": 0}, "`length` must be 1 frame or more, got 0"),
+        ({"rate": float("inf")}, "rate must be above 0 and up to 1000 frames per second, got inf"),
+        ({"rate": float("nan")}, "rate must be above 0 and up to 1000 frames per second, got nan"),
         ({"filters": "gaps+blur"}, "a name in filters must be one of swaps, outliers, .*, got 'blur'"),
     ],
 )

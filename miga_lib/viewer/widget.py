@@ -36,6 +36,7 @@ COLOURS = {
 """Colours on a light and on a dark page, distinct with any colour vision."""
 HEATMAP = {"size": PRESETS["paper"]["heatmap_size"], "sigma": 0.6, "rgb": [0, 158, 115]}
 """Size (px; that of the paper's training input), sigma (px) and colour of the overlaid heatmap."""
+MAX_RATE = 1000
 MAX_ON_PAGE = 100
 """Clips in a file of ``save_page``: 100 clips of 41 joints and 100 frames take about 7 MB."""
 TOP = 5
@@ -104,6 +105,8 @@ class SkeletonViewer(anywidget.AnyWidget):
             check_choice("a name in filters", name, denoising.FILTERS)
         if length < 1:
             raise ValueError(f"`length` must be 1 frame or more, got {length}")
+        if not 0 < rate <= MAX_RATE:
+            raise ValueError(f"rate must be above 0 and up to {MAX_RATE} frames per second, got {rate!r}")
         self._clips, self._length, self._rate = clips, length, float(rate)
         self._outputs, self._saliency, self._recordings = outputs_folder(outputs), saliency, recordings
         self._pictures = Video(video) if isinstance(video, str | Path) else video
