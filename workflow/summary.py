@@ -52,10 +52,9 @@ def table(results: list[Path]) -> pd.DataFrame:
         for split, scores in read_json(path)["scores"].items():
             rows[-1] |= {f"{split}_{name}": scores[name] for name in SCORES if name in scores}
     frame = pd.DataFrame(rows).map(lambda value: tuple(value) if isinstance(value, list) else value)
-    for name in names:
-        by_model = name in OF_MODEL and frame.groupby("model")[name].nunique().max() < 2
-        if by_model or (frame[name] == frame[name].iloc[0]).all():
-            frame = frame.drop(columns=name)
+    same = [name for name in sorted(names) if (frame[name] == frame[name].iloc[0]).all()]
+    by_model = frame.groupby("model")[[name for name in OF_MODEL if name in names]].nunique().max()
+    frame = frame.drop(columns={*same, *by_model.index[by_model < 2]})
     return frame.sort_values("val_top1", ascending=False, ignore_index=True, kind="stable")
 
 
