@@ -51,6 +51,13 @@ def test_imports_only_go_up():
             )
 
 
+def test_clips_and_runs_are_names_of_variables_and_of_no_imported_module():
+    notebooks = [path.read_text(encoding="utf-8") for path in (PACKAGE.parent / "notebooks").glob("*.ipynb")]
+    modules = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
+    as_module = re.compile(r"^\s*\"?from (?:\.+|miga_lib) import [^\n]*\b(?:clips|runs)\b", re.MULTILINE)
+    assert [found for text in notebooks + modules for found in as_module.findall(text)] == []
+
+
 def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
