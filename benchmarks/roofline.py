@@ -100,7 +100,7 @@ def main() -> None:
         description="The shortest possible training step of PoseC3D, layer by layer."
     )
     parser.add_argument("--stream", default="joint", help="default 'joint'")
-    parser.add_argument("--batch-size", type=int, default=0, help="0: the preset's")
+    parser.add_argument("--batch-size", type=int, default=24, help="default 24")
     parser.add_argument(
         "--peak", type=float, default=989.0, help="TFLOP/s of the device in bf16; default 989"
     )
@@ -112,9 +112,8 @@ def main() -> None:
     )
     network = networks.build(settings, CLASSES, EMBEDDING_SIZE).train().to("meta")  # shapes only
     channels = settings.architecture.in_channels(settings.stream, settings.skeleton)
-    heatmaps = torch.empty(
-        settings.batch_size, channels, settings.frames, settings.size, settings.size, device="meta"
-    )
+    shape = (settings.batch_size, channels, settings.frames, settings.heatmap_size, settings.heatmap_size)
+    heatmaps = torch.empty(shape, device="meta")
     table = traffic(network, heatmaps)
     table["ms of arithmetic"] = table["FLOP"] / given.peak / 1e9
     table["ms of memory"] = table["bytes"] / given.bandwidth / 1e9

@@ -34,14 +34,14 @@ def peak():  # not that of `resource`, which includes the process that started t
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / GB
 
 @kept_memory()  # as training.fit does
-def learn(preset, count, batch_size=0):
-    settings = choose(preset=preset, device="cpu", batch_size=batch_size)
+def learn(preset, count, **changes):
+    settings = choose(preset, device="cpu", **changes)
     inputs = inputs_of(clips.load("synthetic").split("train"), settings)
     model = training.build(settings, 32, 384).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     sizes, epoch = [], 0
     while len(sizes) < count:
-        for rows in training.batches(inputs.labels, settings, epoch)[: count - len(sizes)]:
+        for rows in training.batches(len(inputs), settings, epoch)[: count - len(sizes)]:
             with training.autocast(settings):
                 logits, embedding = model(inputs.training(rows, epoch))
             loss = torch.nn.functional.cross_entropy(logits.float(), inputs.labels[rows])

@@ -231,7 +231,7 @@ def test_two_hundred_steps_of_the_quick_network_agree(benchmark):
         optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=3e-4)
         losses, epoch = [], 0
         while len(losses) < 200:
-            for rows in training.batches(inputs.labels, of, epoch)[: 200 - len(losses)]:
+            for rows in training.batches(len(inputs), of, epoch)[: 200 - len(losses)]:
                 maps = inputs.training(rows, epoch)
                 losses.append(
                     step(model, of, maps.contiguous() if name == "plain" else maps, inputs.labels[rows])

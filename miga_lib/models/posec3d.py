@@ -198,7 +198,7 @@ class FlatMaxPool(nn.Module):
 def build(layout: Layout, in_channels: int, num_classes: int, *, width: int, **arguments: Any) -> PoseC3D:
     """The network of a row of ``models.MODELS``. Heatmaps have no graph, so the layout is ignored."""
     network = PoseC3D(in_channels, num_classes, base_channels=width, **arguments)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # left out by torch
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
 def _convolution(

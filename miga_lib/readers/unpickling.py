@@ -216,7 +216,8 @@ class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can b
             self.spend(len(data))
             array = _array(data, kind, shape)
             content = (1, array.shape, array.dtype, bool(fortran), bytes(_bytes(data)))
-            thing.__setstate__(content)  # type: ignore[arg-type]  # the stubs want numpy's bool, which it refuses
+            # The stubs want numpy's bool, which it refuses.
+            thing.__setstate__(content)  # type: ignore[arg-type]
         else:
             raise _Refused(f"the state of {shown(thing)}")
 
