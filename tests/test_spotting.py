@@ -172,7 +172,9 @@ def finished(outputs, name, classes, **changes):
 
 
 def test_runs_that_cannot_spot_are_refused(tmp_path):
-    missing = "no finished run knows 'no gesture'; train one with 04_train -p no_gesture_ratio 1"
+    missing = (
+        "no finished run knows 'no gesture'; train one with 04_train -p more '.\"no_gesture_ratio\": 1.'"
+    )
     with pytest.raises(ValueError, match=missing):
         spotting.find_runs([], tmp_path)
     finished(tmp_path, "plain", labels.CLASSES, no_gesture_ratio=0.0)

@@ -30,7 +30,7 @@ def find_runs(names: Sequence[str], outputs: str | Path = "") -> list[Path]:
     table, runs = runs_table(outputs), []
     if "no_gesture_ratio" in table:
         runs = table.loc[(table["state"] == "finished") & (table["no_gesture_ratio"] > 0), "run"].tolist()
-    way_out = "train one with 04_train -p no_gesture_ratio 1"
+    way_out = """train one with 04_train -p more '{"no_gesture_ratio": 1}'"""
     if not names and not runs:
         folder = outputs_folder(outputs) / "runs"
         raise ValueError(f"{folder}: no finished run knows {NO_GESTURE!r}; {way_out}")
