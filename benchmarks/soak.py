@@ -249,7 +249,8 @@ def sweep(outputs: Path, options: tuple[str, ...] = SMALL, seeds: int = 2) -> st
     run again."""
     if not SNAKEMAKE:
         return "SKIPPED: no Snakemake; `make sweep` makes its environment"
-    fixed = {name.replace("-", "_"): value for name, value in parameters(options).items()}
+    given = {name.replace("-", "_"): value for name, value in parameters(options).items()}
+    fixed = {name: int(value) if value.isdecimal() else value for name, value in given.items()}
     config = {"name": "soak", "data": fixed.pop("data"), "outputs": str(outputs), "gpus": 0, "threads": 1}
     config |= {"bin": str(Path(sys.executable).parent), "fixed": fixed, "grid": {"seed": list(range(seeds))}}
     (outputs / "soak.yaml").write_text(json.dumps(config))
