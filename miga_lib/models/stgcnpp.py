@@ -96,7 +96,10 @@ class LearnedGraphConvolution(graphs.GraphConvolution):
         self.bn = nn.BatchNorm2d(out_channels)
         self.down = graphs.projection(in_channels, out_channels)
 
-    def forward(self, x: Float[Tensor, "V C NM T"]) -> Float[Tensor, "V C_out NM T"]:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self,
+        x: Float[Tensor, "V C NM T"],
+    ) -> Float[Tensor, "V C_out NM T"]:
         return torch.relu(self.bn(super().forward(x, self.A)) + self.down(x))
 
 
