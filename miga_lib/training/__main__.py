@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train with the given options. Errors that a user can correct are one line; Ctrl-C ends with 130."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {processes.MODULE}",
-        description="Train one stream; the options that are not given have the value of the preset.",
+        description="Train one stream; the options that are not given have the value of the preset. "
+        "Their values in `quick` are shown; docs/training.md says what they mean.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("--data", default="synthetic", help="folder of clips, or the name of a synthetic set")
@@ -38,13 +39,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _add_option(parser: argparse.ArgumentParser, name: str, example: Any) -> None:
     """An option for a setting, of the type of the example. Several numbers are joined by commas."""
-    option = f"--{name.replace('_', '-')}"
+    option, text = f"--{name.replace('_', '-')}", str(example)
+    if isinstance(example, tuple):
+        text = ",".join(map(str, example))
+    usual = f"quick: {text}" if text else "default: empty"
     if isinstance(example, bool):
-        parser.add_argument(option, action=argparse.BooleanOptionalAction)
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, help=usual)
     elif isinstance(example, tuple):
-        parser.add_argument(option, type=_numbers, metavar="N,N,…")
+        parser.add_argument(option, type=_numbers, metavar="N,N,…", help=usual)
     else:
-        parser.add_argument(option, type=type(example), metavar=type(example).__name__.upper())
+        kind = type(example)
+        parser.add_argument(option, type=kind, metavar=kind.__name__.upper(), help=usual)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
