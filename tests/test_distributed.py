@@ -48,7 +48,7 @@ def pair(tmp_path_factory):
 
 def test_two_processes_train_the_same_network_as_one(pair, smoke, tmp_path):
     outputs, _, result = pair
-    alone = training.fit(smoke, UNEVEN, tmp_path, progress=lambda row: None)
+    alone = training.fit(smoke, replace(UNEVEN, devices=1), tmp_path, progress=lambda row: None)
     together = outputs / "runs" / "pair"
     ours, theirs = (torch.load(run / "last.ckpt", weights_only=True)["model"] for run in (together, tmp_path))
     assert ours.keys() == theirs.keys()
@@ -107,6 +107,12 @@ def test_ctrl_c_stops_all_processes_at_the_same_step(pair):
 def test_more_devices_than_clips_in_a_step_are_refused(tmp_path):
     with pytest.raises(ValueError, match="devices must be 1 to 16, the clips of a step, got 17"):
         processes.launch(replace(SMOKE, devices=17), outputs=tmp_path)
+
+
+def test_one_process_does_not_pretend_to_be_several(smoke, tmp_path):
+    with pytest.raises(ValueError, match="devices is 2, and this is a single process; start them by"):
+        training.fit(smoke, PAIR, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_gpu_for_all_is_refused():

@@ -73,7 +73,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         folders.inside(source, report)
     videos = [(split, video) for split, root in splits.items() for video in folders.inside(root, report)]
     videos = [(split, folders.innermost(folder)) for split, folder in videos]
-    subjects = _read_subjects(source, report)
+    subjects = _read_subjects(source)
     segments = [
         annotation.read(folder / f"{folder.name}_label.csv", report, known=split != "test")
         for split, folder in videos
@@ -97,7 +97,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             yield annotation.clamped(recording, report)
 
 
-def _read_subjects(source: Path, report: Report) -> dict[str, str]:
+def _read_subjects(source: Path) -> dict[str, str]:
     """The subject of each video, if the label table of the full release is among the folders."""
     path = folders.single(folders.below(source, SUBJECTS_FILE), source, SUBJECTS_FILE)
     if path is None:

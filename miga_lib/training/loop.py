@@ -140,6 +140,11 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
         OSError: a file cannot be written, as on a full disk; the last good checkpoint stays.
     """
     world = distributed.join(settings.device)
+    if settings.devices != 1 and world.size == 1:
+        way_out = (
+            "start them by `processes.launch`, `python -m miga_lib.training` or torchrun, or set it to 1"
+        )
+        raise ValueError(f"devices is {settings.devices}, and this is a single process; {way_out}")
     settings = replace(settings, device=world.device(settings.device))
     missing = _missing_embedding(settings, clips)
     if missing:
