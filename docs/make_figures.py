@@ -1,6 +1,7 @@
 """Write the figures of the README to ``docs/images/``: ``python docs/make_figures.py``, a minute after ``make
 demo``."""
 
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -35,7 +36,8 @@ def main() -> None:
     keypoints, layout = data_set[survey.row_of(data_set, CLIP)], data_set.layout
     demo = newest_streams(clips=data_set)
     rows, result = pd.read_csv(demo[0] / "metrics.csv"), run_result(demo[0])
-    fused = ensemble.fuse([*ensemble.gather(demo, [], "test", data_set).values()])
+    members = ensemble.gather(demo, [], "test", data_set, partial(load, "synthetic"))
+    fused = ensemble.fuse([*members.values()])
     write("heatmaps", plots.heatmaps(keypoints, layout)[0, 0], 100)
     write("alignments", plots.alignments(keypoints, layout)[0, 0], 100)
     write("confusion", plots.confusion(fused, fewest=MIN_CLIPS), 150)

@@ -73,6 +73,10 @@ class Predictions:
         """The predictions of the clips whose label is known."""
         return self._rows(self.labels >= 0)
 
+    def labelled(self, labels: Iterable[int]) -> "Predictions":
+        """The same predictions with other labels, one for each clip in their order."""
+        return replace(self, labels=np.array(list(labels), dtype=int))
+
     def of(self, ids: Iterable[str]) -> "Predictions":
         """The predictions of the clips with these ids, in the order of ``ids``. Raises ValueError where there
         is none of a clip."""

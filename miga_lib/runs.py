@@ -25,6 +25,7 @@ import pandas as pd
 from . import atomic, layouts, metrics
 from .clips import Clips, outputs_folder, terminal
 from .readers import untrusted
+from .readers.contract import reason
 from .readers.folders import inside
 from .settings import Settings, choose, names
 from .splits import LEAVE_ONE_OUT
@@ -33,8 +34,12 @@ RESULT = "result.json"
 SETTINGS = "settings.json"
 LAYOUT = "layout.json"
 """A copy of the layout, if it was given as a file."""
-FILES = (SETTINGS, LAYOUT, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
-"""All files that a run writes into its folder, except hidden ones."""
+CLIPS = "clips.csv"
+"""Id, label and split of each clip that a finished run was given."""
+FILES = (SETTINGS, LAYOUT, CLIPS, "metrics.csv", "last.ckpt", "best.ckpt", "val.npz", "test.npz", RESULT)
+"""All files that training writes into a run's folder, except hidden ones."""
+PREDICTED = "predicted-*.npz"
+"""The files of predictions that a finished run made of other clips."""
 WAY_OUT = "restore it, choose another `run` name, or train the run again with `resume=False`"
 MAX_NAME_BYTES = 150
 """With what is added for unfinished files, a name on disk has at most 255."""
@@ -130,7 +135,7 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
     Without it, and in a new folder, old files are removed and the settings are written. Raises ValueError
     where the folder is of another run, or a file that the settings name cannot be read.
     """
-    require_own_folder(run, FILES)
+    require_own_folder(run, [*FILES, *(path.name for path in run.glob(PREDICTED))])
     files = [name for name in FILES if (run / name).exists()]
     if not settings.resume or not files:
         _begin(run, settings, clips)
@@ -147,10 +152,12 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
     for name in ("last.ckpt", "best.ckpt"):
         if name not in files:
             raise ValueError(f"{run}: the finished run lost {name}; {again}")
-    result = run_result(run)
-    written = ["metrics.csv"] + [f"{split}.npz" for split in result["scores"]]
-    # Lost predictions are made again from the checkpoints, from which nothing has to be trained.
-    return result if set(written) <= set(files) else None
+    result, test = run_result(run), fingerprint(clips)["splits"].get("test")
+    written = ["metrics.csv", CLIPS] + [f"{split}.npz" for split in result["scores"]]
+    # Predictions that were lost, or of other test clips, are made again from the checkpoints, from which
+    # nothing has to be trained.
+    same = result["data"].get("splits", {}).get("test") == test
+    return result if same and set(written) <= set(files) else None
 
 
 def _begin(run: Path, settings: Settings, clips: Clips) -> None:
@@ -160,8 +167,8 @@ def _begin(run: Path, settings: Settings, clips: Clips) -> None:
         data["embeddings"] = _checksum("embeddings", settings, run)
     if settings.start_from:
         data["start_from"] = _checksum("start_from", settings, run)
-    for name in FILES:
-        (run / name).unlink(missing_ok=True)
+    for path in [*(run / name for name in FILES), *run.glob(PREDICTED)]:
+        path.unlink(missing_ok=True)
     if layouts.is_file(settings.layout):
         layouts.save(layouts.get(settings.layout), run / LAYOUT)
     content = {"settings": settings.values(), "data": data, "environment": environment()}
@@ -182,8 +189,22 @@ def _differences(run: Path, settings: Settings, clips: Clips) -> list[str]:
         with suppress(ValueError, OSError):  # the file is gone, and the run has what it took from it
             if _checksum(name, settings, run) != data[name]:
                 differences.append(f"an earlier content of {name}={before[name]!r}")
-    if not differences and any(data.get(name) != value for name, value in fingerprint(clips).items()):
-        differences.append("other clips")
+    if not differences:
+        differences = _other_clips(data, fingerprint(clips))
+    return differences
+
+
+def _other_clips(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What training depends on and differs between two fingerprints. Test clips may differ."""
+    if before.get("classes") != now["classes"]:
+        return ["other classes"]
+    differences = []
+    for split in ("train", "val"):
+        earlier, later = (data.get("splits", {}).get(split, {}) for data in (before, now))
+        if any(earlier.get(name) != later.get(name) for name in ("ids", "keypoints")):
+            differences.append(f"other clips in split {split!r}")
+        elif earlier != later:
+            differences.append(f"other labels in split {split!r}")
     return differences
 
 
@@ -265,28 +286,54 @@ def run_result(run: Path) -> dict[str, Any]:
 def fingerprint(clips: Clips) -> dict[str, Any]:
     """What is equal for two runs on the same clips.
 
-    ``digest`` is of ids, labels, splits and lengths. ``content`` leaves out the splits, so it is the same for
-    all folds and protocols. The checksum of the keypoints, unlike the digests, differs between layouts.
+    ``content`` is a digest of the ids, labels and lengths of all clips of known class, whatever their splits,
+    so it is the same for all folds and protocols. ``splits`` has the ``identity`` of each split.
     """
-
-    def digest(*columns: str) -> str:
-        return f"{int(pd.util.hash_pandas_object(clips.table[list(columns)], index=False).sum()):x}"
-
+    known, splits = clips.table["label"] >= 0, clips.table["split"]
     return {
         "clips": len(clips),
-        "digest": digest("id", "label", "split", "frames"),
-        "content": digest("id", "label", "frames"),
+        "content": _digest(clips.table[known], "id", "label", "frames"),
         "classes": list(clips.classes),
-        "checksum": clips.checksum,
+        "splits": {
+            split: identity(clips.split(split))
+            for split in ("train", "val", "test")
+            if (splits == split).any()
+        },
     }
+
+
+def identity(clips: Clips) -> dict[str, Any]:
+    """Number and digests of some clips: of their ids and lengths, which are the same in all layouts, of their
+    labels, and of their keypoints in their order."""
+    return {
+        "clips": len(clips),
+        "ids": _digest(clips.table, "id", "frames"),
+        "labels": _digest(clips.table, "id", "label"),
+        "keypoints": clips.checksum,
+    }
+
+
+def _digest(table: pd.DataFrame, *columns: str) -> str:
+    """A digest of some columns, whatever the order of the rows."""
+    return f"{int(pd.util.hash_pandas_object(table[list(columns)], index=False).sum()):x}"
+
+
+def splits_of(run: Path) -> pd.Series:
+    """The split of each clip that a run was given, by the clip's id. Raises ValueError where that is not
+    known any more."""
+    try:
+        columns: dict[str, Any] = {"usecols": ["id", "split"], "dtype": str, "keep_default_na": False}
+        return pd.read_csv(run / CLIPS, **columns).set_index("id")["split"]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{run / CLIPS}: cannot be read ({reason(error)}); {WAY_OUT}") from None
 
 
 def runs_table(outputs: str | Path = "") -> pd.DataFrame:
     """A row for each run under ``outputs/runs``, in any state, and for each ensemble, the newest first.
 
     Columns: run, state (finished, unfinished, ensemble, or broken and why), changed (when it was finished or
-    last written to), epochs_done, the settings, clips, digest, content and checksum (of its data), seconds,
-    and the scores as ``<split>_<score>``.
+    last written to), epochs_done, the settings, clips and content (of its data), validation_ids (the digest
+    of its validation clips), seconds, and the scores as ``<split>_<score>``.
 
     Raises DataError where the folder ``outputs/runs`` or ``outputs/ensembles`` cannot be listed.
     """
@@ -318,8 +365,9 @@ def _fill(row: dict[str, Any], run: Path, finished: bool) -> None:
     # A run that was killed while its clips were read has no settings yet.
     if not ensemble and any(not path.name.startswith(".") for path in run.iterdir()):
         content = read_json(run / SETTINGS, "settings", "data")
-        row |= content["settings"]
-        row |= {name: content["data"].get(name, "") for name in ("clips", "digest", "content", "checksum")}
+        data = content["data"]
+        row |= content["settings"] | {name: data.get(name, "") for name in ("clips", "content")}
+        row["validation_ids"] = data.get("splits", {}).get("val", {}).get("ids", "")
     if (run / "metrics.csv").exists():
         row["epochs_done"] = len(untrusted.rows(run / "metrics.csv"))
     if not finished:
@@ -431,10 +479,9 @@ def _finished(outputs: str | Path, clips: Clips | None) -> pd.DataFrame:
     if clips is None or finished.empty:
         return finished
     data = fingerprint(clips)
-    same = (finished["digest"] == data["digest"]) | (finished["content"] == data["content"])
-    # Keypoints are compared where both sides have the same joints.
-    other_joints = finished["layout"] != clips.layout.name
-    return finished[same & (other_joints | (finished["checksum"] == data["checksum"]))]
+    validation = data["splits"].get("val", {}).get("ids")
+    # The same validation clips: training clips may have been added, and test clips come later.
+    return finished[(finished["content"] == data["content"]) | (finished["validation_ids"] == validation)]
 
 
 def find_run(name: str, outputs: str | Path = "") -> Path:

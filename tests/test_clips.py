@@ -137,7 +137,7 @@ def swapped(tmp_path):
     about = {"settings": settings.values(), "data": runs.fingerprint(before)}
     atomic.write_json(run / "settings.json", about)
     atomic.write_json(run / "result.json", about | {"scores": {}})
-    for name in ("metrics.csv", "last.ckpt", "best.ckpt"):
+    for name in ("metrics.csv", "clips.csv", "last.ckpt", "best.ckpt"):
         (run / name).touch()
     return before, after, settings, run
 
@@ -145,8 +145,11 @@ def swapped(tmp_path):
 def test_replaced_keypoints_do_not_get_the_old_result(tmp_path):
     before, after, settings, run = swapped(tmp_path)
     assert before.table.drop(columns="missing").equals(after.table.drop(columns="missing"))
-    assert training.fit(before, settings, run)["data"]["checksum"] == before.checksum
-    with pytest.raises(ValueError, match="holds a run with other clips; choose another `run` name"):
+    assert training.fit(before, settings, run)["data"] == runs.fingerprint(before)
+    message = (
+        "holds a run with other clips in split 'train', other clips in split 'val'; choose another `run`"
+    )
+    with pytest.raises(ValueError, match=message):
         training.fit(after, settings, run)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_runs import leave
 
-from miga_lib import atomic, ensemble, runs
+from miga_lib import ensemble
 from miga_lib.predictions import Predictions
 from miga_lib.readers import Report
 from miga_lib.splits import LEAVE_ONE_OUT
@@ -153,26 +153,26 @@ def members(smoke, tmp_path):
     test clips."""
     random, table = np.random.default_rng(0), smoke.table[smoke.table["split"] != "train"]
     for name in ("joint", "limb"):
-        (tmp_path / name).mkdir()
+        leave(tmp_path, name, smoke, stream=name)
         for split, rows in table.groupby("split"):
             probabilities = random.dirichlet(np.ones(32), len(rows))
             Predictions(
                 rows["id"].to_numpy(str), rows["label"].to_numpy(), probabilities, np.array(smoke.classes)
-            ).save(tmp_path / name / f"{split}.npz")
+            ).save(tmp_path / "runs" / name / f"{split}.npz")
     scores = pd.DataFrame(random.dirichlet(np.ones(32), len(table)), index=table["id"], columns=smoke.classes)
     scores.sample(frac=1, random_state=0).to_csv(tmp_path / "rgb.csv")
-    return [tmp_path / "joint", tmp_path / "limb"], str(tmp_path / "rgb.csv"), scores
+    return [tmp_path / "runs" / name for name in ("joint", "limb")], str(tmp_path / "rgb.csv"), scores
 
 
 def test_runs_and_scores_are_gathered_by_split_in_one_order(members, smoke):
     folders, path, scores = members
-    gathered = ensemble.gather(folders, [path], "test", smoke)
+    gathered = ensemble.gather(folders, [path], "test", smoke, lambda **_: smoke)
     assert list(gathered) == ["joint", "limb", path]
     test = smoke.split("test").table
     assert all(member.ids.tolist() == test["id"].tolist() for member in gathered.values())
     assert np.allclose(gathered[path].probabilities, scores.loc[test["id"]])
     assert gathered[path].labels.tolist() == test["label"].tolist(), "the data have the labels"
-    (alone,) = ensemble.gather([], [path], "test", smoke).values()
+    (alone,) = ensemble.gather([], [path], "test", smoke, lambda **_: smoke).values()
     assert alone.labels.tolist() == test["label"].tolist()
 
 
@@ -181,9 +181,11 @@ def test_a_member_that_lacks_clips_is_refused_unless_only_shared_clips_are_wante
     first, last = smoke.split("test").table["id"].iloc[[0, -1]]
     scores.drop([first, last]).to_csv(path)
     with pytest.raises(ValueError, match=rf"member 3 has 7 clips and the first 9; 2 .* \(such as {first}\)"):
-        ensemble.gather(folders, [path], "test", smoke)
+        ensemble.gather(folders, [path], "test", smoke, lambda **_: smoke)
     report = Report()
-    shared = ensemble.gather(folders, [path], "test", smoke, shared_only=True, report=report)
+    shared = ensemble.gather(
+        folders, [path], "test", smoke, lambda **_: smoke, shared_only=True, report=report
+    )
     assert [len(member) for member in shared.values()] == [7, 7, 7]
     assert "clips left out because a member lacks them: test (2 of 9)" in str(report)
 
@@ -191,27 +193,16 @@ def test_a_member_that_lacks_clips_is_refused_unless_only_shared_clips_are_wante
 def test_what_cannot_be_gathered_is_named(members, smoke):
     folders, path, scores = members
     with pytest.raises(ValueError, match="members of an ensemble must be unique, got joint, joint"):
-        ensemble.gather([folders[0], folders[0]], [], "test", smoke)
+        ensemble.gather([folders[0], folders[0]], [], "test", smoke, lambda **_: smoke)
     (folders[1] / "test.npz").unlink()
-    for scores_of, message in (
-        (
-            {"val": {}},
-            r"limb: has no predictions of split 'test' \(test\.npz\); choose a run that was trained",
-        ),
-        (
-            {"val": {}, "test": {}},
-            r"limb: .*\(test\.npz\); it was lost: run 04_train .* with the same parameters again",
-        ),
-    ):
-        atomic.write_json(folders[1] / runs.RESULT, {"scores": scores_of})
-        with pytest.raises(ValueError, match=message):
-            ensemble.gather(folders, [], "test", smoke)
+    with pytest.raises(ValueError, match=r"limb.best\.ckpt: "):
+        ensemble.gather(folders, [], "test", smoke, lambda **_: smoke)
     scores.rename(index="videos/{}.mp4".format).to_csv(path)
     with pytest.raises(
         ValueError,
         match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/",
     ):
-        ensemble.gather(folders, [path], "val", smoke)
+        ensemble.gather(folders, [path], "val", smoke, lambda **_: smoke)
 
 
 def test_a_path_can_contain_the_split(members, smoke):
@@ -219,7 +210,7 @@ def test_a_path_can_contain_the_split(members, smoke):
     for split in ("val", "test"):
         scores.loc[smoke.split(split).table["id"]].to_csv(path.replace("rgb", f"rgb-{split}"))
     pattern = path.replace("rgb", "rgb-{split}")
-    gathered = ensemble.gather(folders, [pattern], "val", smoke)
+    gathered = ensemble.gather(folders, [pattern], "val", smoke, lambda **_: smoke)
     assert gathered[pattern].ids.tolist() == smoke.split("val").table["id"].tolist()
 
 
@@ -244,6 +235,6 @@ def test_cross_validations_that_differ_are_members_of_their_own_where_names_are_
         leave(tmp_path, "own-fold0", smoke, folds=3),
         leave(tmp_path, "own_fold0", smoke, folds=3, seed=1),
     )
-    assert list(ensemble.gather([first, second], [], "test", smoke)) == ["own", "own_fold0"]
+    assert list(ensemble.group_folds([first, second])) == ["own", "own_fold0"]
     plain = leave(tmp_path, "own", smoke)
-    assert list(ensemble.gather([first, plain], [], "test", smoke)) == ["own-fold0", "own"]
+    assert list(ensemble.group_folds([first, plain])) == ["own-fold0", "own"]

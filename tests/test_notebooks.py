@@ -69,7 +69,8 @@ def trained(smoke_outputs, tmp_path_factory):
     }
     recipe = recipes.Recipe((1.0, 1.0), (0.5, 0.5))
     fused = {split: recipe.fuse(of_split) for split, of_split in parts.items()}
-    about = {"data": runs.fingerprint(clips.load("synthetic-smoke", outputs=smoke_outputs)), "runs": STREAMS}
+    data = clips.load("synthetic-smoke", outputs=smoke_outputs)
+    about = {"data": runs.fingerprint(data), "layout": data.layout.name, "runs": STREAMS}
     recipes.save(smoke_outputs / "ensembles" / "both", recipe, STREAMS, fused, about)
     return smoke_outputs, executed
 

@@ -29,6 +29,7 @@ def leave(outputs, name, clips, at=0, finished=True, **settings):
     settings = choose(preset="smoke", device="cpu", **settings)
     about = {"settings": settings.values(), "data": runs.fingerprint(clips)}
     atomic.write_json(folder / "settings.json", about)
+    clips.table[["id", "label", "split"]].to_csv(folder / "clips.csv", index=False)
     rows = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "val_top1": [0.25, 0.5], "learning_rate": [0.1, 0.0]}
     )
@@ -38,7 +39,9 @@ def leave(outputs, name, clips, at=0, finished=True, **settings):
         for split in ("val", "test"):
             predicted.save(folder / f"{split}.npz")
         scores = {"val": {"top1": 0.5}, "test": {"top1": 0.25}}
-        atomic.write_json(folder / runs.RESULT, about | {"seconds": 3.5, "scores": scores})
+        atomic.write_json(
+            folder / runs.RESULT, about | {"seconds": 3.5, "scores": scores, "embedding_size": 384}
+        )
     for path in [*folder.iterdir(), folder]:
         os.utime(path, (at, at))
     return folder
@@ -100,7 +103,7 @@ def test_the_newest_run_on_the_same_clips_is_found(tmp_path, smoke):
 
 def test_the_fingerprint_is_the_one_that_training_writes(trained, smoke):
     assert runs.run_result(trained)["data"] == runs.fingerprint(smoke)
-    assert runs.fingerprint(smoke)["digest"] != runs.fingerprint(smoke.split("val"))["digest"]
+    assert runs.fingerprint(smoke)["content"] != runs.fingerprint(smoke.split("val"))["content"]
 
 
 def test_the_joint_run_most_similar_to_the_newest_limb_run_is_chosen(tmp_path, smoke):

@@ -11,7 +11,6 @@ from torch import nn
 from miga_lib import clips, layouts, streams, training
 from miga_lib.analysis import saliency
 from miga_lib.models import MODELS
-from miga_lib.predictions import Predictions
 from miga_lib.settings import choose
 from miga_lib.training.inputs import inputs_of
 
@@ -154,10 +153,8 @@ def test_a_fold_explains_the_clips_that_it_was_tested_on(tmp_path, monkeypatch):
     for fold, row in enumerate((1, 0)):
         (tmp_path / str(fold)).mkdir()
         (tmp_path / str(fold) / "best.ckpt").touch()
-        ids = data.table["id"].to_numpy(str)[[row]]
-        Predictions(ids, np.array([0]), np.array([[0.5, 0.5]]), np.array(data.classes)).save(
-            tmp_path / str(fold) / "test.npz"
-        )
+        splits = data.table.assign(split=["test" if place == row else "train" for place in (0, 1)])
+        splits[["id", "split"]].to_csv(tmp_path / str(fold) / "clips.csv", index=False)
     read = []
     monkeypatch.setattr(
         saliency.training, "load_model", lambda run: (read.append(run.name), (OnlyTheWrist(), SETTINGS))[1]

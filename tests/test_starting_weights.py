@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -344,7 +345,9 @@ def test_the_folds_of_a_run_are_joined(own, tmp_path):
     folds = runs.all_folds([tmp_path / "runs" / names[0]])
     assert [folder.name for folder in folds] == [f"{common}-fold{fold}" for fold in range(4)]
     data = clips.load(path, outputs=tmp_path, **runs.clip_arguments(folds))
-    ((name, joined),) = ensemble.gather(folds, [], "test", data).items()
+    ((name, joined),) = ensemble.gather(
+        folds, [], "test", data, partial(clips.load, path, outputs=tmp_path)
+    ).items()
     assert name == common
     assert sorted(joined.ids) == sorted(data.table["id"])
     assert ensemble.joined_folds(folds, data) == [f"{common}: 4 of 4 folds are joined."]

@@ -87,7 +87,8 @@ def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
 def test_a_run_writes_all_documented_files(finished):
     run, result = finished
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert names == set("settings.json metrics.csv last.ckpt best.ckpt val.npz test.npz result.json".split())
+    files = "settings.json clips.csv metrics.csv last.ckpt best.ckpt val.npz test.npz result.json"
+    assert names == set(files.split())
     assert runs.run_result(run)["scores"] == result["scores"]
     metrics = pd.read_csv(run / "metrics.csv")
     assert metrics["epoch"].tolist() == [1, 2]

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .. import alignment, denoising, layouts, predictions, training
+from .. import alignment, denoising, layouts, training
 from ..clips import Clips
+from ..runs import splits_of
 from ..settings import Settings, check_choice
 from ..training.inputs import TEST_BATCH_SIZE, test_pixels
 
@@ -79,7 +80,7 @@ def of_run(
         """Raises ValueError where the run has no network, or no fold the clip, and as ``importance`` does."""
         id, runs = clips.table["id"].iloc[row], folds
         if len(folds) > 1:
-            runs = [run for run in folds if id in predictions.load(run / f"{split}.npz").ids]
+            runs = [run for run in folds if splits_of(run).get(id) == split]
         if not runs:
             place = f"in split {split!r} of any of {len(folds)} folds"
             raise ValueError(f"clip {id!r:.60} is not {place}; choose another clip or split")

@@ -4,18 +4,18 @@ Members are joined on the ids of the clips. Each may have the clips in its own o
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
-from .. import metrics, predictions
+from .. import metrics, predictions, training
 from ..clips import Clips
 from ..predictions import Predictions
-from ..readers import Report
-from ..runs import RESULT, fold_of, read_json
+from ..readers import Progress, Report
+from ..runs import RESULT, fold_of, identity, read_json, stored_settings
 from . import score_files
 
 
@@ -68,25 +68,30 @@ def gather(
     scores: Sequence[str],
     split: str,
     clips: Clips,
+    load: Callable[..., Clips],
     annotations: str = "",
     normalise: str = "",
     shared_only: bool = False,
     report: Report | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Predictions]:
     """The predictions of one split from runs (or ensembles) and score files, joined. Keys are the names of
     the runs, and the paths of the files as given.
 
     The folds of one cross-validation are one member: the predictions of each by the network that was not
-    trained on them.
+    trained on them. Clips, splits and labels are those of the data; ``training.predictions_of`` makes the
+    predictions that a run does not have.
 
     Args:
+        clips: of all splits, see ``runs.clip_arguments``.
+        load: gives the same clips by the ``clip_arguments`` of the settings of each run.
         scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the
             split's name. Clips of other splits in the files are ignored; labels come from ``clips``.
         shared_only: as for ``join``; the number of other clips is noted in the report.
 
     Raises:
-        ValueError: a member that is there twice or has no predictions of the split; otherwise as
-            ``score_files.read`` and ``join`` do.
+        ValueError: a member that is there twice, an ensemble of other clips; otherwise as
+            ``training.predictions_of``, ``score_files.read`` and ``join`` do.
     """
     report, labels = report or Report(), clips.split(split).table.set_index("id")["label"]
     runs = group_folds(folders)
@@ -94,9 +99,10 @@ def gather(
     if len(set(names)) < len(names) or len(set(folders)) < len(folders):
         listed = ", ".join([*(folder.name for folder in folders), *scores])
         raise ValueError(f"members of an ensemble must be unique, got {listed}")
-    members = [
-        predictions.concatenate([_load_split(folder, split) for folder in folds]) for folds in runs.values()
-    ]
+    members = []
+    for folds in runs.values():
+        parts = [_of_folder(folder, split, clips, load, report, progress) for folder in folds]
+        members.append(predictions.concatenate(parts))
     for name in scores:
         path = Path(name.replace("{split}", split)).expanduser()
         member = score_files.read(path, clips.classes, annotations, split, normalise, report)
@@ -104,7 +110,7 @@ def gather(
         if ids.empty:
             examples = f"use ids such as {labels.index[0]}, found {member.ids[0]}"
             raise ValueError(f"{path}: has none of the {len(labels)} clips of split {split!r}; {examples}")
-        members.append(replace(member.of(ids), labels=labels[ids].to_numpy()))
+        members.append(member.of(ids).labelled(labels[ids]))
     joined = join(members, shared_only)
     lost = len(labels) - len(joined[0])
     if shared_only and lost:
@@ -112,14 +118,32 @@ def gather(
     return dict(zip(names, joined, strict=True))
 
 
-def _load_split(folder: Path, split: str) -> Predictions:
-    """The predictions of a run. Raises ValueError where it has none of the split."""
-    path, way_out = folder / f"{split}.npz", "choose a run that was trained on this data"
-    if path.exists():
-        return predictions.load(path)
-    if split in read_json(folder / RESULT, "scores")["scores"]:
-        way_out = "it was lost: run 04_train (06_ensemble for an ensemble) with the same parameters again"
-    raise ValueError(f"{folder}: has no predictions of split {split!r} ({path.name}); {way_out}")
+def _of_folder(
+    folder: Path,
+    split: str,
+    clips: Clips,
+    load: Callable[..., Clips],
+    report: Report,
+    progress: Progress | None,
+) -> Predictions:
+    """The predictions of a run or an ensemble for one split of the data."""
+    result, part = read_json(folder / RESULT), clips.split(split)
+    if "members" in result:
+        stored, now = result.get("data", {}).get("splits", {}).get(split, {}), identity(part)
+        compared = ["ids", "keypoints"] if result.get("layout") == clips.layout.name else ["ids"]
+        same = all(stored.get(name) == now[name] for name in compared)
+        member = predictions.load(folder / f"{split}.npz") if same else None
+        if member is None or len(member) != result.get("clips", {}).get(split):
+            made_of = f"was not made of the {len(part)} {split} clips that the data have"
+            raise ValueError(f"{folder}: {made_of}; run 06_ensemble again with the same parameters")
+        return member.labelled(clips.table.set_index("id")["label"][member.ids])
+    settings = stored_settings(folder, result["settings"])
+    own = load(**settings.clip_arguments)
+    if fold_of(folder):
+        return training.predictions_of(folder, own.split(split), report, progress)
+    own = own.where(own.table["id"].isin(part.table["id"]))
+    labels = part.table.set_index("id")["label"]
+    return training.predictions_of(folder, own, report, progress).labelled(labels[own.table["id"]])
 
 
 def joined_folds(folders: Sequence[Path], clips: Clips) -> list[str]:

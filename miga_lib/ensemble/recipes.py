@@ -140,8 +140,9 @@ def save(
     further: Mapping[str, Any],
 ) -> None:
     """Write an ensemble's folder: the fused predictions of each split, and last ``result.json`` with members,
-    recipe, scores and further content. The files of an earlier ensemble are replaced; ValueError is raised
-    where the folder has a file that no ensemble writes."""
+    recipe, scores, numbers of clips and further content, among it ``data`` (their fingerprint) and
+    ``layout``. The files of an earlier ensemble are replaced; ValueError is raised where the folder has a
+    file that no ensemble writes."""
     files = (RESULT, "val.npz", "test.npz", *(archive for _, archive in submissions.FORMS.values()))
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,4 +155,5 @@ def save(
         scores[split] = metrics.scores(predictions) if (predictions.labels >= 0).any() else {}
     parts = zip(members, recipe.weights, recipe.temperatures, strict=True)
     rows = {member: {"weight": weight, "temperature": degree} for member, weight, degree in parts}
-    atomic.write_json(folder / RESULT, {"members": rows, "scores": scores, **further})
+    clips = {split: len(predictions) for split, predictions in fused.items()}
+    atomic.write_json(folder / RESULT, {"members": rows, "scores": scores, "clips": clips, **further})

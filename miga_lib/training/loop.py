@@ -5,6 +5,7 @@ resumed gives the same bits as one that was not stopped, and checkpoints need no
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from .. import atomic, denoising, labels, losses, metrics
 from ..clips import Clips
-from ..runs import RESULT, environment, fingerprint, lock_run, open_run
+from ..runs import CLIPS, RESULT, environment, fingerprint, lock_run, open_run
 from ..settings import Settings
 from . import checkpoint, distributed, gpu, processes
 from .checkpoint import State
@@ -150,7 +151,7 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
     if missing:
         settings = replace(settings, semantic_weight=0.0)
     # A finished run needs no lock, so its folder need not be writable.
-    if settings.resume and world.from_first((run / RESULT).exists):
+    if settings.resume and world.from_first(os.path.exists, run / RESULT):
         result = world.from_first(open_run, run, settings, clips)
         if result:
             return result
@@ -189,7 +190,7 @@ def start(
     if settings.semantic_weight:
         table = labels.embeddings(clips.classes, settings.embeddings)
     stored = None
-    if world.from_first((run / "last.ckpt").exists):
+    if world.from_first(os.path.exists, run / "last.ckpt"):
         stored = world.from_first(checkpoint.read, run / "last.ckpt")
 
     model = build(settings, *table.shape)
@@ -348,6 +349,9 @@ def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dic
             if first:
                 predicted.save(task.run / f"{split}.npz")
             scores[split] = metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
+    if first:
+        about = clips.table[["id", "label", "split"]]
+        atomic.write_text(task.run / CLIPS, about.to_csv(index=False))
     result = {
         "settings": task.settings.values(),
         "data": data,

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,9 @@ FILM_RATE = 8
 
 def film(name: str) -> None:
     """Play a clip, zoom to the face, click a cell of the confusion matrix, and play a clip that it lists."""
-    data_set = load("synthetic")
-    members = ensemble.gather(newest_streams(clips=data_set), [], "test", data_set)
+    load_data = partial(load, "synthetic")
+    data_set = load_data()
+    members = ensemble.gather(newest_streams(clips=data_set), [], "test", data_set, load_data)
     fused = ensemble.fuse([*members.values()])
     cell = failures.confused(fused).iloc[0]
     label, predicted = (fused.classes.tolist().index(cell[name]) for name in ("class", "predicted"))
