@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,8 @@ from .readers import (
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
 MAX_ERRORS_SHOWN = 20
+JOIN = " + "
+"""Between the places of a source that consists of several."""
 ClipsOrRecordings = TypeVar("ClipsOrRecordings", bound="Clips")
 
 
@@ -216,7 +218,8 @@ def load(
     Args:
         source: MiGA folders, MiGA'23 arrays, the full iMiGUE release, OpenPose's output, a PySkl pickle, …,
             each also as a zip file; or the name of a synthetic set: ``synthetic-smoke``, ``synthetic`` or
-            ``synthetic-full``. README.md lists all formats.
+            ``synthetic-full``. README.md lists all formats. Several, such as the two phases of a challenge,
+            are joined by `` + ``: ``"phase1 + phase2.zip"``.
         layout: a layout, its name, or the path of its JSON file, see ``layouts.save``.
         outputs: where the cache is kept, see ``outputs_folder``.
         progress: shows how much was read, called like ``tqdm``; by default a bar in a terminal and nothing
@@ -242,7 +245,7 @@ def load(
             source, layout, outputs, progress, protocol=protocol, folds=folds, fold=fold, persons=persons
         )
         return _with_gaps(whole, no_gesture_ratio, source)
-    clips = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress)
+    clips = _read(source, _layout(layout, persons), outputs, progress)
     table, note = splits.divide(clips.table, str(source), protocol, folds, fold)
     return clips._divided(table[list(COLUMNS)], note)
 
@@ -296,7 +299,7 @@ def load_recordings(
     """
     if not 0 <= fps <= annotation.MAX_FPS:
         raise ValueError(f"fps must be 0 (of the source) to {annotation.MAX_FPS:g}, got {fps!r}")
-    whole = _cached(_place(source, outputs), _layout(layout, persons), outputs, progress, whole=True)
+    whole = _read(source, _layout(layout, persons), outputs, progress, whole=True)
     assert isinstance(whole, Recordings)
     clips, note = splits.divide(whole._cut(), str(source), protocol, folds, fold)
     split = clips[clips["split"] != UNUSED].drop_duplicates("video").set_index("video")["split"]
@@ -311,7 +314,54 @@ def load_recordings(
 
 def has_recordings(source: str | Path, outputs: str | Path = "") -> bool:
     """Whether a source has whole videos, and not only cut clips. Raises DataError as ``load`` does."""
-    return isinstance(_reader(_place(source, outputs)), RecordingReader)
+    places = [_place(part, outputs) for part in _sources(source)]
+    return all(isinstance(_reader(place), RecordingReader) for place in places)
+
+
+def source_name(source: str | Path) -> str:
+    """The name of a source, of several the first one, for the names of what is made of it."""
+    return Path(_sources(source)[0]).expanduser().resolve().name
+
+
+def _sources(source: str | Path) -> list[str]:
+    """The places of a source: one, or several joined by ``JOIN``."""
+    text = str(source)
+    return [text] if os.path.exists(text) else text.split(JOIN)
+
+
+def _read(
+    source: str | Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool = False
+) -> Clips:
+    """The clips or recordings of one place or of several, with all of their splits as the readers gave
+    them."""
+    places = [_place(part, outputs) for part in _sources(source)]
+    parts = [_cached(place, layout, outputs, progress, whole) for place in places]
+    if len(parts) == 1:
+        return parts[0]
+    first, tables, frames = parts[0], [], 0
+    for place, part in zip(places, parts, strict=True):
+        if part.classes != first.classes:
+            classes = f"{len(part.classes)} classes, and {places[0]} has {len(first.classes)} others"
+            raise DataError(f"{place}: has {classes}; join sources of the same classes")
+        tables.append(part.table.assign(start=part.table["start"] + frames))
+        frames += len(part.keypoints)
+    table = pd.concat(tables, ignore_index=True)
+    again = table["id"][table["id"].duplicated()].tolist()
+    if again:
+        rule = f"ids of clips must differ, {shown(again[0])} is in two of the joined sources"
+        raise DataError(f"{source}: {rule}; give each clip once")
+    for name in splits.protocols(table):
+        column = f"{splits.PROTOCOL}{name}"
+        table[column] = table[column].fillna(table["split"])
+    joined: dict[str, Any] = {"table": table}
+    joined["keypoints"] = np.concatenate([part.keypoints for part in parts])
+    reports = [f"{place.name}:\n{part.report}" for place, part in zip(places, parts, strict=True)]
+    joined["report"] = "\n".join(reports)
+    recordings = [part for part in parts if isinstance(part, Recordings)]
+    if recordings:
+        segments = pd.concat([part.segments for part in recordings], ignore_index=True)
+        return replace(recordings[0], segments=segments, cached=None, **joined)
+    return replace(first, cached=None, **joined)
 
 
 def _layout(layout: str | Layout, persons: int) -> Layout:

@@ -23,7 +23,7 @@ import filelock
 import pandas as pd
 
 from . import atomic, layouts, metrics
-from .clips import Clips, outputs_folder, terminal
+from .clips import Clips, outputs_folder, source_name, terminal
 from .readers import untrusted
 from .readers.contract import reason
 from .readers.folders import inside
@@ -50,7 +50,7 @@ NAME = re.compile(r"\w[\w.+=,-]*")
 def run_name(settings: Settings, data: str | Path = "synthetic") -> str:
     """The default name: data, model, stream, layout, alignment, preset, what differs from it, seed."""
     layout = Path(settings.layout).stem if layouts.is_file(settings.layout) else settings.layout
-    parts = [Path(data).name, settings.model, settings.stream, layout, settings.temporal, settings.preset]
+    parts = [source_name(data), settings.model, settings.stream, layout, settings.temporal, settings.preset]
     changes = settings.changes()
     for name in ("stream", "layout", "temporal", "seed", "fold"):
         changes.pop(name, None)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from miga_lib import atomic, cache, clips, layouts, runs, training
@@ -170,6 +171,42 @@ def test_the_checksum_is_that_of_the_clips_in_the_order_of_the_table(source, tmp
     other_split = replace(loaded, table=loaded.table.assign(split="train"))
     assert other_split.checksum == loaded.checksum
     assert runs.fingerprint(other_split) != runs.fingerprint(loaded)
+
+
+@pytest.fixture
+def phases(tmp_path):
+    """The folders of both phases of a challenge, in a folder ``both``."""
+    keypoints = np.random.default_rng(0).random((9, 137, 3), np.float32) * 100
+    phases = tmp_path / "both" / "phase1", tmp_path / "both" / "phase2"
+    for split, video, phase in (("train", "0012", 0), ("val", "0014", 0), ("test", "0013", 1)):
+        miga.write_video(phases[phase], split, video, keypoints + int(video), [(3, 0, 1), (4, 1, 8)])
+    return phases
+
+
+def test_sources_that_are_joined_are_the_same_as_one_folder(phases, tmp_path):
+    joined = " + ".join(map(str, phases))
+    for load in (clips.load, clips.load_recordings):
+        several, whole = (load(source, outputs=tmp_path) for source in (joined, phases[0].parent))
+        columns = [column for column in whole.table if column != "start"]
+        pd.testing.assert_frame_equal(several.table[columns], whole.table[columns])
+        assert all(np.array_equal(several[i], whole[i]) for i in range(len(whole)))
+        assert runs.fingerprint(several) == runs.fingerprint(whole)
+    pd.testing.assert_frame_equal(several.segments, whole.segments)
+    assert several.report.startswith("phase1:\n")
+    assert clips.has_recordings(joined)
+    settings = choose(preset="smoke")
+    assert runs.run_name(settings, joined) == runs.run_name(settings, phases[0])
+
+
+def test_what_cannot_be_joined_is_refused(phases, tmp_path):
+    with pytest.raises(DataError, match="ids of clips must differ, '0012_0' is in two of the joined sources"):
+        clips.load(f"{phases[0]} + {phases[0].parent}", outputs=tmp_path)
+    with pytest.raises(DataError, match="phase3: no such file or folder"):
+        clips.load(f"{phases[0]} + {tmp_path / 'phase3'}", outputs=tmp_path)
+    other = clips.load(phases[1], outputs=tmp_path)
+    pyskl.write(tmp_path / "other.pkl", replace(other, classes=("nod", *other.classes[1:])))
+    with pytest.raises(DataError, match=r"other\.pkl: has 32 classes, and .*phase1 has 32 others; join"):
+        clips.load(f"{phases[0]} + {tmp_path / 'other.pkl'}", outputs=tmp_path)
 
 
 def rows_cut(folder):
