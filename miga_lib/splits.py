@@ -14,6 +14,8 @@ from .readers import UNUSED
 
 LEAVE_ONE_OUT = "leave-one-subject-out"
 """The protocol of cross-validation with a fold for each subject."""
+UNDIVIDED = {"protocol": "", "folds": 0, "fold": 0}
+"""The arguments of ``clips.load`` for the splits of the source itself."""
 HELD_OUT = 10
 """One of so many parts of the training clips is held out where a source has no validation split."""
 PROTOCOL = "split of "

@@ -16,6 +16,7 @@ from ..clips import Clips
 from ..predictions import Predictions
 from ..readers import Progress, Report
 from ..runs import RESULT, fold_of, identity, read_json, stored_settings
+from ..splits import UNDIVIDED
 from . import score_files
 
 
@@ -74,6 +75,7 @@ def gather(
     shared_only: bool = False,
     report: Report | None = None,
     progress: Progress | None = None,
+    by_all_folds: bool = False,
 ) -> dict[str, Predictions]:
     """The predictions of one split from runs (or ensembles) and score files, joined. Keys are the names of
     the runs, and the paths of the files as given.
@@ -88,6 +90,8 @@ def gather(
         scores: paths of files that ``score_files.read`` reads. ``{split}`` in a path is replaced by the
             split's name. Clips of other splits in the files are ignored; labels come from ``clips``.
         shared_only: as for ``join``; the number of other clips is noted in the report.
+        by_all_folds: the clips are of no fold, such as the test clips of a challenge: the networks of all
+            folds predict each of them, and a member is their average.
 
     Raises:
         ValueError: a member that is there twice, an ensemble of other clips; otherwise as
@@ -101,8 +105,8 @@ def gather(
         raise ValueError(f"members of an ensemble must be unique, got {listed}")
     members = []
     for folds in runs.values():
-        parts = [_of_folder(folder, split, clips, load, report, progress) for folder in folds]
-        members.append(predictions.concatenate(parts))
+        parts = [_of_folder(folder, split, clips, load, report, progress, by_all_folds) for folder in folds]
+        members.append(fuse(parts) if by_all_folds else predictions.concatenate(parts))
     for name in scores:
         path = Path(name.replace("{split}", split)).expanduser()
         member = score_files.read(path, clips.classes, annotations, split, normalise, report)
@@ -125,6 +129,7 @@ def _of_folder(
     load: Callable[..., Clips],
     report: Report,
     progress: Progress | None,
+    by_all_folds: bool,
 ) -> Predictions:
     """The predictions of a run or an ensemble for one split of the data."""
     result, part = read_json(folder / RESULT), clips.split(split)
@@ -138,8 +143,10 @@ def _of_folder(
             raise ValueError(f"{folder}: {made_of}; run 06_ensemble again with the same parameters")
         return member.labelled(clips.table.set_index("id")["label"][member.ids])
     settings = stored_settings(folder, result["settings"])
-    own = load(**settings.clip_arguments)
-    if fold_of(folder):
+    fold = fold_of(folder)
+    undivided = UNDIVIDED if fold and by_all_folds else {}
+    own = load(**settings.clip_arguments | undivided)
+    if fold and not by_all_folds:
         return training.predictions_of(folder, own.split(split), report, progress)
     own = own.where(own.table["id"].isin(part.table["id"]))
     labels = part.table.set_index("id")["label"]

@@ -6,6 +6,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from .. import atomic
 from ..predictions import Predictions
 from ..readers import untrusted
@@ -50,6 +53,16 @@ def write(
             numbers = f"the {len(rows)} rows that were written, read back {len(written)}"
             raise RuntimeError(f"{path}: must have {numbers}; check the disk")
     return path
+
+
+def class_shares(predictions: Predictions, counts: np.ndarray) -> pd.DataFrame:
+    """A row for each class, the commonest of training first: how many clips are predicted to be of it, their
+    share, and the share of its clips among those of training, whose ``counts`` (K,) are given."""
+    predicted = np.bincount(predictions.predicted, minlength=len(counts))
+    columns = {"class": predictions.classes, "predicted clips": predicted}
+    columns |= {"share": predicted / len(predictions), "share in training": counts / counts.sum()}
+    order = np.argsort(-counts, kind="stable")
+    return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
 
 
 def read(path: str | Path) -> dict[str, int]:
