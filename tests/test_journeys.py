@@ -1,0 +1,93 @@
+"""The commands of the pages for users, taken out of the pages and run in their order."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miga_lib import clips, labels
+from miga_lib.ensemble import submissions
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^( *)```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+POSIX = pytest.mark.skipif(os.name != "posix", reason="the pages are written for bash")
+
+
+def commands_of(page, **variables):
+    """The commands of a page in their order, with other values of its variables, in the notebooks' folder."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    lines = [line.strip() for _, block in BLOCK.findall(text) for line in block.splitlines()]
+    for name, value in variables.items():
+        assignments = [number for number, line in enumerate(lines) if line.startswith(f"{name}=")]
+        assert len(assignments) == 1, f"{page} sets {name} once"
+        lines[assignments[0]] = f'{name}="{value}"'
+    return [line for line in lines if line not in ("source .venv/bin/activate", "cd notebooks")]
+
+
+def run(lines, outputs, place):
+    """Run commands in a copy of the notebooks, as somebody who follows the page. Gives what they print."""
+    shutil.copytree(ROOT / "notebooks", place, ignore=shutil.ignore_patterns("*.json", ".*"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"MIGA_OUTPUTS": str(outputs), "PATH": path, "PYTHONWARNINGS": "ignore"}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    script = "\n".join(["set -e", *lines])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def challenge(smoke_outputs, tmp_path_factory):
+    """Both phases of a challenge as they are sent, and scores of another toolbox for its validation and test
+    clips: a folder; a folder of a zip file that contains a zip file; and csv files."""
+    place = tmp_path_factory.mktemp("challenge")
+    written = next((smoke_outputs / "data").glob("synthetic-smoke-*"))
+    phase1, phase2 = place / "imigue_data_phase1" / "datasets", place / "imigue_data_phase2"
+    for name in ("imigue_skeleton_train", "imigue_skeleton_validate"):
+        shutil.copytree(written / name, phase1 / name)
+    test = phase2 / "imigue_skeleton_test"
+    shutil.copytree(written / "imigue_skeleton_test", test)
+    for path in test.glob("*/*_label.csv"):  # the classes of the test clips are not given
+        rows = pd.read_csv(path, header=None)
+        rows.assign(**{"0": 0})[["0", 1, 2]].to_csv(path, header=False, index=False)
+    random, table = np.random.default_rng(0), clips.load(written, outputs=smoke_outputs).table
+    for split in ("val", "test"):
+        ids = table["id"][table["split"] == split]
+        scores = pd.DataFrame(random.dirichlet(np.ones(32), len(ids)), index=ids, columns=labels.CLASSES)
+        scores.to_csv(place / f"rgb_{split}.csv")
+    return place
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_from_the_challenges_folders_to_the_upload(challenge, tmp_path):
+    phase1, phase2 = challenge / "imigue_data_phase1", challenge / "imigue_data_phase2"
+    lines = commands_of("challenge.md", PHASE1=phase1, PHASE2=phase2, PRESET="smoke")
+    lines = [line.replace("/data/rgb_", f"{challenge}/rgb_") for line in lines]
+    outputs = tmp_path / "outputs"
+    run(lines, outputs, tmp_path / "notebooks")
+    test = clips.load(f"{phase1} + {phase2}", outputs=outputs).split("test").table
+    assert (test["label"] < 0).all()
+    for name in ("upload", "with_rgb"):
+        rows = submissions.read(outputs / "ensembles" / name / "prediction.zip")
+        assert list(rows) == test["id"].tolist()
+        assert set(rows.values()) <= set(range(32))
+    with zipfile.ZipFile(outputs / "ensembles" / "upload" / "prediction.zip") as archive:
+        assert archive.read("prediction.csv").decode().splitlines()[0] == "Id,Target"
+    epochs = {path.parent.name: len(pd.read_csv(path)) for path in (outputs / "runs").glob("*/metrics.csv")}
+    assert set(epochs) == {"joint", "limb", "graph", "spot", *(f"joint-fold{fold}" for fold in range(3))}
+    for name in ("joint", "limb", "graph"):  # trained before the test clips came, and never again
+        trained = (outputs / "runs" / name / "last.ckpt").stat().st_mtime
+        assert (outputs / "runs" / name / "result.json").stat().st_mtime - trained < 60
+        assert not (outputs / "runs" / name / "test.npz").exists()
+        assert len(list((outputs / "runs" / name).glob("predicted-*.npz"))) == 1
