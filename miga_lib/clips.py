@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import io
 import os
+import shutil
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ from .readers import (
     Report,
     annotation,
     checks,
+    folders,
     select,
     shown,
     untrusted,
@@ -46,6 +48,7 @@ from .readers import (
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
 MAX_ERRORS_SHOWN = 20
+MAX_ZIPS_IN_ZIPS = 2
 JOIN = " + "
 """Between the places of a source that consists of several."""
 ClipsOrRecordings = TypeVar("ClipsOrRecordings", bound="Clips")
@@ -391,6 +394,10 @@ def _cached(
             for name, split in splits.protocols(full.table).items():
                 report.protocols[name] = dict(zip(full.table["id"], split, strict=True))
             records = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in full.records())
+        for path in folders.below(place, "*.[zZ][iI][pP]", 1) if place.is_dir() else []:
+            report.note(
+                f"zip files beside the data not read (to read both, give folder{JOIN}file)", path.name
+            )
         cache.write(folder, records, layout, report, place)
     fields = cache.read(folder, layout)
     checksum = fields.pop("checksum")
@@ -449,15 +456,45 @@ def _place(source: str | Path, outputs: str | Path) -> Path:
     if not os.path.exists(place):
         way_out = f"give an existing one or one of {', '.join(synthetic.SIZES)}"
         raise DataError(f"{place}: no such file or folder; {way_out}")
-    if place.suffix.lower() != ".zip" or not place.is_file():
+    return _unzipped(place, data)
+
+
+def _unzipped(place: Path, data: Path, depth: int = MAX_ZIPS_IN_ZIPS) -> Path:
+    """Where the content of a zip file is, or of a folder that has no data but in zip files; other places as
+    they are. Zip files in zip files are unpacked, too."""
+    if place.is_file() and place.suffix.lower() == ".zip":
+        about = place.stat()
+        unpacked = _made_of(place, (str(place), about.st_size, about.st_mtime_ns), data)
+        if not os.path.exists(unpacked):
+            with atomic.folder(unpacked) as folder:
+                untrusted.unpack(place, folder)
+        return _unzipped(unpacked, data, depth - 1) if depth else unpacked
+    zips = folders.below(place, "*.[zZ][iI][pP]", 1) if place.is_dir() else []
+    if not zips or any(reader.recognises(place) for reader in READERS.values()):
         return place
-    about = place.stat()
-    key = hashlib.sha256(repr((str(place), about.st_size, about.st_mtime_ns)).encode()).hexdigest()[:16]
-    unpacked = data / f"{place.stem[: cache.MAX_FOLDER_NAME_LENGTH]}-{key}"
-    if not os.path.exists(unpacked):
-        with atomic.folder(unpacked) as folder:
-            untrusted.unpack(place, folder)
-    return unpacked
+    parts = [_unzipped(path, data, depth) for path in zips]
+    joined = parts[0]
+    if len(parts) > 1:
+        joined = _made_of(place, [str(part) for part in parts], data)
+    if not os.path.exists(joined):
+        with atomic.folder(joined) as folder:
+            for part in parts:
+                shutil.copytree(part, folder / part.name, copy_function=_link)
+    return joined
+
+
+def _made_of(place: Path, content: object, data: Path) -> Path:
+    """The folder in which something is unpacked, another one for other content."""
+    key = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+    return data / f"{place.stem[: cache.MAX_FOLDER_NAME_LENGTH]}-{key}"
+
+
+def _link(source: str, target: str) -> None:
+    """Link a file to a second name, which takes no space; copy it where the disk knows no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _reader(place: Path) -> Reader:

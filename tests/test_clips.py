@@ -331,9 +331,42 @@ def test_a_copied_cache_is_compared_once(source, tmp_path, monkeypatch):
 
 def packed(source, path):
     with zipfile.ZipFile(path, "w") as archive:
-        for file in source.rglob("*.*"):
-            archive.write(file, file.relative_to(source))
+        for file in source.rglob("*.*") if source.is_dir() else [source]:
+            archive.write(file, file.relative_to(source) if source.is_dir() else file.name)
     return path
+
+
+def test_zip_files_in_a_folder_and_in_each_other_are_one_source(phases, tmp_path):
+    whole, place = clips.load(phases[0].parent, outputs=tmp_path), tmp_path / "downloads"
+    place.mkdir()
+    inner = packed(phases[1], tmp_path / "inner.zip")
+    for path, content in (("phase1.zip", phases[0]), ("phase2.ZIP", inner)):
+        packed(content, place / path)
+    again = clips.load(place, outputs=tmp_path)
+    columns = [column for column in whole.table if column != "start"]
+    pd.testing.assert_frame_equal(again.table[columns], whole.table[columns])
+    assert all(np.array_equal(again[i], whole[i]) for i in range(len(whole)))
+    (place / "phase1.zip").unlink()
+    assert set(clips.load(place, outputs=tmp_path).table["split"]) == {"test"}
+    one = clips.load(place / "phase2.ZIP", outputs=tmp_path)
+    assert set(one.table["split"]) == {"test"}
+
+
+def test_a_zip_file_beside_the_data_is_told(phases, tmp_path):
+    packed(phases[1], phases[0] / "phase2.zip")
+    message = "zip files beside the data not read (to read both, give folder + file): phase2.zip"
+    assert message in clips.load(phases[0], outputs=tmp_path).report
+    both = clips.load(f"{phases[0]} + {phases[0] / 'phase2.zip'}", outputs=tmp_path)
+    assert set(both.table["split"]) == {"train", "val", "test"}
+
+
+def test_zip_files_are_unpacked_to_a_limited_depth(tmp_path):
+    path = tmp_path / "0.txt"
+    path.touch()
+    for number in range(1, 6):
+        path = packed(path, tmp_path / f"{number}.zip")
+    with pytest.raises(DataError, match="no known format"):
+        clips.load(path, outputs=tmp_path / "outputs")
 
 
 def test_three_processes_open_the_same_zip_at_once(source, tmp_path, monkeypatch):

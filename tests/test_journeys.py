@@ -54,11 +54,14 @@ def challenge(smoke_outputs, tmp_path_factory):
     phase1, phase2 = place / "imigue_data_phase1" / "datasets", place / "imigue_data_phase2"
     for name in ("imigue_skeleton_train", "imigue_skeleton_validate"):
         shutil.copytree(written / name, phase1 / name)
-    test = phase2 / "imigue_skeleton_test"
+    unpacked = place / "unpacked"
+    test = unpacked / "imigue_skeleton_test"
     shutil.copytree(written / "imigue_skeleton_test", test)
     for path in test.glob("*/*_label.csv"):  # the classes of the test clips are not given
         rows = pd.read_csv(path, header=None)
         rows.assign(**{"0": 0})[["0", 1, 2]].to_csv(path, header=False, index=False)
+    inner = shutil.make_archive(str(place / "packed" / "imigue_skeleton_test"), "zip", unpacked)
+    shutil.make_archive(str(phase2 / "imigue_data_phase2"), "zip", Path(inner).parent)
     random, table = np.random.default_rng(0), clips.load(written, outputs=smoke_outputs).table
     for split in ("val", "test"):
         ids = table["id"][table["split"] == split]
