@@ -236,6 +236,12 @@ def test_videos_are_found_in_the_folders_that_archives_make(tmp_path):
     assert "left out" not in str(report)
 
 
+def test_empty_folders_are_reported(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "b").mkdir()
+    assert "1 × empty folders left out: b" in str(read(tmp_path)[1])
+
+
 def test_litter_is_ignored_and_counted(tmp_path):
     write(tmp_path / "a", [[body()]])
     (tmp_path / "a" / "._a_000000000000_keypoints.json").write_bytes(b"\0\5\x16\7")
@@ -268,7 +274,7 @@ def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_pat
 def test_the_coco_model_is_reported(tmp_path):
     write(tmp_path / "a", [[body()]])
     (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(
-        json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]})
+        json.dumps({"people": [{"pose_keypoints_2d": [50.0, 60.0, 0.5] * 18}]})
     )
     event = "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of"
     event += " 1 frames)"

@@ -189,8 +189,8 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0014 (1) are held out for validation.
 
-             1 × scores above 1.1: divide them, so that 1 is certain: 0012_0 (93.5)
-             1 × coordinates seem to be shares of the frame: multiply by its width and height: 0013_0
+             1 × scores were percent: divided by 100: 0012_0 (up to 93.5)
+             1 × coordinates were shares of the frame from 0 to 1: now pixels: 0013_0
 
         Can be used.
     """,
@@ -273,8 +273,9 @@ EXPECTED = {
 
         NONE_HELD_OUT
 
+             2 × coordinates were shares of the frame from 0 to 1: now pixels: 0013_openpose.npy, \\
+        0014_openpose.npy
              1 × segment clamped to the frames of the video: 0014_1
-             2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × clips of a single frame: 0014_1
              1 × video skipped: its skeleton file is known to be unusable: 0319
 

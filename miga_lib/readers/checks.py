@@ -7,8 +7,8 @@ import numpy as np
 
 from .contract import UNKNOWN, Clip, Report
 
-MAX_SCORE = 1.1
-"""OpenPose's scores go a little beyond 1."""
+HIGH_SCORE = 1.1
+"""OpenPose's scores go a little beyond 1. Above ``contract.MAX_SCORE`` they are another unit."""
 MARGIN = 0.02
 """How far outside the frame a joint may be without a note, as a share of the frame's width or height."""
 
@@ -46,12 +46,10 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
     empty = np.count_nonzero(~present.any(1))
     report.count("clips with frames without a person", clip.id, empty, len(present))
     x, y, scores = clip.keypoints[present].T
-    if scores.max() > MAX_SCORE:
-        event = f"scores above {MAX_SCORE}: divide them, so that 1 is certain"
+    if scores.max() > HIGH_SCORE:
+        event = f"scores above {HIGH_SCORE}: divide them, so that 1 is certain"
         report.note(event, f"{clip.id} ({scores.max():g})")
-    if max(x.max(), y.max()) <= 2 < min(width, height):
-        report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
-    elif _inside(x, width) and _inside(y, height):
+    if _inside(x, width) and _inside(y, height):
         return
     elif _inside(x, height) and _inside(y, width):
         event = "the frame size seems transposed: joints fit a frame of height × width"

@@ -14,9 +14,9 @@ import numpy as np
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, miga, unpickling, untrusted
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, select, shown
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_pixels, repair, select, shown
 
-VERSION = 1
+VERSION = 2
 CACHED_LAYOUT = ""
 FILES = {"val": "valid", "train": "train", "test": "test"}
 VALIDATION_VIDEOS = ("0001", "0002", "0003", "0004", "0006", "0007", "0008", "0009", "0010", "0011")
@@ -126,7 +126,8 @@ def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
 def _keypoints(values: np.ndarray, id: str, report: Report) -> np.ndarray:
     """One clip (3, T, V, M) as (T, V, 3): the person with the highest total score, without the empty frames
     at the end."""
-    persons = repair(values.transpose(3, 1, 2, 0), id, report)
+    size = miga.WIDTH, miga.HEIGHT
+    persons = in_pixels(repair(values.transpose(3, 1, 2, 0), id, report), size, id, report)
     keypoints = persons[persons[..., 2].sum((1, 2)).argmax()]
     filled, frames = np.flatnonzero(keypoints.any((1, 2))), len(keypoints)
     if not len(filled):

@@ -19,9 +19,21 @@ import numpy as np
 from .. import atomic, labels, layouts
 from ..layouts import Layout
 from . import folders, unpickling, untrusted
-from .contract import MAX_SIDE, UNKNOWN, UNUSED, Clip, DataError, Progress, Report, frame_size, repair, shown
+from .contract import (
+    MAX_SIDE,
+    UNKNOWN,
+    UNUSED,
+    Clip,
+    DataError,
+    Progress,
+    Report,
+    frame_size,
+    in_pixels,
+    repair,
+    shown,
+)
 
-VERSION = 3
+VERSION = 4
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
@@ -247,7 +259,8 @@ def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Rep
     if not isinstance(label, int | np.integer) or not UNKNOWN <= label < len(report.classes):
         rule = f"expected a whole number from 0 to {len(report.classes) - 1}"
         raise DataError(f"annotation {shown(id)} has label {shown(label)}; {rule}")
-    persons = _persons(annotation, id, len(stored.joints), report)
+    size = _frame_size(annotation)
+    persons = in_pixels(_persons(annotation, id, len(stored.joints), report), size, id, report)
     if stored.name == "wholebody133":
         persons = layouts.to_openpose137(persons)
     present = np.count_nonzero(persons[..., 2].any((1, 2)))
@@ -268,7 +281,9 @@ def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Rep
     if not isinstance(total, int | np.integer) or total != len(keypoints):
         event = "`total_frames` differs from the frames of `keypoint`, which were read"
         report.note(event, f"{id} ({shown(total)} for {len(keypoints)})")
-    size = _frame_size(annotation, keypoints, id, report)
+    if not all(size):
+        report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
+        size = frame_size(keypoints)
     video, subject = annotation.get("video"), annotation.get("subject")
     if not isinstance(video, str) or not video:
         video = id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
@@ -306,10 +321,9 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
     return repair(np.concatenate([points[..., :2], scores[..., None]], -1), id, report)
 
 
-def _frame_size(
-    annotation: Mapping[Any, Any], keypoints: np.ndarray, id: str, report: Report
-) -> tuple[int, int]:
-    """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width)."""
+def _frame_size(annotation: Mapping[Any, Any]) -> tuple[int, int]:
+    """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width); 0
+    where they are unknown."""
     for key in ("img_shape", "original_shape"):
         shape = annotation.get(key)
         sides = shape.tolist() if isinstance(shape, np.ndarray) and shape.size == 2 else shape
@@ -317,8 +331,7 @@ def _frame_size(
             continue
         if all(isinstance(side, int | np.integer) and 0 < side <= MAX_SIDE for side in sides):
             return int(sides[1]), int(sides[0])
-    report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
-    return frame_size(keypoints)
+    return 0, 0
 
 
 def write(path: str | Path, clips: Any) -> None:

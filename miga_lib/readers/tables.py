@@ -174,9 +174,10 @@ def _is_missing(cell: object) -> bool:
 
 
 def _to_numbers(cells: np.ndarray) -> np.ndarray:
-    """Cells of text or numbers as float64; NaN for what is no number."""
+    """Cells of text or numbers as float64; NaN for what is no number, such as TRUE."""
     numbers = pd.to_numeric(pd.Series(cells.ravel(), dtype=object), errors="coerce")
-    return numbers.to_numpy(dtype=np.float64).reshape(cells.shape)
+    values = numbers.to_numpy(dtype=np.float64).reshape(cells.shape)
+    return np.where(untrusted.truths(cells, values), np.nan, values)
 
 
 def _numbers(path: Path, cells: np.ndarray, above: int) -> np.ndarray:
