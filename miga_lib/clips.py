@@ -38,6 +38,9 @@ from .readers import (
     Report,
     annotation,
     checks,
+    nearest,
+    printable,
+    reason,
     select,
     shown,
     untrusted,
@@ -196,7 +199,10 @@ def outputs_folder(outputs: str | Path = "") -> Path:
 def _path(path: str | Path) -> Path:
     if "\0" in str(path):
         raise DataError(f"{shown(str(path))}: a path cannot have a null character; remove it")
-    return Path(path).expanduser().resolve()
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # an unknown user, or links in a circle
+        raise DataError(f"{path}: no such file or folder ({reason(error)}); correct the path") from None
 
 
 def load(
@@ -341,7 +347,7 @@ def _cached(
             for name, split in splits.protocols(full.table).items():
                 report.protocols[name] = dict(zip(full.table["id"], split, strict=True))
             records = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in full.records())
-        cache.write(folder, records, layout, report, place)
+        cache.write(folder, checks.named(records, report), layout, report, place)
     fields = cache.read(folder, layout)
     checksum = fields.pop("checksum")
     clips = Recordings(**fields) if whole else Clips(**fields)
@@ -416,7 +422,7 @@ def _reader(place: Path) -> Reader:
         return synthetic
     readers = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
     if not readers:
-        raise DataError(f"{place}: no known format, tried {', '.join(READERS)}")
+        raise DataError(f"{place}: no known format; {nearest.described(place)}; see docs/own-data.md")
     if len(readers) > 1:
         formats = ", ".join(readers)
         raise DataError(f"{place}: could be any of {formats}; give the folder or file of one alone")
@@ -444,19 +450,19 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
         errors.append(str(error))
     if not rows and not errors:
         errors.append("the source has no clips")
-    lines = [heading, ""]
+    lines = [printable(heading), ""]
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         clips = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "")
         lines.append(clips.summary().to_string(na_rep="–", float_format="%g"))
         lines += [f"{len(report.classes)} classes, layout {layout!r}", ""]
         if report.protocols:
-            lines += [f"Protocols: {', '.join(report.protocols)}. The first is shown.", ""]
+            lines += [printable(f"Protocols: {', '.join(report.protocols)}. The first is shown."), ""]
         if note := splits.with_validation(table)[1]:
             lines += [note, ""]
     if report.events:
         lines += [str(report), ""]
-    lines += [f"ERROR {error}" for error in errors[:MAX_ERRORS_SHOWN]]
+    lines += [printable(f"ERROR {error}") for error in errors[:MAX_ERRORS_SHOWN]]
     if len(errors) > MAX_ERRORS_SHOWN:
         lines.append(f"… and {len(errors) - MAX_ERRORS_SHOWN} more errors")
     lines.append(

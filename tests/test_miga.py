@@ -271,7 +271,8 @@ def test_labels_of_other_programs_are_the_same_labels(root, text):
     [
         ("3,0,1,\n4,2,5,\n", "expected a table with the columns class,start_frame,end_frame, each once"),
         (",0,1,2\n0,3,0,1\n", "expected a table with the columns"),
-        ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
+        ("3;0;1\n4;2;5\n", "its cells are separated by semicolons; save it as csv with commas"),
+        ("3\t0\t1\n4\t2\t5\n", "its cells are separated by tabs; save it as csv with commas"),
         ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
         ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number"),
         ("3,0,1\n\n4,2,5\n", "line 2 is blank; complete it if a row is missing, or delete it"),

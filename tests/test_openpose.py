@@ -285,7 +285,7 @@ def test_the_coco_model_is_reported(tmp_path):
     ("rows", "message"),
     [
         ("a,0,1,wave,train,7,1280000,720", "row 0 has width '1280000'; expected a whole number up to 32768"),
-        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a name or a whole number"),
+        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a printable name or a whole number"),
         ("a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720", "row 1 has class '1.0'"),
         ("a,0,1,wave,train,7,1280", "line 2 has 7 cells and line 1 has 8"),
     ],

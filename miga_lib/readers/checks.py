@@ -1,25 +1,70 @@
-"""The validator's checks of clips that can be read but are probably not what their author meant."""
+"""Checks of clips that can be read but are probably not what their author meant: of names on every loading,
+of the rest by the validator."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .contract import UNKNOWN, Clip, Report
+from .contract import UNKNOWN, Clip, Recording, Report
 
 HIGH_SCORE = 1.1
 """OpenPose's scores go a little beyond 1. Above ``contract.MAX_SCORE`` they are another unit."""
 MARGIN = 0.02
 """How far outside the frame a joint may be without a note, as a share of the frame's width or height."""
 
+LOOK_ALIKES = str.maketrans(
+    "авекмнорстухѕіјαβεζηικμνορτυχ",
+    "abekmhopctyxsijabezhikmnoptyx",
+)
+"""Small letters of Cyrillic and Greek, and the Latin ones that they, or their capitals, look like."""
+MAX_NAME_SHOWN = 60
+
+
+def named(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
+    """Yield the same clips, and note in the report names that are probably meant to be the same, and classes
+    without a clip."""
+    names: dict[str, set[str]] = {"subjects": set(), "videos": set()}
+    labels: set[int] = set()
+    for clip in clips:
+        names["subjects"].add(clip.subject)
+        names["videos"].add(clip.video)
+        labels.add(clip.label)
+        if isinstance(clip, Recording):
+            labels.update(label for label, _, _ in clip.segments)
+        yield clip
+    for kind, different in (names | {"classes": set(report.classes)}).items():
+        for alike in _alike(different):
+            event = "differ only by case, spaces, leading zeros or letters that look the same: kept apart"
+            report.note(f"{kind} that {event}", alike)
+    labels.discard(UNKNOWN)
+    if labels:
+        for label in sorted(set(range(len(report.classes))) - labels):
+            report.note("classes without a clip", report.classes[label])
+    if len(labels) == 1:
+        event = "all clips of known class are of one class: nothing can be learned"
+        report.note(event, report.classes[labels.pop()])
+
+
+def _alike(names: set[str]) -> list[str]:
+    """The names that read the same, in escaped form, since they may look the same."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        folded = unicodedata.normalize("NFKC", name).casefold().translate(LOOK_ALIKES)
+        meant = re.sub(r"\s|(?<![\d.])0+(?=\d)", "", folded)
+        groups.setdefault(meant, []).append(ascii(name)[:MAX_NAME_SHOWN])
+    return [" and ".join(group[:3]) for group in groups.values() if len(group) > 1]
+
 
 def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
-    """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice
-    is an error."""
+    """As ``named``, and note all else that is suspicious about the clips. An id that is there twice is an
+    error."""
     ids: dict[str, str] = {}
     contents: dict[bytes, str] = {}
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
-    for clip in clips:
+    for clip in named(clips, report):
         if clip.id in ids:
             splits = f"in splits {ids[clip.id]} and {clip.split}"
             report.wrong(f"ids of clips must differ, {clip.id!r} is there twice, {splits}")

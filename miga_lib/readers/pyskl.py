@@ -189,7 +189,8 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
             report.note(event, path.name)
             return layout
     names = " or ".join(layout.name for layout in alike)
-    way_out = f"choose layout {names}" if alike else "`layouts.register` one that has"
+    way_out = f"choose layout {names}" if alike else "`layouts.register` one that has, or give its file"
+    way_out += ", see A layout of your own in docs/own-data.md" * (not alike)
     problem = f"has {joints} joints and layout {wanted.name!r} has {len(wanted.joints)}"
     raise DataError(f"{path}: {problem}; {way_out}")
 

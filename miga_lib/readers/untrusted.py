@@ -190,6 +190,10 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
             the first line is the header.
     """
     content, cells = table(path, MAX_LABEL_BYTES)
+    above = content.partition(b"\n")[0]
+    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        if separator in above and b"," not in above:
+            raise DataError(f"{path}: its cells are separated by {name}; save it as csv with commas")
     even(path, cells)
     if 0 in cells:
         way_out = "complete it if a row is missing, or delete it"

@@ -274,7 +274,8 @@ def _mapped(
     if counts[0] not in JOINTS or len(counts) > 1:
         problem = f"has people of {' and '.join(map(str, counts[:4]))} joints"
         expected = "expected the 133 of COCO-WholeBody, or the 134 in the order that rtmlib calls openpose"
-        raise DataError(f"{path}: {problem}; {expected}: run a whole-body model")
+        way_out = "run a whole-body model, or write a pickle and a layout of your own (docs/own-data.md)"
+        raise DataError(f"{path}: {problem}; {expected}: {way_out}")
     if counts[0] == 134:
         report.note("134 joints, taken in the order that rtmlib and MMPose call openpose", video)
     keypoints = repair(np.reshape(people.joints, (-1, counts[0], 3)), video, report)
