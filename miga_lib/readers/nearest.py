@@ -50,8 +50,9 @@ def _way_out(place: Path, paths: list[Path]) -> str:
     frames = [path for path in paths if path.name.endswith(openpose.FRAMES)]
     if frames:
         videos = frames[0].parent.parent if place.is_dir() else place.parent
+        deeper = "OpenPose's frames are in deeper or several folders"
         return (
-            f"give the folder that has OpenPose's folders of frames directly in it, such as {_short(videos)}"
+            f"{deeper}: give one that has the folders of the videos directly in it, such as {_short(videos)}"
         )
     for path in paths:
         if path.suffix.lower() == ".zip":
