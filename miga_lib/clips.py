@@ -422,7 +422,8 @@ def _reader(place: Path) -> Reader:
         return synthetic
     readers = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
     if not readers:
-        raise DataError(f"{place}: no known format; {nearest.described(place)}; see docs/own-data.md")
+        way_out = f"{nearest.described(place)}; see docs/own-data.md"
+        raise DataError(f"{place}: no known format, tried {', '.join(READERS)}; {way_out}")
     if len(readers) > 1:
         formats = ", ".join(readers)
         raise DataError(f"{place}: could be any of {formats}; give the folder or file of one alone")

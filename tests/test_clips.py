@@ -398,8 +398,10 @@ def test_a_missing_folder_says_what_there_is(tmp_path):
         clips.load(tmp_path / "nowhere")
 
 
-def test_an_unknown_format_says_what_was_tried(tmp_path):
-    with pytest.raises(DataError, match="no known format, tried .*miga"):
+def test_an_unknown_format_says_what_was_found(tmp_path):
+    with pytest.raises(
+        DataError, match=r"no known format, tried miga, .*, smg; it has no files: .*; see docs/own-data\.md"
+    ):
         clips.load(tmp_path)
 
 

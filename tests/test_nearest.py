@@ -101,7 +101,7 @@ def test_what_was_found_and_what_is_needed_are_said(tmp_path, make):
     (tmp_path / "in").mkdir()
     make(tmp_path / "in")
     with pytest.raises(
-        DataError, match=f"/in: no known format; {FOUND[make]}.*; see docs/own-data.md"
+        DataError, match=f"/in: no known format, tried .*; {FOUND[make]}.*; see docs/own-data.md"
     ) as error:
         clips.load(tmp_path / "in", "coco17", tmp_path / "outputs")
     assert fuzzing.is_short(error.value, tmp_path / "in")

@@ -311,8 +311,8 @@ EXPECTED = {
     nothing: """
         SOURCE
 
-        ERROR SOURCE: no known format; found 1 × '.md': give a folder or file of one of the formats; see \\
-        docs/own-data.md
+        ERROR SOURCE: no known format, tried miga, miga23, release, openpose, pyskl, wholebody, smg; found \\
+        1 × '.md': give a folder or file of one of the formats; see docs/own-data.md
         Cannot be used: 1 error.
     """,
 }  # fmt: skip

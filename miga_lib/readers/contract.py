@@ -201,21 +201,19 @@ def in_pixels(
     Raises:
         DataError: another unit, or shares of a frame whose size is unknown.
     """
-    found = keypoints[..., 2] > 0
-    present = keypoints[found]
-    highest = present[:, 2].max(initial=0)
+    found, highest = keypoints[..., 2] > 0, keypoints[..., 2].max(initial=0)
     if highest > MAX_SCORE and not MIN_PERCENT <= highest <= MAX_PERCENT:
         problem = f"its scores, up to {highest:.3g}, are neither from 0 to 1 nor percent"
         raise DataError(f"{where}: {problem}; divide them, so that 1 is certain")
     if highest > MAX_SCORE:
         report.note("scores were percent: divided by 100", f"{where} (up to {highest:.3g})")
         keypoints = keypoints * np.array([1, 1, 0.01], np.float32)
-    reach = np.abs(present[:, :2]).max(1)
-    if not len(reach) or not 0 < np.median(reach) <= MAX_NO_PIXEL:
+    near = found & (np.abs(keypoints[..., 0]) <= MAX_NO_PIXEL) & (np.abs(keypoints[..., 1]) <= MAX_NO_PIXEL)
+    if 2 * np.count_nonzero(near) <= np.count_nonzero(found) or not keypoints[near, :2].any():
         return keypoints
-    xy, low, high = keypoints[..., :2], present[:, :2].min(), present[:, :2].max()
-    negative = (present[:, :2] < 0).any(1).mean()
-    # A missing joint at −1, −1 belongs to shares from −1 to 1.
+    xy, present = keypoints[..., :2], keypoints[found, :2]
+    low, high, negative = present.min(), present.max(), (present < 0).any(1).mean()
+    # Of all joints: OpenPose puts missing ones at −1, −1 if it scales from −1 to 1.
     from_0 = negative <= MAX_NEGATIVE and xy.min() >= -MAX_OUTSIDE and high <= 1 + MAX_OUTSIDE
     from_minus_1 = negative >= MIN_CENTRED and low >= -1 - 2 * MAX_OUTSIDE and high <= 1 + 2 * MAX_OUTSIDE
     if not all(size) or not (from_0 or from_minus_1):
@@ -226,10 +224,10 @@ def in_pixels(
             way_out += ", or give the width and height of the video, one for all of its frames"
         raise DataError(f"{where}: its coordinates, {low:.3g} to {high:.3g}, are {unit}; {way_out}")
     report.note(f"coordinates were shares of the frame from {0 if from_0 else -1} to 1: now pixels", where)
-    xy = np.where(found[..., None], xy, 0)
     if from_minus_1:
-        xy = np.where(found[..., None], (xy + 1) / 2, 0)
-    return np.concatenate([xy * np.array(size, np.float32), keypoints[..., 2:]], -1)
+        xy = (xy + 1) / 2
+    xy = np.where(found[..., None], xy * np.array(size, np.float32), 0)
+    return np.concatenate([xy, keypoints[..., 2:]], -1)
 
 
 def frame_size(keypoints: np.ndarray) -> tuple[int, int]:
