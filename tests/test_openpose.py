@@ -298,6 +298,14 @@ def test_absurd_values_of_a_table_are_refused(tmp_path, rows, message):
     refused(message, tmp_path)
 
 
+def test_a_table_without_rows_has_no_clips(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class\n")
+    found, report = read(tmp_path)
+    assert found == []
+    assert "1 × videos without a row in segments.csv left out: a" in str(report)
+
+
 def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):
     write(tmp_path / "a", [[body()]] * 4)
     (tmp_path / "segments.csv").write_text(

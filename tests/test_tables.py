@@ -285,6 +285,10 @@ def test_a_workbook_of_several_sheets_is_reported(tmp_path):
     assert read(path)[1] == {"workbooks with several sheets: the first one was read": ["a.xlsx ('Sheet')"]}
 
 
+def test_a_workbook_without_frames_is_refused(tmp_path):
+    refused(r"a\.xlsx: no frames in it; restore the file", save(tmp_path, [], "xlsx"))
+
+
 @pytest.mark.parametrize("shape", [(10, 6), (10, 2, 3)])
 def test_an_array_has_frames_first_and_values_last(tmp_path, shape):
     np.save(tmp_path / "a.npy", FRAMES.reshape(shape))

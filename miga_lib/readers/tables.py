@@ -50,9 +50,9 @@ def read(
     """All frames of one file, NaN where a cell is empty. A joint has the numbers of one of the ``kinds``, the
     longest first. Raises DataError where the file is no such table, or can be read in two ways."""
     numbers, above, blank_lines = {".npy": _npy, ".csv": _csv, ".xlsx": _xlsx}[path.suffix](path, report)
-    rows, columns = numbers.shape
-    if not rows:
+    if not numbers.size:
         raise DataError(f"{path}: no frames in it; restore the file from the release, or remove its folder")
+    rows, columns = numbers.shape
     kind = next((kind for kind in kinds if kind.numbers * joints <= columns), kinds[-1])
     needed = kind.numbers * joints
     indices = 0

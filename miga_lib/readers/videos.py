@@ -82,7 +82,7 @@ def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
     else those of the table."""
     numeric = classes.str.fullmatch(r"\d{1,9}")
     no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
-    no_name |= ~classes.map(str.isprintable)
+    no_name |= np.array([not name.isprintable() for name in classes], dtype=bool)
     rule = "expected a printable name or a whole number, or an empty cell if the class is unknown"
     untrusted.refuse_cells(path, classes.to_frame(), no_name.to_numpy()[:, None], rule)
     if numeric.any() and not (numeric | (classes == "")).all():
