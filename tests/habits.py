@@ -325,7 +325,7 @@ def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
 LABEL_HABITS = [known_header, another_header, bad_class, in_another_order, doubled_rows, truth_in_a_cell]
 LABEL_TABLE = [*map(_of_rows, [*ANY_TABLE, *LABEL_HABITS, numbers_in_another_form])]
 TABLE_WITH_HEADER = [
-    *map(_of_rows, [*ANY_TABLE, truth_in_a_cell, subject_in_other_letters]),
+    *map(_of_rows, [*ANY_TABLE, subject_in_other_letters]),
     *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows)),
 ]
 

@@ -157,6 +157,7 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
         ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number up to 9+"),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
         ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64"),
+        ("video,start_frame,end_frame\na,TRUE,1\n", "row 0 has start_frame 'TRUE'; expected a whole number"),
         ("video,start_frame,end_frame,split\na,0,1,dev\n", "row 0 has split 'dev'; expected one of train"),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],

@@ -483,7 +483,10 @@ def test_a_file_alone_asks_for_its_folder(tmp_path, write):
             '[{"frame_id": 0, "instances": []}, {"frame_id": 5000, "instances": []}]',
             "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second",
         ),
-        (json.dumps([frame(0, body(joints=17))]), r"has people of 17 joints"),
+        (
+            json.dumps([frame(0, body(joints=17))]),
+            r"has people of 17 joints; .* a layout of your own \(docs/",
+        ),
         (json.dumps([frame(0, body(), body(joints=134))]), "has people of 133 and 134 joints"),
         ('[{"frame_id": 3, "instances": [{}]}]', "frame_id 3 has keypoints None and keypoint_scores None"),
         (

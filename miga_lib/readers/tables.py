@@ -22,6 +22,7 @@ from .contract import DataError, Report, reason, shown
 
 MISSING = ("", *"- -- ? NA na N/A n/a #N/A <NA> NaN nan NAN NULL null Null None none".split())
 """Cells of a joint without a value."""
+TRUTHS = (b"True", b"TRUE", b"true", b"False", b"FALSE", b"false")
 MAX_ROWS_ABOVE = 12
 """Rows in which titles and headers are looked for."""
 FROM_1 = (
@@ -206,6 +207,8 @@ def _csv(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     rows = {"skiprows": above, "skip_blank_lines": False, "nrows": len(widths) - above}
     parse = partial(pd.read_csv, **names, **rows, keep_default_na=False)
     try:
+        if any(word in content for word in TRUTHS):  # pandas takes a column of them for 1 and 0
+            raise ValueError
         numbers = parse(io.BytesIO(content), dtype=np.float64, na_values=[*MISSING, " "]).to_numpy()
     except ValueError:  # some cell is no number; this is slow, and finds it
         try:
