@@ -44,6 +44,14 @@ def test_subjects_and_classes_that_read_the_same_are_told(tmp_path, one, other):
         assert said(tmp_path / "in", "body25", tmp_path / "outputs", event) == {True}
 
 
+def test_a_class_that_reads_as_one_of_imigue_is_told(tmp_path):
+    """It is a class of its own, and so are then all others."""
+    write(tmp_path / "in" / "a", [[body()]] * 2)
+    table(tmp_path / "in", "a,0,0,Touch Chin,train,7", "a,1,1,touch neck,train,7")
+    event = f"1 × classes that {ALIKE}: 'Touch Chin' and 'touch chin'"
+    assert said(tmp_path / "in", "body25", tmp_path / "outputs", event) == {True}
+
+
 def test_other_names_are_not_told(tmp_path):
     for video in ("a", "b"):
         write(tmp_path / "in" / video, [[body()]])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from .. import labels
 from .contract import UNKNOWN, Clip, Recording, Report
 
 HIGH_SCORE = 1.1
@@ -26,26 +27,26 @@ MAX_NAME_SHOWN = 60
 def named(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
     """Yield the same clips, and note in the report names that are probably meant to be the same, and classes
     without a clip."""
-    names: dict[str, set[str]] = {"subjects": set(), "videos": set()}
-    labels: set[int] = set()
+    subjects, videos, found = set[str](), set[str](), set[int]()
     for clip in clips:
-        names["subjects"].add(clip.subject)
-        names["videos"].add(clip.video)
-        labels.add(clip.label)
+        subjects.add(clip.subject)
+        videos.add(clip.video)
+        found.add(clip.label)
         if isinstance(clip, Recording):
-            labels.update(label for label, _, _ in clip.segments)
+            found.update(label for label, _, _ in clip.segments)
         yield clip
-    for kind, different in (names | {"classes": set(report.classes)}).items():
-        for alike in _alike(different):
+    classes = {*report.classes, *labels.CLASSES, *labels.SMG_CLASSES}
+    for kind, names in {"subjects": subjects, "videos": videos, "classes": classes}.items():
+        for alike in _alike(names):
             event = "differ only by case, spaces, leading zeros or letters that look the same: kept apart"
             report.note(f"{kind} that {event}", alike)
-    labels.discard(UNKNOWN)
-    if labels:
-        for label in sorted(set(range(len(report.classes))) - labels):
+    found.discard(UNKNOWN)
+    if found:
+        for label in sorted(set(range(len(report.classes))) - found):
             report.note("classes without a clip", report.classes[label])
-    if len(labels) == 1:
+    if len(found) == 1:
         event = "all clips of known class are of one class: nothing can be learned"
-        report.note(event, report.classes[labels.pop()])
+        report.note(event, report.classes[found.pop()])
 
 
 def _alike(names: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from . import folders, miga, miga23, openpose, pyskl, release, smg, untrusted
 from .contract import DataError, shown
 
-MAX_FILES, MAX_SUFFIXES = 10_000, 4
+MAX_FILES, MAX_SUFFIXES = 10_000, 3
 """How many files are looked at, and how many suffixes are named."""
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 NEEDS = {
@@ -82,4 +82,4 @@ def _dimensions(path: Path) -> int:
 def _short(path: Path) -> str:
     """A path of which only the end is shown where it is long."""
     text = str(path)
-    return text if len(text) <= 120 else f"…{text[-119:]}"
+    return text if len(text) <= 100 else f"…{text[-99:]}"
