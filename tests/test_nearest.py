@@ -79,17 +79,22 @@ def arrays_of_matlab(folder):
     (folder / "a.mat").touch()
 
 
+def labels_in_text(folder):
+    (folder / "labels.txt").write_text("wave\nbow\n")
+
+
 FOUND = {
+    labels_in_text: r"found 1 × '\.txt': labels in text belong to the column class of segments\.csv, or to",
     frames_too_deep: r"found 36 × '\.json': OpenPose's frames are in deeper or several folders: give one"
     r" that has the folders of the videos directly in it, such as \S+/(monday|tuesday)",
     two_zips: r"found 2 × '\.zip': give a zip file itself, such as \S+/a\.zip",
     stgcn: r"found 1 × '\.npy': arrays \(clips, 3, frames, 22 joints, persons\) are read under the names",
     one_image: r"found 1 × '\.json': OpenPose's frames are in a folder for each video and end with 12 digits",
     only_videos: r"found 2 × '\.mp4': videos are not read: run OpenPose with --write_json, or rtmlib, and",
-    no_split_folder: r"found 2 × '\.csv', 1 × '\.npy': files of the MiGA challenge need a folder ",
+    no_split_folder: r"found 2 × '\.csv', 1 × '\.npy': files of the MiGA challenge need one of the folders ",
     nothing: "it has no files: check the path, and that it was unpacked",
     smg_of_three_digits: r"found 1 × '\.csv': SMG needs files SampleNNNN_skeleton\.csv",
-    workbooks: r"found 1 × '\.xlsx': the iMiGUE release needs the folders of its videos in",
+    workbooks: r"found 1 × '\.xlsx': the iMiGUE release needs its videos in",
     labels_alone: r"found 1 × '\.pkl': arrays of the MiGA challenge 2023 are named valid_data",
     a_pickle_in_a_folder: r"found 1 × '\.txt', 1 × '\.pkl': give a pickle itself, such as \S+/a/own\.pkl",
     arrays_of_matlab: r"found 1 × '\.mat': write such arrays as a pickle, see readers\.pyskl\.write",

@@ -10,24 +10,22 @@ from .contract import DataError, shown
 MAX_FILES, MAX_SUFFIXES = 10_000, 3
 """How many files are looked at, and how many suffixes are named."""
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
+SPLITS = ", ".join(miga.SPLIT_FOLDERS.values())
+ARRAYS = ", ".join(f"{name}_data.npy" for name in miga23.FILES.values())
+OF_MIGA, OF_RELEASE = (*miga.KEYPOINT_FILES, miga.LABELS), ("_2.xlsx", miga.SUBJECTS_FILE)
+OF_PROGRAMS = (".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".parquet")
 NEEDS = {
-    (
-        *miga.KEYPOINT_FILES,
-        miga.LABELS,
-    ): f"files of the MiGA challenge need a folder {miga.SPLIT_FOLDERS['train']}, "
-    f"{miga.SPLIT_FOLDERS['val']} or {miga.SPLIT_FOLDERS['test']} above the folders of the videos",
-    ("_2.xlsx", miga.SUBJECTS_FILE): "the iMiGUE release needs the folders of its videos in a folder "
-    f"{release.SKELETONS}, and {miga.SUBJECTS_FILE} beside that",
+    OF_MIGA: f"files of the MiGA challenge need one of the folders {SPLITS} above the folders of the videos",
+    OF_RELEASE: f"the iMiGUE release needs its videos in a folder {release.SKELETONS}, and "
+    f"{miga.SUBJECTS_FILE} beside that",
     (smg.SKELETON, smg.LABELS): f"SMG needs files SampleNNNN{smg.SKELETON}, NNNN being four digits",
-    ("_data.npy", "_label.pkl"): "arrays of the MiGA challenge 2023 are named "
-    + ", ".join(f"{name}_data.npy" for name in miga23.FILES.values()),
-    (".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".parquet"): "write such arrays as a pickle, see "
-    "readers.pyskl.write",
-    (
-        ".json",
-    ): f"OpenPose's frames are in a folder for each video and end with 12 digits and {openpose.FRAMES}; "
-    "MMPose's results begin with a list of frames",
-    (".csv", ".xlsx", ".txt"): "tables are only read in the folders of MiGA, iMiGUE and SMG",
+    ("_data.npy", "_label.pkl"): f"arrays of the MiGA challenge 2023 are named {ARRAYS}",
+    OF_PROGRAMS: "write such arrays as a pickle, see readers.pyskl.write",
+    (".json",): "OpenPose's frames are in a folder for each video and end with 12 digits and "
+    f"{openpose.FRAMES}; MMPose's results begin with a list of frames",
+    (".txt",): "labels in text belong to the column class of segments.csv, or to `label` and `classes` of a "
+    "pickle, beside the keypoints",
+    (".csv", ".xlsx"): "tables are only read in the folders of MiGA, iMiGUE and SMG",
 }
 """What formats need, by the ends of the names of their files."""
 
@@ -36,9 +34,8 @@ def described(place: Path) -> str:
     """The files of a place, by suffix, and a way out."""
     if place.is_file():
         return _way_out(place, [place])
-    paths = list(
-        itertools.islice((path for path in folders.below(place, "*", 6) if path.is_file()), MAX_FILES)
-    )
+    files = (path for path in folders.below(place, "*", 6) if path.is_file())
+    paths = list(itertools.islice(files, MAX_FILES))
     counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
     found = ", ".join(f"{count} × {shown(suffix)}" for suffix, count in counts.most_common(MAX_SUFFIXES))
     if not paths:
