@@ -83,6 +83,7 @@ def collecting(count: int) -> dict[str, float]:
         source, outputs = Path(folder) / "source", Path(folder) / "outputs"
         rng = np.random.default_rng(0)
         keypoints = rng.uniform(300, 600, (1, 137, 3)) + rng.normal(0, 2, (2000, 137, 3)).cumsum(0)
+        keypoints[..., 2] = 1
         for video in range(1, count // 50 + 1):
             segments = [(label % 32, 40 * label, 40 * label + 39) for label in range(50)]
             miga.write_video(source, "train", f"{video:04d}", keypoints.astype(np.float32), segments)

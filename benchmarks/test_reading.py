@@ -21,7 +21,8 @@ from miga_lib.readers import Clip, Report, miga, openpose
 
 
 def keypoints(frames, seed=0):
-    return np.random.default_rng(seed).uniform(0, 700, (frames, 137, 3)).round(3).astype(np.float32)
+    values = np.random.default_rng(seed).uniform(0, 700, (frames, 137, 3)) * [1, 1, 1 / 700]
+    return values.round(3).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,9 @@ from .readers import (
     annotation,
     checks,
     folders,
+    nearest,
+    printable,
+    reason,
     select,
     shown,
     untrusted,
@@ -201,7 +204,10 @@ def outputs_folder(outputs: str | Path = "") -> Path:
 def _path(path: str | Path) -> Path:
     if "\0" in str(path):
         raise DataError(f"{shown(str(path))}: a path cannot have a null character; remove it")
-    return Path(path).expanduser().resolve()
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # an unknown user, or links in a circle
+        raise DataError(f"{path}: no such file or folder ({reason(error)}); correct the path") from None
 
 
 def load(
@@ -395,10 +401,9 @@ def _cached(
                 report.protocols[name] = dict(zip(full.table["id"], split, strict=True))
             records = (replace(clip, keypoints=clip.keypoints[:, joints]) for clip in full.records())
         for path in folders.below(place, "*.[zZ][iI][pP]", 1) if place.is_dir() else []:
-            report.note(
-                f"zip files beside the data not read (to read both, give folder{JOIN}file)", path.name
-            )
-        cache.write(folder, records, layout, report, place)
+            event = f"zip files beside the data not read (to read both, give folder{JOIN}file)"
+            report.note(event, path.name)
+        cache.write(folder, checks.named(records, report), layout, report, place)
     fields = cache.read(folder, layout)
     checksum = fields.pop("checksum")
     clips = Recordings(**fields) if whole else Clips(**fields)
@@ -503,7 +508,8 @@ def _reader(place: Path) -> Reader:
         return synthetic
     readers = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
     if not readers:
-        raise DataError(f"{place}: no known format, tried {', '.join(READERS)}")
+        way_out = f"{nearest.described(place)}; see docs/own-data.md"
+        raise DataError(f"{place}: no known format, tried {', '.join(READERS)}; {way_out}")
     if len(readers) > 1:
         formats = ", ".join(readers)
         raise DataError(f"{place}: could be any of {formats}; give the folder or file of one alone")
@@ -531,19 +537,19 @@ def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = ""
         errors.append(str(error))
     if not rows and not errors:
         errors.append("the source has no clips")
-    lines = [heading, ""]
+    lines = [printable(heading), ""]
     if rows:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         clips = Clips(table, np.zeros(0), layouts.get(layout), report.classes, "")
         lines.append(clips.summary().to_string(na_rep="–", float_format="%g"))
         lines += [f"{len(report.classes)} classes, layout {layout!r}", ""]
         if report.protocols:
-            lines += [f"Protocols: {', '.join(report.protocols)}. The first is shown.", ""]
+            lines += [printable(f"Protocols: {', '.join(report.protocols)}. The first is shown."), ""]
         if note := splits.with_validation(table)[1]:
             lines += [note, ""]
     if report.events:
         lines += [str(report), ""]
-    lines += [f"ERROR {error}" for error in errors[:MAX_ERRORS_SHOWN]]
+    lines += [printable(f"ERROR {error}") for error in errors[:MAX_ERRORS_SHOWN]]
     if len(errors) > MAX_ERRORS_SHOWN:
         lines.append(f"… and {len(errors) - MAX_ERRORS_SHOWN} more errors")
     lines.append(

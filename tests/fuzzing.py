@@ -160,7 +160,7 @@ def make_miga23(folder: Path) -> None:
 def make_pyskl(folder: Path) -> None:
     """The last clip has two people."""
     points, annotations = keypoints(joints=17)[None], []
-    both = np.concatenate([points, points * [1, 1, 0.7] + [400, 400, 0]])
+    both = np.concatenate([points, points[:, :, ::-1] * [1, 1, 0.7]])
     for k, people in enumerate((points, points, both)):
         held = {"keypoint": people[..., :2], "keypoint_score": people[..., 2]}
         about = {"frame_dir": f"0012_{k}", "label": k, "total_frames": 9, "img_shape": (720, 1280)}

@@ -17,7 +17,7 @@ import python_calamine
 from hypothesis import strategies as st
 
 from miga_lib import layouts
-from miga_lib.readers import DataError, Report, folders, miga, openpose, pyskl, videos
+from miga_lib.readers import DataError, Report, checks, folders, miga, openpose, pyskl, videos
 
 HABITS = st.lists(
     st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 2**16)), min_size=1, max_size=3
@@ -132,6 +132,52 @@ def bad_cell(rows: Rows, rng: np.random.Generator) -> Rows:
     bad = ["NA", "null", "-", " ", "", "x", "nan", "#DIV/0!", "12,5", "1.2.3", "TRUE", LONG]
     if row:
         row[int(rng.integers(len(row)))] = str(rng.choice(bad))
+    return rows
+
+
+def truth_in_a_cell(rows: Rows, rng: np.random.Generator) -> Rows:
+    row = rows[_at(rng, rows)]
+    if row:
+        row[int(rng.integers(len(row)))] = bool(rng.integers(2))
+    return rows
+
+
+def in_another_unit(rows: Rows, rng: np.random.Generator) -> Rows:
+    """The joints of a table, in front of which there may be an index; other rows stay."""
+    form, joints = int(rng.integers(3)), len(rows[0]) // 3 * 3
+    if joints not in (75, 105, 411):  # of SMG, whose joints have other numbers
+        return rows
+    changed = []
+    for row in rows:
+        try:
+            values = np.array(row[-joints:], float).reshape(-1, 3)
+        except ValueError:
+            changed.append(row)
+        else:
+            changed.append(row[:-joints] + [f"{cell:.9g}" for cell in of_unit(values, form).ravel()])
+    return changed
+
+
+def of_unit(values: np.ndarray, form: int) -> np.ndarray:
+    """Joints (…, 3) in shares of the frame from 0 or from −1 to 1, or with scores in percent."""
+    xy, scores = values[..., :2], values[..., 2:]
+    if form < 2:
+        xy = xy / [1280, 720] * (1 + form) - form
+    return np.concatenate([xy, scores * (100 if form == 2 else 1)], -1)
+
+
+def subject_in_other_letters(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Of one row, where another row has the same subject."""
+    if "subject" not in rows[0]:
+        return rows
+    column = rows[0].index("subject")
+    names = [row[column] for row in rows if len(row) > column]
+    again = [row for row in rows if len(row) > column and names.count(row[column]) > 1 and row[column]]
+    if again:
+        row = again[int(rng.integers(len(again)))]
+        name = str(row[column])
+        wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in name)
+        row[column] = str(rng.choice([f"0{name}", f"00{name}", f"{name} ", wide]))
     return rows
 
 
@@ -253,6 +299,7 @@ def _below_header(habit: Callable[[Rows, np.random.Generator], Rows]) -> Callabl
 
 KEYPOINT_TABLE = [
     *map(_of_rows, ANY_TABLE), _of_rows(numbers_in_another_form), _of_rows(bad_cell),
+    _of_rows(truth_in_a_cell), _of_rows(in_another_unit),
     *(_of_rows(_only(_counts, habit)) for habit in (in_another_order, doubled_rows, rows_lost)),
     _of_rows(_only(_counts_in_order, without_index)),
 ]  # fmt: skip
@@ -275,10 +322,10 @@ def bad_class(rows: Rows, rng: np.random.Generator) -> Rows:
     return rows
 
 
-LABEL_HABITS = [known_header, another_header, bad_class, in_another_order, doubled_rows]
+LABEL_HABITS = [known_header, another_header, bad_class, in_another_order, doubled_rows, truth_in_a_cell]
 LABEL_TABLE = [*map(_of_rows, [*ANY_TABLE, *LABEL_HABITS, numbers_in_another_form])]
 TABLE_WITH_HEADER = [
-    *map(_of_rows, ANY_TABLE),
+    *map(_of_rows, [*ANY_TABLE, subject_in_other_letters]),
     *(_of_rows(_below_header(habit)) for habit in (in_another_order, doubled_rows)),
 ]
 
@@ -458,6 +505,27 @@ def json_saved_again(path: Path, rng: np.random.Generator) -> None:
     _save_json(path, content, rng)
 
 
+def json_in_another_unit(path: Path, rng: np.random.Generator) -> None:
+    """All frames of a video."""
+    form = int(rng.integers(3))
+    for frame in path.parent.glob(f"[!.]*{openpose.FRAMES}"):
+        content = json.loads(frame.read_bytes())
+        for person in content["people"]:
+            for part in openpose.PARTS:
+                values = np.reshape(person.get(part, []), (-1, 3))
+                person[part] = of_unit(values, form).ravel().tolist()
+        _save_json(frame, content, rng)
+
+
+def truth_in_json(path: Path, rng: np.random.Generator) -> None:
+    content = json.loads(path.read_bytes())
+    for person in content["people"]:
+        part = person.get(str(rng.choice(list(openpose.PARTS))))
+        if part:
+            part[int(rng.integers(len(part)))] = bool(rng.integers(2))
+    _save_json(path, content, rng)
+
+
 def _rename(path: Path, names: list[str], rng: np.random.Generator) -> None:
     """Give a file another name, or copy it."""
     name = str(rng.choice(names))
@@ -472,11 +540,29 @@ def json_renamed(path: Path, rng: np.random.Generator) -> None:
     _rename(path, [f"frame_{number}_keypoints.json", f"copy {path.name}", f"{path.stem} (1).json"], rng)
 
 
+def _change_person(instance: dict, form: int, rng: np.random.Generator) -> None:
+    points, scores = instance["keypoints"], instance["keypoint_scores"]
+    if form == 5:
+        instance["bbox"] = np.ravel(instance.get("bbox", [])).tolist()
+    if form == 6:
+        instance.pop("bbox", None)
+    if form == 7:
+        instance["keypoints"] = [[x / 1280, y / 720, *z] for x, y, *z in points]
+    if form == 8:
+        instance["keypoints"] = [[*point, 0] for point in points]
+    if form == 9:
+        instance["keypoints"] = [[x / 640 - 1, y / 360 - 1, *z] for x, y, *z in points]
+    if form == 10:
+        instance["keypoint_scores"] = [100 / 3 * score for score in scores]
+    if form == 11:
+        scores[int(rng.integers(len(scores)))] = True
+
+
 def mmpose_saved_again(path: Path, rng: np.random.Generator) -> None:
     content = json.loads(path.read_bytes())
     frames = content["instance_info"] if isinstance(content, dict) else content
     instances = [instance for frame in frames for instance in frame["instances"]]
-    form = int(rng.integers(9))
+    form = int(rng.integers(12))
     if form == 0:
         frames.reverse()
     if form == 1:
@@ -489,14 +575,7 @@ def mmpose_saved_again(path: Path, rng: np.random.Generator) -> None:
         if form == 4:
             frame["frame_id"] += 1
     for instance in instances:
-        if form == 5:
-            instance["bbox"] = np.ravel(instance.get("bbox", [])).tolist()
-        if form == 6:
-            instance.pop("bbox", None)
-        if form == 7:
-            instance["keypoints"] = [[x / 1280, y / 720, *z] for x, y, *z in instance["keypoints"]]
-        if form == 8:
-            instance["keypoints"] = [[*point, 0] for point in instance["keypoints"]]
+        _change_person(instance, form, rng)
     _save_json(path, content, rng)
 
 
@@ -569,6 +648,11 @@ def folder_with_a_long_name(path: Path, rng: np.random.Generator) -> None:
         path.parent.rename(path.parent.with_name(f"{name}{more}" if rng.integers(2) else f"{more}{name}"))
 
 
+def empty_folder(path: Path, rng: np.random.Generator) -> None:
+    above = path.parents[path.parent.name != SOURCE]
+    (above / str(rng.choice(["0099", "new", path.stem]))).mkdir(exist_ok=True)
+
+
 def _nest(folder: Path, name: str) -> None:
     """Move what a folder has into a new folder in it."""
     inside = list(folder.iterdir())
@@ -579,13 +663,13 @@ def _nest(folder: Path, name: str) -> None:
 
 
 FOLDER = [litter, litter_above, packed_in_its_own_name, folder_above_packed_in_its_own_name]
-FOLDER += [packed_in_another_name, folder_doubled, folder_with_a_long_name]
+FOLDER += [packed_in_another_name, folder_doubled, folder_with_a_long_name, empty_folder]
 OF_SUFFIX = {
     ".csv": [*KEYPOINT_TABLE, *CSV, CUT_OFF],
     ".xlsx": KEYPOINT_TABLE,
     ".npy": [array_saved_again],
     ".pkl": [pickle_saved_again, *map(_of_annotations, ANNOTATION_HABITS)],
-    ".json": [json_saved_again, json_renamed, file_lost],
+    ".json": [json_saved_again, json_renamed, json_in_another_unit, truth_in_json, file_lost],
     ".txt": [_of_rows(blank_line), *TEXT],
 }
 
@@ -611,7 +695,8 @@ def read(name: str, source: Path) -> tuple[dict[str, tuple], Report]:
     if not reader.recognises(source):
         raise DataError("no known format")
     with joblib.parallel_config(backend="sequential"):
-        clips = list(reader.read(source, layouts.get(layout), report, lambda items, **_: items))
+        clips = reader.read(source, layouts.get(layout), report, lambda items, **_: items)
+        clips = list(checks.named(clips, report))
     if len({clip.id for clip in clips}) < len(clips):
         raise DataError("ids of clips must differ")  # refused by the cache
     found = {}

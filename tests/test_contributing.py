@@ -124,7 +124,7 @@ def test_the_reader_reads_its_file(told):
         "labels": [1, 0],
         "splits": ["train", "val"],
         "classes": ["nod", "wave"],
-        "x": 3.0,
+        "x": 30.0,
     }
 
 
@@ -248,7 +248,7 @@ def tell(root):
     for number, (split, name) in enumerate({"train": "wave", "val": "nod"}.items()):
         path = root / "mine" / split / name / f"{'ab'[number]}.npy"
         path.parent.mkdir(parents=True)
-        np.save(path, np.full((5, 22, 3), 3.0 - 2 * number, np.float32))
+        np.save(path, np.full((5, 22, 3), 30 - 20 * number) * np.float32([1, 1, 0.01]))
     arrays = clips.load(root / "mine", "imigue22")
     own = runpy.run_path(str(root / "my_set.py"))["data"]
     return {

@@ -1,5 +1,7 @@
 """The challenge's folders: what is written is read back, and each peculiarity of the release is handled."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,7 +171,7 @@ def test_subjects_come_from_the_label_table_of_the_full_release(root):
 
 
 def test_fingertips_at_the_wrong_wrist_are_reported(tmp_path):
-    keypoints = np.ones((3, 137, 3), np.float32)
+    keypoints = np.ones((3, 137, 3), np.float32) * np.float32([50, 50, 1])
     keypoints[:, WHOLE.joints.index("left_wrist"), :2] = (500, 100)
     keypoints[:, WHOLE.joints.index("right_wrist"), :2] = (100, 100)
     keypoints[:, 95:116, :2] = (110, 100)
@@ -269,7 +271,8 @@ def test_labels_of_other_programs_are_the_same_labels(root, text):
     [
         ("3,0,1,\n4,2,5,\n", "expected a table with the columns class,start_frame,end_frame, each once"),
         (",0,1,2\n0,3,0,1\n", "expected a table with the columns"),
-        ("3;0;1\n4;2;5\n", "found '3;0;1'; separate cells by commas"),
+        ("3;0;1\n4;2;5\n", "its cells are separated by semicolons; save it as csv with commas"),
+        ("3\t0\t1\n4\t2\t5\n", "its cells are separated by tabs; save it as csv with commas"),
         ("3,0,1\n4,2\n", "line 2 has 2 cells and line 1 has 3"),
         ("labels\n3,0,1\n", "line 2 has 3 cells and line 1 has 1; all rows need the same number"),
         ("3,0,1\n\n4,2,5\n", "line 2 is blank; complete it if a row is missing, or delete it"),
@@ -335,8 +338,43 @@ def test_litter_of_other_programs_is_ignored_and_counted(root):
 
 
 def test_a_copy_of_a_video_folder_is_named(root):
-    (root / "imigue_data_phase1/datasets/imigue_skeleton_train/0012 - Copy").mkdir()
+    train = root / "imigue_data_phase1/datasets/imigue_skeleton_train"
+    shutil.copytree(train / "0012", train / "0012 - Copy")
     refused(r"0012 - Copy_label\.csv: no such file; .*restore it, or remove the folder", root)
+
+
+def test_a_folder_without_keypoints_and_labels_is_left_out_and_reported(root):
+    before, _ = read(root)
+    train = root / "imigue_data_phase1/datasets/imigue_skeleton_train"
+    for empty in ("notes/old", "0099", "0100/0100"):
+        (train / empty).mkdir(parents=True)
+    (train / "notes" / "to do.txt").touch()
+    after, report = read(root)
+    assert list(after) == list(before)
+    event = "3 × folders without keypoints and without labels left out: 0099, 0100, notes"
+    assert event in str(report)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("0099_label.csv", "0099: layout 'imigue22' has 22 joints and needs a file"),
+     ("0099_light_hand.csv", r"0099_label\.csv: no such file"),
+     ("unpacked/0099_label.csv", r"0099_label\.csv: no such file")],
+)  # fmt: skip
+def test_a_folder_with_some_of_its_files_is_refused(root, file, message):
+    path = root / "imigue_data_phase1/datasets/imigue_skeleton_train/0099" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("3,0,1\n")
+    refused(message, root)
+
+
+def test_classes_of_test_clips_that_do_not_exist_are_told(root):
+    folder = root / "imigue_data_phase1/datasets/imigue_skeleton_test/0200"
+    (folder / "0200_label.csv").write_text("0,0,5\n40,1,2\n0,1,1\n5,0,0\n")
+    clips, report = read(root)
+    assert [clips[f"0200_{k}"].label for k in range(4)] == [-1, -1, -1, 4]
+    event = "2 × classes that do not exist, of test clips: unknown: 0200_label.csv: 0 (2), 0200_label.csv: 40"
+    assert event in str(report)
 
 
 def test_subjects_in_doubt_are_refused_or_reported(root):

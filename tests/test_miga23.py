@@ -27,7 +27,8 @@ def write(folder, split, clips_of, persons=1):
 
 
 def walk(frames, seed=0):
-    return np.random.default_rng(seed).uniform(0.1, 1, (frames, 22, 3)).astype(np.float32)
+    keypoints = np.random.default_rng(seed).uniform(0.1, 1, (frames, 22, 3)) * [1280, 720, 1]
+    return keypoints.astype(np.float32)
 
 
 read, refused = reading(miga23, SMALL, by_id=True)

@@ -157,6 +157,7 @@ def test_classes_by_number_are_those_of_the_label_files(tmp_path):
         ("video,start_frame,end_frame\na,0,x\n", "row 0 has end_frame 'x'; expected a whole number up to 9+"),
         ("video,start_frame,end_frame,class\na,0,1,wave\na,0,1,3\n", "has classes by name and by number"),
         ("video,start_frame,end_frame,class\na,0,1,64\n", "a class is 1 to 31 or 99, found 64"),
+        ("video,start_frame,end_frame\na,TRUE,1\n", "row 0 has start_frame 'TRUE'; expected a whole number"),
         ("video,start_frame,end_frame,split\na,0,1,dev\n", "row 0 has split 'dev'; expected one of train"),
         ("", "has no column 'video'; write the header video,start_frame,end_frame"),
     ],
@@ -236,6 +237,12 @@ def test_videos_are_found_in_the_folders_that_archives_make(tmp_path):
     assert "left out" not in str(report)
 
 
+def test_empty_folders_are_reported(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "b").mkdir()
+    assert "1 × empty folders left out: b" in str(read(tmp_path)[1])
+
+
 def test_litter_is_ignored_and_counted(tmp_path):
     write(tmp_path / "a", [[body()]])
     (tmp_path / "a" / "._a_000000000000_keypoints.json").write_bytes(b"\0\5\x16\7")
@@ -268,7 +275,7 @@ def test_people_without_hands_or_face_that_the_layout_needs_are_reported(tmp_pat
 def test_the_coco_model_is_reported(tmp_path):
     write(tmp_path / "a", [[body()]])
     (tmp_path / "a" / "a_000000000000_keypoints.json").write_text(
-        json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]})
+        json.dumps({"people": [{"pose_keypoints_2d": [50.0, 60.0, 0.5] * 18}]})
     )
     event = "people with the 18 joints of the COCO model: the other joints of BODY_25 are missing: a (1 of"
     event += " 1 frames)"
@@ -279,7 +286,7 @@ def test_the_coco_model_is_reported(tmp_path):
     ("rows", "message"),
     [
         ("a,0,1,wave,train,7,1280000,720", "row 0 has width '1280000'; expected a whole number up to 32768"),
-        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a name or a whole number"),
+        ("a,0,1,nan,train,7,1280,720", "row 0 has class 'nan'; expected a printable name or a whole number"),
         ("a,0,1,wave,train,7,1280,720\na,0,1,1.0,train,7,1280,720", "row 1 has class '1.0'"),
         ("a,0,1,wave,train,7,1280", "line 2 has 7 cells and line 1 has 8"),
     ],
@@ -290,6 +297,14 @@ def test_absurd_values_of_a_table_are_refused(tmp_path, rows, message):
         f"video,start_frame,end_frame,class,split,subject,width,height\n{rows}\n"
     )
     refused(message, tmp_path)
+
+
+def test_a_table_without_rows_has_no_clips(tmp_path):
+    write(tmp_path / "a", [[body()]])
+    (tmp_path / "segments.csv").write_text("video,start_frame,end_frame,class\n")
+    found, report = read(tmp_path)
+    assert found == []
+    assert "1 × videos without a row in segments.csv left out: a" in str(report)
 
 
 def test_columns_that_the_table_lacks_and_its_order_are_reported(tmp_path):

@@ -14,7 +14,8 @@ COLUMNS = ["video_id", "subject_id", "class", "start_frame", "end_frame", "win_o
 
 
 def video(frames=6, seed=0):
-    return np.random.default_rng(seed).uniform(1, 700, (frames, 137, 3)).round(3).astype(np.float32)
+    keypoints = np.random.default_rng(seed).uniform(1, 700, (frames, 137, 3)) * [1, 1, 1 / 700]
+    return keypoints.round(3).astype(np.float32)
 
 
 def write(root, videos, rows):

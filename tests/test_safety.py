@@ -462,7 +462,7 @@ def test_a_table_that_asks_for_the_whole_video_again_and_again_is_refused(tmp_pa
 def test_what_people_do_to_files_never_gives_other_clips_in_silence(name, tmp_path):
     """The first cases of ``benchmarks/fuzz_readers.py``, which tries ten thousand."""
     attempt, outcomes = habits.follow(name, tmp_path), set()
-    cases = {"release": 30, "miga23": 200}.get(name, 60)
+    cases = {"release": 30, "miga23": 400}.get(name, 60)
 
     @settings(max_examples=cases, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(habits.HABITS)

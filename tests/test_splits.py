@@ -173,13 +173,13 @@ def test_two_persons_are_kept_on_request_and_refused_where_there_is_one(smoke_ou
     pyskl.write(path, made_up(["a", "b"]))
     content = pyskl.unpickling.load(path)
     for annotation in content["annotations"]:
-        one = annotation["keypoint"]
+        one = 100 * annotation["keypoint"]
         annotation["keypoint"] = np.concatenate([one, one + 5])
         annotation["keypoint_score"] = np.concatenate([annotation["keypoint_score"]] * 2)
     path.write_bytes(pickle.dumps(content))
     two = clips.load(path, STICK, tmp_path, persons=2)
     assert two.layout.joints == ("hip", "head", "hip 2", "head 2")
-    assert two[0][0, :, 0].tolist() == [1, 1, 6, 6]
+    assert two[0][0, :, 0].tolist() == [100, 100, 105, 105]
     assert clips.load(path, STICK, tmp_path)[0].shape == (1, 2, 3)
     message = "two persons were requested, and the data have one in each clip; set `persons` to 1"
     with pytest.raises(ValueError, match=message):

@@ -58,12 +58,20 @@ def test_a_cell_without_a_value_is_a_missing_joint_in_any_row(tmp_path, kind, ro
 
 @KINDS
 @pytest.mark.parametrize("row", [0, 7])
-@pytest.mark.parametrize("cell", ["x", "12,5", "1.2.3", "#DIV/0"])
+@pytest.mark.parametrize("cell", ["x", "TRUE", "false", "12,5", "1.2.3", "#DIV/0"])
 def test_any_other_text_is_refused_in_any_row(tmp_path, kind, row, cell):
     rows = [list(cells) for cells in ROWS]
     rows[row][1] = cell
     message = rf"a\.{kind}: line {row + 1}, column 2 holds '{cell}'; expected a number"
     refused(message, save(tmp_path, rows, kind))
+
+
+@KINDS
+@pytest.mark.parametrize("truth", [True, False])
+def test_a_column_of_true_or_false_is_refused(tmp_path, kind, truth):
+    """As a program writes whether a joint was seen."""
+    rows = [[*row[:5], truth] for row in ROWS]
+    refused(rf"a\.{kind}: line 1, column 6 holds '?{truth}'?; expected a number", save(tmp_path, rows, kind))
 
 
 @KINDS
@@ -283,6 +291,10 @@ def test_a_workbook_of_several_sheets_is_reported(tmp_path):
     workbook.create_sheet("notes")
     workbook.save(path)
     assert read(path)[1] == {"workbooks with several sheets: the first one was read": ["a.xlsx ('Sheet')"]}
+
+
+def test_a_workbook_without_frames_is_refused(tmp_path):
+    refused(r"a\.xlsx: no frames in it; restore the file", save(tmp_path, [], "xlsx"))
 
 
 @pytest.mark.parametrize("shape", [(10, 6), (10, 2, 3)])

@@ -131,6 +131,8 @@ WORDS = {
     "PYSKL": "The annotation pickles of PySkl and mmaction2, of any skeleton layout, read and written",
     "NONE_HELD_OUT": "There is no validation split, and all training clips are of one subject or video, "
     "so none can be held out.",
+    "ONE_CLASS": "     1 × classes without a clip: stand\n"
+    "     1 × all clips of known class are of one class: nothing can be learned: sit",
 }
 """Sentences that the texts below repeat. A line that ends with a backslash goes on in the next one."""
 
@@ -145,9 +147,9 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
-             1 × all clips of known class are of the same: 'sit'
              1 × the frame size seems transposed: joints fit a frame of height × width: 0012_0 (width 720, \\
         height 1280)
+        ONE_CLASS
 
         Can be used.
     """,
@@ -161,8 +163,8 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
-             1 × all clips of known class are of the same: 'sit'
              1 × joints outside the frame: 0012_0 (x 1500 to 1500 of 1280, y 1500 to 1500 of 720)
+        ONE_CLASS
 
         Can be used.
     """,
@@ -178,6 +180,7 @@ EXPECTED = {
 
              1 × joints with an empty or infinite cell taken as missing: 0012_0
              1 × joints with a negative score taken as missing: 0012_0
+        ONE_CLASS
 
         Can be used.
     """,
@@ -191,9 +194,9 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0014 (1) are held out for validation.
 
-             1 × all clips of known class are of the same: 'sit'
-             1 × scores above 1.1: divide them, so that 1 is certain: 0012_0 (93.5)
-             1 × coordinates seem to be shares of the frame: multiply by its width and height: 0013_0
+             1 × scores were percent: divided by 100: 0012_0 (up to 93.5)
+             1 × coordinates were shares of the frame from 0 to 1: now pixels: 0013_0
+        ONE_CLASS
 
         Can be used.
     """,
@@ -207,10 +210,10 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
-             1 × all clips of known class are of the same: 'sit'
              1 × no joint was found in any frame: 0012_0
              1 × clips with frames without a person: 0012_1 (2 of 4)
              1 × clips of a single frame: 0013_0
+        ONE_CLASS
 
         Can be used.
     """,
@@ -224,8 +227,8 @@ EXPECTED = {
 
         NONE_HELD_OUT
 
-             1 × all clips of known class are of the same: 'sit'
              1 × `total_frames` differs from the frames of `keypoint`, which were read: 0012_1 (9 for 4)
+        ONE_CLASS
 
         ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type \\
         float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
@@ -245,9 +248,9 @@ EXPECTED = {
 
         NONE_HELD_OUT
 
-             1 × all clips of known class are of the same: 'sit'
              1 × clips without a label, or with label -1: of unknown class: 0012_2
              1 × clips of unknown class in the train split: not trained on: 0012_2
+        ONE_CLASS
 
         ERROR SOURCE/own.pkl: annotation '0012_0' has label 2; expected a whole number from 0 to 1
         Cannot be used: 1 error.
@@ -263,8 +266,8 @@ EXPECTED = {
         2 classes, layout 'coco17'
 
              1 × ids in several splits taken from train for val: 0012_1
-             1 × all clips of known class are of the same: 'sit'
              1 × clips with exactly the keypoints of another: 0012_1 (of 0012_0)
+        ONE_CLASS
              1 × subjects in the train and in the test split: 7
 
         ERROR ids of clips must differ, '0012_0' is there twice, in splits train and train
@@ -280,10 +283,12 @@ EXPECTED = {
 
         NONE_HELD_OUT
 
+             2 × coordinates were shares of the frame from 0 to 1: now pixels: 0013_openpose.npy, \\
+        0014_openpose.npy
              1 × segment clamped to the frames of the video: 0014_1
-             2 × coordinates seem to be shares of the frame: multiply by its width and height: 0014_0, 0014_1
              1 × clips of a single frame: 0014_1
              1 × video skipped: its skeleton file is known to be unusable: 0319
+            30 × classes without a clip: touch hat, touch face, touch forehead, cover face, …
 
         ERROR SOURCE/imigue_skeleton_train/0013/0013_label.csv: row 0: a class is 1 to 31 or 99, found 40; \\
         correct the label file
@@ -307,7 +312,8 @@ EXPECTED = {
     nothing: """
         SOURCE
 
-        ERROR SOURCE: no known format, tried miga, miga23, release, openpose, pyskl, wholebody, smg
+        ERROR SOURCE: no known format, tried miga, miga23, release, openpose, pyskl, wholebody, smg; found \\
+        1 × '.md': give a folder or file of one of the formats; see docs/own-data.md
         Cannot be used: 1 error.
     """,
 }  # fmt: skip

@@ -95,7 +95,8 @@ def in_this_process():
 
 
 def random(*shape, seed=0):
-    return np.random.default_rng(seed).uniform(0.1, 1, (*shape, 3)).astype(np.float32)
+    keypoints = np.random.default_rng(seed).uniform(0.1, 1, (*shape, 3)) * [1280, 720, 1]
+    return keypoints.astype(np.float32)
 
 
 def test_the_133_joints_are_in_the_published_order():
@@ -234,10 +235,8 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
     table(tmp_path, "a,0,1,wave,train,7,640,480")
     (clip,), report = read(tmp_path)
     np.testing.assert_allclose(clip.keypoints, np.float32([body(), body()]), rtol=1e-6)
-    assert "coordinates were shares of the frame: multiplied by its width and height: a" in str(report)
-    message = (
-        r"a\.pkl: its coordinates, up to 0\.219, are shares of the frame; write pixels, or .* in segments"
-    )
+    assert "coordinates were shares of the frame from 0 to 1: now pixels: a" in str(report)
+    message = "a: its coordinates, 0.104 to 0.219, are shares of a frame of unknown size; write x and y in"
     for rows in (["a,0,1,wave,train,7,0,0"], ["a,0,0,wave,train,7,640,480", "a,1,1,wave,train,7,480,640"]):
         table(tmp_path, *rows)
         refused(message, tmp_path)
@@ -245,7 +244,7 @@ def test_shares_of_the_frame_become_pixels_if_its_size_is_known(tmp_path):
 
 def test_coordinates_in_an_unknown_unit_are_refused(tmp_path):
     inferencer(tmp_path, "a", [frame(0, body() / [20, 20, 1])])
-    message = r"a\.json: its coordinates, up to 7, are neither pixels nor shares of the frame; write pixels"
+    message = "a: its coordinates, 2.5 to 7, are neither pixels nor shares of the frame; write x and y in"
     refused(message, tmp_path)
 
 
@@ -306,6 +305,21 @@ def test_joints_below_the_score_threshold_are_missing(tmp_path):
     assert clip.keypoints[:, [10, 13, 25, 95], 2].tolist() == [[1] * 4] * 2
     assert "joints with a score below 2 taken as missing: a (26 of 266)" in str(report)
     assert unset not in str(report)
+
+
+def test_scores_in_percent_are_divided(tmp_path):
+    """Of these models, scores up to 10 are usual; a threshold is of the scores of the file."""
+    inferencer(tmp_path, "a", [frame(0, body(score=80), body(x=300, score=20))])
+    (clip,), report = read(tmp_path)
+    np.testing.assert_allclose(clip.keypoints[..., 2], 0.8)
+    assert "scores were percent: divided by 100: a (up to 80)" in str(report)
+    (tmp_path / "reader.json").write_text('{"score_threshold": 0.3}')
+    message = r"a\.json: score_threshold is 0\.3 and the scores go up to 80; write both as shares of 1"
+    refused(message, tmp_path)
+    for score in (20, 200):
+        inferencer(tmp_path, "a", [frame(0, body(score=score))])
+        (tmp_path / "reader.json").unlink(missing_ok=True)
+        refused(f"a: its scores, up to {score}, are neither from 0 to 1 nor percent", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +483,10 @@ def test_a_file_alone_asks_for_its_folder(tmp_path, write):
             '[{"frame_id": 0, "instances": []}, {"frame_id": 5000, "instances": []}]',
             "has 2 entries for frames 0 to 5000; at most 200,000 frames are read, and at least every second",
         ),
-        (json.dumps([frame(0, body(joints=17))]), r"has people of 17 joints"),
+        (
+            json.dumps([frame(0, body(joints=17))]),
+            r"has people of 17 joints; .* a layout of your own \(docs/",
+        ),
         (json.dumps([frame(0, body(), body(joints=134))]), "has people of 133 and 134 joints"),
         ('[{"frame_id": 3, "instances": [{}]}]', "frame_id 3 has keypoints None and keypoint_scores None"),
         (

@@ -18,12 +18,15 @@ from .contract import (
     RecordingReader,
     Report,
     in_parallel,
+    printable,
+    reason,
     select,
     shown,
 )
 
 __all__ = ["READERS", "UNKNOWN", "UNUSED", "BesideReader", "Clip", "DataError", "Progress", "Reader"]
-__all__ += ["Recording", "RecordingReader", "Report", "in_parallel", "select", "shown"]
+__all__ += ["Recording", "RecordingReader", "Report", "in_parallel", "printable", "reason", "select"]
+__all__ += ["shown"]
 
 READERS: Mapping[str, Reader] = {
     "miga": miga,

@@ -2,6 +2,7 @@
 that are cut out of them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,17 +33,17 @@ def read(
     """The rows of a label file; none where it is wrong, see ``Report.wrong``.
 
     Args:
-        known: whether the classes must be valid; if not, an invalid class becomes unknown.
+        known: whether the classes must be valid; if not, an invalid class becomes unknown, which is noted.
         index: gives the class index of a number in the file. Raises ValueError if there is none.
     """
     try:
-        return _read(path, known, index)
+        return _read(path, report, known, index)
     except DataError as error:
         report.wrong(str(error))
         return []
 
 
-def _read(path: Path, known: bool, index: Callable[[int], int]) -> list[Segment]:
+def _read(path: Path, report: Report, known: bool, index: Callable[[int], int]) -> list[Segment]:
     if not os.path.exists(path):  # False, too, if the name is too long for a file
         problem = "no such file; each video folder needs its label file: restore it, or remove the folder"
         raise DataError(f"{path}: {problem}")
@@ -51,7 +52,7 @@ def _read(path: Path, known: bool, index: Callable[[int], int]) -> list[Segment]
         problem = "no clips in it; expected rows of class,start_frame,end_frame"
         raise DataError(f"{path}: {problem}: restore it, or remove the folder")
     numbers = untrusted.whole_numbers(path, table, -MAX_NUMBER, MAX_NUMBER)
-    rows = []
+    rows, unknown = [], Counter[int]()
     for row, (number, start, end) in enumerate(numbers.tolist()):
         try:
             label = index(number)
@@ -59,7 +60,10 @@ def _read(path: Path, known: bool, index: Callable[[int], int]) -> list[Segment]
             if known:
                 raise DataError(f"{path}: row {row}: {error}; correct the label file") from None
             label = UNKNOWN
+            unknown[number] += 1
         rows.append((label, start, end))
+    for number, times in unknown.items():
+        report.count("classes that do not exist, of test clips: unknown", f"{path.name}: {number}", times)
     return rows
 
 

@@ -1,25 +1,71 @@
-"""The validator's checks of clips that can be read but are probably not what their author meant."""
+"""Checks of clips that can be read but are probably not what their author meant: of names on every loading,
+of the rest by the validator."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .contract import UNKNOWN, Clip, Report
+from .. import labels
+from .contract import UNKNOWN, Clip, Recording, Report
 
-MAX_SCORE = 1.1
-"""OpenPose's scores go a little beyond 1."""
+HIGH_SCORE = 1.1
+"""OpenPose's scores go a little beyond 1. Above ``contract.MAX_SCORE`` they are another unit."""
 MARGIN = 0.02
 """How far outside the frame a joint may be without a note, as a share of the frame's width or height."""
 
+LOOK_ALIKES = str.maketrans(
+    "авекмнорстухѕіјαβεζηικμνορτυχ",
+    "abekmhopctyxsijabezhikmnoptyx",
+)
+"""Small letters of Cyrillic and Greek, and the Latin ones that they, or their capitals, look like."""
+MAX_NAME_SHOWN = 60
+
+
+def named(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
+    """Yield the same clips, and note in the report names that are probably meant to be the same, and classes
+    without a clip."""
+    subjects, videos, found = set[str](), set[str](), set[int]()
+    for clip in clips:
+        subjects.add(clip.subject)
+        videos.add(clip.video)
+        found.add(clip.label)
+        if isinstance(clip, Recording):
+            found.update(label for label, _, _ in clip.segments)
+        yield clip
+    classes = {*report.classes, *labels.CLASSES, *labels.SMG_CLASSES}
+    for kind, names in {"subjects": subjects, "videos": videos, "classes": classes}.items():
+        for alike in _alike(names):
+            event = "differ only by case, spaces, leading zeros or letters that look the same: kept apart"
+            report.note(f"{kind} that {event}", alike)
+    found.discard(UNKNOWN)
+    if found:
+        for label in sorted(set(range(len(report.classes))) - found):
+            report.note("classes without a clip", report.classes[label])
+    if len(found) == 1:
+        event = "all clips of known class are of one class: nothing can be learned"
+        report.note(event, report.classes[found.pop()])
+
+
+def _alike(names: set[str]) -> list[str]:
+    """The names that read the same, in escaped form, since they may look the same."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        folded = unicodedata.normalize("NFKC", name).casefold().translate(LOOK_ALIKES)
+        meant = re.sub(r"\s|(?<![\d.])0+(?=\d)", "", folded)
+        groups.setdefault(meant, []).append(ascii(name)[:MAX_NAME_SHOWN])
+    return [" and ".join(group[:3]) for group in groups.values() if len(group) > 1]
+
 
 def look(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
-    """Yield the same clips, and note in the report what is suspicious about them. An id that is there twice
-    is an error."""
+    """As ``named``, and note all else that is suspicious about the clips. An id that is there twice is an
+    error."""
     ids: dict[str, str] = {}
     contents: dict[bytes, str] = {}
     subjects: dict[str, set[str]] = {"train": set(), "test": set()}
-    for clip in clips:
+    for clip in named(clips, report):
         if clip.id in ids:
             splits = f"in splits {ids[clip.id]} and {clip.split}"
             report.wrong(f"ids of clips must differ, {clip.id!r} is there twice, {splits}")
@@ -46,12 +92,10 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
     empty = np.count_nonzero(~present.any(1))
     report.count("clips with frames without a person", clip.id, empty, len(present))
     x, y, scores = clip.keypoints[present].T
-    if scores.max() > MAX_SCORE:
-        event = f"scores above {MAX_SCORE}: divide them, so that 1 is certain"
+    if scores.max() > HIGH_SCORE:
+        event = f"scores above {HIGH_SCORE}: divide them, so that 1 is certain"
         report.note(event, f"{clip.id} ({scores.max():g})")
-    if max(x.max(), y.max()) <= 2 < min(width, height):
-        report.note("coordinates seem to be shares of the frame: multiply by its width and height", clip.id)
-    elif _inside(x, width) and _inside(y, height):
+    if _inside(x, width) and _inside(y, height):
         return
     elif _inside(x, height) and _inside(y, width):
         event = "the frame size seems transposed: joints fit a frame of height × width"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
@@ -17,6 +18,15 @@ MAX_COORDINATE = 2.0**17
 """Pixels; far larger coordinates overflow when they are squared."""
 MAX_SIDE = 2**15
 """Pixels of the width or height of a frame."""
+MAX_NO_PIXEL = 8
+"""Where most joints are that near to the corner of the frame, their coordinates are no pixels."""
+MAX_OUTSIDE = 0.1
+"""How far outside the frame a joint that is given in shares of it may be."""
+MAX_NEGATIVE, MIN_CENTRED = 0.1, 0.25
+"""Parts of the joints with a negative coordinate: at most the first in shares from 0 to 1, at least the
+second in shares from −1 to 1."""
+MAX_SCORE, MIN_PERCENT, MAX_PERCENT = 1.5, 50, 110
+"""OpenPose's scores go a little beyond 1. The highest score of a video in percent is in the other bounds."""
 UNKNOWN = -1
 """The label of a clip whose class is not known."""
 UNUSED = "none"
@@ -29,7 +39,10 @@ Segment = tuple[int, int, int]
 
 class DataError(ValueError):
     """A file or folder that cannot be read; the message is one line: the file, what is required, what was
-    found, how to fix it."""
+    found, how to fix it. Characters that a terminal would obey are shown escaped."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +109,7 @@ class Report:
         if self.earlier:
             return self.earlier
         lines = [
-            f"{len(places):6d} × {event}: {', '.join(places[:4])}{', …' * (len(places) > 4)}"
+            printable(f"{len(places):6d} × {event}: {', '.join(places[:4])}{', …' * (len(places) > 4)}")
             for event, places in self.events.items()
         ]
         return "\n".join(lines) or "Nothing was skipped, clamped or repaired."
@@ -175,6 +188,48 @@ def repair(keypoints: np.ndarray, where: str, report: Report) -> np.ndarray:
     return keypoints
 
 
+def in_pixels(
+    keypoints: Float[np.ndarray, "... V 3"], size: tuple[int, int], where: str, report: Report
+) -> Float[np.ndarray, "... V 3"]:
+    """The same joints, as ``repair`` gives them, in pixels and with scores up to about 1. They are converted,
+    which is noted, where their unit is certain: shares of the frame, from 0 to 1 or from −1 to 1, and scores
+    in percent. It should get all frames of a video.
+
+    Args:
+        size: width and height of the frame, 0 if they are unknown.
+
+    Raises:
+        DataError: another unit, or shares of a frame whose size is unknown.
+    """
+    found, highest = keypoints[..., 2] > 0, keypoints[..., 2].max(initial=0)
+    if highest > MAX_SCORE and not MIN_PERCENT <= highest <= MAX_PERCENT:
+        problem = f"its scores, up to {highest:.3g}, are neither from 0 to 1 nor percent"
+        raise DataError(f"{where}: {problem}; divide them, so that 1 is certain")
+    if highest > MAX_SCORE:
+        report.note("scores were percent: divided by 100", f"{where} (up to {highest:.3g})")
+        keypoints = keypoints * np.array([1, 1, 0.01], np.float32)
+    near = found & (np.abs(keypoints[..., 0]) <= MAX_NO_PIXEL) & (np.abs(keypoints[..., 1]) <= MAX_NO_PIXEL)
+    if 2 * np.count_nonzero(near) <= np.count_nonzero(found) or not keypoints[near, :2].any():
+        return keypoints
+    xy, present = keypoints[..., :2], keypoints[found, :2]
+    low, high, negative = present.min(), present.max(), (present < 0).any(1).mean()
+    # Of all joints: OpenPose puts missing ones at −1, −1 if it scales from −1 to 1.
+    from_0 = negative <= MAX_NEGATIVE and xy.min() >= -MAX_OUTSIDE and high <= 1 + MAX_OUTSIDE
+    from_minus_1 = negative >= MIN_CENTRED and low >= -1 - 2 * MAX_OUTSIDE and high <= 1 + 2 * MAX_OUTSIDE
+    if not all(size) or not (from_0 or from_minus_1):
+        unit = "neither pixels nor shares of the frame"
+        way_out = "write x and y in pixels"
+        if from_0 or from_minus_1:
+            unit = "shares of a frame of unknown size"
+            way_out += ", or give the width and height of the video, one for all of its frames"
+        raise DataError(f"{where}: its coordinates, {low:.3g} to {high:.3g}, are {unit}; {way_out}")
+    report.note(f"coordinates were shares of the frame from {0 if from_0 else -1} to 1: now pixels", where)
+    if from_minus_1:
+        xy = (xy + 1) / 2
+    xy = np.where(found[..., None], xy * np.array(size, np.float32), 0)
+    return np.concatenate([xy, keypoints[..., 2:]], -1)
+
+
 def frame_size(keypoints: np.ndarray) -> tuple[int, int]:
     """Width and height of a frame that just has all joints (…, 3)."""
     corner = np.ceil(keypoints[..., :2].reshape(-1, 2).max(0))
@@ -195,6 +250,14 @@ def select(stored: Layout, requested: Layout, where: str) -> np.ndarray:
             fitting = [n for n in layouts.names() if set(layouts.get(n).joints) <= set(stored.joints)]
             way_out = f"; choose layout {' or '.join(fitting)}"
         raise DataError(f"{where}: {error}{way_out}") from None
+
+
+def printable(text: str) -> str:
+    """A text in one line, in which characters that move, hide or reverse others are shown escaped."""
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
 
 
 def shown(value: object) -> str:

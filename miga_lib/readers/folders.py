@@ -1,7 +1,6 @@
 """Finding data in user folders: extra folder levels from unpacking, and files of other programs to ignore."""
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from .contract import DataError, Report, shown
 
 OPTIONS = "reader.json"
 """What a format leaves open, decided by the user: a JSON object in the folder of the data."""
+MAX_NUMBER = 1e30
+"""Of an option; it can be compared with float32."""
 LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "Thumbs.db", "desktop.ini")
 
 
@@ -35,7 +36,7 @@ def options(folder: Path, choices: Mapping[str, Any]) -> dict[str, Any]:
             valid = value in choice
         else:
             value, rule = chosen.setdefault(name, choice), "a number of 0 or more"
-            valid = type(value) in (int, float) and 0 <= value <= sys.float_info.max
+            valid = type(value) in (int, float) and 0 <= value <= MAX_NUMBER
         if not valid:
             raise DataError(f"{path}: {name} must be {rule}, found {shown(value)}; correct the file")
     return chosen

@@ -17,9 +17,21 @@ from jaxtyping import Float
 from .. import labels, layouts
 from ..layouts import Layout
 from . import annotation, folders, tables, untrusted
-from .contract import UNKNOWN, Clip, DataError, Progress, Recording, Report, Segment, repair, select, shown
+from .contract import (
+    UNKNOWN,
+    Clip,
+    DataError,
+    Progress,
+    Recording,
+    Report,
+    Segment,
+    in_pixels,
+    repair,
+    select,
+    shown,
+)
 
-VERSION = 2
+VERSION = 3
 CACHED_LAYOUT = ""
 WIDTH, HEIGHT = 1280, 720
 
@@ -38,6 +50,7 @@ KEYPOINT_FILES = {
 }
 """The layout of each file. If several files have the requested joints, the first in this order is read: it is
 the quickest."""
+LABELS = "_label.csv"
 UNUSABLE_VIDEOS = ("0218", "0319", "0347", "0348")
 """Videos whose skeleton files are known to be empty or broken in the release."""
 
@@ -73,9 +86,10 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         folders.inside(source, report)
     videos = [(split, video) for split, root in splits.items() for video in folders.inside(root, report)]
     videos = [(split, folders.innermost(folder)) for split, folder in videos]
+    videos = [(split, folder) for split, folder in videos if _has_data(folder, report)]
     subjects = _read_subjects(source)
     segments = [
-        annotation.read(folder / f"{folder.name}_label.csv", report, known=split != "test")
+        annotation.read(folder / f"{folder.name}{LABELS}", report, known=split != "test")
         for split, folder in videos
     ]
     test_rows = [rows for (split, _), rows in zip(videos, segments, strict=True) if split == "test"]
@@ -95,6 +109,18 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             names = folder.name, UNKNOWN, split, folder.name, subjects.get(folder.name, "")
             recording = Recording(*names, WIDTH, HEIGHT, keypoints, 0.0, tuple(rows))
             yield annotation.clamped(recording, report)
+
+
+def _has_data(folder: Path, report: Report) -> bool:
+    """Whether the folder of a video has a file of the challenge, of whatever name, in any place. One without
+    is noted."""
+    suffixes = (LABELS, *KEYPOINT_FILES)
+    if any(os.path.exists(folder / f"{folder.name}{suffix}") for suffix in suffixes):
+        return True
+    if any(path.name.endswith(suffixes) for path in folders.below(folder, "*")):
+        return True
+    report.note("folders without keypoints and without labels left out", folder.name)
+    return False
 
 
 def _read_subjects(source: Path) -> dict[str, str]:
@@ -142,7 +168,7 @@ def read_video(path: Path, stored: Layout, layout: Layout, report: Report) -> np
     """All frames of a video's file in the joints of ``layout``, (T, V, 3); None where it is known to be
     unusable, and is."""
     try:
-        frames = read_frames(path, stored, report)
+        frames = in_pixels(read_frames(path, stored, report), (WIDTH, HEIGHT), path.name, report)
     except DataError:
         if path.parent.name not in UNUSABLE_VIDEOS:
             raise
@@ -180,7 +206,7 @@ def write_video(
     folder.mkdir(parents=True, exist_ok=True)
     keypoints = np.round(keypoints.astype(np.float32), 3)
     rows = [(0 if label == UNKNOWN else labels.to_file(label), start, end) for label, start, end in segments]
-    pd.DataFrame(rows).to_csv(folder / f"{video}_label.csv", header=False, index=False)
+    pd.DataFrame(rows).to_csv(folder / f"{video}{LABELS}", header=False, index=False)
     light = keypoints[:, layouts.selection(layouts.get("openpose137"), layouts.get("light_hand35"))]
     light_table = pd.DataFrame(light.reshape(len(light), -1))
     light_table.to_csv(folder / f"{video}_light_hand.csv", header=False, float_format="%.6g")

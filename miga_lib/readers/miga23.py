@@ -14,7 +14,7 @@ import numpy as np
 from .. import labels, layouts
 from ..layouts import Layout
 from . import folders, miga, unpickling, untrusted, videos
-from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, select, shown
+from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_pixels, repair, select, shown
 
 VERSION = 2
 CACHED_LAYOUT = ""
@@ -136,7 +136,9 @@ def _names(path: Path, count: int, split: str, report: Report) -> tuple[list[str
 def _keypoints(values: np.ndarray, id: str, report: Report) -> np.ndarray:
     """One clip (3, T, V, M) as (T, V, 3): the person with the highest total score, without the empty frames
     at the end."""
-    keypoints = videos.choose(id, repair(values.transpose(3, 1, 2, 0), id, report), 1, report)[0]
+    size = miga.WIDTH, miga.HEIGHT
+    persons = in_pixels(repair(values.transpose(3, 1, 2, 0), id, report), size, id, report)
+    keypoints = videos.choose(id, persons, 1, report)[0]
     filled, frames = np.flatnonzero(keypoints.any((1, 2))), len(keypoints)
     if not len(filled):
         report.note("no joint was found in any frame", id)

@@ -73,7 +73,9 @@ def _recorded(
     places = _videos(root)
     if root not in places.values():
         folders.inside(root, report)
-    for place, inner, _ in os.walk(root):
+    for place, inner, files in os.walk(root):
+        if not inner and not files:
+            report.note("empty folders left out", str(Path(place).relative_to(root)))
         inner[:] = [name for name in sorted(inner) if not folders.is_litter(name)]
         if Path(place) not in places.values() and _has_frames(Path(place)):
             event = "they are deeper than the videos, or a video has the same name"
@@ -85,7 +87,8 @@ def _recorded(
     yield from videos.recorded(table, _video, calls, joints, report, progress)
 
 
-def _video(folder: Path, needed: list[str], report: Report) -> videos.Video:
+def _video(folder: Path, needed: list[str], size: tuple[int, int], report: Report) -> videos.Video:
+    """One video. ``size`` is width and height of the frame, 0 if they are unknown."""
     paths: dict[int, Path] = {}
     for path in sorted(folder.glob(f"*{FRAMES}")):
         if folders.is_litter(path.name):
@@ -112,6 +115,7 @@ def _video(folder: Path, needed: list[str], report: Report) -> videos.Video:
         report.count(event, folder.name, len(set(names)), f"{frames} frames")
     lost = frames - len(paths)
     report.count("frames without a file: all joints missing", folder.name, lost, f"{frames} frames")
+    people = videos.in_pixels(folder.name, people, size, report)
     keypoints = videos.follow(folder.name, people, report)
     folders.inside(folder, report)
     return first, keypoints
@@ -154,7 +158,7 @@ def _part(path: Path, person: dict[str, Any], part: str) -> np.ndarray:
         problem = f"{part} must have {keypoints.size} numbers, found {length}"
         raise DataError(f"{path}: {problem}; write the file again with OpenPose, or remove it")
     for value in values:
-        if not isinstance(value, int | float):
+        if type(value) not in (int, float):
             problem = f"{part} must have numbers only, found {shown(value)}"
             raise DataError(f"{path}: {problem}; correct or remove the file")
     try:

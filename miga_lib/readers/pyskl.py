@@ -21,9 +21,21 @@ import numpy as np
 from .. import atomic, labels, layouts
 from ..layouts import Layout
 from . import folders, unpickling, untrusted, videos
-from .contract import MAX_SIDE, UNKNOWN, UNUSED, Clip, DataError, Progress, Report, frame_size, repair, shown
+from .contract import (
+    MAX_SIDE,
+    UNKNOWN,
+    UNUSED,
+    Clip,
+    DataError,
+    Progress,
+    Report,
+    frame_size,
+    in_pixels,
+    repair,
+    shown,
+)
 
-VERSION = 4
+VERSION = 5
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
@@ -251,7 +263,8 @@ def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Rep
     if used and (min(used), max(used)) == (1, len(names)):
         problem = f"its labels are 1 to {len(names)} and there are {len(names)} names of classes"
         raise DataError(f"{path}: {problem}; write labels from 0")
-    _note_unused(path, names, used & set(range(len(names))), len(held), report)
+    if used and min(used) == 1:
+        report.note("no label is 0, the lowest is 1: labels taken as counted from 0", path.name)
     report.class_regions = tuple(regions)
     return tuple(names)
 
@@ -294,17 +307,6 @@ def _default_names(path: Path, used: set[int], stored: Layout, report: Report) -
     return [f"class {label}" for label in range(count)]
 
 
-def _note_unused(path: Path, names: Sequence[str], used: set[int], clips: int, report: Report) -> None:
-    """Note what is unusual in the labels of a whole file."""
-    if used and min(used) == 1:
-        report.note("no label is 0, the lowest is 1: labels taken as counted from 0", path.name)
-    if len(used) == 1 < clips:
-        report.note("all clips of known class are of the same", shown(names[min(used)]))
-    elif clips > 1:
-        for label in sorted(set(range(len(names))) - used):
-            report.note("classes without a clip", shown(names[label]))
-
-
 def _is_name(text: str) -> bool:
     return text.isprintable() and bool(text.strip())
 
@@ -340,6 +342,8 @@ def _clip(
     slots = _persons(annotation, id, len(stored.joints), report)
     if slots is None:
         return None
+    size = _frame_size(annotation)
+    slots = in_pixels(slots, size, id, report)
     if stored.name == "wholebody133":
         slots = layouts.to_openpose137(slots)
     persons = videos.choose(id, slots, count, report)
@@ -350,7 +354,9 @@ def _clip(
     if _whole(total) != len(keypoints):
         event = "`total_frames` differs from the frames of `keypoint`, which were read"
         report.note(event, f"{id} ({shown(total)} for {len(keypoints)})")
-    size = _frame_size(annotation, keypoints, id, report)
+    if not all(size):
+        report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
+        size = frame_size(keypoints)
     where = f"annotation {shown(id)}"
     video, subject = (_name(annotation, key, where, report) for key in ("video", "subject"))
     if not video:
@@ -443,10 +449,9 @@ def _refuse_rows_of_scores(points: np.ndarray, where: str) -> None:
         raise DataError(f"{where}: {problem}; {way_out}: write (persons, frames, joints, 3)")
 
 
-def _frame_size(
-    annotation: Mapping[Any, Any], keypoints: np.ndarray, id: str, report: Report
-) -> tuple[int, int]:
-    """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width)."""
+def _frame_size(annotation: Mapping[Any, Any]) -> tuple[int, int]:
+    """Width and height of the video, from ``img_shape`` or ``original_shape``, which are (height, width); 0
+    where they are unknown."""
     for key in ("img_shape", "original_shape"):
         shape = annotation.get(key)
         sides = shape.tolist() if isinstance(shape, np.ndarray) and shape.size == 2 else shape
@@ -455,8 +460,7 @@ def _frame_size(
         height, width = map(_whole, sides)
         if height and width and min(height, width) > 0 and max(height, width) <= MAX_SIDE:
             return width, height
-    report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
-    return frame_size(keypoints)
+    return 0, 0
 
 
 def write(path: str | Path, clips: Any) -> None:

@@ -16,7 +16,7 @@ from ..layouts import Layout
 from . import annotation, folders, miga, untrusted
 from .contract import UNKNOWN, Clip, DataError, Progress, Recording, Report, select
 
-VERSION = 2
+VERSION = 3
 CACHED_LAYOUT = "openpose137"
 SKELETONS = "mg_skeleton_only"
 COLUMNS = ["video_id", "subject_id", "class", "start_frame", "end_frame"]

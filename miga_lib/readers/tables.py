@@ -22,6 +22,7 @@ from .contract import DataError, Report, reason, shown
 
 MISSING = ("", *"- -- ? NA na N/A n/a #N/A <NA> NaN nan NAN NULL null Null None none".split())
 """Cells of a joint without a value."""
+TRUTHS = (b"True", b"TRUE", b"true", b"False", b"FALSE", b"false")
 MAX_ROWS_ABOVE = 12
 """Rows in which titles and headers are looked for."""
 FROM_1 = (
@@ -50,9 +51,9 @@ def read(
     """All frames of one file, NaN where a cell is empty. A joint has the numbers of one of the ``kinds``, the
     longest first. Raises DataError where the file is no such table, or can be read in two ways."""
     numbers, above, blank_lines = {".npy": _npy, ".csv": _csv, ".xlsx": _xlsx}[path.suffix](path, report)
-    rows, columns = numbers.shape
-    if not rows:
+    if not numbers.size:
         raise DataError(f"{path}: no frames in it; restore the file from the release, or remove its folder")
+    rows, columns = numbers.shape
     kind = next((kind for kind in kinds if kind.numbers * joints <= columns), kinds[-1])
     needed = kind.numbers * joints
     indices = 0
@@ -174,9 +175,10 @@ def _is_missing(cell: object) -> bool:
 
 
 def _to_numbers(cells: np.ndarray) -> np.ndarray:
-    """Cells of text or numbers as float64; NaN for what is no number."""
+    """Cells of text or numbers as float64; NaN for what is no number, such as TRUE."""
     numbers = pd.to_numeric(pd.Series(cells.ravel(), dtype=object), errors="coerce")
-    return numbers.to_numpy(dtype=np.float64).reshape(cells.shape)
+    values = numbers.to_numpy(dtype=np.float64).reshape(cells.shape)
+    return np.where(untrusted.truths(cells, values), np.nan, values)
 
 
 def _numbers(path: Path, cells: np.ndarray, above: int) -> np.ndarray:
@@ -205,6 +207,8 @@ def _csv(path: Path, report: Report) -> tuple[np.ndarray, int, int]:
     rows = {"skiprows": above, "skip_blank_lines": False, "nrows": len(widths) - above}
     parse = partial(pd.read_csv, **names, **rows, keep_default_na=False)
     try:
+        if any(word in content for word in TRUTHS):  # pandas takes a column of them for 1 and 0
+            raise ValueError
         numbers = parse(io.BytesIO(content), dtype=np.float64, na_values=[*MISSING, " "]).to_numpy()
     except ValueError:  # some cell is no number; this is slow, and finds it
         try:

@@ -77,7 +77,7 @@ def array(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings(action="ignore"):  # about headers that Python 2 wrote
             numbers = np.lib.format.open_memmap(path, mode="r")  # reads neither pickles nor archives
-        if numbers.dtype.kind not in "fiub":
+        if numbers.dtype.kind not in "fiu":
             raise ValueError(f"it holds {numbers.dtype}")
         return numbers
     except Exception as error:  # numpy parses the header as Python literals, which can fail in any way
@@ -122,6 +122,13 @@ def document(path: Path, max_bytes: int = 0) -> Any:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError) as error:  # also UnicodeDecodeError
         raise DataError(f"{path}: not a json file ({reason(error)}); write it again or remove it") from None
+
+
+def truths(cells: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Where cells are true or false; ``numbers`` is what a library made of the cells: 1 and 0."""
+    found = (numbers == 0) | (numbers == 1)
+    found[found] = [isinstance(cell, bool) for cell in cells[found]]
+    return found
 
 
 def entry(content: Any, key: str) -> Any:
@@ -183,6 +190,10 @@ def rows(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
             the first line is the header.
     """
     content, cells = table(path, MAX_LABEL_BYTES)
+    above = content.partition(b"\n")[0]
+    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        if separator in above and b"," not in above:
+            raise DataError(f"{path}: its cells are separated by {name}; save it as csv with commas")
     even(path, cells)
     if 0 in cells:
         way_out = "complete it if a row is missing, or delete it"

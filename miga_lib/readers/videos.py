@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from .. import labels
-from . import annotation, tables, untrusted
+from . import annotation, contract, tables, untrusted
 from .contract import (
     MAX_SIDE,
     UNKNOWN,
@@ -89,7 +89,8 @@ def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
     else those of the table."""
     numeric = classes.str.fullmatch(r"\d{1,9}")
     no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
-    rule = "expected a name or a whole number, or an empty cell if the class is unknown"
+    no_name |= np.array([not name.isprintable() for name in classes], dtype=bool)
+    rule = "expected a printable name or a whole number, or an empty cell if the class is unknown"
     untrusted.refuse_cells(path, classes.to_frame(), no_name.to_numpy()[:, None], rule)
     if numeric.any() and not (numeric | (classes == "")).all():
         raise DataError(f"{path}: has classes by name and by number; write all of them in one way")
@@ -115,9 +116,11 @@ def recorded(
     progress: Progress,
 ) -> Iterator[tuple[Recording, pd.DataFrame]]:
     """Each video of the table as a recording in some joints, by its first row; and its rows, with the size of
-    the frame. ``function`` reads a video, and ``calls`` has its arguments for each."""
+    the frame. ``function`` reads a video, and ``calls`` has its arguments for each; the size of the frame
+    follows, see ``_frame_of``."""
     names = [video for video in calls if video in set(table["video"])]
-    loaded = annotation.read_videos(function, (calls[video] for video in names), report, progress)
+    arguments = [(*calls[video], _frame_of(table[table["video"] == video])) for video in names]
+    loaded = annotation.read_videos(function, arguments, report, progress)
     for video, loaded_video in zip(names, loaded, strict=True):
         if loaded_video is None:
             continue
@@ -136,6 +139,12 @@ def recorded(
         about = video, UNKNOWN, row["split"], video, row["subject"], int(row["width"]), int(row["height"])
         recording = Recording(*about, keypoints[:, joints], float(row["fps"]), tuple(segments))
         yield annotation.clamped(recording, report), rows
+
+
+def _frame_of(rows: pd.DataFrame) -> tuple[int, int]:
+    """Width and height of the frame by the rows of a video; 0 where they are unknown, or the rows differ."""
+    sizes = rows[SIDES].drop_duplicates().to_numpy().tolist()
+    return tuple(sizes[0]) if len(sizes) == 1 else (0, 0)
 
 
 def cut(videos: Iterable[tuple[Recording, pd.DataFrame]]) -> Iterator[Clip]:
@@ -169,6 +178,17 @@ def best(people: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 def _total(person: np.ndarray) -> float:
     return float(person[:, 2].sum())
+
+
+def in_pixels(
+    video: str, people: list[list[np.ndarray]], size: tuple[int, int], report: Report
+) -> list[list[np.ndarray]]:
+    """The people (V, 3) of each frame of a video, see ``contract.in_pixels``."""
+    everyone = [person for persons in people for person in persons]
+    if not everyone:
+        return people
+    changed = iter(contract.in_pixels(np.stack(everyone), size, video, report))
+    return [[next(changed) for _ in persons] for persons in people]
 
 
 def follow(video: str, people: list[list[np.ndarray]], report: Report) -> Float[np.ndarray, "T V 3"]:

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from .. import layouts
 from ..layouts import Layout
 from . import folders, pyskl, unpickling, untrusted, videos
-from .contract import Clip, DataError, Progress, Recording, Report, repair, select, shown
+from .contract import Clip, DataError, Progress, Recording, Report, in_pixels, repair, select, shown
 
 VERSION = 2
 CACHED_LAYOUT = ""
@@ -39,9 +39,8 @@ MAX_JSON_BYTES = 128 * untrusted.MB
 MAX_FRAMES = 200_000
 JOINTS = {133: layouts.WHOLEBODY_133, 134: layouts.WHOLEBODY_134}
 """The orders of joints, by their number."""
-MAX_SHARE, MAX_NO_PIXEL = 2, 8
-"""If no coordinate is beyond the first, they are shares of the frame; if some are beyond the second,
-pixels."""
+MAX_CONFIDENCE = 10
+"""The largest score that these models are known to give."""
 
 
 class People(NamedTuple):
@@ -120,10 +119,7 @@ def _recorded(
         report.note(f"score_threshold in {folders.OPTIONS} not set: {event}", root.name)
     if set(layout.joints) & {"right_pupil", "left_pupil"}:
         report.note("pupils, which the layout needs, are not among the 133 joints: missing", root.name)
-    calls = {}
-    for video, path in paths.items():
-        sizes = table.loc[table["video"] == video, ["width", "height"]].drop_duplicates().to_numpy().tolist()
-        calls[video] = (video, path, tuple(sizes[0]) if len(sizes) == 1 else (0, 0), threshold)
+    calls = {video: (video, path, threshold) for video, path in paths.items()}
     yield from videos.recorded(table, _video, calls, joints, report, progress)
 
 
@@ -156,7 +152,7 @@ def _place(name: str, places: list[Path]) -> Path:
     return next(iter(having), places[-1])
 
 
-def _video(video: str, path: Path, size: tuple[int, int], threshold: float, report: Report) -> videos.Video:
+def _video(video: str, path: Path, threshold: float, size: tuple[int, int], report: Report) -> videos.Video:
     """One video. ``size`` is width and height of the frame, 0 if they are unknown."""
     if path.suffix.lower() in pyskl.SUFFIXES:
         people = _rtmlib(video, path, report)
@@ -234,7 +230,11 @@ def _numbers(value: Any) -> np.ndarray:
         array = np.array(value)
     except (ValueError, OverflowError):  # lists of different lengths
         return np.zeros(0)
-    return array.astype(np.float64) if array.ndim and array.dtype.kind in "fiu" else np.zeros(0)
+    if not array.ndim or array.dtype.kind not in "fiu":
+        return np.zeros(0)
+    if untrusted.truths(np.array(value, dtype=object), array).any():
+        return np.zeros(0)
+    return array.astype(np.float64)
 
 
 def _rtmlib(video: str, path: Path, report: Report) -> People:
@@ -274,7 +274,8 @@ def _mapped(
     if counts[0] not in JOINTS or len(counts) > 1:
         problem = f"has people of {' and '.join(map(str, counts[:4]))} joints"
         expected = "expected the 133 of COCO-WholeBody, or the 134 in the order that rtmlib calls openpose"
-        raise DataError(f"{path}: {problem}; {expected}: run a whole-body model")
+        way_out = "run a whole-body model, or write a pickle and a layout of your own (docs/own-data.md)"
+        raise DataError(f"{path}: {problem}; {expected}: {way_out}")
     if counts[0] == 134:
         report.note("134 joints, taken in the order that rtmlib and MMPose call openpose", video)
     keypoints = repair(np.reshape(people.joints, (-1, counts[0], 3)), video, report)
@@ -283,16 +284,11 @@ def _mapped(
     report.count(event, video, int(low.sum()), low.size)
     keypoints[low] = 0
     highest = keypoints[..., 2].max(initial=0)
-    if highest > 1:
+    if 1 < highest <= MAX_CONFIDENCE:
         report.note("scores above 1, which these models give, set to 1", f"{video} (up to {highest:.3g})")
         keypoints[..., 2] = keypoints[..., 2].clip(max=1)
-    reach = np.abs(keypoints[keypoints[..., 2] > 0][:, :2]).max(initial=0)
-    if 0 < reach <= MAX_SHARE and all(size):
-        report.note("coordinates were shares of the frame: multiplied by its width and height", video)
-        keypoints[..., :2] *= size
-    elif 0 < reach <= MAX_NO_PIXEL:
-        unit = "shares of the frame" if reach <= MAX_SHARE else "neither pixels nor shares of the frame"
-        way_out = "write pixels, or shares of the frame together with width and height of the video"
-        way_out += f" in {videos.SEGMENTS}, the same in all of its rows"
-        raise DataError(f"{path}: its coordinates, up to {reach:.3g}, are {unit}; {way_out}")
+    elif highest > MAX_CONFIDENCE and 0 < threshold < 1:
+        problem = f"score_threshold is {threshold:g} and the scores go up to {highest:.3g}"
+        raise DataError(f"{path}: {problem}; write both as shares of 1")
+    keypoints = in_pixels(keypoints, size, video, report)
     return layouts.to_openpose137(keypoints, JOINTS[counts[0]])
