@@ -90,7 +90,7 @@ class Predictions:
         return Predictions(self.ids[rows], self.labels[rows], self.probabilities[rows], self.classes)
 
     def save(self, path: str | Path) -> None:
-        """Write an ``npz`` file that loads without pickle. It appears under its name only when it is
+        """Write an ``npz`` file that loads without pickle. A file that is there is replaced when it is
         complete."""
         arrays = vars(self) | {"ids": self.ids.astype(str), "classes": self.classes.astype(str)}
         with atomic.file(Path(path)) as unfinished, unfinished.open("wb") as file:

@@ -281,8 +281,8 @@ def _checksum(table: Path, arrays: Path) -> str:
 
 
 def page(recognised: Recognised, title: str) -> str:
-    """A page that works offline, after its ``HEAD``: the table, the probabilities over time, and the most probable gestures to
-    play."""
+    """A page that works offline, after its ``HEAD``: the table, the probabilities over time, and the most
+    probable gestures to play."""
     clips, predictions, posteriors = recognised.clips, recognised.predictions, recognised.posteriors
     highest = predictions.probabilities.max(1, initial=0)
     order = np.sort((-highest).argsort(kind="stable")[:MAX_PLAYED])
@@ -372,7 +372,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(*map(_printable, lines), sep="\n")
         runs = ", ".join(member.run.name for member in networks)
         print(_printable(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}"))
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         raise SystemExit(f"{name}: {error}") from None
 
 
