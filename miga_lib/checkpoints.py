@@ -142,7 +142,7 @@ def fitting(path: str | Path, model: nn.Module, anew: Collection[str] = ()) -> W
 
 
 def save_pyskl(model: PoseC3D, path: str | Path) -> None:
-    """Write a PoseC3D as a checkpoint that PySkl loads. A file that is there is replaced when it is complete."""
+    """Write a PoseC3D as a checkpoint that PySkl loads. The file gets its name when it is complete."""
     weights = {}
     for name, tensor in model.state_dict().items():
         if not name.startswith("backbone."):

@@ -57,7 +57,7 @@ def write(run: Path, path: Path) -> float:
     """Write one file that predicts as a run does, ``.pt2`` for ``torch.export`` or ``.onnx``. N and T are
     free; it computes in fp32 on a CPU.
 
-    A file that is there is replaced. Before it gets its name, it is read back and compared with the library on random clips, of other N and T
+    Before it gets its name, it is read back and compared with the library on random clips, of other N and T
     than those it was traced with. Returns the largest difference between the probabilities.
 
     Raises:
