@@ -27,7 +27,7 @@ from .clips import Clips
 from .layouts import Layout
 from .readers import Report
 
-VERSION = 1
+VERSION = 2
 """Raised when a filter gives other keypoints, so that caches of filtered clips are made anew."""
 MAX_GAP = 5
 """Longest gap, in frames, that is filled."""
@@ -45,6 +45,8 @@ the person's size."""
 OUTLIER_FACTOR = 3.0
 """Distance from the local median above which a joint is an outlier, in medians of the distances of its
 neighbours."""
+MIN_WEIGHT = 1e-3
+"""Least score in a fit of ``savitzky_golay``, as a share of the highest in its window."""
 FRAMES_AT_ONCE = 8_000
 """Frames of a batch in ``denoise``, which bounds its memory."""
 
@@ -173,7 +175,7 @@ def fill_gaps(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tens
 
 def savitzky_golay(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float[Tensor, "N T V 3"]:
     """The value of the parabola that fits a joint best in five frames, each weighted by the square of its
-    score.
+    score, or of ``MIN_WEIGHT`` times the highest of these scores.
 
     In a frame with fewer than four detections in the window nothing changes. A parabola is unchanged. With
     equal scores, and away from the ends and from gaps, this is the filter of ``scipy.signal.savgol_filter(x,
@@ -184,7 +186,9 @@ def savitzky_golay(keypoints: Float[Tensor, "N T V 3"], layout: Layout) -> Float
     """
     places, score = _planes(keypoints)
     # In float64, since a determinant of weights of very different size loses most digits.
-    offsets, weights = range(-2, 3), [frame.double() ** 2 for frame in _window(score)]
+    scores = torch.stack(_window(score.double()))
+    least = MIN_WEIGHT * scores.amax(0)  # or rounding leaves no determinant
+    offsets, weights = range(-2, 3), list(scores.clamp(min=least).where(scores > 0, 0) ** 2)
     shifts = [(frame - places).double() for frame in _window(places)]
     s0, s1, s2, s3, s4 = (sum(w * o**k for w, o in zip(weights, offsets, strict=True)) for k in range(5))
     window = list(zip(weights, offsets, shifts, strict=True))

@@ -306,7 +306,7 @@ def is_file(name: str) -> bool:
 
 def save(layout: Layout, path: str | Path) -> Path:
     """Write a layout as a JSON file, which ``read`` and every parameter ``layout`` take. Gives the path,
-    which must end with .json.
+    which must end with .json; a file that is there is replaced.
 
     The file names joints, so it can be written and corrected by hand: ``name``, ``joints`` (in the order of
     the keypoints), ``limbs`` (pairs of joints), ``center``, ``mirror`` (the mirror image of each joint that

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from . import atomic
-from .readers import DataError, untrusted
+from .readers import DataError, shown, untrusted
 from .settings import check_choice
 
 SUM_TOLERANCE = 1e-3
@@ -43,7 +43,7 @@ class Predictions:
         for name in ("ids", "classes"):
             values, counts = np.unique(getattr(self, name), return_counts=True)
             if (counts > 1).any():
-                repeated = f"'{values[counts.argmax()]!s:.80}' {counts.max()} times"
+                repeated = f"{shown(str(values[counts.argmax()]))} {counts.max()} times"
                 raise ValueError(f"{name} of predictions must be unique, found {repeated}")
         if rows.dtype.kind not in "fiu":
             raise ValueError(f"probabilities must be numbers, found type {rows.dtype}")
@@ -53,7 +53,7 @@ class Predictions:
             row = int(wrong.argmax())
             raise ValueError(
                 "probabilities of a clip must be 0 or more and sum to 1, "
-                f"those of '{self.ids[row]!s:.80}' sum to {sums[row]:g}"
+                f"those of {shown(str(self.ids[row]))} sum to {sums[row]:g}"
             )
         if labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be whole numbers, found type {labels.dtype}")
@@ -94,7 +94,7 @@ class Predictions:
         return Predictions(self.ids[rows], self.labels[rows], self.probabilities[rows], self.classes)
 
     def save(self, path: str | Path) -> None:
-        """Write an ``npz`` file that loads without pickle. It appears under its name only when it is
+        """Write an ``npz`` file that loads without pickle. A file that is there is replaced when it is
         complete."""
         arrays = vars(self) | {"ids": self.ids.astype(str), "classes": self.classes.astype(str)}
         with atomic.file(Path(path)) as unfinished, unfinished.open("wb") as file:

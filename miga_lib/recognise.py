@@ -6,9 +6,12 @@ page to look at.
 
 import argparse
 import base64
+import hashlib
 import html
 import io
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -39,6 +42,10 @@ from .settings import Settings
 from .spotting import decoding, windows
 
 COLUMNS = ("recording", "first_frame", "last_frame", "seconds", "class", "probability")
+HEAD = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="miga_lib.recognise" content="{}">'
+)
+"""How a page begins: with a checksum of the table and the probabilities beside it."""
 MAX_PLAYED, MAX_DRAWN = 24, 12
 """How many of the most probable gestures can be played, and of how many recordings the probabilities are
 drawn, in a page."""
@@ -224,29 +231,58 @@ def _joined(text: str, report: Report) -> str:
 
 def write(recognised: Recognised, out: Path) -> list[Path]:
     """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their
-    paths. What is in them: docs/recordings.md. Raises OSError where a file cannot be written."""
-    paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
-    atomic.write_text(out, recognised.table.to_csv(index=False, float_format="%.6g"))
-    if recognised.posteriors:
-        videos, posteriors = zip(*recognised.posteriors.items(), strict=True)
-        with atomic.file(paths[1]) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(
-                file,
-                recordings=np.array(videos),
-                frames=np.array([len(of_frames) for of_frames in posteriors]),
-                fps=np.array([recognised.fps[video] for video in videos]),
-                classes=recognised.predictions.classes.astype(str),
-                probabilities=np.concatenate(posteriors).astype(np.float32),
-            )
-    else:
-        recognised.predictions.save(paths[1])
-    atomic.write_text(paths[2], page(recognised, out.stem))
+    paths. What is in them: docs/recordings.md. They get their names when all of them are complete.
+
+    Raises:
+        ValueError: as ``require_own_files`` does.
+        OSError: a file cannot be written.
+    """
+    paths = require_own_files(out)
+    with ExitStack() as stack:
+        table, arrays, shown = (stack.enter_context(atomic.file(path)) for path in paths)
+        table.write_text(recognised.table.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
+        if recognised.posteriors:
+            videos, posteriors = zip(*recognised.posteriors.items(), strict=True)
+            with arrays.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    recordings=np.array(videos),
+                    frames=np.array([len(of_frames) for of_frames in posteriors]),
+                    fps=np.array([recognised.fps[video] for video in videos]),
+                    classes=recognised.predictions.classes.astype(str),
+                    probabilities=np.concatenate(posteriors).astype(np.float32),
+                )
+        else:
+            recognised.predictions.save(arrays)
+        head = HEAD.format(_checksum(table, arrays))
+        shown.write_text(head + page(recognised, out.stem), encoding="utf-8")
     return paths
 
 
+def require_own_files(out: Path) -> list[Path]:
+    """The paths that ``write`` replaces. Raises ValueError where one of them is there, and they are not the
+    three files of an earlier result as it was written."""
+    paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
+    there = [path for path in paths if os.path.lexists(path)]
+    if there and not (all(path.is_file() for path in paths) and _are_own(*paths)):
+        reason = "is there, and is no part of a result of recognise as it was written"
+        raise ValueError(f"{there[0]}: {reason}; give another name as `out`, or move the file away")
+    return paths
+
+
+def _are_own(table: Path, arrays: Path, page: Path) -> bool:
+    head = HEAD.format(_checksum(table, arrays)).encode()
+    with page.open("rb") as file:
+        return file.read(len(head)) == head
+
+
+def _checksum(table: Path, arrays: Path) -> str:
+    return hashlib.sha256(table.read_bytes() + arrays.read_bytes()).hexdigest()
+
+
 def page(recognised: Recognised, title: str) -> str:
-    """A page that works offline: the table, the probabilities over time, and the most probable gestures to
-    play."""
+    """A page that works offline, after its ``HEAD``: the table, the probabilities over time, and the most
+    probable gestures to play."""
     clips, predictions, posteriors = recognised.clips, recognised.predictions, recognised.posteriors
     highest = predictions.probabilities.max(1, initial=0)
     order = np.sort((-highest).argsort(kind="stable")[:MAX_PLAYED])
@@ -256,7 +292,7 @@ def page(recognised: Recognised, title: str) -> str:
     if len(order):
         player = viewer.SkeletonViewer(clips.where(order), predictions, kept=range(len(order)), rate=rate)
     parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>',
+        f"<title>{html.escape(title)}</title>",
         "<style>body {font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em}</style>",
         f"</head><body><h1>{html.escape(title)}</h1>",
     ]
@@ -295,12 +331,17 @@ def accuracy(recognised: Recognised) -> str:
 
 def table_path(source: str | Path, out: str | Path = "", outputs: str | Path = "") -> Path:
     """Where the table is written: ``out``, or else ``outputs/recognised/<name of the source>.csv``. Raises
-    ValueError where ``out`` does not end with ``.csv``."""
+    ValueError where ``out`` does not end with ``.csv``, and as ``require_own_files`` does."""
     name = safe_name(Path(source).expanduser().resolve().name)
     path = Path(out or outputs_folder(outputs) / "recognised" / f"{name}.csv").expanduser()
     if path.suffix != ".csv":
         raise ValueError(f"{out}: the table is a csv file; give a name that ends with .csv")
-    return path
+    return require_own_files(path)[0]
+
+
+def _printable(line: str) -> str:
+    """A line with the escapes of characters that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
 
 
 @terminal()
@@ -327,10 +368,11 @@ def main(arguments: list[str] | None = None) -> None:
         recognised = recognise(
             given.source, networks, given.outputs, None, report, cut=given.clips, **options
         )
-        print(recognised.report, *write(recognised, out), sep="\n")
+        lines = [*recognised.report.split("\n"), *map(str, write(recognised, out))]
+        print(*map(_printable, lines), sep="\n")
         runs = ", ".join(member.run.name for member in networks)
-        print(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}")
-    except (ValueError, RuntimeError, OSError) as error:
+        print(_printable(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}"))
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         raise SystemExit(f"{name}: {error}") from None
 
 

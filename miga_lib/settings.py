@@ -19,6 +19,10 @@ from .readers import shown
 
 MAX_NUMBER = 2**63
 """Settings are smaller: PyTorch computes in whole numbers of 64 bits."""
+MAX_PIXELS = 2**25
+"""Of one map of all frames of a clip in test: more need gigabytes for the maps of a clip."""
+MAX_OF_NETWORK, MAX_LAYERS = 4096, 100
+"""The largest number among the settings of a network, and the most numbers in one of them."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
@@ -62,8 +66,9 @@ def setting(
     Args:
         choices: the possible values.
         parts: the possible names in a text that joins several with ``+``.
-        rule: ``positive=True``: above 0; ``below``: the value is smaller; ``execution=True``: how a run is
-            computed, not what: it is not in a run's name, and may change when the run goes on.
+        rule: ``positive=True``: above 0; ``below``: the value is smaller; ``most``: the largest value, far
+            above any use, since memory or time grow with it; ``execution=True``: how a run is computed, not
+            what: it is not in a run's name, and may change when the run goes on.
     """
     return field(default=default, metadata={"choices": choices, "parts": parts, **rule})
 
@@ -87,10 +92,10 @@ class Settings:
     logit_adjustment: float = 0.0
     """τ of the logit-adjusted cross-entropy, see ``losses.cross_entropy``; 1 is the balanced softmax."""
 
-    epochs: int = setting(positive=True)
-    min_steps: int = 0
+    epochs: int = setting(positive=True, most=10**6)
+    min_steps: int = setting(0, most=10**9)
     """The least number of optimiser steps: on a small data set there are more epochs."""
-    batch_size: int = setting(positive=True)
+    batch_size: int = setting(positive=True, most=2**16)
     learning_rate: float = setting(positive=True)
     """At the start; it falls to 0 along a cosine."""
     momentum: float = setting(0.9, below=1)
@@ -105,13 +110,13 @@ class Settings:
     """Start weights: the name or folder of a run, or a checkpoint of PySkl or ST-GCN; empty: random."""
     seed: int = 0
 
-    frames: int = setting(positive=True)
+    frames: int = setting(positive=True, most=10_000)
     """T, the number of frames that every clip is resampled to."""
-    heatmap_size: int = setting(positive=True)
+    heatmap_size: int = setting(positive=True, most=1024)
     """Side of a heatmap in training, in pixels."""
-    test_scale: float = setting(positive=True)
+    test_scale: float = setting(positive=True, most=16)
     """Side of a heatmap in test, as a multiple of that in training."""
-    segment_clips: int = setting(positive=True)
+    segment_clips: int = setting(positive=True, most=1000)
     """Temporal views of a test clip where ``temporal`` is ``segments``."""
     denoise: str = setting("", parts=denoising.FILTERS)
     """Names of ``denoising.FILTERS``, joined by ``+``, applied to all clips."""
@@ -120,17 +125,17 @@ class Settings:
 
     protocol: str = ""
     """The way in which the source is split, see ``clips.load``; empty: its first one."""
-    folds: int = 0
+    folds: int = setting(0, most=10_000)
     """Cross-validation in so many folds, of which ``fold`` is the test split; 0: none."""
     fold: int = 0
     persons: int = 1
     """2: the second person of a clip is kept."""
-    no_gesture_ratio: float = 0.0
+    no_gesture_ratio: float = setting(0.0, most=1000)
     """Clips of no gesture for each gesture: parts of the gaps of whole videos, as a class more; 0: none."""
 
     device: str = setting("cpu", execution=True)
     precision: str = setting("fp32", choices=("fp32", "bf16"), execution=True)
-    devices: int = setting(1, positive=True, execution=True)
+    devices: int = setting(1, positive=True, most=4096, execution=True)
     """GPUs, or processes on a CPU, that train together; under ``torchrun`` its own number counts."""
     resume: bool = setting(True, execution=True)
     """Continue an unfinished run and return a finished one; False: train again and replace it."""
@@ -144,9 +149,15 @@ class Settings:
             rule = f"the network of model {self.model!r} has {', '.join(preset)}"
             raise ValueError(f"{rule}, got {', '.join(self.network)}; make settings with `choose`")
         for name, value in self.network.items():
-            _check(name, value, type(preset[name]), {"positive": True})
+            _check(name, value, type(preset[name]), {"positive": True, "most": MAX_OF_NETWORK})
+            if isinstance(value, tuple) and len(value) > MAX_LAYERS:
+                raise ValueError(f"{name} must have at most {MAX_LAYERS} numbers, got {len(value)}")
         if "partition" in self.network:
             check_choice("partition", self.network["partition"], layouts.PARTITIONS)
+        pixels = self.frames * self.test_size**2
+        if self.architecture.input == "heatmaps" and pixels > MAX_PIXELS:
+            size = f"{self.frames} frames of {self.test_size} × {self.test_size} pixels"
+            raise ValueError(f"a clip must have at most {MAX_PIXELS:,} pixels, got {size} in test")
         check_choice("stream", self.stream, self.architecture.streams, f" for model {self.model!r}")
         if layouts.is_file(self.layout):
             layouts.get(self.layout)
@@ -299,6 +310,8 @@ def _check_number(name: str, number: Any, rule: Mapping[str, Any]) -> None:
         raise ValueError(f"{name} must be above 0, got {number!r}")
     if number >= rule.get("below", MAX_NUMBER):
         raise ValueError(f"{name} must be below {rule['below']}, got {number!r}")
+    if number > rule.get("most", MAX_NUMBER):
+        raise ValueError(f"{name} must be at most {rule['most']:,}, got {number!r}")
 
 
 def _check_device(device: Any) -> None:

@@ -268,6 +268,28 @@ def test_missing_stays_missing(name, seed):
         assert name == "outliers" or torch.equal(result[..., 2], given[..., 2])
 
 
+@settings(max_examples=60)
+@given(st.sampled_from([*FILTERS, EVERY]), st.integers(0, 999), st.floats(-44, 0), st.floats(-44, 0))
+def test_scores_of_any_size_give_places_in_the_frame(name, seed, low, high):
+    """Scores from 1e-44, which float32 just has, to 1: of all joints alike, or of each frame by itself."""
+    given = noisy(seed, number=1)
+    spread = torch.rand(*given.shape[:3], generator=torch.Generator().manual_seed(seed))
+    given[..., 2] = (given[..., 2].double() * 10.0 ** (low + (high - low) * spread.double())).float()
+    given = given * (given[..., 2:] > 0)
+    result = denoising.denoise(given[0], torch.tensor([given.shape[1]]), name, LAYOUT)
+    assert result.isfinite().all()
+    # A parabola through noise reaches beyond its points by no more than a few times their distance.
+    assert result[..., :2].abs().max() <= 10 * given[..., :2].abs().max().clamp(min=1)
+
+
+def test_a_joint_of_a_tiny_score_hardly_moves_the_parabola():
+    """Three certain places are on a line; two of score 1e-20 count as 1e-3, so their noise of 30 px moves a
+    joint by less than 0.01 px."""
+    scores = torch.tensor([1.0, 1e-20, 1.0, 1e-20, 1.0])
+    smooth = apply("savitzky_golay", clip([100.0, 135.0, 110.0, 85.0, 120.0], scores=scores))
+    assert smooth[0, 2, V, 0].item() == pytest.approx(110, abs=0.01)
+
+
 @settings(max_examples=30)
 @given(st.sampled_from(list(FILTERS)), st.integers(0, 999), st.floats(0.2, 5), st.floats(-300, 300))
 def test_a_larger_person_elsewhere_gets_the_same_result(name, seed, scale, shift):

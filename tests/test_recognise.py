@@ -177,6 +177,56 @@ def test_text_from_data_is_no_markup_in_the_page(trained):
     assert evil not in recognise.page(recognised, evil)
 
 
+@pytest.mark.parametrize("name", ["own.csv", "own.npz", "own.html"])
+def test_no_file_is_replaced_that_is_no_result_as_it_was_written(trained, tmp_path, capsys, name):
+    """A file alone, and one of a result that was changed. Nothing is read before."""
+    out = tmp_path / "own.csv"
+    (tmp_path / name).write_text(",".join(recognise.COLUMNS))
+    rule = "is there, and is no part of a result of recognise as it was written; give another name as `out`"
+    command = ["nowhere", "--outputs", str(trained), "--out", str(out)]
+    with pytest.raises(SystemExit, match=rf"{name}: {rule}") as error:
+        recognise.main(command)
+    assert len(str(error.value).splitlines()) == 1
+    recognised = shown(trained, "of_joint", cut=True)
+    with pytest.raises(ValueError, match=rule):
+        recognise.write(recognised, out)
+    assert (tmp_path / name).read_text() == ",".join(recognise.COLUMNS)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / name).unlink()
+    for _ in range(2):  # a result is replaced
+        recognise.write(recognised, recognise.table_path("nowhere", out))
+    content = b"!" + (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rule):
+        recognise.write(recognised, out)
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_the_predictions_of_a_run_and_the_tables_of_a_source_stay(trained, tmp_path):
+    fuzzing.make_openpose(tmp_path)
+    for path in (trained / "runs" / "of_joint" / "test.csv", tmp_path / "segments.csv"):
+        before = {file: file.read_bytes() for file in path.parent.glob("*") if file.is_file()}
+        with pytest.raises(ValueError, match="is there, and is no part of a result of recognise"):
+            recognise.table_path(tmp_path, path)
+        assert {file: file.read_bytes() for file in path.parent.glob("*") if file.is_file()} == before
+
+
+def test_a_result_that_cannot_be_written_leaves_the_earlier_one(trained, tmp_path, monkeypatch):
+    recognised, out = shown(trained, "of_joint", cut=True), tmp_path / "own.csv"
+    before = {path: path.read_bytes() for path in recognise.write(recognised, out)}
+    monkeypatch.setattr(recognise, "page", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        recognise.write(replace(recognised, table=recognised.table[:1]), out)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_control_characters_are_printed_escaped(trained, tmp_path, capsys, monkeypatch):
+    recognised = replace(shown(trained, "of_joint", cut=True), report="a\x1b[2J\nb")
+    monkeypatch.setattr(recognise, "recognise", lambda *_, **__: recognised)
+    recognise.main(["x", "--runs", "of_joint", "--outputs", str(trained), "--out", str(tmp_path / "x.csv")])
+    assert capsys.readouterr().out.startswith("a\\x1b[2J\nb\n")
+
+
 def test_the_command_line(trained, tmp_path, capsys):
     common = ["synthetic-smoke", "--outputs", str(trained), "--out", str(tmp_path / "t.csv")]
     options = ["--least", "0.9", "--lengths", "32", "64", "--stride", "32"]

@@ -3,11 +3,13 @@ is reported."""
 
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from miga_lib.ensemble import score_files
 from miga_lib.readers import Report
@@ -62,7 +64,7 @@ def test_the_order_of_lines_and_of_named_columns_changes_nothing(tmp_path_factor
     report = Report()
     predictions = read(write(tmp_path_factory.mktemp("any") / "rgb.csv", lines), report=report).of(IDS)
     assert predictions.probabilities.tolist() == ROWS.tolist()
-    assert ("columns reordered by class name" in str(report)) == (list(columns) != [0, 1, 2])
+    assert ("columns reordered by class" in str(report)) == (list(columns) != [0, 1, 2])
 
 
 def test_names_of_columns_are_matched_and_labels_are_left_to_the_data(tmp_path):
@@ -106,7 +108,7 @@ def test_logits_are_converted_only_if_the_caller_says_so(tmp_path):
     path = write(tmp_path / "rgb.csv", csv_lines(rows=np.log(np.maximum(ROWS, 1e-30)) + 7))
     with pytest.raises(
         ValueError,
-        match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip 0002_0 .*`normali",
+        match=r"rgb\.csv: scores of a clip must be 0 or more and sum to 1, those of clip '0002_0' .*`normali",
     ):
         read(path)
     assert np.allclose(read(path, normalise="softmax", report=report).probabilities, ROWS)
@@ -142,7 +144,7 @@ def test_rounding_is_repaired_and_reported(tmp_path):
         (csv_lines(ids=("a", "a", "b")), "ids of predictions must be unique, found 'a' 2 times"),
         (["0.5,0.25,0.25"], "has no ids; give `annotations`"),
         (["a,0.5,0.5"], "must have scores of 3 classes .*, found 2"),
-        (["a,0.5,0.25,0.25,0"], r"must have scores of 3 classes \(nod to touch face\), found 4"),
+        (["a,0.5,0.25,0.25,0"], r"must have scores of 3 classes \('nod' to 'touch face'\), found 4"),
         (
             ["id,nod,shake,bow", "a,0.5,0.25,0.25"],
             "its 3 classes must be the 3 of the data: 'touch face' is missing",
@@ -167,7 +169,8 @@ def test_an_invalid_csv_is_refused(tmp_path, lines, message):
 def test_other_invalid_files_are_refused(tmp_path, annotations):
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
     with pytest.raises(
-        ValueError, match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found a, b"
+        ValueError,
+        match=r"two\.npz: expected one array of numbers of shape \(clips, classes\), found 'a', 'b'",
     ):
         read(tmp_path / "two.npz")
     np.savez(tmp_path / "few.npz", scores=ROWS, ids=np.array(IDS[:2]))
@@ -216,7 +219,7 @@ def test_scores_of_another_split_or_file_are_refused(tmp_path, annotations):
     ):
         read(tmp_path / "result.pkl", annotations=annotations, split="train")
     with pytest.raises(
-        ValueError, match=r"annotations\.pkl: split must be one of xsub_train, xsub_val, got 'test'"
+        ValueError, match=r"annotations\.pkl: split must be one of 'xsub_train', 'xsub_val', got 'test'"
     ):
         read(tmp_path / "result.pkl", annotations=annotations, split="test")
 
@@ -244,7 +247,7 @@ def test_probabilities_stored_as_text_are_refused(tmp_path):
     np.savez(tmp_path / "text.npz", ids=np.array(IDS), scores=ROWS.astype(str))
     with pytest.raises(
         ValueError,
-        match=r"text\.npz: expected one array of numbers .* found none among ids \(<U6\), scores \(<U32\)",
+        match=r"text\.npz: expected one array of .* found none among 'ids' \(<U6\), 'scores' \(<U32\)",
     ):
         read(tmp_path / "text.npz")
 
@@ -262,3 +265,163 @@ def test_messages_stay_short_whatever_the_file_holds(tmp_path):
             read(path)
         assert len(str(error.value)) <= 400 + len(str(path)), path.name
         assert "\n" not in str(error.value)
+
+
+MANY = [f"gesture {letter}" for letter in "abcdefghijklmnopqrst"]
+TEXT_ORDER = sorted(range(20), key=str)
+"""0, 1, 10, 11, …, 19, 2, …: as pandas sorts names of columns."""
+
+
+@pytest.mark.parametrize("word", ["", "class_", "c", "class ", "Logit-", "class_id_"])
+@pytest.mark.parametrize("first", ["id", "my clips", ""])
+@settings(max_examples=5)
+@given(order=st.permutations(range(20)))
+def test_numbered_columns_are_put_into_the_order_of_the_classes(tmp_path_factory, word, first, order):
+    logits, report = np.random.default_rng(0).normal(size=(3, 20)), Report()
+    for columns in (order, TEXT_ORDER):
+        header = ",".join([first, *(f"{word}{k}" for k in columns)])
+        path = write(tmp_path_factory.mktemp("any") / "x.csv", [header, *csv_lines(rows=logits[:, columns])])
+        predictions = score_files.read(path, MANY, normalise="softmax", report=report)
+        assert predictions.ids.tolist() == list(IDS)
+        assert np.allclose(predictions.probabilities, softmax(logits, axis=1))
+    assert "columns reordered by class: x.csv" in str(report)
+
+
+@pytest.mark.parametrize(
+    "columns", ["label,id,0,1,2", "id,0,Label,1,2", "id,2,0,1,label", "id,label,c0,c1,c2"]
+)
+@pytest.mark.parametrize("label", ["0", "shake", ""])
+def test_a_label_is_no_score_at_any_place(tmp_path, columns, label):
+    values = {name: str(ROWS[0][int(name[-1])]) for name in columns.split(",") if name[-1].isdigit()}
+    values |= {"id": "a", "label": label, "Label": label}
+    path = write(tmp_path / "rgb.csv", [columns, ",".join(values[name] for name in columns.split(","))])
+    predictions = read(path)
+    assert predictions.ids.tolist() == ["a"]
+    assert predictions.probabilities.tolist() == ROWS[:1].tolist()
+
+
+def test_row_numbers_of_pandas_are_no_ids(tmp_path):
+    numbered = [f"{row},{line}" for row, line in enumerate(csv_lines())]
+    for header in (",id,0,1,2", "Unnamed: 0,id,nod,shake,touch face"):
+        report = Report()
+        predictions = read(write(tmp_path / "rgb.csv", [header, *numbered]), report=report)
+        assert predictions.ids.tolist() == list(IDS)
+        assert predictions.probabilities.tolist() == ROWS.tolist()
+        assert "row numbers of pandas before the first column ignored: rgb.csv" in str(report)
+    path = write(tmp_path / "rgb.csv", [",nod,shake,touch face", *csv_lines(ids=("0", "1", "2"))])
+    with pytest.raises(ValueError, match="has no ids; give `annotations`"):
+        read(path)
+
+
+def test_a_header_above_scores_without_ids_is_no_clip(tmp_path, annotations):
+    lines = ["shake,nod,touch face", *(",".join(map(str, row[[1, 0, 2]])) for row in ROWS[[2, 0, 1]])]
+    predictions = read(write(tmp_path / "rgb.csv", lines), annotations=annotations, split="val")
+    assert predictions.of(IDS).probabilities.tolist() == ROWS.tolist()
+
+
+def test_classes_of_an_npz_are_matched_in_any_order_and_case(tmp_path):
+    for classes in (["TOUCH face", "Nod", "SHAKE"], [2, 0, 1], ["class_2", "class_0", "class_1"]):
+        report = Report()
+        np.savez(tmp_path / "a.npz", ids=np.array(IDS), scores=ROWS[:, [2, 0, 1]], classes=np.array(classes))
+        assert read(tmp_path / "a.npz", report=report).probabilities.tolist() == ROWS.tolist()
+        assert "columns reordered by class: a.npz" in str(report)
+
+
+def test_ids_are_text_without_the_spaces_around_them(tmp_path):
+    report = Report()
+    path = write(tmp_path / "rgb.csv", [f"{id} , 0.5, 0.25,0.25 " for id in ("007", " 08")])
+    assert read(path).ids.tolist() == ["007", "08"]
+    np.savez(tmp_path / "a.npz", ids=np.array([" a", "b ", "c"]), scores=ROWS)
+    assert read(tmp_path / "a.npz", report=report).ids.tolist() == ["a", "b", "c"]
+    assert "spaces around ids removed: a.npz (2 of 3)" in str(report)
+    np.savez(tmp_path / "b.npz", ids=np.array([7, 8, 9]), scores=ROWS)
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps(dict(zip((7, 8, 9), ROWS, strict=True))))
+    for name in ("b.npz", "c.pkl"):
+        assert read(tmp_path / name, report=report).ids.tolist() == ["7", "8", "9"]
+    assert "ids stored as numbers, without leading zeros, taken as text: b.npz, c.pkl" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([*csv_lines(), "Mean,0.25,0.5,0.25"], "row 3 has id 'Mean', which is no clip; delete the row"),
+        (
+            ["id,0,1,2", *csv_lines(), "total ,1,1,1"],
+            "row 3 has id 'total', which is no clip; delete the row",
+        ),
+        ([*csv_lines(), ",0.25,0.5,0.25"], "row 3 has id '', which is no clip; delete the row"),
+        (["id,0,1,2", *csv_lines(), "id,0,1,2"], "row 3 is the header again; delete the row"),
+        (
+            ["id,nod,shake,touch face", "a,True,False,False"],
+            "scores must be finite numbers, found nan in row 0",
+        ),
+        (
+            ["x,0,2,1", *csv_lines()],
+            r"line 1 \('x,0,2,1'\) is a header or a clip; write a header above it, or",
+        ),
+        (
+            ["id,1,2,3", *csv_lines()],
+            "its 3 classes must be .*; name the columns as the classes, or number them 0",
+        ),
+        (["id,0.0,1.0,2.0", *csv_lines()], "its 3 classes must be the 3 of the data: 'nod' is missing"),
+        (
+            ["id,class_0,c1,class_2", *csv_lines()],
+            "its 3 classes must be the 3 of the data: 'nod' is missing",
+        ),
+        (["id,0,1,2"], "has no scores of clips; write them again"),
+        (["id"], "has no scores of clips; write them again"),
+    ],
+)
+def test_what_is_no_clip_and_no_class_is_refused(tmp_path, lines, message):
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}/rgb\.csv: {message}") as error:
+        read(write(tmp_path / "rgb.csv", lines), normalise="softmax")
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_of_columns_that_are_names_of_other_classes_are_refused(tmp_path):
+    path = write(tmp_path / "rgb.csv", ["id,0,1,2", *csv_lines()])
+    assert score_files.read(path, ("0", "1", "2")).probabilities.tolist() == ROWS.tolist()
+    with pytest.raises(
+        ValueError, match=r"rgb\.csv: its columns are names or indices of classes, in other ord"
+    ):
+        score_files.read(path, ("2", "0", "1"))
+
+
+def test_empty_files_are_refused_in_one_line(tmp_path):
+    for name in ("a.csv", "a.npz", "a.npy", "a.pkl"):
+        (tmp_path / name).touch()
+    np.savez(tmp_path / "none.npz")
+    np.savez(tmp_path / "no_rows.npz", scores=ROWS[:0])
+    np.save(tmp_path / "no_rows.npy", ROWS[:0])
+    for name, content in (("dict", {}), ("list", []), ("array", ROWS[:0])):
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(content))
+    for path in tmp_path.iterdir():
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: ") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+    for name in ("no_rows.npz", "no_rows.npy", "dict.pkl", "list.pkl"):
+        with pytest.raises(ValueError, match="has no scores of clips"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("ids", [[1.0, 2.0, 3.0], [True, False, True]])
+def test_ids_that_are_no_text_are_refused(tmp_path, ids):
+    np.savez(tmp_path / "a.npz", ids=np.array(ids), scores=ROWS)
+    with pytest.raises(
+        ValueError, match=r"a\.npz: row 0 has id .*; ids must be text: write those of the data"
+    ):
+        read(tmp_path / "a.npz")
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
+    evil = "\x1b[2Ja"
+    write(tmp_path / "twice.csv", csv_lines(ids=(evil, evil, "b")))
+    write(tmp_path / "logits.csv", csv_lines(ids=(evil, "b", "c"), rows=ROWS * 9))
+    write(
+        tmp_path / "header.csv", [f"id,nod,shake,touch face,{evil}", *(f"{line},0" for line in csv_lines())]
+    )
+    np.savez(tmp_path / "names.npz", **{evil: ROWS, f"{evil}b": ROWS})
+    for path in tmp_path.iterdir():
+        with pytest.raises(ValueError, match=r"\\x1b\[2Ja") as error:
+            read(path)
+        assert str(error.value).isprintable()

@@ -11,6 +11,7 @@ from miga_lib import layouts
 from miga_lib.models import MODELS
 from miga_lib.settings import PRESETS, Settings, choose, names, of_parameters
 from miga_lib.training import inputs, loop
+from miga_lib.training.__main__ import main
 from miga_lib.training.distributed import World
 
 LAYOUT = layouts.get("imigue41")
@@ -243,6 +244,45 @@ def test_a_number_that_pytorch_cannot_take_is_refused_in_a_short_line(name, numb
     with pytest.raises(ValueError, match=rf"^{name} must be 0 or more and below 2\*\*63, got ") as error:
         choose(**{name: number})
     assert len(str(error.value)) < 150
+
+
+LARGEST = {
+    "epochs": 10**6,
+    "min_steps": 10**9,
+    "batch_size": 2**16,
+    "frames": 10_000,
+    "heatmap_size": 1024,
+    "test_scale": 16,
+    "segment_clips": 1000,
+    "folds": 10_000,
+    "no_gesture_ratio": 1000,
+    "devices": 4096,
+    "width": 4096,
+    "stem_kernel": 4096,
+}
+
+
+@pytest.mark.parametrize("name", LARGEST)
+@pytest.mark.parametrize("value", [1_000_000, 10**15])
+def test_an_absurd_number_is_refused_in_one_line(name, value):
+    value = max(value, LARGEST[name] + 1)
+    message = f"{name} must be at most {LARGEST[name]:,}, got {value}"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        choose(**{name: value})
+    with pytest.raises(SystemExit, match=f"^python -m miga_lib.training: {name} .* got {value}[.0]*$"):
+        main([f"--{name.replace('_', '-')}", str(value)])
+    choose("smoke", **{name: LARGEST[name]})
+
+
+def test_maps_of_a_clip_and_a_network_have_a_size_that_can_be_computed():
+    message = "a clip must have at most 33,554,432 pixels, got 10000 frames of 64 × 64 pixels in test"
+    with pytest.raises(ValueError, match=message):
+        choose("paper", frames=10_000, device="cpu")
+    assert choose("paper", "stgcn", frames=10_000, device="cpu").frames == 10_000, "graphs have no maps"
+    with pytest.raises(ValueError, match="stage_blocks must have at most 100 numbers, got 101"):
+        choose(stage_blocks=(1,) * 101)
+    with pytest.raises(ValueError, match="stage_blocks must be at most 4,096, got 5000"):
+        choose(stage_blocks=(1, 5000))
 
 
 @pytest.mark.parametrize(

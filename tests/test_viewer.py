@@ -7,11 +7,14 @@ import json
 import re
 from dataclasses import replace
 
+import hypothesis
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from browser import samples
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -225,10 +228,53 @@ def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
     path = tmp_path / "notes.csv"
     path.write_text("clip,remark\na_0,x\n")
     shown = SkeletonViewer(clips, outputs=tmp_path)
-    rule = "notes have the columns id and note, found clip, remark; rename the columns"
+    rule = "notes have the columns id and note, found 'clip', 'remark'; rename the columns"
     assert shown._clip["messages"] == [f"{path}: {rule}"]
     assert answers(shown, ask="note", note="x", row=0) == [f"{path}: {rule}"]
     assert path.read_text() == "clip,remark\na_0,x\n"
+
+
+TEXTS = st.text(st.characters() | st.sampled_from('\r\n",=+-@#\0\t \x1c\x85\u2028'), max_size=9)
+
+
+@hypothesis.settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["a", "=1+1", "NA", '"', "#"]) | TEXTS, TEXTS), max_size=4))
+def test_notes_of_any_text_are_read_as_they_were_written_or_refused(tmp_path_factory, written):
+    folder, kept = tmp_path_factory.mktemp("any"), {}
+    for id, note in written:
+        try:
+            notes.write(folder, id, note)
+        except ValueError:
+            assert "\0" in id + note or id != id.strip()
+        else:
+            kept[id] = note.strip()
+        assert notes.read(folder) == {id: note for id, note in kept.items() if note}
+
+
+@pytest.mark.parametrize("note", ["x" * 70_000, "a\0b", "\ud800"])
+def test_a_note_that_a_table_cannot_hold_leaves_the_file_as_it_was(tmp_path, note):
+    notes.write(tmp_path, "a", "first")
+    before = (tmp_path / "notes.csv").read_bytes()
+    message = r"notes\.csv: a note on clip 'a' that a table cannot hold; write a shorter one, of usual charac"
+    with pytest.raises(ValueError, match=message):
+        notes.write(tmp_path, "a", note)
+    assert (tmp_path / "notes.csv").read_bytes() == before
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_a_note_changes_no_other_row_or_column(tmp_path):
+    """Written in a spreadsheet: with a mark of UTF-8, a column more, and two rows of a clip."""
+    path = tmp_path / "notes.csv"
+    rows = ["who,id,note", "Ö,a,one", "P,b,", "Q,a,two", "R,c,x"]
+    path.write_text("\n".join(rows), encoding="utf-8-sig")
+    assert notes.read(tmp_path) == {"a": "two", "c": "x"}
+    notes.write(tmp_path, "a", "three")
+    notes.write(tmp_path, "d", "new")
+    notes.write(tmp_path, "c", "")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    expected = ["who,id,note", "Ö,a,one", "P,b,", "Q,a,three", "R,c,", ",d,new"]
+    assert path.read_text(encoding="utf-8-sig").splitlines() == expected
+    assert notes.read(tmp_path) == {"a": "three", "d": "new"}
 
 
 def test_an_animation_is_written(clips, tmp_path):

@@ -43,7 +43,7 @@ def bounds(frames: int, lengths: Sequence[int], stride: int) -> Int[np.ndarray, 
         raise ValueError(f"windows need frames, lengths and a stride of 1 or more, got {values}")
     windows = []
     for length in sorted({length for length in lengths if length <= frames}) or [frames]:
-        first = np.union1d(np.arange(0, frames - length + 1, stride), [frames - length])
+        first = np.union1d(np.arange(0, frames - length + 1, min(stride, frames)), [frames - length])
         windows.append(np.stack([first, first + length - 1], 1))
     return np.concatenate(windows)
 

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     data, outputs, run = (options.pop(name) for name in ("data", "outputs", "run"))
     try:
         _train(choose(**(options.pop("settings") | options)), data, outputs, run)
-    except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
+    except (ValueError, RuntimeError, FloatingPointError, OSError, MemoryError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
     except KeyboardInterrupt as stopped:
         print(str(stopped) or "stopped", flush=True)

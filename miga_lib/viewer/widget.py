@@ -342,8 +342,8 @@ class SkeletonViewer(anywidget.AnyWidget):
 
 
 def save_page(path: str | Path, clips: Clips, predictions: Any = (), **arguments: Any) -> Path:
-    """Write a viewer of 1 to ``MAX_ON_PAGE`` clips, which ``clips.where`` chooses, as one HTML file. It opens
-    in any browser without a kernel or network.
+    """Write a viewer of 1 to ``MAX_ON_PAGE`` clips, which ``clips.where`` chooses, as one HTML file, which
+    replaces one that is there. It opens in any browser without a kernel or network.
 
     ``predictions`` and ``arguments`` are of ``SkeletonViewer``. Returns ``path``. Raises ValueError for
     another number of clips and where ``SkeletonViewer`` does, and OSError if the file cannot be written.
