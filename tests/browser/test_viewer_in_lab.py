@@ -39,7 +39,7 @@ def page(open_page, jupyter, folder, smoke_outputs):
     lab.write_notebook(folder / "viewers.ipynb", SETUP + f"OUTPUTS = {str(smoke_outputs)!r}", *CELLS)
     page = open_page()
     lab.run_notebook(page, jupyter, "viewers.ipynb", viewers=len(CELLS), view="lab")
-    toggle_file_browser(page)
+    show_file_browser(page, False)
     yield page
     page.close()
 
@@ -58,8 +58,12 @@ def show(page):
     return of
 
 
-def toggle_file_browser(page):
-    page.evaluate("void jupyterapp.commands.execute('application:toggle-left-area')")
+def show_file_browser(page, shown):
+    """JupyterLab may restore its own state late on a busy machine."""
+    listing, state = page.locator(".jp-DirListing"), "visible" if shown else "hidden"
+    if listing.is_visible() != shown:
+        page.evaluate("void jupyterapp.commands.execute('application:toggle-left-area')")
+    listing.wait_for(state=state)
 
 
 def settle(viewer):
@@ -336,8 +340,7 @@ def test_nothing_is_cut_at_800_px_with_the_side_bar_open(show, page):
     """137 joints, captions of clips of up to 300 frames, in JupyterLab's window with its file browser."""
     size = page.viewport_size
     page.set_viewport_size({"width": 800, "height": size["height"]})
-    toggle_file_browser(page)
-    page.locator(".jp-DirListing").wait_for()
+    show_file_browser(page, True)
     shown = show(LONG)
     shown.scroll_into_view_if_needed()
     move(shown, 299)
@@ -345,7 +348,7 @@ def test_nothing_is_cut_at_800_px_with_the_side_bar_open(show, page):
     beyond = """(node) => node.scrollWidth > node.clientWidth ||
         node.getBoundingClientRect().right > node.closest('.jp-Notebook').getBoundingClientRect().right"""
     assert not shown.evaluate(beyond)
-    toggle_file_browser(page)
+    show_file_browser(page, False)
     page.set_viewport_size(size)
 
 
