@@ -171,7 +171,7 @@ class Recordings(Clips):
         return replace(part, segments=self.segments[self.segments["video"].isin(part.table["video"])])
 
     def cut(self) -> Clips:
-        """The clip of each segment, as ``load`` gives it; without segments, the whole videos."""
+        """The clip of each segment, as ``load`` gives it, and videos without segments as a whole."""
         shared = {part.name: getattr(self, part.name) for part in fields(Clips)}
         clips = Clips(**shared | {"table": self._cut()})
         missing = [float((clips[i][..., 2] == 0).mean()) for i in range(len(clips))]
@@ -185,12 +185,15 @@ class Recordings(Clips):
 
     def _cut(self) -> pd.DataFrame:
         """The table of ``cut``, in which the share of missing joints is that of the whole video."""
-        if self.segments.empty:
-            return self.table
         table = self.segments[["video"]].merge(self.table, on="video").set_axis(self.segments.index)
         first, last = self.segments["first"], self.segments["last"]
         cut = {"label": self.segments["label"], "frames": last - first + 1, "start": table["start"] + first}
-        return table.assign(id=self.ids, **cut).reset_index(drop=True)
+        table = table.assign(id=self.ids, **cut)
+        whole = self.table[~self.table["video"].isin(self.segments["video"])]
+        if len(whole):
+            table, place = pd.concat([table, whole]), self.table["video"].tolist().index
+            table = table.sort_values("video", key=lambda video: video.map(place), kind="stable")
+        return table.reset_index(drop=True)
 
 
 def outputs_folder(outputs: str | Path = "") -> Path:
@@ -271,7 +274,8 @@ def _with_gaps(whole: Recordings, per_gesture: float, source: str | Path) -> Cli
         gestures = f"{len(whole.segments)} annotated gestures in {len(whole)} videos"
         gap = f"no gap of {no_gesture.MIN_FRAMES} frames for {per_gesture:g} clips each"
         raise ValueError(f"{source}: {gestures} leave {gap}; {way_out}")
-    clips, gaps = whole.cut(), replace(whole, segments=parts.assign(label=len(whole.classes))).cut()
+    having_gaps = whole.where(whole.table["video"].isin(parts["video"]))
+    clips, gaps = whole.cut(), replace(having_gaps, segments=parts.assign(label=len(whole.classes))).cut()
     ids = gaps.table["id"].str.replace(r"_(?=\d+$)", "_gap", regex=True)
     note = f"{len(parts)} parts of the gaps between gestures are clips of class {NO_GESTURE!r}."
     return replace(

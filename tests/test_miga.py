@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from reading import reading
 
-from miga_lib import layouts
+from miga_lib import clips, layouts
 from miga_lib.readers import DataError, Report, miga
 
 WHOLE = layouts.get("openpose137")
@@ -386,3 +386,74 @@ def test_subjects_in_doubt_are_refused_or_reported(root):
     (root / "copy").mkdir()
     (root / "copy" / miga.SUBJECTS_FILE).write_text("video_id,subject_id\n12,7\n")
     refused(r"found labels_20200831\.csv 2 times; keep one of Label/", root)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imigue_skeleton_valid",
+        "imigue_skeleton_val",
+        "imigue_skeleton_validation",
+        "iMiGUE_Skeleton_Validate",
+    ],
+)
+def test_other_names_of_the_validation_folder_are_read(root, name):
+    before, _ = read(root)
+    datasets = root / "imigue_data_phase1/datasets"
+    (datasets / "imigue_skeleton_validate").rename(datasets / name)
+    after, _ = read(root)
+    assert {id: clip.split for id, clip in after.items()} == {id: clip.split for id, clip in before.items()}
+    if name.islower():
+        (datasets / "imigue_skeleton_validate" / "0001").mkdir(parents=True)
+        refused("found imigue_skeleton_validate 2 times; keep one of", root)
+
+
+def test_what_lies_beside_the_data_is_named_and_changes_nothing(root):
+    before, _ = read(root)
+    datasets = root / "imigue_data_phase1/datasets"
+    train = datasets / "imigue_skeleton_train"
+    for stray in ("imigue_rgb_train/0012", "imigue_skeleton_train (1)/0012", "imigue_skeleton_train/RGB"):
+        (datasets / stray).mkdir(parents=True)
+    for stray in ("0012/0012.mp4", "0012/0012.npy", "RGB/0012.mp4"):
+        (train / stray).touch()
+    after, report = read(root)
+    assert list(after) == list(before)
+    assert all(np.array_equal(after[id].keypoints, before[id].keypoints) for id in before)
+    for event in (
+        "2 × folders beside those of the splits not read: imigue_rgb_train, imigue_skeleton_train (1)",
+        "1 × other files in the folders of videos not read: '.mp4': 0012",
+        "1 × other files in the folders of videos not read: '.npy': 0012",
+        "1 × folders without keypoints and without labels left out: RGB",
+    ):
+        assert event in str(report)
+
+
+def test_a_video_in_a_renamed_folder_has_the_name_of_its_files(root):
+    before, _ = read(root)
+    train = root / "imigue_data_phase1/datasets/imigue_skeleton_train"
+    (train / "0012").rename(train / "12")
+    after, report = read(root)
+    assert set(after) == set(before)
+    assert "1 × folders with files of another name: the video has theirs: 12 (0012)" in str(report)
+
+
+def test_test_videos_without_label_files_are_recordings_without_gestures(root, tmp_path):
+    test = root / "imigue_data_phase1/datasets/imigue_skeleton_test"
+    miga.write_video(root / "imigue_data_phase1/datasets", "test", "0201", video(seed=4), [(0, 0, 1)])
+    for label_file in test.glob("*/*_label.csv"):
+        label_file.unlink()
+    found, report = read(root)
+    assert [clip.id for clip in found.values() if clip.split == "test"] == ["0200", "0201"]
+    assert found["0200"].label == -1
+    assert "2 × test videos without a label file: each is one clip of unknown class: 0200, 0201" in str(
+        report
+    )
+    of_videos = clips.load_recordings(root, "imigue22", tmp_path / "outputs")
+    assert of_videos.split("test").table["id"].tolist() == ["0200", "0201"]
+    assert set(of_videos.segments["video"]) == {"0012", "0013", "0001"}
+    loaded = clips.load(root, "imigue22", tmp_path / "outputs")
+    assert of_videos.cut().table["id"].tolist() == loaded.table["id"].tolist()
+    assert of_videos.cut().table["split"].tolist() == loaded.table["split"].tolist()
+    train = root / "imigue_data_phase1/datasets/imigue_skeleton_train"
+    (train / "0012" / "0012_label.csv").unlink()
+    refused(r"0012_label\.csv: no such file; each video folder needs its label file", root)

@@ -213,3 +213,12 @@ def test_litter_is_ignored_and_two_sets_are_refused(tmp_path):
     assert f"1 × files and folders of other programs ignored: {tmp_path.name}/__MACOSX" in str(report)
     write(tmp_path / "old", "train", {"0012_0": (3, walk(4))})
     refused(r"found train_data\.npy 2 times; keep one of data/train_data\.npy, old", tmp_path)
+
+
+def test_other_names_of_the_validation_files_are_read(tmp_path):
+    write(tmp_path, "train", {"0012_0": (0, walk(5)), "0001_0": (1, walk(4))})
+    write(tmp_path, "val", {"0001_0": (1, walk(4))})
+    found, _ = read(tmp_path)
+    assert {id: clip.split for id, clip in found.items()} == {"0001_0": "val", "0012_0": "train"}
+    write(tmp_path, "valid", {"0001_0": (1, walk(4))})
+    refused("found valid_data.npy 2 times; keep one of", tmp_path)

@@ -61,7 +61,9 @@ def test_a_recording_has_the_frames_between_its_segments(smoke_outputs):
         of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True
     ):
         (folder,) = place.glob(f"*/{video}")
-        assert np.array_equal(keypoints, miga.read_keypoints(folder, layouts.get("imigue22"), Report()))
+        assert np.array_equal(
+            keypoints, miga.read_keypoints(folder / folder.name, layouts.get("imigue22"), Report())
+        )
     gaps = of_videos.segments.groupby("video").apply(
         lambda of: (of["first"].iloc[1:].to_numpy() - of["last"].iloc[:-1].to_numpy()).min()
     )

@@ -200,3 +200,18 @@ def test_a_header_in_a_workbook_is_no_frame(root):
     found, report = read(root)
     assert np.array_equal(found["0012_1"].keypoints, video()[3:6])
     assert "1 × title or header rows left out: 0012_2.xlsx (1)" in str(report)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_keypoints_kept_as_arrays_or_text_give_the_same_clips(root, suffix):
+    before, _ = read(root)
+    for path in (root / "mg_skeleton_only").glob("*/*.xlsx"):
+        table = pd.read_excel(path, header=None, engine="calamine")
+        if suffix == ".npy":
+            np.save(path.with_suffix(suffix), table.to_numpy())
+        else:
+            table.to_csv(path.with_suffix(suffix), header=False, index=False)
+        path.unlink()
+    after, _ = read(root)
+    assert list(after) == list(before)
+    assert all(np.array_equal(after[id].keypoints, before[id].keypoints) for id in before)

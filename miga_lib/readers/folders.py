@@ -1,6 +1,7 @@
 """Finding data in user folders: extra folder levels from unpacking, and files of other programs to ignore."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,14 @@ def below(source: Path, pattern: str, depth: int = 3) -> list[Path]:
     return [path for path in paths if not any(map(is_litter, path.relative_to(source).parts))]
 
 
-def named(source: Path, name: str) -> list[Path]:
-    """The folders of that name: the source, or else those up to three levels below it."""
-    if source.name == name and source.is_dir():
+def named(source: Path, *names: str) -> list[Path]:
+    """The folders of one of the names, in small or capital letters: the source, or else those up to three
+    levels below it."""
+    if source.name.lower() in names and source.is_dir():
         return [innermost(source)]
-    return sorted({innermost(path) for path in below(source, name) if path.is_dir()})
+    patterns = [re.sub(r"[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", name) for name in names]
+    paths = [path for pattern in patterns for path in below(source, pattern)]
+    return sorted({innermost(path) for path in paths if path.is_dir()})
 
 
 def single(paths: Iterable[Path], source: Path, name: str) -> Path | None:

@@ -40,6 +40,8 @@ SPLIT_FOLDERS = {
     "val": "imigue_skeleton_validate",
     "test": "imigue_skeleton_test",
 }
+OTHER_NAMES = {"val": [f"imigue_skeleton_{name}" for name in ("valid", "val", "validation")]}
+"""Other names that the folder of a split has in some places."""
 SUBJECTS_FILE = "labels_20200831.csv"
 KEYPOINT_FILES = {
     "_light_hand.csv": "light_hand35",
@@ -51,6 +53,7 @@ KEYPOINT_FILES = {
 """The layout of each file. If several files have the requested joints, the first in this order is read: it is
 the quickest."""
 LABELS = "_label.csv"
+SUFFIXES = (*KEYPOINT_FILES, LABELS)
 UNUSABLE_VIDEOS = ("0218", "0319", "0347", "0348")
 """Videos whose skeleton files are known to be empty or broken in the release."""
 
@@ -65,7 +68,7 @@ def split_folders(source: Path) -> dict[str, Path]:
     is found twice."""
     splits = {}
     for split, name in SPLIT_FOLDERS.items():
-        places = folders.named(source, name)
+        places = folders.named(source, name, *OTHER_NAMES.get(split, ()))
         filled = [place for place in places if folders.inside(place)] or places[:1]
         folder = folders.single(filled, source, name)
         if folder:
@@ -84,29 +87,30 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     splits = split_folders(source)
     if source not in splits.values():
         folders.inside(source, report)
+    for parent in sorted({place.parent for place in splits.values() if place != source}):
+        for folder in folders.inside(parent):
+            if folder not in splits.values() and not folders.below(folder, SUBJECTS_FILE, 0):
+                report.note("folders beside those of the splits not read", folder.name)
     videos = [(split, video) for split, root in splits.items() for video in folders.inside(root, report)]
     videos = [(split, folders.innermost(folder)) for split, folder in videos]
-    videos = [(split, folder) for split, folder in videos if _has_data(folder, report)]
+    videos = [(split, _prefix(folder, report)) for split, folder in videos if _has_data(folder, report)]
     subjects = _read_subjects(source)
-    segments = [
-        annotation.read(folder / f"{folder.name}{LABELS}", report, known=split != "test")
-        for split, folder in videos
-    ]
+    segments = [_segments(video, split, report) for split, video in videos]
     test_rows = [rows for (split, _), rows in zip(videos, segments, strict=True) if split == "test"]
     test_labels = {label for rows in test_rows for label, _, _ in rows}
     placeholders = len(test_labels) == 1 and test_labels != {UNKNOWN}
     if placeholders:
         report.note("all labels of the test split are the same: taken as placeholders", SPLIT_FOLDERS["test"])
     if subjects:
-        for video in sorted({folder.name for split, folder in videos if split != "test"} - set(subjects)):
-            report.note(f"videos that {SUBJECTS_FILE} does not list: subject unknown", video)
-    calls = ((folder, layout) for _, folder in videos)
+        for name in sorted({video.name for split, video in videos if split != "test"} - set(subjects)):
+            report.note(f"videos that {SUBJECTS_FILE} does not list: subject unknown", name)
+    calls = ((video, layout) for _, video in videos)
     frames = annotation.read_videos(read_keypoints, calls, report, progress)
-    for (split, folder), rows, keypoints in zip(videos, segments, frames, strict=True):
+    for (split, video), rows, keypoints in zip(videos, segments, frames, strict=True):
         if placeholders and split == "test":
             rows = [(UNKNOWN, start, end) for _, start, end in rows]
-        if rows and keypoints is not None:
-            names = folder.name, UNKNOWN, split, folder.name, subjects.get(folder.name, "")
+        if keypoints is not None and (rows or _is_without_labels(video, split)):
+            names = video.name, UNKNOWN, split, video.name, subjects.get(video.name, "")
             recording = Recording(*names, WIDTH, HEIGHT, keypoints, 0.0, tuple(rows))
             yield annotation.clamped(recording, report)
 
@@ -114,13 +118,47 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
 def _has_data(folder: Path, report: Report) -> bool:
     """Whether the folder of a video has a file of the challenge, of whatever name, in any place. One without
     is noted."""
-    suffixes = (LABELS, *KEYPOINT_FILES)
-    if any(os.path.exists(folder / f"{folder.name}{suffix}") for suffix in suffixes):
-        return True
-    if any(path.name.endswith(suffixes) for path in folders.below(folder, "*")):
+    if _prefixes(folder) or any(path.name.endswith(SUFFIXES) for path in folders.below(folder, "*")):
         return True
     report.note("folders without keypoints and without labels left out", folder.name)
     return False
+
+
+def _prefixes(folder: Path) -> set[str]:
+    """What the names of the files of the challenge in a folder begin with."""
+    names = (path.name for path in folders.below(folder, "*", 0))
+    return {name.removesuffix(suffix) for name in names for suffix in SUFFIXES if name.endswith(suffix)}
+
+
+def _prefix(folder: Path, report: Report) -> Path:
+    """What the paths of the files of a video begin with: the name of the folder in it, or that which all
+    files have, as in a renamed folder. Other files are noted."""
+    name, prefixes = folder.name, _prefixes(folder) or {folder.name}
+    renamed = next(iter(prefixes))
+    if len(prefixes) == 1 and renamed != name and not (folder.parent / renamed).exists():
+        report.note("folders with files of another name: the video has theirs", f"{name} ({renamed})")
+        name = renamed
+    others = {path.suffix for path in folders.below(folder, "*", 0) if not path.name.endswith(SUFFIXES)}
+    for suffix in sorted(others):
+        event = f"other files in the folders of videos not read: {shown(suffix or 'no suffix')}"
+        report.note(event, folder.name)
+    return folder / name
+
+
+def _of(video: Path, suffix: str) -> Path:
+    return video.with_name(f"{video.name}{suffix}")
+
+
+def _is_without_labels(video: Path, split: str) -> bool:
+    """Whether it is a test video of the track in which gestures are to be found in time."""
+    return split == "test" and not os.path.exists(_of(video, LABELS))
+
+
+def _segments(video: Path, split: str, report: Report) -> list[Segment]:
+    if _is_without_labels(video, split):
+        report.note("test videos without a label file: each is one clip of unknown class", video.name)
+        return []
+    return annotation.read(_of(video, LABELS), report, known=split != "test")
 
 
 def _read_subjects(source: Path) -> dict[str, str]:
@@ -140,13 +178,15 @@ def _read_subjects(source: Path) -> dict[str, str]:
     return dict(zip(table["video_id"], table["subject_id"], strict=True))
 
 
-def read_keypoints(folder: Path, layout: Layout, report: Report) -> np.ndarray | None:
-    """``read_video`` of the quickest file of a video that has the joints of the layout."""
-    return read_video(*_keypoint_file(folder, layout), layout, report)
+def read_keypoints(video: Path, layout: Layout, report: Report) -> np.ndarray | None:
+    """``read_video`` of the quickest file of a video that has the joints of the layout. The paths of its
+    files begin with ``video``."""
+    return read_video(*_keypoint_file(video, layout), layout, report)
 
 
-def _keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
+def _keypoint_file(video: Path, layout: Layout) -> tuple[Path, Layout]:
     """The quickest file of a video that has the joints of a layout, and the layout of that file."""
+    folder = video.parent
     if layout.single_person:
         select(layouts.get("openpose137"), layout, str(folder))  # raises the error for two persons
     stored = {suffix: layouts.get(name) for suffix, name in KEYPOINT_FILES.items()}
@@ -154,7 +194,7 @@ def _keypoint_file(folder: Path, layout: Layout) -> tuple[Path, Layout]:
     if not sufficient:
         problem = f"no file of the challenge has the joints of layout {layout.name!r}"
         raise DataError(f"{folder}: {problem}; choose another layout")
-    paths = {suffix: folder / f"{folder.name}{suffix}" for suffix in stored}
+    paths = {suffix: _of(video, suffix) for suffix in stored}
     for suffix in sufficient:
         if os.path.exists(paths[suffix]):  # False, too, if the name is too long for a file
             return paths[suffix], stored[suffix]

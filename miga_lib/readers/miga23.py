@@ -18,7 +18,9 @@ from .contract import UNKNOWN, Clip, DataError, Progress, Report, in_pixels, rep
 
 VERSION = 2
 CACHED_LAYOUT = ""
-FILES = {"val": "valid", "train": "train", "test": "test"}
+FILES = {"val": ("valid", "val", "validation"), "train": ("train",), "test": ("test",)}
+"""The splits, and what the names of their files begin with."""
+DATA, LABELS = "data.npy", "label.pkl"
 VALIDATION_VIDEOS = ("0001", "0002", "0003", "0004", "0006", "0007", "0008", "0009", "0010", "0011")
 """The videos of the validation split; needed if there is a training file and no validation file."""
 
@@ -32,12 +34,13 @@ def _arrays(source: Path) -> dict[str, Path]:
     """The array of each split. Raises DataError if one is found twice, or if the source is one file instead
     of the folder."""
     arrays = {}
-    for split, name in FILES.items():
-        if source.name in (f"{name}_data.npy", f"{name}_label.pkl") and source.is_file():
+    for split, names in FILES.items():
+        files = [f"{name}_{end}" for name in names for end in (DATA, LABELS)]
+        if source.name in files and source.is_file():
             problem = "is one file of a set that belongs together"
             raise DataError(f"{source}: {problem}; give its folder, {source.parent}")
-        paths = folders.below(source, f"{name}_data.npy")
-        path = folders.single(paths, source, f"{name}_data.npy")
+        paths = [path for name in names for path in folders.below(source, f"{name}_{DATA}")]
+        path = folders.single(paths, source, f"{names[0]}_{DATA}")
         if path and path.is_file():
             arrays[split] = path
     return arrays
@@ -53,12 +56,14 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     folders.inside(source, report)
     arrays, validation_ids = _arrays(source), set[str]()
     for split in [split for split in FILES if split not in arrays]:
-        for labelled in folders.below(source, f"{FILES[split]}_label.pkl"):
-            event = f"label files without their {FILES[split]}_data.npy: the {split} split is not read"
-            report.note(event, labelled.name)
+        for name in FILES[split]:
+            for labelled in folders.below(source, f"{name}_{LABELS}"):
+                event = f"label files without their {name}_{DATA}: the {split} split is not read"
+                report.note(event, labelled.name)
     for split, path in progress(arrays.items(), total=len(arrays), desc="reading arrays"):
         frames = _frames(path)
-        names, classes = _names(path.with_name(f"{FILES[split]}_label.pkl"), len(frames), split, report)
+        labelled = path.with_name(path.name.replace(DATA, LABELS))
+        names, classes = _names(labelled, len(frames), split, report)
         if split == "val":
             validation_ids = set(names)
         if len(set(classes)) == 1 and len(classes) > 1:

@@ -11,7 +11,7 @@ MAX_FILES, MAX_SUFFIXES = 10_000, 3
 """How many files are looked at, and how many suffixes are named."""
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 SPLITS = ", ".join(miga.SPLIT_FOLDERS.values())
-ARRAYS = ", ".join(f"{name}_data.npy" for name in miga23.FILES.values())
+ARRAYS = ", ".join(f"{names[0]}_data.npy" for names in miga23.FILES.values())
 OF_MIGA, OF_RELEASE = (*miga.KEYPOINT_FILES, miga.LABELS), ("_2.xlsx", miga.SUBJECTS_FILE)
 OF_PROGRAMS = (".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".parquet")
 NEEDS = {

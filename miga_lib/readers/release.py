@@ -1,8 +1,8 @@
 """The full iMiGUE release: a workbook of 137 keypoints for each video, and one table of labels and subjects.
 
-``mg_skeleton_only/<id>/<id>_2.xlsx`` has 411 columns and a row a frame; ``Label/labels_20200831.csv`` has the
-columns video_id, subject_id, class, start_frame, end_frame and win_or_lose. The split is the official one
-between subjects. The files do not say the frame rate.
+``mg_skeleton_only/<id>/<id>_2.xlsx`` (or npy, csv) has 411 columns and a row a frame;
+``Label/labels_20200831.csv`` has the columns video_id, subject_id, class, start_frame, end_frame and
+win_or_lose. The split is the official one between subjects. The files do not say the frame rate.
 """
 
 from collections.abc import Iterator
@@ -63,8 +63,7 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
     for video in sorted(set(videos) - set(table["video_id"])):
         report.note("skeleton folders without labels left out", video)
     groups = [(video, rows) for video, rows in table.groupby("video_id") if video in videos]
-    workbooks = (videos[video] / f"{videos[video].name}_2.xlsx" for video, _ in groups)
-    calls = ((path, stored, layout) for path in workbooks)
+    calls = ((_file(videos[video]), stored, layout) for video, _ in groups)
     frames = annotation.read_videos(miga.read_video, calls, report, progress)
     for (video, rows), keypoints in zip(groups, frames, strict=True):
         if keypoints is not None:
@@ -74,6 +73,12 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             names = video, UNKNOWN, split, video, str(subject)
             recording = Recording(*names, miga.WIDTH, miga.HEIGHT, keypoints, 0.0, segments)
             yield annotation.clamped(recording, report)
+
+
+def _file(folder: Path) -> Path:
+    """The quickest file of a video's keypoints; the workbook where there is none."""
+    paths = [folder / f"{folder.name}_2{suffix}" for suffix in (".npy", ".csv", ".xlsx")]
+    return next((path for path in paths if path.exists()), paths[-1])
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -139,7 +139,7 @@ def baselines(recordings: Recordings, test: Recordings, predicted: Predictions) 
             tiles.append((video, first, min(first + length, frames) - 1))
     always = pd.DataFrame(tiles, columns=["video", "first", "last"])
     always = always.assign(label=gestures["label"].mode()[0], probability=1.0)
-    probabilities = predicted.of(test.cut().table["id"]).probabilities[:, :-1]
+    probabilities = predicted.of(test.ids).probabilities[:, :-1]
     exact = test.segments.assign(label=probabilities.argmax(1), probability=probabilities.max(1))
     return {"always": always, "true bounds": exact}
 
@@ -166,6 +166,8 @@ def as_clips(
             iou = np.concatenate([np.full((1, len(columns)), 1e-9), iou])
             label[columns] = candidates[iou.argmax(0)]
     labelled = segments.assign(label=label)
+    if len(segments):
+        recordings = recordings.where(recordings.table["video"].isin(segments["video"]))
     cut = replace(recordings, segments=labelled, classes=tuple(classes), class_regions=()).cut()
     spans = zip(segments["video"], segments["first"], segments["last"], strict=True)
     means = [posteriors[video][first : last + 1].mean(0) for video, first, last in spans]
