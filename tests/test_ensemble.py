@@ -197,12 +197,20 @@ def test_what_cannot_be_gathered_is_named(members, smoke):
     (folders[1] / "test.npz").unlink()
     with pytest.raises(ValueError, match=r"limb.best\.ckpt: "):
         ensemble.gather(folders, [], "test", smoke, lambda **_: smoke)
-    scores.rename(index="videos/{}.mp4".format).to_csv(path)
-    with pytest.raises(
-        ValueError,
-        match=r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found videos/",
-    ):
+    scores.rename(index="clip {}".format).to_csv(path)
+    message = r"rgb\.csv: has none of the 9 clips of split 'val'; use ids such as 0.*, found clip 0"
+    with pytest.raises(ValueError, match=message):
         ensemble.gather(folders, [path], "val", smoke, lambda **_: smoke)
+
+
+def test_names_of_files_are_ids_without_folder_and_ending(members, smoke):
+    folders, path, scores = members
+    scores.rename(index="videos/{}.mp4".format).to_csv(path)
+    report = Report()
+    gathered = ensemble.gather(folders, [path], "test", smoke, lambda **_: smoke, report=report)
+    test = smoke.split("test").table["id"]
+    assert np.allclose(gathered[path].probabilities, scores.loc[test])
+    assert "1 × ids of score files taken without the folder and the ending of a file: rgb.csv" in str(report)
 
 
 def test_a_path_can_contain_the_split(members, smoke):

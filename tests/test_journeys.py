@@ -1,6 +1,7 @@
 """The commands of the pages for users, taken out of the pages and run in their order."""
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from miga_lib import clips, labels
+from miga_lib import clips
 from miga_lib.ensemble import submissions
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +50,7 @@ def run(lines, outputs, place):
 @pytest.fixture(scope="module")
 def challenge(smoke_outputs, tmp_path_factory):
     """Both phases of a challenge as they are sent, and scores of another toolbox for its validation and test
-    clips: a folder; a folder of a zip file that contains a zip file; and csv files."""
+    clips: a folder; a folder of a zip file that contains a zip file; and results of mmaction2."""
     place = tmp_path_factory.mktemp("challenge")
     written = next((smoke_outputs / "data").glob("synthetic-smoke-*"))
     phase1, phase2 = place / "imigue_data_phase1" / "datasets", place / "imigue_data_phase2"
@@ -65,8 +67,11 @@ def challenge(smoke_outputs, tmp_path_factory):
     random, table = np.random.default_rng(0), clips.load(written, outputs=smoke_outputs).table
     for split in ("val", "test"):
         ids = table["id"][table["split"] == split]
-        scores = pd.DataFrame(random.dirichlet(np.ones(32), len(ids)), index=ids, columns=labels.CLASSES)
-        scores.to_csv(place / f"rgb_{split}.csv")
+        scores = torch.from_numpy(random.dirichlet(np.ones(32), len(ids)))
+        samples = [
+            {"pred_score": row, "filename": f"rgb/{id}.mp4"} for row, id in zip(scores, ids, strict=True)
+        ]
+        (place / f"rgb_{split}.pkl").write_bytes(pickle.dumps(samples))
     return place
 
 

@@ -1,18 +1,20 @@
 """Scores of other toolboxes are read as predictions of the right clips and classes, or refused. Every repair
 is reported."""
 
+import contextlib
 import os
 import pickle
 import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
 from miga_lib.ensemble import score_files
-from miga_lib.readers import Report
+from miga_lib.readers import DataError, Report
 
 CLASSES = ("nod", "shake", "touch face")
 IDS = ("0001_0", "0001_1", "0002_0")
@@ -425,3 +427,73 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
         with pytest.raises(ValueError, match=r"\\x1b\[2Ja") as error:
             read(path)
         assert str(error.value).isprintable()
+
+
+def samples(scores, **keys):
+    """What mmaction2 writes with ``--dump``: a dict for each clip, tensors as PyTorch pickles them."""
+    return [
+        {"pred_score": row, "pred_label": row.argmax()[None], "gt_label": torch.tensor([0]), "num_classes": 2}
+        | {"img_shape": (224, 224)}
+        | {key: values[number] for key, values in keys.items()}
+        for number, row in enumerate(scores)
+    ]
+
+
+def dumped(path, content):
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16])
+def test_results_of_mmaction2_are_read_as_tensors_and_arrays(tmp_path, kind):
+    scores = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]], dtype=kind)
+    names = {"frame_dir": ["0012_0", "0012_1", "0013_0"]}
+    for content in (scores, scores.numpy()):
+        found = score_files.read(dumped(tmp_path / "a.pkl", samples(content, **names)), ["nod", "wave"])
+        assert found.ids.tolist() == names["frame_dir"]
+        assert found.probabilities.tolist() == scores.double().tolist()
+    first = [
+        {"pred_scores": {"item": row}, "filename": f"{id}.mp4"} for id, row in zip("abc", scores, strict=True)
+    ]
+    found = score_files.read(dumped(tmp_path / "a.pkl", first), ["nod", "wave"])
+    assert found.ids.tolist() == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_one_of_several_modalities_is_named(tmp_path):
+    rgb, pose = torch.tensor([[1.0, 0.0], [0.25, 0.75]]), torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+    both = [{"rgb": a, "pose": b} for a, b in zip(rgb, pose, strict=True)]
+    content = [{"pred_score": row, "frame_dir": id} for row, id in zip(both, "ab", strict=True)]
+    path = dumped(tmp_path / "a.pkl", content)
+    for name, scores in {"rgb": rgb, "pose": pose}.items():
+        found = score_files.read(f"{path}#{name}", ["nod", "wave"])
+        assert found.probabilities.tolist() == scores.tolist()
+    for place in (path, f"{path}#depth"):
+        with pytest.raises(DataError, match=r"several modalities \('rgb', 'pose'\); name one .* a\.pkl#rgb"):
+            score_files.read(place, ["nod", "wave"])
+
+
+def test_samples_without_an_id_have_the_order_of_an_annotation_file(tmp_path):
+    path = dumped(tmp_path / "a.pkl", samples(torch.tensor([[0.75, 0.25], [0.5, 0.5]])))
+    with pytest.raises(DataError, match="has no ids; give `annotations`"):
+        score_files.read(path, ["nod", "wave"])
+    (tmp_path / "list.txt").write_text("b_1.mp4 0\nb_0.mp4 1\n")
+    found = score_files.read(path, ["nod", "wave"], tmp_path / "list.txt", "test")
+    assert found.ids.tolist() == ["b_1.mp4", "b_0.mp4"]
+    with pytest.raises(DataError, match=r"sample 0 has no pred_score, found \['frame_dir'\]"):
+        score_files.read(dumped(tmp_path / "b.pkl", [{"frame_dir": "a"}]), ["nod", "wave"])
+
+
+def test_a_tensor_is_no_larger_than_its_bytes(tmp_path):
+    content = pickle.dumps([{"pred_score": torch.tensor([0.75, 0.25]), "frame_dir": "a"}])
+    path = tmp_path / "a.pkl"
+    path.write_bytes(content)
+    assert score_files.read(path, ["nod", "wave"]).probabilities.tolist() == [[0.75, 0.25]]
+    count = (2).to_bytes(8, "little") + np.float32([0.75, 0.25]).tobytes()
+    assert content.count(count) == 1
+    path.write_bytes(content.replace(count, (2**60).to_bytes(8, "little") + count[8:]))
+    with pytest.raises(DataError, match="not a complete pickle"):
+        score_files.read(path, ["nod", "wave"])
+    for number in range(0, len(content), 7):  # any damage is refused, or gives another number
+        path.write_bytes(content[:number] + bytes([content[number] ^ 65]) + content[number + 1 :])
+        with contextlib.suppress(DataError):
+            score_files.read(path, ["nod", "wave"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -110,6 +110,7 @@ def gather(
     for name in scores:
         path = Path(name.replace("{split}", split)).expanduser()
         member = score_files.read(path, clips.classes, annotations, split, normalise, report)
+        member = _with_ids_of(clips, member, path, report)
         ids = labels.index[labels.index.isin(member.ids)]
         if ids.empty:
             examples = f"use ids such as {labels.index[0]}, found {member.ids[0]}"
@@ -120,6 +121,16 @@ def gather(
     if shared_only and lost:
         report.note("clips left out because a member lacks them", f"{split} ({lost} of {len(labels)})")
     return dict(zip(names, joined, strict=True))
+
+
+def _with_ids_of(clips: Clips, member: Predictions, path: Path, report: Report) -> Predictions:
+    """The predictions under the ids of the clips, if theirs are the names of files of the clips."""
+    known = set(clips.table["id"])
+    names = [PurePosixPath(id.replace("\\", "/")).stem for id in member.ids.tolist()]
+    if not known.isdisjoint(member.ids.tolist()) or not known.issuperset(names):
+        return member
+    report.note("ids of score files taken without the folder and the ending of a file", path.name)
+    return replace(member, ids=np.array(names))
 
 
 def _of_folder(

@@ -1,5 +1,5 @@
-"""Scores that other toolboxes wrote, read as Predictions: csv, npz, npy, and the result pickles of PySkl and
-of toolboxes based on ST-GCN.
+"""Scores that other toolboxes wrote, read as Predictions: csv, npz, npy, and the result pickles of PySkl, of
+mmaction2 and of toolboxes based on ST-GCN.
 
 Scores are matched by ids, never by position. A file without ids (PySkl's ``result.pkl`` is a plain list) is
 read in the order of the annotation file that it was made from. Columns are matched by the names or the
@@ -32,6 +32,10 @@ ROW_NUMBERS = ("", "unnamed: 0")
 """What a header has above the row numbers that pandas writes before the first column."""
 SUMMARIES = ("", "nan", "none", "count", "mean", "average", "avg", "std", "min", "max", "sum", "total")
 """Ids, without case, of rows that spreadsheets and pandas add to the clips."""
+SAMPLE_IDS = ("frame_dir", "filename", "video_path", "video_id", "img_key")
+"""The keys of a sample of mmaction2 that may be its id."""
+MODALITY = "#"
+"""Between the path of a file and the modality of its scores."""
 MAX_DOUBTFUL = 5
 """A line of numbers 0 to K − 1 may be the whole scores of a clip where there are so few classes."""
 
@@ -51,12 +55,13 @@ def read(
         path: a csv whose first column is the id, with or without a header (a column ``label`` and the row
             numbers of pandas are ignored, the others are scores under the names or indices of their classes);
             an npz with one two-dimensional array and, optionally, ``ids`` and ``classes``; a pickle of a list
-            of score arrays, or of a dict of them by id; an npy of shape (N, K). Ids are those of the data,
+            of score arrays, of a dict of them by id, or of mmaction2's samples (its ``--dump``; of several
+            modalities one is named: ``result.pkl#rgb``); an npy of shape (N, K). Ids are those of the data,
             with all leading zeros and without the ending of a file.
         classes: of the predictions to fuse with. If the file names its classes, or numbers them from 0 (also
             as ``class_0``), its columns are put into their order.
-        annotations, split: for a file without ids, the PySkl annotation file whose order the scores have, and
-            its split that was tested.
+        annotations, split: for a file without ids, the annotation file whose order the scores have, and its
+            split that was tested: a pickle of PySkl, or a text with a name at the beginning of each line.
         normalise: one of ``NORMALISATIONS``: ``softmax`` for logits and log-probabilities, ``divide`` (by the
             sum) for other scores of 0 or more.
 
@@ -64,13 +69,16 @@ def read(
         DataError: no scores, ids that are missing, not unique, too many or of no clip (a mean), other
             classes, scores that are not numbers or not probabilities.
     """
-    path, report = Path(path), report or Report()
+    report, modality = report or Report(), ""
+    if not Path(path).exists():
+        path, _, modality = str(path).partition(MODALITY)
+    path = Path(path)
     check_choice("normalise", normalise, NORMALISATIONS)
     if path.suffix.lower() not in READERS:
         ending = path.suffix[:20] or "no ending"
         raise DataError(f"{path}: a score file must be one of {', '.join(READERS)}, got {ending}")
     untrusted.size(path, untrusted.GB)
-    scores, stored_ids, names = READERS[path.suffix.lower()](path, classes, report)
+    scores, stored_ids, names = READERS[path.suffix.lower()](path, classes, report, modality)
     if not len(scores):
         raise DataError(f"{path}: has no scores of clips; write them again")
     ids = None if stored_ids is None else _checked(path, stored_ids, report)
@@ -106,7 +114,7 @@ class Table(NamedTuple):
     classes: Sequence[str] | None = None
 
 
-def _csv(path: Path, classes: Sequence[str], report: Report) -> Table:
+def _csv(path: Path, classes: Sequence[str], report: Report, _: str) -> Table:
     """The first column is the id, unless there are only as many columns as classes: under their names or
     indices, or all numbers without a header."""
     content, widths = untrusted.table(path)
@@ -153,7 +161,7 @@ def _is_header(path: Path, names: Sequence[str], numbers: np.ndarray, classes: S
     return counts or is_named
 
 
-def _npz(path: Path, _: Sequence[str], __: Report) -> Table:
+def _npz(path: Path, *_: Any) -> Table:
     stored = untrusted.arrays(path)
     tables = [name for name, array in stored.items() if array.ndim == 2 and array.dtype.kind in "fiu"]
     if len(tables) != 1:
@@ -169,7 +177,7 @@ def _npz(path: Path, _: Sequence[str], __: Report) -> Table:
     return Table(scores, None if ids is None else ids.tolist(), named)
 
 
-def _npy(path: Path, _: Sequence[str], __: Report) -> Table:
+def _npy(path: Path, *_: Any) -> Table:
     scores = untrusted.array(path)
     if scores.ndim != 2 or scores.dtype.kind not in "fiu":
         raise DataError(
@@ -178,11 +186,13 @@ def _npy(path: Path, _: Sequence[str], __: Report) -> Table:
     return Table(scores.astype(float))
 
 
-def _pickle(path: Path, classes: Sequence[str], _: Report) -> Table:
-    """A list of arrays (K,) or (1, K), as PySkl writes it, or a dict of them, as toolboxes based on ST-GCN
-    write it."""
+def _pickle(path: Path, classes: Sequence[str], report: Report, modality: str) -> Table:
+    """A list of arrays (K,) or (1, K), as PySkl writes it, a dict of them, as toolboxes based on ST-GCN write
+    it, or a list of samples of mmaction2."""
     content, ids = unpickling.load(path), None
     rows = content
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        ids, rows = _samples(path, content, modality)
     if isinstance(content, dict):
         ids, rows = list(content), list(content.values())
     if isinstance(rows, np.ndarray) and rows.ndim == 2:
@@ -201,8 +211,39 @@ def _pickle(path: Path, classes: Sequence[str], _: Report) -> Table:
     return Table(np.stack(table).astype(float) if table else np.empty((0, len(classes))), ids)
 
 
+def _samples(
+    path: Path, samples: list[dict[Any, Any]], modality: str
+) -> tuple[list[str] | None, list[np.ndarray]]:
+    """The ids and scores of mmaction2's samples. Which keys a sample has beside its scores depends on
+    ``meta_keys`` of the configuration; by default none is an id.
+
+    Source: open-mmlab/mmengine, evaluator/metric.py, DumpResults; open-mmlab/mmaction2,
+    tools/analysis_tools/report_accuracy.py, and ``pred_scores`` of its first versions.
+    """
+    rows = []
+    for number, sample in enumerate(samples):
+        scores = sample.get("pred_score", sample.get("pred_scores"))
+        if isinstance(scores, dict):
+            names = [str(name) for name in scores]
+            name = modality or (names[0] if len(names) == 1 else "")
+            if name not in names:
+                listed = ", ".join(map(shown, names))
+                way_out = f"name one after the path, such as {path.name}{MODALITY}{names[0] if names else ''}"
+                raise DataError(f"{path}: has scores of several modalities ({listed}); {way_out}")
+            scores = scores[name]
+        if scores is None:
+            raise DataError(f"{path}: sample {number} has no pred_score, found {shown(list(sample))}")
+        rows.append(scores)
+    for key in SAMPLE_IDS:
+        ids = [sample.get(key) for sample in samples]
+        texts = [id for id in ids if isinstance(id, str)]
+        if len(set(texts)) == len(samples):
+            return texts, rows
+    return None, rows
+
+
 READERS = {".csv": _csv, ".npz": _npz, ".npy": _npy, ".pkl": _pickle, ".pickle": _pickle}
-"""The reader of each ending of a file; it takes the path, the classes and the report."""
+"""The reader of each ending of a file; it takes the path, the classes, the report and the modality."""
 
 
 def _checked(path: Path, ids: Sequence[Any], report: Report) -> np.ndarray:
@@ -229,6 +270,10 @@ def _annotated_ids(path: Path, annotations: str | Path, split: str) -> np.ndarra
     if not annotations:
         way_out = "give `annotations`, the PySkl annotation file whose order the scores have"
         raise DataError(f"{path}: has no ids; {way_out}")
+    if Path(annotations).suffix.lower() == ".txt":
+        untrusted.size(Path(annotations), untrusted.MAX_LABEL_BYTES)
+        lines = Path(annotations).read_text(encoding="utf-8").splitlines()
+        return np.array([line.split()[0] for line in lines if line.strip()])
     content, splits = unpickling.load(Path(annotations)), None
     clips = content
     if isinstance(content, dict):

@@ -1,11 +1,12 @@
-"""Untrusted pickles, read without running their code: numbers, strings, plain containers and numpy arrays,
-and nothing else.
+"""Untrusted pickles, read without running their code: numbers, strings, plain containers, numpy arrays, and
+tensors of PyTorch as arrays, and nothing else.
 
 A pickle is a program that may call any function by name. Here a name is only looked up in ``CALLS``; the
 functions there check every claim, and no other code can be reached. Files of Python 2 and of any version of
 numpy are read.
 """
 
+import io
 import math
 import os
 import pickle
@@ -153,7 +154,41 @@ def _pairs(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
     return {_plain(key): value for key, value in pairs}
 
 
+STORAGES = {
+    "Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2",
+    "Char": "<i1", "Byte": "<u1", "Bool": "?",
+}  # fmt: skip
+"""The type of the numbers in a storage of PyTorch, by the beginning of its name."""
+
+
+def _storage(data: Any) -> np.ndarray:
+    """The numbers of a tensor, as ``torch.save`` wrote a storage before it used zip files: five pickles, of
+    which the fourth names the type; then their count in eight bytes, and their bytes."""
+    file, names = io.BytesIO(_bytes(data)), []
+    for _ in range(5):
+        names += [arg for opcode, arg, _ in pickletools.genops(file) if opcode.name == "GLOBAL"]
+    kinds = [STORAGES.get(str(name).removeprefix("torch ").removesuffix("Storage")) for name in names]
+    if len(kinds) != 1 or kinds[0] is None:
+        raise _Refused(f"a tensor of {shown(names)}")
+    count, content = int.from_bytes(file.read(8), "little"), file.read()
+    return _array(content, kinds[0], (count,))
+
+
+def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> np.ndarray:
+    """A tensor as an array, if all its numbers are in its storage."""
+    size, stride = tuple(map(int, size)), tuple(map(int, stride))
+    if not isinstance(storage, np.ndarray) or len(size) != len(stride) or min((offset, *size, *stride)) < 0:
+        raise pickle.UnpicklingError(f"a tensor of size {shown(size)} and stride {shown(stride)}")
+    last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
+    if math.prod(size) > len(storage) or (math.prod(size) and last >= len(storage)):
+        raise pickle.UnpicklingError(f"a tensor of size {shown(size)} of {len(storage)} numbers")
+    steps = [step * storage.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, steps).copy()
+
+
 CALLS: dict[str, Callable[..., Any]] = {
+    "torch.storage._load_from_bytes": _storage,
+    "torch._utils._rebuild_tensor_v2": _tensor,
     "numpy.core.multiarray._reconstruct": _reconstruct,
     "numpy.core.multiarray.scalar": lambda kind, data: _array(data, kind, (1,))[0],
     "numpy.core.numeric._frombuffer": _array,
