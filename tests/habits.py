@@ -295,6 +295,11 @@ def array_saved_again(path: Path, rng: np.random.Generator) -> None:
         array = np.column_stack([np.arange(len(array)), array])
     if form == 2:
         array = np.moveaxis(array, -1, 0)
+    if form == 6 and array.ndim == 5:  # another person, who may take the place of the first
+        array = np.concatenate([array, array * np.reshape([1, 1, 0.7], (3, 1, 1, 1))], -1)
+        array[:, :2, :, :, 1] += 400 * (array[:, 2:, :, :, 1] > 0)
+        swapped = rng.random(array.shape[2]) < 0.2
+        array[:, :, swapped] = array[:, :, swapped][..., ::-1]
     array = array.astype({3: "f8", 4: ">f4"}.get(form, array.dtype), order="F" if form == 5 else "C")
     np.save(path, array)
 
@@ -305,7 +310,11 @@ def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
         names, classes = content
         forms = [(names, np.array(classes)), [list(names), list(classes)], (np.array(names), classes)]
         forms.append(([f"{name}.npy" for name in names], classes))
-        content = forms[int(rng.integers(4))]
+        shifted = np.array(classes) + 1 if 31 in classes else classes  # a smaller class is only another one
+        invalid = [int(rng.choice([-1, 32, 99])), *classes[1:]]
+        changed = [shifted, list(map(bool, classes)), list(map(str, classes)), invalid]
+        forms += [(names, labels) for labels in changed]
+        content = forms[int(rng.integers(len(forms)))]
     elif isinstance(content, dict):
         form = int(rng.integers(8))
         for annotation in content["annotations"]:
@@ -322,7 +331,7 @@ def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
                 annotation |= {"label": np.int64(annotation["label"]), "note": "seen"}
                 annotation["total_frames"] = np.int32(annotation["total_frames"])
             if form == 4:
-                annotation["frame_dir"] = annotation["frame_dir"].replace("_", "-")
+                annotation["frame_dir"] = str(annotation["frame_dir"]).replace("_", "-")
         if form == 5:
             content["split"] = {name: np.array(ids) for name, ids in content["split"].items()}
         if form == 6:
@@ -331,6 +340,100 @@ def pickle_saved_again(path: Path, rng: np.random.Generator) -> None:
         if form == 7:
             content = content["annotations"]
     path.write_bytes(pickle.dumps(content, protocol=int(rng.integers(2, 6))))
+
+
+def _of_annotations(habit: Callable[[list[dict], np.random.Generator], None]) -> Callable:
+    """A habit of PySkl's annotations as one of pickles."""
+
+    @wraps(habit)
+    def changed(path: Path, rng: np.random.Generator) -> None:
+        content = pickle.loads(path.read_bytes())
+        annotations = content["annotations"] if isinstance(content, dict) else content
+        if isinstance(annotations[0], dict):
+            habit(annotations, rng)
+            path.write_bytes(pickle.dumps(content))
+
+    return changed
+
+
+def people_as_numbers(annotations: list[dict], rng: np.random.Generator) -> None:
+    kind = [int, np.int64, float, np.float32, bool, lambda number: None, lambda number: [number]]
+    kind = kind[int(rng.integers(len(kind)))]
+    key = str(rng.choice(["subject", "video", "frame_dir", "person", "subject_id"]))
+    for number, annotation in enumerate(annotations):
+        annotation[key] = kind(number // 2)
+
+
+def labels_in_another_form(annotations: list[dict], rng: np.random.Generator) -> None:
+    names = ["sit", "stand", "wave", "bow"]
+    form = int(rng.integers(9))
+    for annotation in annotations[: None if rng.integers(2) else 1]:
+        label = annotation.get("label")
+        if isinstance(label, int):
+            kinds = [
+                label + 1,
+                bool(label),
+                str(label),
+                names[label % 4],
+                [label],
+                label + 0.5,
+                float(label),
+                None,
+            ]
+            annotation["label"] = [*kinds, 9999][form]
+
+
+def nobody_in_a_clip(annotations: list[dict], rng: np.random.Generator) -> None:
+    axis, annotation = int(rng.integers(2)), annotations[int(rng.integers(len(annotations)))]
+    for key in ("keypoint", "keypoint_score"):
+        if annotation[key] is not None:
+            annotation[key] = np.delete(annotation[key], np.s_[:], axis)
+
+
+def booleans(annotations: list[dict], rng: np.random.Generator) -> None:
+    key = str(rng.choice(["keypoint", "keypoint_score", "total_frames", "img_shape"]))
+    for annotation in annotations:
+        if isinstance(annotation[key], np.ndarray):
+            annotation[key] = annotation[key].astype(bool)
+        elif annotation[key] is not None:
+            annotation[key] = (True, True) if key == "img_shape" else True
+
+
+def second_person(annotations: list[dict], rng: np.random.Generator) -> None:
+    """Another one, with lower scores, who may take the place of the first."""
+    share = float(rng.choice([0, 0.2, 0.5]))
+    for annotation in annotations:
+        points, scores = annotation["keypoint"], annotation["keypoint_score"]
+        if scores is not None and scores.shape[0] == 1 and points.shape[:3] == scores.shape:
+            points, scores = np.concatenate([points, points + 400]), np.concatenate([scores, scores * 0.7])
+            swapped = rng.random(points.shape[1]) < share
+            points[:, swapped], scores[:, swapped] = points[::-1, swapped], scores[::-1, swapped]
+            annotation |= {"keypoint": points, "keypoint_score": scores}
+
+
+def compressed(annotations: list[dict], rng: np.random.Generator) -> None:
+    for annotation in annotations:
+        points = annotation["keypoint"]
+        scores = annotation["keypoint_score"]
+        if scores is not None and points.shape[:-1] == scores.shape:
+            joined = np.concatenate([points, scores[..., None]], -1)
+            annotation |= {"keypoint": joined.reshape(-1, *joined.shape[2:]), "keypoint_score": None}
+            annotation["frame_inds"] = np.tile(np.arange(points.shape[1]), len(points))
+
+
+def depths(annotations: list[dict], rng: np.random.Generator) -> None:
+    for annotation in annotations:
+        points = annotation["keypoint"]
+        annotation["keypoint"] = np.concatenate(
+            [points[..., :2], rng.uniform(0, 4, (*points.shape[:-1], 1))], -1
+        )
+        if rng.integers(2):
+            annotation["keypoint_score"] = None
+
+
+ANNOTATION_HABITS = [
+    people_as_numbers, labels_in_another_form, nobody_in_a_clip, booleans, second_person, compressed, depths,
+]  # fmt: skip
 
 
 def _save_json(path: Path, content: object, rng: np.random.Generator) -> None:
@@ -477,7 +580,7 @@ OF_SUFFIX = {
     ".csv": [*KEYPOINT_TABLE, *CSV, CUT_OFF],
     ".xlsx": KEYPOINT_TABLE,
     ".npy": [array_saved_again],
-    ".pkl": [pickle_saved_again],
+    ".pkl": [pickle_saved_again, *map(_of_annotations, ANNOTATION_HABITS)],
     ".json": [json_saved_again, json_renamed, file_lost],
     ".txt": [_of_rows(blank_line), *TEXT],
 }

@@ -117,6 +117,37 @@ def test_test_labels_may_be_placeholders_or_missing(tmp_path):
     assert [(id, clip.label) for id, clip in read(tmp_path)[0].items()] == [("test_0", -1), ("test_1", -1)]
 
 
+def test_test_labels_that_are_no_class_are_unknown_and_told(tmp_path):
+    held = {"0400_0": (3, walk(3)), "0400_1": (32, walk(3)), "0400_2": (True, walk(3))}
+    write(tmp_path, "test", held)
+    found, report = read(tmp_path)
+    assert [clip.label for clip in found.values()] == [3, -1, -1]
+    event = "2 × classes of the test split that are none: taken as unknown: 0400_1 (32), 0400_2 (True)"
+    assert event in str(report)
+    (tmp_path / "test_label.pkl").unlink()
+    event = "1 × no labels of the test split: clips numbered, of unknown class: test_label.pkl"
+    assert event in str(read(tmp_path)[1])
+
+
+def test_people_who_change_places_are_followed(tmp_path):
+    rng = np.random.default_rng(0)
+    places = np.arange(2)[:, None, None, None] * np.float32([500, 0, -0.1]) + np.float32([9, 9, 0.5])
+    both = places + rng.uniform(0, 0.1, (2, 6, 22, 3)) + np.linspace(0, 90, 22)[:, None] * [1, 1, 0]
+    mixed = both.copy()
+    mixed[:, 2:4] = both[::-1, 2:4]
+    write(tmp_path, "train", {"0012_0": (3, walk(6))}, persons=2)
+    data = np.zeros((1, 3, 90, 22, 2), np.float32)
+    data[0, :, :6] = mixed.transpose(3, 1, 2, 0)
+    np.save(tmp_path / "train_data.npy", data)
+    found, report = read(tmp_path)
+    assert np.array_equal(found["0012_0"].keypoints, both[0].astype(np.float32))
+    for event in (
+        "clips whose persons change places in the file: followed from frame to frame: 0012_0",
+        "clips of more persons than requested: the one with the highest total score was read: 0012_0",
+    ):
+        assert event in str(report)
+
+
 def test_labels_without_their_array_are_told(tmp_path):
     write(tmp_path, "train", {"0012_0": (3, walk(3))})
     write(tmp_path, "test", {"0400_0": (0, walk(3))})
@@ -147,6 +178,7 @@ def test_other_joints_than_those_held_are_refused_with_what_would_do(tmp_path):
         ((["0012_0"], [3]), r"train_label\.pkl: has 1 names and 1 classes for the 2 clips beside it"),
         ((["0012_0", 5], [3, 3]), "name 1 is 5; expected text such as '0012_3'"),
         ((["0012_0", "0012_1"], [3, 32]), "class 1 is 32; expected a whole number from 0 to 31"),
+        ((["0012_0", "0012_1"], [True, 3]), "class 0 is True; expected a whole number from 0 to 31"),
         ({"names": []}, r"expected a pair of names and classes, found \{'names': \[\]\}"),
     ],
 )

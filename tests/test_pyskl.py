@@ -76,7 +76,9 @@ def test_the_joints_are_taken_in_the_order_of_a_layout_of_that_many(tmp_path):
 def test_a_layout_that_does_not_fit_names_those_that_do(tmp_path):
     message = "has 17 joints and layout 'imigue41' has 41; choose layout coco17"
     refused(message, file(tmp_path, annotation()), layouts.get("imigue41"))
-    message = "has 23 joints and layout 'coco17' has 17; `layouts.register` one that has"
+    message = (
+        "has 23 joints and layout 'coco17' has 17; write a layout file of the 23 .docs/own-data.md, A layout"
+    )
     refused(message, file(tmp_path, annotation(joints=23)))
 
 
@@ -87,6 +89,185 @@ def test_of_several_persons_the_one_with_the_highest_total_score_is_taken(tmp_pa
     assert np.array_equal(clip.keypoints[..., :2], both["keypoint"][1].astype(np.float32))
     event = "1 × clips of more persons than requested: the one with the highest total score was read: a"
     assert event in str(report)
+
+
+def walk(frames=12, joints=17, x=100.0, seed=0):
+    """A person of about 130 pixels (T, V, 3) who moves by one or two pixels a frame."""
+    rng = np.random.default_rng(seed)
+    body = rng.uniform([x, 50], [x + 100, 150], (joints, 2))
+    moved = body + rng.uniform(-1, 1, (frames, 1, 2)).cumsum(0) + rng.uniform(-1, 1, (frames, joints, 2))
+    return np.concatenate([moved, np.full((frames, joints, 1), 0.9 - x / 1000)], -1).astype(np.float32)
+
+
+def of_slots(slots, id="a"):
+    more = {"keypoint": slots[..., :2], "keypoint_score": slots[..., 2]}
+    return annotation(id, frames=slots.shape[1], **more)
+
+
+MIXED = "1 × clips whose persons change places in the file: followed from frame to frame: a"
+
+
+@pytest.mark.parametrize("distance", [500, 60])
+@pytest.mark.parametrize("persons", [1, 2])
+def test_people_who_change_places_are_followed(tmp_path, persons, distance):
+    """PySkl's own tool writes the detections of a frame in the order of their scores."""
+    both = np.stack([walk(), walk(x=100 + distance, seed=1)])
+    mixed = both.copy()
+    mixed[:, 3:5], mixed[:, 8] = both[::-1, 3:5], both[::-1, 8]
+    layout = layouts.pair(COCO) if persons == 2 else COCO
+    (clip,), report = read(file(tmp_path, of_slots(mixed)), layout)
+    assert np.array_equal(clip.keypoints, np.concatenate(both[:persons], 1))
+    assert MIXED in str(report)
+
+
+def test_a_person_who_takes_the_place_of_one_who_is_lost_is_followed(tmp_path):
+    both = np.stack([walk(), walk(x=600, seed=1)])
+    both[0, 5] = 0
+    mixed = both.copy()
+    mixed[:, 5] = both[::-1, 5]
+    (clip,), report = read(file(tmp_path, of_slots(mixed)))
+    assert np.array_equal(clip.keypoints, both[0])
+    assert MIXED in str(report)
+
+
+def test_a_person_whose_first_frame_is_in_the_place_of_another_is_followed(tmp_path):
+    both = np.stack([walk(), walk(x=600, seed=1)])
+    both[1, :4] = 0
+    mixed = both.copy()
+    mixed[:, 4:] = both[::-1, 4:]
+    (clip,), report = read(file(tmp_path, of_slots(mixed)))
+    assert np.array_equal(clip.keypoints, both[0])
+    assert MIXED in str(report)
+
+
+def leaves_and_another_comes():
+    slots = np.stack([walk(), walk(x=110, seed=1)])
+    slots[0, 6:] = slots[1, :6] = 0
+    return slots
+
+
+def jumps_alone():
+    slots = np.stack([walk(), walk(x=600, seed=1)])
+    slots[0, 6:, :, :2] += 300
+    return slots
+
+
+def close_together():
+    """Two detections of one person, of whom the second loses the person for a frame."""
+    slots = np.stack([walk(), walk() + np.float32([2, 2, 0])])
+    slots[1, 5, :, 0] += 200
+    return slots
+
+
+def cross():
+    """Two people walk through each other, by a twentieth of their size a frame."""
+    slots = np.stack([walk(40), walk(40, x=300, seed=1)])
+    slots[0, :, :, 0] += 7 * np.arange(40, dtype=np.float32)[:, None]
+    slots[1, :, :, 0] -= 7 * np.arange(40, dtype=np.float32)[:, None]
+    return slots
+
+
+@pytest.mark.parametrize("slots", [leaves_and_another_comes, jumps_alone, close_together, cross])
+def test_people_who_keep_their_places_are_read_as_they_are(tmp_path, slots):
+    slots = slots()
+    (clip,), report = read(file(tmp_path, of_slots(slots)), layouts.pair(COCO))
+    assert np.array_equal(clip.keypoints, np.concatenate(slots, 1))
+    assert "change places" not in str(report)
+
+
+def test_a_clip_without_persons_or_frames_is_left_out(tmp_path):
+    """PySkl's own tool writes no persons where nobody is found in the whole video."""
+    nobody, nothing = annotation("b", persons=0), annotation("c", frames=0)
+    found, report = read(file(tmp_path, nobody, annotation("a"), nothing))
+    assert [clip.id for clip in found] == ["a"]
+    event = (
+        "2 × clips with nobody in them left out: b (keypoint of shape (0, 4, 17, 2)), c (keypoint of shape"
+    )
+    assert event in str(report)
+
+
+@pytest.mark.parametrize("subject", [7, np.int32(7), 7.0, np.float32(7), "7"])
+def test_people_and_videos_may_be_numbers(tmp_path, subject):
+    (clip,), report = read(file(tmp_path, annotation(subject=subject, video=np.int64(12))))
+    assert (clip.subject, clip.video) == ("7", "12")
+    assert "1 × whole numbers as `video` taken as text: 12" in str(report)
+    assert ("whole numbers as `subject` taken as text: 7" in str(report)) == (subject != "7")
+
+
+def test_people_and_videos_may_be_unknown(tmp_path):
+    (clip,), _ = read(file(tmp_path, annotation("0012_3", subject=None, video=None)))
+    assert (clip.subject, clip.video) == ("", "0012")
+
+
+def test_ids_may_be_numbers(tmp_path):
+    path = file(tmp_path, annotation(7), annotation(8), split={"train": np.array([7]), "test": ["8"]})
+    found, report = read(path)
+    assert {clip.id: clip.split for clip in found} == {"7": "train", "8": "test"}
+    assert "2 × whole numbers as `frame_dir` taken as text: 7, 8" in str(report)
+
+
+def test_keys_that_are_not_read_are_told(tmp_path):
+    _, report = read(file(tmp_path, annotation(subject_id=3), annotation("b", person="p"), subjects=[1]))
+    event = "3 × keys of the file and its annotations that are not read: 'subjects', 'subject_id', 'person'"
+    assert event in str(report)
+
+
+def test_labels_may_be_names(tmp_path):
+    path = file(
+        tmp_path, annotation("a", label="wave"), annotation("b", label=None), annotation("c", label="nod")
+    )
+    found, report = read(path)
+    assert [clip.label for clip in found] == [1, -1, 0]
+    assert report.classes == ("nod", "wave")
+    assert "labels by name, and no `classes`: classes in the order of the alphabet: own.pkl" in str(report)
+    assert "1 × clips without a label, or with label -1: of unknown class: b" in str(report)
+    found, report = read(file(tmp_path, annotation("a", label="wave"), classes=["wave", "nod"]))
+    assert [clip.label for clip in found] == [0]
+    (clip,), report = read(file(tmp_path, annotation(label="head up")))
+    assert report.classes[clip.label] == "head up"
+    assert report.classes == labels.CLASSES
+
+
+@pytest.mark.parametrize(
+    ("held", "more", "message"),
+    [
+        (["wave", 1], {}, "own.pkl: has labels 'wave' and 1; write all of them as whole numbers"),
+        (["0", "1"], {}, "has labels '0' and '1'; write all of them as whole numbers from 0, or"),
+        (["wave", "bow"], {"classes": ["wave"]}, "'b' has label 'bow'; .* from 0 to 0, or the name of"),
+        ([1, 2], {"classes": ["wave", "bow"]}, "labels are 1 to 2 and there are 2 names of classes; "),
+        ([0, 9999], {}, "has label 9999, only 2 different labels, and no names of classes; corr"),
+        ([0, 2], {"classes": ["wave", "bow"], "split": {"test": ["b"]}}, "'b' has label 2; expected a whole"),
+    ],
+)  # fmt: skip
+def test_labels_in_doubt_are_refused(tmp_path, held, more, message):
+    annotations = [annotation(id, label=label) for id, label in zip("ab", held, strict=True)]
+    refused(message, file(tmp_path, *annotations, **more))
+
+
+def test_what_is_unusual_in_the_labels_is_told(tmp_path):
+    path = file(tmp_path, annotation("a", label=1), annotation("b", label=np.int8(3)))
+    report = read(path)[1]
+    assert "1 × no label is 0, the lowest is 1: labels taken as counted from 0: own.pkl" in str(report)
+    assert "2 × classes without a clip: 'class 0', 'class 2'" in str(report)
+    path = file(tmp_path, annotation("a", label=2), annotation("b", label=2.0), classes=["x", "y", "z"])
+    found, report = read(path)
+    assert [clip.label for clip in found] == [2, 2]
+    assert "1 × all clips of known class are of the same: 'z'" in str(report)
+
+
+def test_scores_of_true_and_false_are_told(tmp_path):
+    scores = np.ones((1, 4, 17), bool)
+    scores[0, 1, 2] = False
+    (clip,), report = read(file(tmp_path, annotation(keypoint_score=scores)))
+    assert np.array_equal(clip.keypoints[..., 2], scores[0].astype(np.float32))
+    assert "`keypoint_score` of True and False taken as 1 and 0: a" in str(report)
+
+
+def test_true_is_no_number_of_frames_or_pixels(tmp_path):
+    whole = annotation(frames=1, total_frames=True, img_shape=(True, True), original_shape=(720.0, 1280.0))
+    (clip,), report = read(file(tmp_path, whole))
+    assert (clip.width, clip.height) == (1280, 720)
+    assert "a (True for 1)" in str(report)
 
 
 def test_an_empty_second_person_is_no_person(tmp_path):
@@ -191,15 +372,29 @@ def test_small_faults_are_repaired_and_told(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"keypoint": np.zeros((4, 17, 2))}, r"'a': keypoint has shape \(4, 17, 2\); expected \(persons"),
-        ({"keypoint": [[1, 2]]}, r"keypoint is \[\[1, 2\]\]; expected an array of numbers"),
+        ({"keypoint": np.zeros((4, 17, 2))}, r"shape .persons, frames, 17 joints, .*, found .* \(4, 17, 2\)"),
+        ({"keypoint": [[1, 2]]}, r"keypoint must be an array of numbers, found \[\[1, 2\]\]"),
+        ({"keypoint": np.ones((1, 4, 17, 2), bool)}, "must be an array of numbers, found .* type bool"),
+        ({"keypoint": None, "raw_file": "x.pkl"}, "found None and `raw_file`; put the arrays of"),
+        (
+            {"keypoint": np.ones((8, 17, 3)), "frame_inds": np.arange(8)},
+            "and `frame_inds`, PySkl's compressed form; write it without --compress",
+        ),
         ({"keypoint_score": np.ones((1, 3, 17))}, r"of shape \(1, 3, 17\).*expected .* \(1, 4, 17\)"),
         ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x"),
         ({"label": -3}, "has label -3; expected a whole number from 0 to 0"),
         ({"label": 1.5}, "has label 1.5; expected a whole number"),
+        ({"label": True}, "has label True; expected a whole number from 0 to 0"),
+        ({"label": np.bool_(0)}, "has label .*False.*; expected a whole number"),
+        ({"label": [0, 1]}, r"has label \[0, 1\]; .*; a clip has one class, clips of several"),
+        ({"label": np.array([0, 1])}, "has label an array .*; a clip has one class"),
         ({"label": 10**12}, "has label 1000000000000; expected"),
-        ({"frame_dir": 7}, "an annotation has frame_dir 7; expected the id of its clip"),
-        ({"keypoint": np.zeros((1, 0, 17, 2))}, r"keypoint has shape \(1, 0, 17, 2\)"),
+        ({"frame_dir": 7.5}, "an annotation has frame_dir 7.5; expected text or a whole number"),
+        ({"frame_dir": True}, "an annotation has frame_dir True; expected text or a whole number"),
+        ({"frame_dir": None}, "an annotation has no frame_dir; expected the id of its clip"),
+        ({"subject": True}, "'a' has subject True; expected text or a whole number, or None where"),
+        ({"subject": float("nan")}, "'a' has subject nan; expected text or a whole number, or None"),
+        ({"video": ["0012"]}, r"'a' has video \['0012'\]; expected text or a whole number, or None"),
     ],
 )  # fmt: skip
 def test_a_wrong_annotation_is_named_with_what_is_wrong(tmp_path, wrong, message):
@@ -226,7 +421,17 @@ def test_a_wrong_annotation_is_named_with_what_is_wrong(tmp_path, wrong, message
             {"annotations": [annotation()], "split": {"fold": ["a"]}},
             r"none of its splits \(\['fold'\]\) is train, val or test",
         ),
-        ({"annotations": [annotation()], "split": {"train": [1]}}, "split 'train' holds 1; expected ids"),
+        ({"annotations": [annotation()], "split": {"train": [1.5]}}, "split 'train' holds 1.5; expected ids"),
+        (
+            ([1], [2]),
+            "a pair of names and labels, as beside arrays of ST-GCN .clips, 3, frames, joints, persons.",
+        ),
+        ([np.zeros((4, 17, 2))], "annotation 0 is an array .*; expected a dict with frame_dir and keypoint"),
+        ({"a": np.zeros((4, 17, 2))}, "expected a dict with `split` and a list `annotations`"),
+        (
+            [{"frame_dir": "a", "frame_inds": np.arange(8), "keypoint": np.ones((8, 17, 3))}],
+            r"no annotation has a `keypoint` array .*shape \(8, 17, 3\).*; write it without --compress",
+        ),
         ({"annotations": [annotation()], "classes": [1]}, r"`classes` must be a list of names, found \[1\]"),
         ({"annotations": [{"frame_dir": "a"}]}, "no annotation has a `keypoint` array"),
     ],

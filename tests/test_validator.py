@@ -145,6 +145,7 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
+             1 × all clips of known class are of the same: 'sit'
              1 × the frame size seems transposed: joints fit a frame of height × width: 0012_0 (width 720, \\
         height 1280)
 
@@ -160,6 +161,7 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
+             1 × all clips of known class are of the same: 'sit'
              1 × joints outside the frame: 0012_0 (x 1500 to 1500 of 1280, y 1500 to 1500 of 720)
 
         Can be used.
@@ -189,6 +191,7 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0014 (1) are held out for validation.
 
+             1 × all clips of known class are of the same: 'sit'
              1 × scores above 1.1: divide them, so that 1 is certain: 0012_0 (93.5)
              1 × coordinates seem to be shares of the frame: multiply by its width and height: 0013_0
 
@@ -204,6 +207,7 @@ EXPECTED = {
 
         There is no validation split: the training clips of video 0013 (1) are held out for validation.
 
+             1 × all clips of known class are of the same: 'sit'
              1 × no joint was found in any frame: 0012_0
              1 × clips with frames without a person: 0012_1 (2 of 4)
              1 × clips of a single frame: 0013_0
@@ -220,14 +224,15 @@ EXPECTED = {
 
         NONE_HELD_OUT
 
+             1 × all clips of known class are of the same: 'sit'
              1 × `total_frames` differs from the frames of `keypoint`, which were read: 0012_1 (9 for 4)
 
         ERROR SOURCE/own.pkl: annotation '0012_0': keypoint_score is an array of shape (1, 3, 17) and type \\
         float64; expected one of shape (1, 4, 17), as of keypoint (1, 4, 17, 2)
-        ERROR SOURCE/own.pkl: annotation '0012_2': keypoint has shape (4, 17, 2); expected (persons, \\
-        frames, 17 joints, 2 or 3)
-        ERROR SOURCE/own.pkl: annotation '0012_3': keypoint has shape (1, 4, 18, 2); expected (persons, \\
-        frames, 17 joints, 2 or 3)
+        ERROR SOURCE/own.pkl: annotation '0012_2': keypoint must have shape (persons, frames, 17 joints, 2 \\
+        or 3), found an array of shape (4, 17, 2) and type float64
+        ERROR SOURCE/own.pkl: annotation '0012_3': keypoint must have shape (persons, frames, 17 joints, 2 \\
+        or 3), found an array of shape (1, 4, 18, 2) and type float64
         Cannot be used: 3 errors.
     """,
     labels: """
@@ -235,16 +240,17 @@ EXPECTED = {
 
                clips  classes  videos  subjects  median frames joints missing
         split
-        train      1        –       1         –              4          0.0 %
+        train      2        1       1         –              4          0.0 %
         2 classes, layout 'coco17'
 
         NONE_HELD_OUT
 
+             1 × all clips of known class are of the same: 'sit'
+             1 × clips without a label, or with label -1: of unknown class: 0012_2
              1 × clips of unknown class in the train split: not trained on: 0012_2
 
         ERROR SOURCE/own.pkl: annotation '0012_0' has label 2; expected a whole number from 0 to 1
-        ERROR SOURCE/own.pkl: annotation '0012_1' has label 'sit'; expected a whole number from 0 to 1
-        Cannot be used: 2 errors.
+        Cannot be used: 1 error.
     """,
     duplicates: """
         SOURCE/own.pkl: PYSKL [pyskl]
@@ -257,6 +263,7 @@ EXPECTED = {
         2 classes, layout 'coco17'
 
              1 × ids in several splits taken from train for val: 0012_1
+             1 × all clips of known class are of the same: 'sit'
              1 × clips with exactly the keypoints of another: 0012_1 (of 0012_0)
              1 × subjects in the train and in the test split: 7
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import folders, miga, unpickling, untrusted
+from . import folders, miga, unpickling, untrusted, videos
 from .contract import UNKNOWN, Clip, DataError, Progress, Report, repair, select, shown
 
-VERSION = 1
+VERSION = 2
 CACHED_LAYOUT = ""
 FILES = {"val": "valid", "train": "train", "test": "test"}
 VALIDATION_VIDEOS = ("0001", "0002", "0003", "0004", "0006", "0007", "0008", "0009", "0010", "0011")
@@ -58,12 +58,15 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
             report.note(event, labelled.name)
     for split, path in progress(arrays.items(), total=len(arrays), desc="reading arrays"):
         frames = _frames(path)
-        names, classes = _names(path.with_name(f"{FILES[split]}_label.pkl"), len(frames), split)
+        names, classes = _names(path.with_name(f"{FILES[split]}_label.pkl"), len(frames), split, report)
         if split == "val":
             validation_ids = set(names)
-        if split == "test" and len(set(classes)) == 1 and len(classes) > 1:
-            report.note("all labels of the test split are the same: taken as placeholders", path.name)
-            classes = [UNKNOWN] * len(classes)
+        if len(set(classes)) == 1 and len(classes) > 1:
+            event = f"all labels of the {split} split are the same"
+            if split == "test":
+                event += ": taken as placeholders"
+                classes = [UNKNOWN] * len(classes)
+            report.note(event, path.name)
         for row, (id, label) in enumerate(zip(names, classes, strict=True)):
             true_split = split
             if split == "train" and id in validation_ids:
@@ -86,13 +89,15 @@ def _frames(path: Path) -> np.ndarray:
         raise DataError(f"{path}: {problem}, and are not read: give the folder of SampleNNNN folders")
     if values != 3 or joints != 22 or not length or not persons:
         problem = f"expected (clips, 3, 90, 22, 1), found {frames.shape}"
-        raise DataError(f"{path}: {problem}; restore the file")
+        way_out = "restore the file, or write arrays of other joints as a pickle of PySkl (docs/own-data.md)"
+        raise DataError(f"{path}: {problem}; {way_out}")
     return frames
 
 
-def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
+def _names(path: Path, count: int, split: str, report: Report) -> tuple[list[str], list[int]]:
     """Ids and class indices of the clips. A test split may have no file and no valid classes."""
     if split == "test" and not path.exists():
+        report.note("no labels of the test split: clips numbered, of unknown class", path.name)
         return [f"test_{row}" for row in range(count)], [UNKNOWN] * count
     if not path.is_file():
         problem = f"no such file; restore it: it has the names and classes of the {count} clips beside it"
@@ -115,10 +120,15 @@ def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
             raise DataError(f"{path}: name {row} is {shown(name)}; expected text such as '0012_3'")
         ids.append(text.replace("\\", "/").rpartition("/")[2].partition(".")[0])
     for row, label in enumerate(classes):
-        valid = isinstance(label, int | np.integer) and 0 <= label < len(labels.CLASSES)
+        number = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        valid = number and 0 <= label < len(labels.CLASSES)
         if not valid and split != "test":
             rule = f"expected a whole number from 0 to {len(labels.CLASSES) - 1}"
             raise DataError(f"{path}: class {row} is {shown(label)}; {rule}")
+        if not valid:
+            report.note(
+                "classes of the test split that are none: taken as unknown", f"{ids[row]} ({shown(label)})"
+            )
         classes[row] = int(label) if valid else UNKNOWN
     return ids, classes
 
@@ -126,8 +136,7 @@ def _names(path: Path, count: int, split: str) -> tuple[list[str], list[int]]:
 def _keypoints(values: np.ndarray, id: str, report: Report) -> np.ndarray:
     """One clip (3, T, V, M) as (T, V, 3): the person with the highest total score, without the empty frames
     at the end."""
-    persons = repair(values.transpose(3, 1, 2, 0), id, report)
-    keypoints = persons[persons[..., 2].sum((1, 2)).argmax()]
+    keypoints = videos.choose(id, repair(values.transpose(3, 1, 2, 0), id, report), 1, report)[0]
     filled, frames = np.flatnonzero(keypoints.any((1, 2))), len(keypoints)
     if not len(filled):
         report.note("no joint was found in any frame", id)

@@ -20,7 +20,7 @@ from ..layouts import Layout
 from . import folders, untrusted, videos
 from .contract import Clip, DataError, Progress, Recording, Report, repair, select, shown
 
-VERSION = 2
+VERSION = 3
 CACHED_LAYOUT = ""
 FRAMES = "_keypoints.json"
 FRAME = re.compile(r"(\d{1,15})_keypoints\.json$")

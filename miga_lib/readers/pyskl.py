@@ -4,12 +4,14 @@ A dict of ``split``, {name: [ids]}, and ``annotations``, a list of dicts with ``
 ``total_frames``, ``img_shape`` (height, width), ``label``, ``keypoint`` (M, T, V, 2) and ``keypoint_score``
 (M, T, V). The order of the joints is not in the file: it is that of the requested layout. ``write`` adds
 ``classes`` and, to each annotation, ``video`` and ``subject``; PySkl ignores them.
+
+PySkl's own tool writes detection m of each frame to place m, whoever it is; ``videos.choose`` notices this.
 """
 
 import pickle
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +20,27 @@ import numpy as np
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from . import folders, unpickling, untrusted
+from . import folders, unpickling, untrusted, videos
 from .contract import MAX_SIDE, UNKNOWN, UNUSED, Clip, DataError, Progress, Report, frame_size, repair, shown
 
-VERSION = 3
+VERSION = 4
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
 """Beside a pickle: the name of a class in each line, and perhaps a tab and its region."""
 MAX_LABEL_MAP_BYTES = 2**20
 MAX_CLASSES = 10_000
+MAX_UNUSED = 1000
+"""Classes without names that no clip has: more are the work of a wrong label."""
 RTMLIB = ("keypoints", "scores")
 """The first key of a pickle of rtmlib's results, which ``wholebody`` reads."""
 SPLIT = re.compile("train(ing)?|eval(uation)?|valid(ation|ate)?|val|test(ing)?")
+KEYS = "frame_dir total_frames img_shape original_shape label keypoint keypoint_score video subject".split()
+KEYS += "split annotations classes class_regions".split()
+"""What is read of an annotation and of the file."""
 KINDS = {"tr": "train", "ev": "val", "va": "val", "te": "test"}
+MAX_NUMBER = 2**63
+"""Larger whole numbers are none of a person, clip or class."""
 MAX_SCORE = 1.5
 """OpenPose's scores go a little beyond 1. A third value beyond this limit is a depth, not a score."""
 
@@ -70,11 +79,16 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     mapped = _mapped(stored)
     joints = layouts.selection(layouts.pair(mapped) if layout.single_person else mapped, layout)
     report.classes = _classes(path, content, stored, report)
+    keys = dict.fromkeys(key for part in (content, *annotations) for key in part)
+    for key in [key for key in keys if key not in KEYS]:
+        report.note("keys of the file and its annotations that are not read", shown(key))
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
         try:
             clip = _clip(annotation, stored, layout.persons, report)
         except DataError as error:
             report.wrong(f"{path}: {error}")
+            continue
+        if clip is None:
             continue
         if clip.id in splits:
             yield replace(clip, split=splits[clip.id], keypoints=clip.keypoints[:, joints])
@@ -87,13 +101,17 @@ def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
     content = unpickling.load(path)
     if isinstance(content, list):
         content = {"annotations": content}
+    if isinstance(content, tuple) and len(content) == 2:
+        problem = "a pair of names and labels, as beside arrays of ST-GCN (clips, 3, frames, joints, persons)"
+        way_out = "only those of MiGA 2023 are read, give their folder; write others as a pickle of PySkl"
+        raise DataError(f"{path}: {problem}; {way_out}")
     annotations = untrusted.entry(content, "annotations")
     if not isinstance(annotations, list) or not annotations:
         expected = "expected a dict with `split` and a list `annotations` of at least one clip"
         raise DataError(f"{path}: {expected}, found {shown(content)}")
     for row, annotation in enumerate(annotations):
         if not isinstance(annotation, dict):
-            problem = f"annotation {row} is {shown(annotation)}; expected a dict"
+            problem = f"annotation {row} is {shown(annotation)}; expected a dict with frame_dir and keypoint"
             raise DataError(f"{path}: {problem}; correct or remove it")
     arrays = [a.get(key) for a in annotations for key in ("keypoint", "keypoint_score")]
     unpickling.refuse_shared(path, arrays, "annotation")
@@ -103,7 +121,7 @@ def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
 def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: Report) -> dict[str, str]:
     """The split of each id in the first protocol (xsub_train, xview_train are of two); a clip that only
     others use has ``UNUSED``."""
-    ids = [a["frame_dir"] for a in annotations if isinstance(a.get("frame_dir"), str)]
+    ids = [_text(a.get("frame_dir")) or "" for a in annotations]
     if split is None:
         match = SPLIT.search(path.stem.lower())
         kind = KINDS[match[0][:2]] if match else "train"
@@ -139,15 +157,32 @@ def is_list(value: object) -> bool:
     return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, list | tuple | set)
 
 
+def _whole(value: Any) -> int | None:
+    """A whole number of any type; None for anything else, also for True and False."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if is_number and abs(int(value)) < MAX_NUMBER else None
+
+
+def _text(value: Any) -> str | None:
+    """A name as text, a whole number as its digits, nothing as an empty text; None for anything else."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    number = _whole(value)
+    return None if number is None else str(number)
+
+
 def _of_protocol(
     path: Path, split: dict[str, Any], kinds: Mapping[str, str], report: Report
 ) -> dict[str, str]:
     """The split of each id in one protocol; ``kinds`` has train, val or test for its entries of ``split``."""
     splits: dict[str, str] = {}
     for name, kind in sorted(kinds.items(), key=lambda item: item[1] != "train"):
-        for id in split[name]:
-            if not isinstance(id, str):
-                problem = f"split {shown(name)} holds {shown(id)}"
+        for value in split[name]:
+            id = _text(value)
+            if not id:
+                problem = f"split {shown(name)} holds {shown(value)}"
                 raise DataError(f"{path}: {problem}; expected ids, as in `frame_dir`")
             if splits.get(id, kind) != kind:
                 report.note(f"ids in several splits taken from {splits[id]} for {kind}", id)
@@ -162,9 +197,10 @@ def _mapped(stored: Layout) -> Layout:
 def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, report: Report) -> Layout:
     """The wanted layout if the file has as many joints, else a known one with as many and the wanted ones."""
     arrays = [a["keypoint"] for a in annotations if isinstance(a.get("keypoint"), np.ndarray)]
-    joints = next((array.shape[2] for array in arrays if array.ndim == 4), None)
+    joints = next((array.shape[2] for array in arrays if array.ndim == 4 and array.shape[2]), None)
     if joints is None:
-        raise DataError(f"{path}: no annotation has a `keypoint` array of shape (persons, frames, joints, 2)")
+        expected = "no annotation has a `keypoint` array of shape (persons, frames, joints, 2)"
+        raise DataError(f"{path}: {expected}: {_found(annotations[0])}")
     if joints == len(wanted.joints):
         return wanted
     alike = [layout for layout in map(layouts.get, layouts.names()) if len(layout.joints) == joints]
@@ -177,43 +213,98 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
             report.note(event, path.name)
             return layout
     names = " or ".join(layout.name for layout in alike)
-    way_out = f"choose layout {names}" if alike else "`layouts.register` one that has"
+    way_out = (
+        f"write a layout file of the {joints} (docs/own-data.md, A layout of your own), and give its path"
+    )
+    if alike:
+        way_out = f"choose layout {names}"
     problem = f"has {joints} joints and layout {wanted.name!r} has {len(wanted.joints)}"
     raise DataError(f"{path}: {problem}; {way_out}")
 
 
 def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Report) -> tuple[str, ...]:
     """Names of the classes, whose regions go to the report: from the pickle, else from the file beside it,
-    else those of iMiGUE for its joints, else numbers."""
+    else those that the labels are, else those of iMiGUE for its joints, else numbers."""
     names, regions = content.get("classes", ()), content.get("class_regions", ())
     for key, value in {"classes": names, "class_regions": regions}.items():
         strings = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
         if not strings or len(value) > MAX_CLASSES:
             raise DataError(f"{path}: `{key}` must be a list of names, found {shown(value)}")
-    names_file = path.with_name(LABEL_MAP)
+    held, names_file = [a.get("label") for a in content["annotations"]], path.with_name(LABEL_MAP)
+    source = path
     if not names and names_file.is_file():
-        path = names_file
-        names, regions = _label_map(path)
+        source = names_file
+        names, regions = _label_map(source)
+    if not names:
+        names = _names_in_labels(path, held, report)
     wrong = [name for name, count in Counter(names).items() if count > 1 or not _is_name(name)]
     wrong += [name for name in regions if not _is_name(name)]
     if wrong:
         rule = "each class needs a printable name of its own, and a region has a printable name"
-        raise DataError(f"{path}: {shown(wrong[0])} is no class name, or is there twice; {rule}")
-    labelled = [a.get("label") for a in content["annotations"]]
-    indices = [int(n) for n in labelled if isinstance(n, int | np.integer) and n < MAX_CLASSES]
-    count = max([0, *indices]) + 1
-    if not names and stored.name.startswith("imigue") and count <= len(labels.CLASSES):
-        report.note("no names of classes: labels taken as those of iMiGUE", path.name)
-        names = labels.CLASSES
-    elif not names:
-        way_out = f"write them to {LABEL_MAP} beside the pickle, one a line"
-        report.note(f"no names of classes: they are numbered ({way_out})", path.name)
-        names = [f"class {label}" for label in range(count)]
+        raise DataError(f"{source}: {shown(wrong[0])} is no class name, or is there twice; {rule}")
+    indices = [_index(label, names) for label in held]
+    used = {index for index in indices if index is not None and 0 <= index < MAX_CLASSES}
+    names = names or _default_names(path, used, stored, report)
     if regions and len(regions) != len(names):
         problem = f"`class_regions` has {len(regions)} names and `classes` {len(names)}"
-        raise DataError(f"{path}: {problem}; give one for each")
+        raise DataError(f"{source}: {problem}; give one for each")
+    if used and (min(used), max(used)) == (1, len(names)):
+        problem = f"its labels are 1 to {len(names)} and there are {len(names)} names of classes"
+        raise DataError(f"{path}: {problem}; write labels from 0")
+    _note_unused(path, names, used & set(range(len(names))), len(held), report)
     report.class_regions = tuple(regions)
     return tuple(names)
+
+
+def _index(label: Any, names: Sequence[str]) -> int | None:
+    """The number of a class that is given as number or by its name; None for anything else."""
+    if isinstance(label, str):
+        return names.index(label) if label in names else None
+    return _whole(label)
+
+
+def _names_in_labels(path: Path, held: list[Any], report: Report) -> Sequence[str]:
+    """The names of the classes if the labels are names: those of iMiGUE if they contain all, else the labels
+    in the order of the alphabet. Raises DataError where some are numbers."""
+    names = sorted({label for label in held if isinstance(label, str)})
+    if not names:
+        return ()
+    others = [label for label in held if label is not None and not isinstance(label, str)]
+    others += [name for name in names if re.fullmatch(r"\s*[-+]?[\d.]+\s*", name)]
+    if others:
+        problem = f"has labels {shown(names[0])} and {shown(others[-1])}"
+        raise DataError(f"{path}: {problem}; write all of them as whole numbers from 0, or all as names")
+    if len(names) > MAX_CLASSES:
+        raise DataError(f"{path}: has {len(names):,} different labels; at most {MAX_CLASSES:,} are read")
+    if set(names) <= set(labels.CLASSES):
+        report.note("labels by name: classes in the order of iMiGUE", path.name)
+        return labels.CLASSES
+    report.note("labels by name, and no `classes`: classes in the order of the alphabet", path.name)
+    return names
+
+
+def _default_names(path: Path, used: set[int], stored: Layout, report: Report) -> Sequence[str]:
+    count = max([0, *used]) + 1
+    if stored.name.startswith("imigue") and count <= len(labels.CLASSES):
+        report.note("no names of classes: labels taken as those of iMiGUE", path.name)
+        return labels.CLASSES
+    way_out = f"write them to {LABEL_MAP} beside the pickle, one a line"
+    if count - len(used) > MAX_UNUSED:
+        problem = f"has label {count - 1}, only {len(used)} different labels, and no names of classes"
+        raise DataError(f"{path}: {problem}; correct the label, or write the names: {way_out}")
+    report.note(f"no names of classes: they are numbered ({way_out})", path.name)
+    return [f"class {label}" for label in range(count)]
+
+
+def _note_unused(path: Path, names: Sequence[str], used: set[int], clips: int, report: Report) -> None:
+    """Note what is unusual in the labels of a whole file."""
+    if used and min(used) == 1:
+        report.note("no label is 0, the lowest is 1: labels taken as counted from 0", path.name)
+    if len(used) == 1 < clips:
+        report.note("all clips of known class are of the same", shown(names[min(used)]))
+    elif clips > 1:
+        for label in sorted(set(range(len(names))) - used):
+            report.note("classes without a clip", shown(names[label]))
 
 
 def _is_name(text: str) -> bool:
@@ -239,54 +330,85 @@ def _label_map(path: Path) -> tuple[list[str], list[str]]:
     return names, [line[1].strip() for line in lines if len(line) == 2]
 
 
-def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Report) -> Clip:
-    """The clip of an annotation without its split, in all joints of the file. Raises DataError."""
-    id, label = annotation.get("frame_dir"), annotation.get("label", UNKNOWN)
-    if not isinstance(id, str) or not id:
-        raise DataError(f"an annotation has frame_dir {shown(id)}; expected the id of its clip as text")
-    if not isinstance(label, int | np.integer) or not UNKNOWN <= label < len(report.classes):
-        rule = f"expected a whole number from 0 to {len(report.classes) - 1}"
-        raise DataError(f"annotation {shown(id)} has label {shown(label)}; {rule}")
-    persons = _persons(annotation, id, len(stored.joints), report)
+def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Report) -> Clip | None:
+    """The clip of an annotation without its split, in all joints of the file; None if nobody is in it. Raises
+    DataError."""
+    id = _name(annotation, "frame_dir", "an annotation", report)
+    if not id:
+        raise DataError("an annotation has no frame_dir; expected the id of its clip")
+    label = _label(id, annotation.get("label"), report)
+    slots = _persons(annotation, id, len(stored.joints), report)
+    if slots is None:
+        return None
     if stored.name == "wholebody133":
-        persons = layouts.to_openpose137(persons)
-    present = np.count_nonzero(persons[..., 2].any((1, 2)))
-    if present > count:
-        which = f"{count} with the highest total scores were"
-        if count == 1:
-            which = "one with the highest total score was"
-        report.note(f"clips of more persons than requested: the {which} read", id)
-    if present < count > 1:
-        report.note(f"clips of fewer than {count} persons: the joints of the others are missing", id)
-    best = np.argsort(-persons[..., 2].sum((1, 2), dtype=np.float64), kind="stable")[:count]
-    absent = np.zeros((count - len(best), *persons.shape[1:]), np.float32)
-    persons = np.concatenate([persons[np.sort(best)], absent])
+        slots = layouts.to_openpose137(slots)
+    persons = videos.choose(id, slots, count, report)
     keypoints = persons.swapaxes(0, 1).reshape(len(persons[0]), -1, 3)
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
     total = annotation.get("total_frames")
-    if not isinstance(total, int | np.integer) or total != len(keypoints):
+    if _whole(total) != len(keypoints):
         event = "`total_frames` differs from the frames of `keypoint`, which were read"
         report.note(event, f"{id} ({shown(total)} for {len(keypoints)})")
     size = _frame_size(annotation, keypoints, id, report)
-    video, subject = annotation.get("video"), annotation.get("subject")
-    if not isinstance(video, str) or not video:
+    where = f"annotation {shown(id)}"
+    video, subject = (_name(annotation, key, where, report) for key in ("video", "subject"))
+    if not video:
         video = id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
-    if not isinstance(subject, str):
-        subject = ""
-    return Clip(id, int(label), UNUSED, video, subject, *size, keypoints)
+    return Clip(id, label, UNUSED, video, subject, *size, keypoints)
 
 
-def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report) -> np.ndarray:
-    """Joints of all persons, (M, T, V, 3)."""
+def _label(id: str, value: Any, report: Report) -> int:
+    """The class of a clip, as a number or by its name. Raises DataError for anything else."""
+    label = UNKNOWN if value is None else _index(value, report.classes)
+    if label is None or not UNKNOWN <= label < len(report.classes):
+        rule = f"expected a whole number from 0 to {len(report.classes) - 1}"
+        if isinstance(value, str):
+            rule += ", or the name of a class"
+        if isinstance(value, list | tuple | set | dict | np.ndarray):
+            rule += "; a clip has one class, clips of several classes are not read"
+        raise DataError(f"annotation {shown(id)} has label {shown(value)}; {rule}")
+    if label == UNKNOWN:
+        report.note("clips without a label, or with label -1: of unknown class", id)
+    return label
+
+
+def _name(annotation: Mapping[Any, Any], key: str, where: str, report: Report) -> str:
+    """The clip's id, video or subject, empty where it is unknown. Raises DataError."""
+    value = annotation.get(key)
+    name = _text(value)
+    if name is None:
+        rule = "expected text or a whole number, or None where it is unknown"
+        raise DataError(f"{where} has {key} {shown(value)}; {rule}")
+    if value is not None and not isinstance(value, str):
+        report.note(f"whole numbers as `{key}` taken as text", name)
+    return name
+
+
+def _found(annotation: Mapping[Any, Any]) -> str:
+    """What an annotation has as keypoints, and what to do if it is a form that is not read."""
+    points = annotation.get("keypoint")
+    found = f"found {shown(points)}"
+    if "raw_file" in annotation:
+        return f"{found} and `raw_file`; put the arrays of these files into the annotations"
+    if "frame_inds" in annotation or "anno_inds" in annotation:
+        return f"{found} and `frame_inds`, PySkl's compressed form; write it without --compress"
+    return found
+
+
+def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report) -> np.ndarray | None:
+    """Joints of all persons, (M, T, V, 3); None if there are no persons or no frames."""
     points, where = annotation.get("keypoint"), f"annotation {shown(id)}"
     scores: Any = annotation.get("keypoint_score")
     if not unpickling.is_numeric(points):
-        raise DataError(f"{where}: keypoint is {shown(points)}; expected an array of numbers")
+        raise DataError(f"{where}: keypoint must be an array of numbers, {_found(annotation)}")
     shape = points.shape
-    if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3) or not all(shape):
-        expected = f"expected (persons, frames, {joints} joints, 2 or 3)"
-        raise DataError(f"{where}: keypoint has shape {shape}; {expected}")
+    if not points.size:
+        report.note("clips with nobody in them left out", f"{id} (keypoint of shape {shape})")
+        return None
+    if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3):
+        expected = f"keypoint must have shape (persons, frames, {joints} joints, 2 or 3)"
+        raise DataError(f"{where}: {expected}, {_found(annotation)}")
     if scores is None and shape[3] == 2:
         report.note("no `keypoint_score`: joints at (0, 0) taken as missing, all others as certain", id)
         scores = points.any(-1).astype(np.float32)
@@ -294,7 +416,7 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
         third = np.nan_to_num(points[..., 2], nan=0)
         if not 0 <= third.min() <= third.max() <= MAX_SCORE:
             problem = "the third value of `keypoint` is no score (0 to 1): 3D joints are not read"
-            raise DataError(f"{where}: {problem}; give x, y, score")
+            raise DataError(f"{where}: {problem}; give x and y in pixels, and the score")
         report.note("the third value of `keypoint` taken as the score", id)
         scores = points[..., 2]
     elif shape[3] == 3:
@@ -303,6 +425,8 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
     if not numeric or scores.shape != shape[:3]:
         expected = f"expected one of shape {shape[:3]}, as of keypoint {shape}"
         raise DataError(f"{where}: keypoint_score is {shown(scores)}; {expected}")
+    if scores.dtype.kind == "b":
+        report.note("`keypoint_score` of True and False taken as 1 and 0", id)
     return repair(np.concatenate([points[..., :2], scores[..., None]], -1), id, report)
 
 
@@ -315,8 +439,9 @@ def _frame_size(
         sides = shape.tolist() if isinstance(shape, np.ndarray) and shape.size == 2 else shape
         if not isinstance(sides, list | tuple) or len(sides) != 2:
             continue
-        if all(isinstance(side, int | np.integer) and 0 < side <= MAX_SIDE for side in sides):
-            return int(sides[1]), int(sides[0])
+        height, width = map(_whole, sides)
+        if height and width and min(height, width) > 0 and max(height, width) <= MAX_SIDE:
+            return width, height
     report.note("no usable `img_shape`: frame size taken from the largest coordinates", id)
     return frame_size(keypoints)
 

@@ -6,6 +6,7 @@ challenge's label files), split, subject, width, height and fps (frames per seco
 video is one clip of unknown class.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,10 @@ SPLITS = ("train", "val", "test")
 OPTIONAL = {"class": "", "split": "", "subject": "", "width": "0", "height": "0"}
 MAX_FRAME_NUMBER = 10**15 - 1
 MAX_PEOPLE, MAX_TRACKS = 8, 16
+MIN_JUMP, MAX_STEP = 1 / 8, 1 / 2
+"""A person whose step is below the first share of the own size does not jump; beyond the second share, it is
+another person."""
+MIN_SIZE = 1e-6
 Video = tuple[int, np.ndarray]
 """Number of the first frame, and keypoints (T, 137, 3) of the person who was followed."""
 
@@ -165,12 +170,7 @@ def _total(person: np.ndarray) -> float:
 
 
 def follow(video: str, people: list[list[np.ndarray]], report: Report) -> Float[np.ndarray, "T V 3"]:
-    """The main person of a video: of those that can be followed from frame to frame, the one with the highest
-    total score.
-
-    In the next frame, a person continues as the one with the nearest joints, by the median distance over the
-    joints that both have, if this is at most half the person's size. A person who was lost is found again
-    near the last place.
+    """The main person of a video, see ``followed``.
 
     Args:
         people: for each frame the people in it, as ``best`` gives them, each (137, 3).
@@ -178,28 +178,96 @@ def follow(video: str, people: list[list[np.ndarray]], report: Report) -> Float[
     several = sum(len(persons) > 1 for persons in people)
     event = "frames with several people: the one with the highest total score was followed"
     report.count(event, video, several, f"{len(people)} frames")
+    return followed(people, 1, (137, 3))[0]
+
+
+def followed(
+    people: list[list[np.ndarray]], count: int, shape: tuple[int, ...]
+) -> Float[np.ndarray, "count T V 3"]:
+    """Of the people who can be followed from frame to frame, those with the highest total scores, in the
+    order in which they appear; the joints of a person who is not there are 0.
+
+    People continue so that the sum of their steps is smallest. A step is the median distance over the joints
+    that both have, and must be below half the person's size. A person who was lost is found again near the
+    last place.
+
+    Args:
+        people: for each frame the people in it, as ``best`` gives them, each of ``shape`` (V, 3).
+        count: how many are wanted.
+    """
+    from scipy.optimize import linear_sum_assignment
+
     tracks: list[dict[int, np.ndarray]] = []
     totals: list[float] = []
     for t, persons in enumerate(people):
-        free = set(range(len(tracks)))
-        for person in persons:
-            distances = {i: _distance(next(reversed(tracks[i].values())), person) for i in free}
-            nearest = min(distances, key=distances.__getitem__, default=None)
-            if nearest is None or distances[nearest] > _size(person) / 2:
+        steps = np.full((len(tracks), len(persons)), MAX_STEP)
+        for i, j in np.ndindex(steps.shape):
+            steps[i, j] = _step(next(reversed(tracks[i].values())), persons[j])
+        pairs = zip(*linear_sum_assignment(steps), strict=True)
+        continued = {j: i for i, j in pairs if steps[i, j] < MAX_STEP}
+        for j, person in enumerate(persons):
+            if j not in continued:
                 tracks.append({})
                 totals.append(0.0)
-                nearest = len(tracks) - 1
-            free.discard(nearest)
-            tracks[nearest][t] = person
-            totals[nearest] += _total(person)
+            i = continued.get(j, len(tracks) - 1)
+            tracks[i][t] = person
+            totals[i] += _total(person)
         if len(tracks) > MAX_TRACKS:
             highest = sorted(range(len(tracks)), key=totals.__getitem__)[-MAX_TRACKS:]
             tracks, totals = [tracks[i] for i in highest], [totals[i] for i in highest]
-    followed = np.zeros((len(people), 137, 3), np.float32)
-    if tracks:
-        for t, person in tracks[int(np.argmax(totals))].items():
-            followed[t] = person
-    return followed
+    highest = sorted(range(len(tracks)), key=totals.__getitem__, reverse=True)[:count]
+    keypoints = np.zeros((count, len(people), *shape), np.float32)
+    for place, track in enumerate(sorted((tracks[i] for i in highest), key=min)):
+        for t, person in track.items():
+            keypoints[place, t] = person
+    return keypoints
+
+
+def choose(
+    id: str, slots: Float[np.ndarray, "M T V 3"], count: int, report: Report
+) -> Float[np.ndarray, "count T V 3"]:
+    """The people of a clip with the highest total scores. Each slot is one of them; where slots mix people,
+    these are followed from frame to frame."""
+    totals = slots[..., 2].sum((1, 2), dtype=np.float64)
+    present = np.count_nonzero(totals)
+    if present > count:
+        which = f"{count} with the highest total scores were"
+        if count == 1:
+            which = "one with the highest total score was"
+        report.note(f"clips of more persons than requested: the {which} read", id)
+    if present < count > 1:
+        report.note(f"clips of fewer than {count} persons: the joints of the others are missing", id)
+    order = np.argsort(-totals, kind="stable")
+    if _are_mixed(slots[np.sort(order[:MAX_PEOPLE])]):
+        report.note("clips whose persons change places in the file: followed from frame to frame", id)
+        return followed([best(persons) for persons in slots.swapaxes(0, 1)], count, slots.shape[2:])
+    absent = np.zeros((max(count - len(slots), 0), *slots.shape[1:]), np.float32)
+    return np.concatenate([slots[np.sort(order[:count])], absent])
+
+
+def _are_mixed(slots: Float[np.ndarray, "M T V 3"]) -> bool:
+    """Whether the joints in a slot jump in some frame, while those in all slots fit the people of before
+    clearly better in another order."""
+    from scipy.optimize import linear_sum_assignment
+
+    last: dict[int, np.ndarray] = {}
+    for persons in slots.swapaxes(0, 1):
+        here = {slot: person for slot, person in enumerate(persons) if _total(person) > 0}
+        both = last.keys() & here.keys()
+        if len(last | here) > 1 and any(_step(last[slot], here[slot]) > MIN_JUMP for slot in both):
+            steps = np.full((len(slots), len(slots)), MAX_STEP)
+            for i, j in itertools.product(last, here):
+                if i in both or j in both:  # else one person leaves slot i, another one comes to slot j
+                    steps[i, j] = _step(last[i], here[j])
+            if np.trace(steps) - steps[linear_sum_assignment(steps)].sum() > MIN_JUMP:
+                return True
+        last |= here
+    return False
+
+
+def _step(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance of two people as a share of the size of the second, up to ``MAX_STEP``."""
+    return min(_distance(one, other) / max(_size(other), MIN_SIZE), MAX_STEP)
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from ..layouts import Layout
 from . import folders, pyskl, unpickling, untrusted, videos
 from .contract import Clip, DataError, Progress, Recording, Report, repair, select, shown
 
-VERSION = 1
+VERSION = 2
 CACHED_LAYOUT = ""
 PREDICTIONS = "predictions"
 SUFFIXES = (".json", *pyskl.SUFFIXES)
