@@ -295,7 +295,7 @@ def array_saved_again(path: Path, rng: np.random.Generator) -> None:
         array = np.column_stack([np.arange(len(array)), array])
     if form == 2:
         array = np.moveaxis(array, -1, 0)
-    if form == 6 and array.ndim == 5:  # another person, who may take the place of the first
+    if form == 6 and array.ndim == 5 and array.shape[1] == 3:  # another person, in places of the first
         array = np.concatenate([array, array * np.reshape([1, 1, 0.7], (3, 1, 1, 1))], -1)
         array[:, :2, :, :, 1] += 400 * (array[:, 2:, :, :, 1] > 0)
         swapped = rng.random(array.shape[2]) < 0.2

@@ -76,9 +76,7 @@ def test_the_joints_are_taken_in_the_order_of_a_layout_of_that_many(tmp_path):
 def test_a_layout_that_does_not_fit_names_those_that_do(tmp_path):
     message = "has 17 joints and layout 'imigue41' has 41; choose layout coco17"
     refused(message, file(tmp_path, annotation()), layouts.get("imigue41"))
-    message = (
-        "has 23 joints and layout 'coco17' has 17; write a layout file of the 23 .docs/own-data.md, A layout"
-    )
+    message = "has 23 joints and layout 'coco17' has 17; write a layout file for them .docs/own-data.md, A l"
     refused(message, file(tmp_path, annotation(joints=23)))
 
 
@@ -130,13 +128,14 @@ def test_a_person_who_takes_the_place_of_one_who_is_lost_is_followed(tmp_path):
     assert MIXED in str(report)
 
 
-def test_a_person_whose_first_frame_is_in_the_place_of_another_is_followed(tmp_path):
-    both = np.stack([walk(), walk(x=600, seed=1)])
-    both[1, :4] = 0
+@pytest.mark.parametrize("distance", [500, 60])
+def test_a_person_who_comes_in_the_place_of_another_is_followed(tmp_path, distance):
+    both = np.stack([walk(), walk(x=100 + distance, seed=1)])
+    both[1, :4], both[1, 4:, :, 2] = 0, 0.9
     mixed = both.copy()
     mixed[:, 4:] = both[::-1, 4:]
-    (clip,), report = read(file(tmp_path, of_slots(mixed)))
-    assert np.array_equal(clip.keypoints, both[0])
+    (clip,), report = read(file(tmp_path, of_slots(mixed)), layouts.pair(COCO))
+    assert np.array_equal(clip.keypoints, np.concatenate(both, 1))
     assert MIXED in str(report)
 
 
@@ -379,6 +378,11 @@ def test_small_faults_are_repaired_and_told(tmp_path):
         (
             {"keypoint": np.ones((8, 17, 3)), "frame_inds": np.arange(8)},
             "and `frame_inds`, PySkl's compressed form; write it without --compress",
+        ),
+        ({"keypoint": np.ones((4, 1, 17, 2))}, "and total_frames is 4; write persons first, then frames"),
+        (
+            {"keypoint": np.stack([np.full((4, 17, 2), x) for x in (90, 80, 0.5)]), "keypoint_score": None},
+            "no value beyond 0.5 in the third part; this looks like ST-GCN's order",
         ),
         ({"keypoint_score": np.ones((1, 3, 17))}, r"of shape \(1, 3, 17\).*expected .* \(1, 4, 17\)"),
         ({"keypoint": np.full((1, 4, 17, 3), 3.0), "keypoint_score": None}, "3D joints are not read; give x"),

@@ -79,12 +79,13 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     mapped = _mapped(stored)
     joints = layouts.selection(layouts.pair(mapped) if layout.single_person else mapped, layout)
     report.classes = _classes(path, content, stored, report)
+    places = {name: index for index, name in enumerate(report.classes)}
     keys = dict.fromkeys(key for part in (content, *annotations) for key in part)
     for key in [key for key in keys if key not in KEYS]:
         report.note("keys of the file and its annotations that are not read", shown(key))
     for annotation in progress(annotations, total=len(annotations), desc="reading annotations"):
         try:
-            clip = _clip(annotation, stored, layout.persons, report)
+            clip = _clip(annotation, stored, places, layout.persons, report)
         except DataError as error:
             report.wrong(f"{path}: {error}")
             continue
@@ -213,9 +214,7 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
             report.note(event, path.name)
             return layout
     names = " or ".join(layout.name for layout in alike)
-    way_out = (
-        f"write a layout file of the {joints} (docs/own-data.md, A layout of your own), and give its path"
-    )
+    way_out = "write a layout file for them (docs/own-data.md, A layout of your own), and give its path"
     if alike:
         way_out = f"choose layout {names}"
     problem = f"has {joints} joints and layout {wanted.name!r} has {len(wanted.joints)}"
@@ -242,7 +241,8 @@ def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Rep
     if wrong:
         rule = "each class needs a printable name of its own, and a region has a printable name"
         raise DataError(f"{source}: {shown(wrong[0])} is no class name, or is there twice; {rule}")
-    indices = [_index(label, names) for label in held]
+    places = {name: index for index, name in enumerate(names)}
+    indices = [_index(label, places) for label in held]
     used = {index for index in indices if index is not None and 0 <= index < MAX_CLASSES}
     names = names or _default_names(path, used, stored, report)
     if regions and len(regions) != len(names):
@@ -256,11 +256,9 @@ def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Rep
     return tuple(names)
 
 
-def _index(label: Any, names: Sequence[str]) -> int | None:
+def _index(label: Any, places: Mapping[str, int]) -> int | None:
     """The number of a class that is given as number or by its name; None for anything else."""
-    if isinstance(label, str):
-        return names.index(label) if label in names else None
-    return _whole(label)
+    return places.get(label) if isinstance(label, str) else _whole(label)
 
 
 def _names_in_labels(path: Path, held: list[Any], report: Report) -> Sequence[str]:
@@ -291,7 +289,7 @@ def _default_names(path: Path, used: set[int], stored: Layout, report: Report) -
     way_out = f"write them to {LABEL_MAP} beside the pickle, one a line"
     if count - len(used) > MAX_UNUSED:
         problem = f"has label {count - 1}, only {len(used)} different labels, and no names of classes"
-        raise DataError(f"{path}: {problem}; correct the label, or write the names: {way_out}")
+        raise DataError(f"{path}: {problem}; correct the label, or, if the names are known, {way_out}")
     report.note(f"no names of classes: they are numbered ({way_out})", path.name)
     return [f"class {label}" for label in range(count)]
 
@@ -330,13 +328,15 @@ def _label_map(path: Path) -> tuple[list[str], list[str]]:
     return names, [line[1].strip() for line in lines if len(line) == 2]
 
 
-def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Report) -> Clip | None:
-    """The clip of an annotation without its split, in all joints of the file; None if nobody is in it. Raises
-    DataError."""
+def _clip(
+    annotation: Mapping[Any, Any], stored: Layout, places: Mapping[str, int], count: int, report: Report
+) -> Clip | None:
+    """The clip of an annotation without its split, in all joints of the file; None if nobody is in it.
+    ``places`` has the number of each class. Raises DataError."""
     id = _name(annotation, "frame_dir", "an annotation", report)
     if not id:
         raise DataError("an annotation has no frame_dir; expected the id of its clip")
-    label = _label(id, annotation.get("label"), report)
+    label = _label(id, annotation.get("label"), places, report)
     slots = _persons(annotation, id, len(stored.joints), report)
     if slots is None:
         return None
@@ -358,11 +358,11 @@ def _clip(annotation: Mapping[Any, Any], stored: Layout, count: int, report: Rep
     return Clip(id, label, UNUSED, video, subject, *size, keypoints)
 
 
-def _label(id: str, value: Any, report: Report) -> int:
-    """The class of a clip, as a number or by its name. Raises DataError for anything else."""
-    label = UNKNOWN if value is None else _index(value, report.classes)
-    if label is None or not UNKNOWN <= label < len(report.classes):
-        rule = f"expected a whole number from 0 to {len(report.classes) - 1}"
+def _label(id: str, value: Any, places: Mapping[str, int], report: Report) -> int:
+    """The number of a clip's class. Raises DataError."""
+    label = UNKNOWN if value is None else _index(value, places)
+    if label is None or not UNKNOWN <= label < len(places):
+        rule = f"expected a whole number from 0 to {len(places) - 1}"
         if isinstance(value, str):
             rule += ", or the name of a class"
         if isinstance(value, list | tuple | set | dict | np.ndarray):
@@ -409,7 +409,11 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
     if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3):
         expected = f"keypoint must have shape (persons, frames, {joints} joints, 2 or 3)"
         raise DataError(f"{where}: {expected}, {_found(annotation)}")
+    if _whole(annotation.get("total_frames")) == shape[0] > shape[1]:
+        problem = f"keypoint has shape {shape}, and total_frames is {shape[0]}"
+        raise DataError(f"{where}: {problem}; write persons first, then frames")
     if scores is None and shape[3] == 2:
+        _refuse_rows_of_scores(points, where)
         report.note("no `keypoint_score`: joints at (0, 0) taken as missing, all others as certain", id)
         scores = points.any(-1).astype(np.float32)
     elif scores is None:
@@ -428,6 +432,15 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
     if scores.dtype.kind == "b":
         report.note("`keypoint_score` of True and False taken as 1 and 0", id)
     return repair(np.concatenate([points[..., :2], scores[..., None]], -1), id, report)
+
+
+def _refuse_rows_of_scores(points: np.ndarray, where: str) -> None:
+    """Raise DataError where the first axis is x, y and score, as ST-GCN has it, instead of three persons."""
+    highest = np.nan_to_num(points).max((1, 2, 3))
+    if len(points) == 3 and 0 < highest[2] <= MAX_SCORE < min(highest[:2]):
+        problem = f"keypoint has shape {points.shape}, and no value beyond {highest[2]:g} in the third part"
+        way_out = "this looks like ST-GCN's order (x, y, score; frames; joints; persons)"
+        raise DataError(f"{where}: {problem}; {way_out}: write (persons, frames, joints, 3)")
 
 
 def _frame_size(

@@ -238,7 +238,7 @@ def choose(
     if present < count > 1:
         report.note(f"clips of fewer than {count} persons: the joints of the others are missing", id)
     order = np.argsort(-totals, kind="stable")
-    if _are_mixed(slots[np.sort(order[:MAX_PEOPLE])]):
+    if present > 1 and _are_mixed(slots[np.sort(order[:MAX_PEOPLE])]):
         report.note("clips whose persons change places in the file: followed from frame to frame", id)
         return followed([best(persons) for persons in slots.swapaxes(0, 1)], count, slots.shape[2:])
     absent = np.zeros((max(count - len(slots), 0), *slots.shape[1:]), np.float32)
