@@ -1,5 +1,4 @@
-"""The classes of iMiGUE (32), SMG (17) and Micro-Action-52, and an embedding of each class name for the semantic
-loss."""
+"""The classes of iMiGUE (32), SMG (17) and Micro-Action-52, and their embeddings for the semantic loss."""
 
 from collections.abc import Sequence
 from importlib import resources
