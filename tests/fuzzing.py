@@ -158,14 +158,13 @@ def make_miga23(folder: Path) -> None:
 
 
 def make_pyskl(folder: Path) -> None:
-    points = keypoints(joints=17)[None]
-    whole = {
-        "total_frames": 9,
-        "img_shape": (720, 1280),
-        "keypoint": points[..., :2],
-        "keypoint_score": points[..., 2],
-    }
-    annotations = [{"frame_dir": f"0012_{k}", "label": k, **whole} for k in range(3)]
+    """The last clip has two people."""
+    points, annotations = keypoints(joints=17)[None], []
+    both = np.concatenate([points, points * [1, 1, 0.7] + [400, 400, 0]])
+    for k, people in enumerate((points, points, both)):
+        held = {"keypoint": people[..., :2], "keypoint_score": people[..., 2]}
+        about = {"frame_dir": f"0012_{k}", "label": k, "total_frames": 9, "img_shape": (720, 1280)}
+        annotations.append(about | held)
     content = {"split": {"train": ["0012_0", "0012_1"], "val": ["0012_2"]}, "annotations": annotations}
     (folder / "own.pkl").write_bytes(pickle.dumps(content))
     (folder / "label_map.txt").write_text("sit\nstand\nwave\n")

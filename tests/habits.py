@@ -401,12 +401,16 @@ def booleans(annotations: list[dict], rng: np.random.Generator) -> None:
 
 def second_person(annotations: list[dict], rng: np.random.Generator) -> None:
     """Another one, with lower scores, who may take the place of the first."""
-    share = float(rng.choice([0, 0.2, 0.5]))
+    share, more = float(rng.choice([0, 0.2, 0.5])), rng.integers(2)
     for annotation in annotations:
         points, scores = annotation["keypoint"], annotation["keypoint_score"]
-        if scores is not None and scores.shape[0] == 1 and points.shape[:3] == scores.shape:
-            points, scores = np.concatenate([points, points + 400]), np.concatenate([scores, scores * 0.7])
-            swapped = rng.random(points.shape[1]) < share
+        if scores is not None and points.shape[:3] == scores.shape:
+            if more:
+                points, scores = (
+                    np.concatenate([points, points + 400]),
+                    np.concatenate([scores, scores * 0.7]),
+                )
+            points, scores, swapped = points.copy(), scores.copy(), rng.random(points.shape[1]) < share
             points[:, swapped], scores[:, swapped] = points[::-1, swapped], scores[::-1, swapped]
             annotation |= {"keypoint": points, "keypoint_score": scores}
 

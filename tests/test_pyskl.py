@@ -168,10 +168,12 @@ def cross():
 
 @pytest.mark.parametrize("slots", [leaves_and_another_comes, jumps_alone, close_together, cross])
 def test_people_who_keep_their_places_are_read_as_they_are(tmp_path, slots):
-    slots = slots()
-    (clip,), report = read(file(tmp_path, of_slots(slots)), layouts.pair(COCO))
-    assert np.array_equal(clip.keypoints, np.concatenate(slots, 1))
+    held = slots()
+    (clip,), report = read(file(tmp_path, of_slots(held)), layouts.pair(COCO))
+    assert np.array_equal(clip.keypoints, np.concatenate(held, 1))
     assert "change places" not in str(report)
+    event = "1 × clips of several persons, one of whom jumps by half the own size: read as in the file: a"
+    assert (event in str(report)) == (slots in (jumps_alone, close_together))
 
 
 def test_a_clip_without_persons_or_frames_is_left_out(tmp_path):

@@ -139,7 +139,7 @@ def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
     annotations = untrusted.entry(content, "annotations")
     if not isinstance(annotations, list) or not annotations:
         expected = "expected a dict with `split` and a list `annotations` of at least one clip"
-        raise DataError(f"{path}: {expected}, found {shown(content)}")
+        raise DataError(f"{path}: {expected}, found {shown(content)}; write an annotation for each clip")
     for row, annotation in enumerate(annotations):
         if not isinstance(annotation, dict):
             problem = f"annotation {row} is {shown(annotation)}; expected a dict with frame_dir and keypoint"

@@ -41,6 +41,8 @@ MIN_JUMP, MAX_STEP = 1 / 8, 1 / 2
 """A person whose step is below the first share of the own size does not jump; beyond the second share, it is
 another person."""
 MIN_SIZE = 1e-6
+CHANGED = "clips whose persons change places in the file: followed from frame to frame"
+JUMPED = "clips of several persons, one of whom jumps by half the own size: read as in the file"
 Video = tuple[int, np.ndarray]
 """Number of the first frame, and keypoints (T, 137, 3) of the person who was followed."""
 
@@ -238,31 +240,36 @@ def choose(
     if present < count > 1:
         report.note(f"clips of fewer than {count} persons: the joints of the others are missing", id)
     order = np.argsort(-totals, kind="stable")
-    if present > 1 and _are_mixed(slots[np.sort(order[:MAX_PEOPLE])]):
-        report.note("clips whose persons change places in the file: followed from frame to frame", id)
+    event = _disorder(slots[np.sort(order[: min(present, MAX_PEOPLE)])])
+    if event:
+        report.note(event, id)
+    if event == CHANGED:
         return followed([best(persons) for persons in slots.swapaxes(0, 1)], count, slots.shape[2:])
     absent = np.zeros((max(count - len(slots), 0), *slots.shape[1:]), np.float32)
     return np.concatenate([slots[np.sort(order[:count])], absent])
 
 
-def _are_mixed(slots: Float[np.ndarray, "M T V 3"]) -> bool:
-    """Whether the joints in a slot jump in some frame, while those in all slots fit the people of before
-    clearly better in another order."""
+def _disorder(slots: Float[np.ndarray, "M T V 3"]) -> str:
+    """``CHANGED`` if the joints in a slot jump in some frame, and those in all slots fit the people of before
+    better in another order; ``JUMPED`` if they only jump; else empty."""
     from scipy.optimize import linear_sum_assignment
 
-    last: dict[int, np.ndarray] = {}
-    for persons in slots.swapaxes(0, 1):
+    event, last = "", dict[int, np.ndarray]()
+    for persons in slots.swapaxes(0, 1) if len(slots) > 1 else ():
         here = {slot: person for slot, person in enumerate(persons) if _total(person) > 0}
         both = last.keys() & here.keys()
-        if len(last | here) > 1 and any(_step(last[slot], here[slot]) > MIN_JUMP for slot in both):
+        farthest = max((_step(last[slot], here[slot]) for slot in both), default=0)
+        if farthest > MIN_JUMP:
             steps = np.full((len(slots), len(slots)), MAX_STEP)
             for i, j in itertools.product(last, here):
                 if i in both or j in both:  # else one person leaves slot i, another one comes to slot j
                     steps[i, j] = _step(last[i], here[j])
             if np.trace(steps) - steps[linear_sum_assignment(steps)].sum() > MIN_JUMP:
-                return True
+                return CHANGED
+        if farthest == MAX_STEP:
+            event = JUMPED
         last |= here
-    return False
+    return event
 
 
 def _step(one: np.ndarray, other: np.ndarray) -> float:
