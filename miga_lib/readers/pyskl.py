@@ -381,7 +381,7 @@ def _clip(
     keypoints = persons.swapaxes(0, 1).reshape(len(persons[0]), -1, 3)
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
-    elif checks.fingertips_are_swapped(persons[0], _mapped(stored)):
+    elif stored.name in ("ma28", "ma44") and checks.fingertips_are_swapped(persons[0], stored):
         event = "left fingertips are nearer to the right wrist than to the left: check which hand they are"
         report.note(event, id)
     total = annotation.get("total_frames")
