@@ -1,4 +1,4 @@
-"""The 32 classes of iMiGUE and the 17 of SMG, and an embedding of each class name for the semantic loss."""
+"""The classes of iMiGUE (32), SMG (17) and Micro-Action-52, and their embeddings for the semantic loss."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -39,6 +39,29 @@ out). The picture of the classes that the authors published agrees, except in nu
 behind the body and hands before the belly.
 """
 
+MA52_CLASSES = (
+    "shaking body", "sitting straightly", "shrugging", "turning around", "rising up", "bowing head",
+    "head up", "tilting head", "turning head", "nodding", "shaking head", "scratching arms",
+    "playing objects", "putting hands together", "rubbing hands", "pointing oneself", "clenching fist",
+    "stretching arms", "retracting arms", "waving", "spreading hands", "hands touching fingers",
+    "other finger movements", "illustrative gestures", "shaking legs", "curling legs", "spread legs",
+    "closing legs", "crossing legs", "stretching feet", "retracting feet", "tiptoe",
+    "scratching or touching neck", "scratching or touching chest", "scratching or touching back",
+    "scratching or touching shoulder", "arms akimbo", "crossing arms", "playing or tidying hair",
+    "scratching or touching hindbrain", "scratching or touching forehead", "scratching or touching face",
+    "rubbing eyes", "touching nose", "touching ears", "covering face", "covering mouth", "pushing glasses",
+    "patting legs", "touching legs", "scratching legs", "scratching feet",
+)  # fmt: skip
+"""Class names of Micro-Action-52 in the order of its labels, 0 to 51, from its authors' ``label_name.txt``
+(github.com/VUT-HFUT/Micro-Action)."""
+
+MA52_REGIONS = (
+    *["body"] * 5, *["head"] * 6, *["upper limb"] * 13, *["lower limb"] * 8, *["body-hand"] * 6,
+    *["head-hand"] * 10, *["leg-hand"] * 4,
+)  # fmt: skip
+"""The part of the body of each of these classes. The parts, in this order, are the 7 coarse classes of the
+challenge, 0 to 6."""
+
 ILLUSTRATIVE_FILE_CLASS = 99
 """The number of class illustrative in label files."""
 NO_GESTURE = "no gesture"
@@ -67,7 +90,7 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
     """An embedding for each class name: (K, E) float32.
 
     Args:
-        table: one of three. Empty: the table of the package, the names of both sets embedded by a sentence
+        table: one of three. Empty: the table of the package, the names of these sets embedded by a sentence
             model, E = 384. It is scaled to a mean square of 0.1, about that of the averaged GloVe vectors, so
             that the same ``semantic_weight`` suits both; the file also records how it was made.
             ``NO_GESTURE`` gets the mean of the other classes. A ``.npy`` file of shape (K, E), rows in the

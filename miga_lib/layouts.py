@@ -139,6 +139,13 @@ KINECT_25 = (
 _FEET_FACE_HANDS = [*BODY_25[19:], *FACE_70[:68], *OPENPOSE_137[95:]]
 WHOLEBODY_133 = [*COCO_17, *_FEET_FACE_HANDS]
 WHOLEBODY_134 = [*OPENPOSE_18, *_FEET_FACE_HANDS]
+# The joints of Halpe, and those of them that a skeleton release of Micro-Action-52 has. That release numbers
+# no joints: their order is that of the bones in its authors' code, the fingertips from the thumb on.
+HALPE_26 = [*COCO_17, "head_top", "neck", "mid_hip"]
+HALPE_26 += [f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in ("left", "right")]
+HALPE_136 = [*HALPE_26, *FACE_70[:68], *OPENPOSE_137[95:]]
+MA_44 = [*HALPE_26, *(FACE_70[i] for i in (28, 33, 36, 45, 51, 57))]
+MA_44 += [f"{side}_{HAND_21[i]}" for side in ("left", "right") for i in range(0, 21, 4)]
 MEANS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 """The joints of OpenPose that are means of two others if a detector does not have them."""
 
@@ -176,6 +183,12 @@ OFFICIAL_LIMBS += [(5, v) for v in range(12, 17)] + [(8, v) for v in range(17, 2
 COCO_17_LIMBS = (
     f"{_sided('nose-*_shoulder-*_elbow-*_wrist')} {_sided('*_shoulder-*_hip-*_knee-*_ankle')} "
     f"{_sided('nose-*_eye-*_ear')} left_hip-right_hip"
+)
+# As in ST-GCN's graph, the hips are connected to the shoulders.
+OPENPOSE_18_LIMBS = f"{ARMS} {HEAD} {_sided('*_shoulder-*_hip', 'right left')} {LEGS}"
+HALPE_26_LIMBS = f"{BODY_25_LIMBS} neck-head_top"
+MA_44_LIMBS = f"{HALPE_26_LIMBS} nose-nose_bridge_2 nose-nose_base-upper_lip-lower_lip " + _sided(
+    "*_eye-*_eye_outer *_wrist-*_hand " + " ".join(f"*_hand-*_{finger}_4" for finger in FINGERS)
 )
 WITHOUT_PUPILS = re.sub("-[a-z]+_pupil", "", FACE_LIMBS)
 KINECT_25_LIMBS = "head-spine_neck-spine_shoulder-spine_mid-spine_base " + _sided(
@@ -266,11 +279,13 @@ _ROWS: dict[str, tuple[list[str], str | list[tuple[int, int]], str]] = {
     "imigue22": (IMIGUE_22, IMIGUE_22_LIMBS, "neck"),
     "imigue41": (IMIGUE_22 + FACE_19, f"{IMIGUE_22_LIMBS} {FACE_19_LIMBS}", "neck"),
     "imigue22_official": (IMIGUE_22, OFFICIAL_LIMBS, "neck"),
-    # As in ST-GCN's graph, the hips are connected to the shoulders.
-    "openpose18": (OPENPOSE_18, f"{ARMS} {HEAD} {_sided('*_shoulder-*_hip', 'right left')} {LEGS}", "neck"),
+    "openpose18": (OPENPOSE_18, OPENPOSE_18_LIMBS, "neck"),
     "coco17": (COCO_17, COCO_17_LIMBS, "nose"),
     "wholebody133": (WHOLEBODY_133, f"{COCO_17_LIMBS} {FEET} {WITHOUT_PUPILS} {HANDS_LIMBS}", "nose"),
     "kinect25": (KINECT_25, KINECT_25_LIMBS, "spine_shoulder"),
+    "ma28": (OPENPOSE_18 + FINGERTIPS, f"{OPENPOSE_18_LIMBS} {FINGERTIP_LIMBS}", "neck"),
+    "ma44": (MA_44, MA_44_LIMBS, "neck"),
+    "halpe136": (HALPE_136, f"{HALPE_26_LIMBS} {WITHOUT_PUPILS} {HANDS_LIMBS}", "neck"),
 }
 _LAYOUTS = {name: make(name, *row, regions=_regions(row[0])) for name, row in _ROWS.items()}
 

@@ -1,13 +1,13 @@
 """How good a set of predictions is. Everything here takes predictions, never models, so a fused result is
 scored like a single one."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .predictions import Predictions, adjusted
+from .predictions import Predictions, adjusted, of_regions
 
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of all intervals."""
@@ -23,11 +23,15 @@ OUTCOMES = ["both", "only_first", "only_second", "neither"]
 """Which of two sets of predictions are correct for a clip."""
 
 
-def scores(predictions: Predictions) -> dict[str, float]:
+def scores(predictions: Predictions, class_regions: Sequence[str] = ()) -> dict[str, float]:
     """Top-1, top-5, mean-class accuracy and macro-F1 over the clips whose label is known, each 0 to 1.
 
     ``mean_class`` is the mean recall and ``macro_f1`` the mean F1 over the ``classes_present`` classes that
     have clips. ``majority`` is the top-1 accuracy of always predicting the most frequent of these labels.
+
+    With the region of each class also ``region_top1`` and ``region_macro_f1``, of ``predictions.of_regions``,
+    and ``mean_f1``, the score of the Micro-Action challenge: the mean of the macro-F1 and the micro-F1, which
+    is top-1, of classes and of regions.
     """
     from sklearn.metrics import top_k_accuracy_score
 
@@ -37,11 +41,17 @@ def scores(predictions: Predictions) -> dict[str, float]:
     classes, top5 = np.arange(len(clips.classes)), 1.0
     if len(classes) > 5:
         top5 = float(top_k_accuracy_score(clips.labels, clips.probabilities, k=5, labels=classes))
+    top1, macro_f1, regions = float((clips.predicted == clips.labels).mean()), float(f1[present].mean()), {}
+    if class_regions:
+        coarse = scores(of_regions(clips, class_regions))
+        regions = {f"region_{name}": coarse[name] for name in ("top1", "macro_f1")}
+        regions["mean_f1"] = (top1 + macro_f1 + sum(regions.values())) / 4
     return {
-        "top1": float((clips.predicted == clips.labels).mean()),
+        "top1": top1,
         "top5": top5,
         "mean_class": float(recall[present].mean()),
-        "macro_f1": float(f1[present].mean()),
+        "macro_f1": macro_f1,
+        **regions,
         "majority": float(counts.max() / counts.sum()),
         "classes_present": len(present),
         "clips": len(clips),

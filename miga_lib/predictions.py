@@ -131,6 +131,16 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     return Predictions(**joined, classes=parts[0].classes)
 
 
+def of_regions(predictions: Predictions, class_regions: Sequence[str]) -> Predictions:
+    """The same clips with the regions as classes, in the order in which they occur in ``class_regions``, that
+    of each class (K,). The probability of a region is the sum of those of its classes."""
+    regions = list(dict.fromkeys(class_regions))
+    places = np.array([regions.index(region) for region in class_regions])
+    probabilities = predictions.probabilities @ np.eye(len(regions))[places]
+    labels = np.where(predictions.labels >= 0, places[predictions.labels], -1)
+    return Predictions(predictions.ids, labels, probabilities, np.array(regions))
+
+
 def adjusted(predictions: Predictions, counts: np.ndarray, strength: float) -> Predictions:
     """Probabilities divided by (share of the class in training) ^ ``strength``, so that rare classes are
     predicted more often. With a strength of 1 and accurate probabilities, these are the predictions with the

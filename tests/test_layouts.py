@@ -10,6 +10,7 @@ from miga_lib import layouts
 COUNTS = {
     "openpose137": 137, "body25": 25, "light_hand35": 35, "imigue22": 22, "imigue41": 41,
     "imigue22_official": 22, "openpose18": 18, "coco17": 17, "wholebody133": 133, "kinect25": 25,
+    "ma28": 28, "ma44": 44, "halpe136": 136,
 }  # fmt: skip
 NAMES = list(COUNTS)
 SOUND = [name for name in NAMES if name != "imigue22_official"]

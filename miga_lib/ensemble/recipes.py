@@ -81,23 +81,28 @@ def describe(recipes: Mapping[str, Recipe], members: Sequence[str]) -> pd.DataFr
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def compare(named: Mapping[str, Predictions], reference: str, groups: pd.Series) -> pd.DataFrame:
+def compare(
+    named: Mapping[str, Predictions], reference: str, groups: pd.Series, class_regions: Sequence[str] = ()
+) -> pd.DataFrame:
     """Scores of several predictions of the same clips, a row each, and the gain of each over the one named
     ``reference``.
 
-    Columns: top1, mean_class, macro_f1, cross_entropy, calibration_error; gain (of top-1), its paired
+    Columns: top1, mean_class, macro_f1 (with the region of each class also those of ``metrics.scores`` for
+    regions), cross_entropy, calibration_error; gain (of top-1), its paired
     bootstrap interval low to high over groups (by the clip's id), and McNemar's p. The last four are NaN in
     the row of the reference.
     """
     rows, joined = {}, dict(zip(named, ensemble.join(list(named.values())), strict=True))
     for name, member in joined.items():
-        rows[name] = metrics.scores(member)
+        rows[name] = metrics.scores(member, class_regions)
         rows[name]["cross_entropy"] = metrics.cross_entropy(member)
         rows[name]["calibration_error"] = metrics.calibration_error(metrics.calibration_bins(member))
         if name != reference:
             change = metrics.difference(member, joined[reference], groups)
             rows[name] |= {"gain": change.pop("difference"), **change}
-    columns = ["top1", "mean_class", "macro_f1", "cross_entropy", "calibration_error"]
+    columns = ["top1", "mean_class", "macro_f1"]
+    columns += ["region_top1", "region_macro_f1", "mean_f1"] * bool(class_regions)
+    columns += ["cross_entropy", "calibration_error"]
     columns += ["gain", "low", "high", "p"]
     return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
 

@@ -21,6 +21,7 @@ HEADINGS = {
     "epochs_done": "epochs",
     "changed": "changed (UTC)",
     "cross_entropy": "cross-entropy",
+    "mean_f1": "mean of the four F1",
     "without": "without it",
     "gain": "gain (points)",
     "contribution": "adds (points)",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from .. import labels
+from ..layouts import FINGERTIPS, Layout
 from .contract import UNKNOWN, Clip, Recording, Report
 
 HIGH_SCORE = 1.1
@@ -103,6 +104,21 @@ def _look_at_joints(clip: Clip, report: Report) -> None:
     else:
         reach = f"x {x.min():.0f} to {x.max():.0f} of {width}, y {y.min():.0f} to {y.max():.0f} of {height}"
         report.note("joints outside the frame", f"{clip.id} ({reach})")
+
+
+def fingertips_are_swapped(frames: np.ndarray, layout: Layout) -> bool:
+    """Whether the left fingertips in frames (T, V, 3) are nearer to the right wrist than to the left."""
+    index = {joint: v for v, joint in enumerate(layout.joints)}
+    if not {"left_wrist", "right_wrist", FINGERTIPS[0]} <= index.keys():
+        return False
+    tips = frames[:, [index[joint] for joint in FINGERTIPS[:5] if joint in index]]
+    gaps = []
+    for side in ("right", "left"):
+        wrist = frames[:, index[f"{side}_wrist"], None]
+        both = (wrist[..., 2] > 0) & (tips[..., 2] > 0)
+        far = np.linalg.norm(tips[..., :2] - wrist[..., :2], axis=-1)[both]
+        gaps.append(float(np.median(far)) if far.size else np.nan)
+    return gaps[0] < gaps[1]
 
 
 def _inside(values: np.ndarray, side: int) -> bool:

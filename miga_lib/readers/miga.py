@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from .. import labels, layouts
 from ..layouts import Layout
-from . import annotation, folders, tables, untrusted
+from . import annotation, checks, folders, tables, untrusted
 from .contract import (
     UNKNOWN,
     Clip,
@@ -214,7 +214,7 @@ def read_video(path: Path, stored: Layout, layout: Layout, report: Report) -> np
             raise
         report.note("video skipped: its skeleton file is known to be unusable", path.parent.name)
         return None
-    if stored.name == "light_hand35" and _wrist_gap(frames, 4) < _wrist_gap(frames, 7):
+    if stored.name == "light_hand35" and checks.fingertips_are_swapped(frames, stored):
         event = "fingertips 25–29 are nearer to the right wrist than to the left: check which hand they are"
         report.note(event, path.parent.name)
     return frames[:, layouts.selection(stored, layout)]
@@ -223,13 +223,6 @@ def read_video(path: Path, stored: Layout, layout: Layout, report: Report) -> np
 def read_frames(path: Path, stored: Layout, report: Report) -> Float[np.ndarray, "T V 3"]:
     """Every frame of one keypoint file, float32. Raises DataError."""
     return repair(tables.read(path, len(stored.joints), report), path.name, report)
-
-
-def _wrist_gap(frames: np.ndarray, wrist: int) -> float:
-    """The median distance of fingertips 25–29 from a wrist in frames (T, 35, 3)."""
-    both = (frames[:, wrist, None, 2] > 0) & (frames[:, 25:30, 2] > 0)
-    gaps = np.linalg.norm(frames[:, 25:30, :2] - frames[:, wrist, None, :2], axis=-1)[both]
-    return float(np.median(gaps)) if gaps.size else np.nan
 
 
 def write_video(

@@ -5,6 +5,8 @@ A dict of ``split``, {name: [ids]}, and ``annotations``, a list of dicts with ``
 (M, T, V). The order of the joints is not in the file: it is that of the requested layout. ``write`` adds
 ``classes`` and, to each annotation, ``video`` and ``subject``; PySkl ignores them.
 
+A folder may have one pickle a split instead, see ``split_pickles``.
+
 PySkl's own tool writes detection m of each frame to place m, whoever it is; ``videos.choose`` notices this.
 """
 
@@ -20,7 +22,7 @@ import numpy as np
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from . import folders, unpickling, untrusted, videos
+from . import checks, folders, split_pickles, unpickling, untrusted, videos
 from .contract import (
     MAX_SIDE,
     UNKNOWN,
@@ -34,8 +36,9 @@ from .contract import (
     repair,
     shown,
 )
+from .split_pickles import KINDS, SPLIT
 
-VERSION = 5
+VERSION = 6
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
 LABEL_MAP = "label_map.txt"
@@ -46,11 +49,11 @@ MAX_UNUSED = 1000
 """Classes without names that no clip has: more are the work of a wrong label."""
 RTMLIB = ("keypoints", "scores")
 """The first key of a pickle of rtmlib's results, which ``wholebody`` reads."""
-SPLIT = re.compile("train(ing)?|eval(uation)?|valid(ation|ate)?|val|test(ing)?")
 KEYS = "frame_dir total_frames img_shape original_shape label keypoint keypoint_score video subject".split()
 KEYS += "split annotations classes class_regions".split()
 """What is read of an annotation and of the file."""
-KINDS = {"tr": "train", "ev": "val", "va": "val", "te": "test"}
+MA52_JOINTS = (28, 44, 136)
+"""How many joints the releases of Micro-Action-52 have."""
 MAX_NUMBER = 2**63
 """Larger whole numbers are none of a person, clip or class."""
 MAX_SCORE = 1.5
@@ -63,30 +66,31 @@ def recognises(source: Path) -> bool:
 
 
 def beside(source: Path) -> list[Path]:
-    """The file with the names of the classes."""
-    return [source.with_name(LABEL_MAP)] if source.is_file() else []
+    """The files with the names of the classes and with the labels."""
+    if not source.is_file():
+        return []
+    return [source.with_name(LABEL_MAP), *split_pickles.label_files(source)]
 
 
 def _pickles(source: Path) -> list[Path]:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
     paths = [path for path in paths if path.suffix.lower() in SUFFIXES and not folders.is_litter(path.name)]
-    paths = [path for path in paths if not path.stem.endswith("_label")]
+    paths = [path for path in paths if not path.stem.endswith(split_pickles.LABELS)]
     return [path for path in paths if unpickling.first_text(path) not in RTMLIB]
 
 
 def read(source: Path, layout: Layout, report: Report, progress: Progress) -> Iterator[Clip]:
-    """The clips of a pickle, in its order. Of more persons than the layout has, those with the highest total
-    scores are read."""
+    """The clips of a pickle, or of one for each split, in their order.
+
+    Of more persons than the layout has, those with the highest total scores are read.
+    """
     source = folders.only(source, _pickles)
     paths = _pickles(source)
-    if len(paths) > 1:
-        names = ", ".join(path.name[:100] for path in paths[:3]) + ", …" * (len(paths) > 3)
-        raise DataError(f"{source}: has {len(paths)} pickles; give one of them: {names}")
-    path = paths[0]
+    path = split_pickles.common(source, paths)
     if path != source:
         folders.inside(source, report)
-    content, annotations = _open(path)
-    splits = _splits(path, content.get("split"), annotations, report)
+    content, splits = _joined(paths, report)
+    annotations = content["annotations"]
     stored = _stored(path, annotations, layout.single_person or layout, report)
     mapped = _mapped(stored)
     joints = layouts.selection(layouts.pair(mapped) if layout.single_person else mapped, layout)
@@ -107,6 +111,32 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
             yield replace(clip, split=splits[clip.id], keypoints=clip.keypoints[:, joints])
         else:
             report.note("annotations in no split left out", clip.id)
+
+
+def _joined(paths: Sequence[Path], report: Report) -> tuple[dict[Any, Any], dict[str, str]]:
+    """The content of the pickles of a source as that of one, and the split of each id. Raises DataError."""
+    joined: dict[Any, Any] = {}
+    annotations: list[dict[Any, Any]] = []
+    splits: dict[str, str] = {}
+    for path in paths:
+        content, own = _open(path)
+        if content.get("split") is None:
+            own = split_pickles.labelled(path, own, report)
+        elif len(paths) > 1:
+            problem = f"has a `split` of its own, and is one of {len(paths)} pickles of one split each"
+            raise DataError(f"{path}: {problem}; remove the `split`, or give the file alone")
+        placed = _splits(path, content.get("split"), own, report)
+        again = sorted((placed.keys() & splits.keys()) - {""})
+        if again:
+            problem = f"clip {shown(again[0])} is also in the {splits[again[0]]} split"
+            raise DataError(f"{path}: {problem} ({len(again)} such clips); remove it from one of the two")
+        for key in ("classes", "class_regions"):
+            if joined and repr(joined.get(key)) != repr(content.get(key)):
+                raise DataError(f"{path}: its `{key}` is not that of {paths[0].name}; write the same in all")
+        splits |= placed
+        annotations += own
+        joined |= content
+    return joined | {"annotations": annotations}, splits
 
 
 def _open(path: Path) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
@@ -136,8 +166,7 @@ def _splits(path: Path, split: Any, annotations: list[dict[Any, Any]], report: R
     others use has ``UNUSED``."""
     ids = [_text(a.get("frame_dir")) or "" for a in annotations]
     if split is None:
-        match = SPLIT.search(path.stem.lower())
-        kind = KINDS[match[0][:2]] if match else "train"
+        kind = split_pickles.kind(path) or "train"
         report.note(f"no `split` in the file: all clips taken as the {kind} split", path.name)
         return dict.fromkeys(ids, kind)
     strings = isinstance(split, dict) and all(isinstance(name, str) for name in split)
@@ -265,6 +294,8 @@ def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Rep
         raise DataError(f"{path}: {problem}; write labels from 0")
     if used and min(used) == 1:
         report.note("no label is 0, the lowest is 1: labels taken as counted from 0", path.name)
+    if not regions and tuple(names) == labels.MA52_CLASSES:
+        regions = labels.MA52_REGIONS
     report.class_regions = tuple(regions)
     return tuple(names)
 
@@ -295,10 +326,14 @@ def _names_in_labels(path: Path, held: list[Any], report: Report) -> Sequence[st
 
 
 def _default_names(path: Path, used: set[int], stored: Layout, report: Report) -> Sequence[str]:
-    count = max([0, *used]) + 1
-    if stored.name.startswith("imigue") and count <= len(labels.CLASSES):
+    count, stem = max([0, *used]) + 1, path.stem.lower()
+    if (stored.name.startswith("imigue") or stem.startswith("imigue")) and count <= len(labels.CLASSES):
         report.note("no names of classes: labels taken as those of iMiGUE", path.name)
         return labels.CLASSES
+    all_used, named = count == len(labels.MA52_CLASSES), stem.startswith("ma52")
+    if len(stored.joints) in MA52_JOINTS and (all_used or (named and count <= len(labels.MA52_CLASSES))):
+        report.note("no names of classes: labels taken as those of Micro-Action-52", path.name)
+        return labels.MA52_CLASSES
     way_out = f"write them to {LABEL_MAP} beside the pickle, one a line"
     if count - len(used) > MAX_UNUSED:
         problem = f"has label {count - 1}, only {len(used)} different labels, and no names of classes"
@@ -350,6 +385,9 @@ def _clip(
     keypoints = persons.swapaxes(0, 1).reshape(len(persons[0]), -1, 3)
     if not keypoints[..., 2].any():
         report.note("no joint was found in any frame", id)
+    elif stored.name in ("ma28", "ma44") and checks.fingertips_are_swapped(persons[0], stored):
+        event = "left fingertips are nearer to the right wrist than to the left: check which hand they are"
+        report.note(event, id)
     total = annotation.get("total_frames")
     if _whole(total) != len(keypoints):
         event = "`total_frames` differs from the frames of `keypoint`, which were read"
@@ -359,6 +397,8 @@ def _clip(
         size = frame_size(keypoints)
     where = f"annotation {shown(id)}"
     video, subject = (_name(annotation, key, where, report) for key in ("video", "subject"))
+    if not subject and report.classes == labels.MA52_CLASSES:
+        subject = split_pickles.subject(id, report)
     if not video:
         video = id.partition("_")[0] if re.fullmatch(r"\d{4}_\d+", id) else id
     return Clip(id, label, UNUSED, video, subject, *size, keypoints)

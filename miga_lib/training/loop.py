@@ -348,7 +348,8 @@ def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dic
             predicted = predict(state.model, clips.split(split), task.settings, task.world)
             if first:
                 predicted.save(task.run / f"{split}.npz")
-            scores[split] = metrics.scores(predicted) if (predicted.labels >= 0).any() else {}
+            known = (predicted.labels >= 0).any()
+            scores[split] = metrics.scores(predicted, clips.class_regions) if known else {}
     if first:
         about = clips.table[["id", "label", "split"]]
         atomic.write_text(task.run / CLIPS, about.to_csv(index=False))
