@@ -1,5 +1,6 @@
 """The commands of the pages for users, taken out of the pages and run in their order."""
 
+import io
 import os
 import pickle
 import re
@@ -14,17 +15,21 @@ import pandas as pd
 import pytest
 import torch
 
-from miga_lib import clips
+from miga_lib import clips, layouts
 from miga_lib.ensemble import submissions
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^( *)```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+MA52 = "Micro-Action-52"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the pages are written for bash")
 
 
-def commands_of(page, **variables):
-    """The commands of a page in their order, with other values of its variables, in the notebooks' folder."""
+def commands_of(page, without="", only="", **variables):
+    """The commands of a page, or of one of its sections, in their order and in the notebooks' folder, with
+    other values of its variables."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    text = "".join(part for part in sections if only in part[:40] and not (without and without in part[:40]))
     lines = [line.strip() for _, block in BLOCK.findall(text) for line in block.splitlines()]
     for name, value in variables.items():
         assignments = [number for number, line in enumerate(lines) if line.startswith(f"{name}=")]
@@ -80,7 +85,7 @@ def challenge(smoke_outputs, tmp_path_factory):
 @pytest.mark.filterwarnings("ignore")
 def test_from_the_challenges_folders_to_the_upload(challenge, tmp_path):
     phase1, phase2 = challenge / "imigue_data_phase1", challenge / "imigue_data_phase2"
-    lines = commands_of("challenge.md", PHASE1=phase1, PHASE2=phase2, PRESET="smoke")
+    lines = commands_of("challenge.md", MA52, PHASE1=phase1, PHASE2=phase2, PRESET="smoke")
     lines = [line.replace("/data/rgb_", f"{challenge}/rgb_") for line in lines]
     outputs = tmp_path / "outputs"
     run(lines, outputs, tmp_path / "notebooks")
@@ -99,3 +104,37 @@ def test_from_the_challenges_folders_to_the_upload(challenge, tmp_path):
         assert (outputs / "runs" / name / "result.json").stat().st_mtime - trained < 60
         assert not (outputs / "runs" / name / "test.npz").exists()
         assert len(list((outputs / "runs" / name).glob("predicted-*.npz"))) == 1
+
+
+def pickled(path, smoke, split, names):
+    """Clips of one split as a pickle of Micro-Action-52: a list of annotations with 28 joints."""
+    joints, annotations = layouts.selection(smoke.layout, layouts.get("ma28")), []
+    part = smoke.split(split)
+    for number, row in enumerate(part.table.itertuples()):
+        keypoints, label = part[number][None][:, :, joints], row.label
+        about = {"frame_dir": names.format(number), "label": 0 if split == "test" else label}
+        about |= {"total_frames": row.frames, "img_shape": (row.height, row.width)}
+        annotations.append(about | {"keypoint": keypoints[..., :2], "keypoint_score": keypoints[..., 2]})
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(annotations))
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_from_three_pickles_to_the_upload(smoke_outputs, tmp_path):
+    smoke = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
+    for split, names in {"train": "0003_01_{:04d}", "val": "0009_02_{:04d}", "test": "test{:04d}"}.items():
+        folder = tmp_path / ("later" if split == "test" else "MA-52")
+        pickled(folder / f"MA52_{split}.pkl", smoke, split, names)
+    variables = {"MA52": tmp_path / "MA-52", "MA52_TEST": tmp_path / "later", "MA52_PRESET": "smoke"}
+    outputs = tmp_path / "outputs"
+    printed = run(commands_of("challenge.md", only=MA52, **variables), outputs, tmp_path / "notebooks")
+    assert "labels taken as those of Micro-Action-52" in printed
+    with zipfile.ZipFile(outputs / "ensembles" / "ma_upload" / "prediction.zip") as archive:
+        table = pd.read_csv(io.BytesIO(archive.read("prediction.csv")))
+    assert table["vid"].tolist() == [f"test{number:04d}.mp4" for number in range(len(smoke.split("test")))]
+    for level, count in {"action": 52, "body": 7}.items():
+        ranks = table[[f"{level}_pred_{rank}" for rank in range(1, 6)]].to_numpy()
+        assert all(len(set(row)) == 5 and set(row) <= set(range(count)) for row in ranks.tolist())
+    assert not (outputs / "runs" / "ma_joint" / "test.npz").exists()
