@@ -11,7 +11,7 @@ import html
 import io
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -32,12 +32,15 @@ from .clips import (
     load,
     load_recordings,
     outputs_folder,
+    source_name,
     terminal,
     terminal_progress,
 )
+from .ensemble import submissions
+from .labels import CLASSES, MA52_CLASSES
 from .predictions import Predictions
-from .readers import UNKNOWN, Progress, Report
-from .runs import RESULT, find_run, newest_runs, read_json, run_result, safe_name
+from .readers import UNKNOWN, Progress, Report, printable
+from .runs import RESULT, find_run, newest_runs, read_json, require_own_folder, run_result, safe_name
 from .settings import Settings
 from .spotting import decoding, windows
 
@@ -46,6 +49,8 @@ HEAD = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="miga_lib.recognise" content="{}">'
 )
 """How a page begins: with a checksum of the table and the probabilities beside it."""
+SUBMITTED = (CLASSES, MA52_CLASSES)
+"""The classes of the challenges whose submissions are written."""
 MAX_PLAYED, MAX_DRAWN = 24, 12
 """How many of the most probable gestures can be played, and of how many recordings the probabilities are
 drawn, in a page."""
@@ -230,8 +235,9 @@ def _joined(text: str, report: Report) -> str:
 
 
 def write(recognised: Recognised, out: Path) -> list[Path]:
-    """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it; gives their
-    paths. What is in them: docs/recordings.md. They get their names when all of them are complete.
+    """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it, which get their
+    names when all of them are complete; and of clips of a challenge its submission, in a folder named as the
+    table. Gives the paths. What is in them: docs/recordings.md.
 
     Raises:
         ValueError: as ``require_own_files`` does.
@@ -256,12 +262,18 @@ def write(recognised: Recognised, out: Path) -> list[Path]:
             recognised.predictions.save(arrays)
         head = HEAD.format(_checksum(table, arrays))
         shown.write_text(head + page(recognised, out.stem), encoding="utf-8")
+    if not recognised.posteriors and tuple(recognised.predictions.classes) in SUBMITTED:
+        clips = recognised.predictions
+        with suppress(ValueError):  # ids of another form
+            paths += submissions.write_all(clips, out.with_suffix(""), clips.ids.tolist()).values()
     return paths
 
 
 def require_own_files(out: Path) -> list[Path]:
     """The paths that ``write`` replaces. Raises ValueError where one of them is there, and they are not the
-    three files of an earlier result as it was written."""
+    three files of an earlier result as it was written; or where the folder of the submission has others."""
+    if out.with_suffix("").is_dir():
+        require_own_folder(out.with_suffix(""), [archive for _, archive in submissions.FORMS.values()])
     paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
     there = [path for path in paths if os.path.lexists(path)]
     if there and not (all(path.is_file() for path in paths) and _are_own(*paths)):
@@ -306,7 +318,7 @@ def page(recognised: Recognised, title: str) -> str:
     if len(drawn) < len(posteriors):
         parts.append(f"<p>{len(drawn)} of {len(posteriors)} recordings.</p>")
     parts += [_picture(posteriors[video], clips.classes, recognised.fps[video], video) for video in drawn]
-    report = "<br>".join(html.escape(line) for line in recognised.report.splitlines())
+    report = "<br>".join(html.escape(printable(line)) for line in recognised.report.split("\n"))
     return "".join([*parts, f"<h2>Report</h2><p>{report}</p></body></html>\n"])
 
 
@@ -332,16 +344,11 @@ def accuracy(recognised: Recognised) -> str:
 def table_path(source: str | Path, out: str | Path = "", outputs: str | Path = "") -> Path:
     """Where the table is written: ``out``, or else ``outputs/recognised/<name of the source>.csv``. Raises
     ValueError where ``out`` does not end with ``.csv``, and as ``require_own_files`` does."""
-    name = safe_name(Path(source).expanduser().resolve().name)
+    name = safe_name(source_name(source))
     path = Path(out or outputs_folder(outputs) / "recognised" / f"{name}.csv").expanduser()
     if path.suffix != ".csv":
         raise ValueError(f"{out}: the table is a csv file; give a name that ends with .csv")
     return require_own_files(path)[0]
-
-
-def _printable(line: str) -> str:
-    """A line with the escapes of characters that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
 
 
 @terminal()
@@ -369,9 +376,9 @@ def main(arguments: list[str] | None = None) -> None:
             given.source, networks, given.outputs, None, report, cut=given.clips, **options
         )
         lines = [*recognised.report.split("\n"), *map(str, write(recognised, out))]
-        print(*map(_printable, lines), sep="\n")
+        print(*map(printable, lines), sep="\n")
         runs = ", ".join(member.run.name for member in networks)
-        print(_printable(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}"))
+        print(printable(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}"))
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         raise SystemExit(f"{name}: {error}") from None
 

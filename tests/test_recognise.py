@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from miga_lib import clips, labels, predictions, recognise, runs, training
-from miga_lib.ensemble import recipes
+from miga_lib.ensemble import recipes, submissions
 from miga_lib.readers import Report
 from miga_lib.settings import choose
 from miga_lib.spotting import windows
@@ -96,6 +96,24 @@ def test_clips_are_predicted_as_by_the_run_itself(trained):
     right = (recognised.predictions.predicted == recognised.predictions.labels).mean()
     sentence = f"Top-1 on {len(recognised.table)} clips of known class: {100 * right:.1f} %."
     assert recognise.accuracy(recognised) == sentence
+
+
+def test_clips_with_ids_and_classes_of_a_challenge_get_a_submission(trained, tmp_path):
+    recognised = shown(trained, "of_joint", cut=True)
+    paths = recognise.write(recognised, tmp_path / "own.csv")
+    assert [path.name for path in paths[3:]] == ["Submission.zip", "prediction.zip"]
+    rows = submissions.read(tmp_path / "own" / "prediction.zip")
+    assert rows == dict(zip(recognised.table["recording"], recognised.predictions.predicted, strict=True))
+    (tmp_path / "own" / "notes.txt").touch()
+    with pytest.raises(
+        ValueError, match=r"own: not overwritten, since it has 'notes\.txt', a file of another"
+    ):
+        recognise.write(recognised, tmp_path / "own.csv")
+    renamed = replace(
+        recognised, predictions=replace(recognised.predictions, classes=np.arange(32).astype(str))
+    )
+    assert len(recognise.write(renamed, tmp_path / "other.csv")) == 3
+    assert not (tmp_path / "other").exists()
 
 
 def test_runs_of_different_joints_recognise_together(trained):
@@ -217,7 +235,7 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one(trained, tmp_pat
     monkeypatch.setattr(recognise, "page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         recognise.write(replace(recognised, table=recognised.table[:1]), out)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
 def test_control_characters_are_printed_escaped(trained, tmp_path, capsys, monkeypatch):
