@@ -87,7 +87,7 @@ def test_the_last_epoch_can_be_kept(smoke, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.2, 0.3])
     real = metrics.scores
     monkeypatch.setattr(
-        loop.metrics, "scores", lambda predicted: real(predicted) | {"top1": next(accuracies, 0.0)}
+        loop.metrics, "scores", lambda predicted, *_: real(predicted) | {"top1": next(accuracies, 0.0)}
     )
     result = training.fit(smoke, replace(SMOKE, epochs=3, keep="last"), tmp_path, progress=quiet)
     assert result["best_epoch"] == 3

@@ -68,7 +68,9 @@ def test_the_layout_of_the_page_has_the_joints_of_coco():
 
 def test_the_formats_of_the_page_are_those_that_are_tried():
     assert len(
-        re.findall(r"^\| (?!what|---|one of|no data)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        re.findall(
+            r"^\| (?!what|---|one of|no data|Micro-Action-52)", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+        )
     ) == len(clips.READERS)
 
 
