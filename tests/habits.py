@@ -119,6 +119,8 @@ def numbers_in_another_form(rows: Rows, rng: np.random.Generator) -> Rows:
     form = str(rng.choice([".3f", ".1e", ".6e", "+.3f"]))
 
     def formed(cell):
+        if isinstance(cell, bool):  # no number, and programs leave it so
+            return cell
         try:
             return format(float(cell), ".9e" if form == ".1e" else form)
         except ValueError:
@@ -150,6 +152,8 @@ def in_another_unit(rows: Rows, rng: np.random.Generator) -> Rows:
     changed = []
     for row in rows:
         try:
+            if any(isinstance(cell, bool) for cell in row):
+                raise ValueError
             values = np.array(row[-joints:], float).reshape(-1, 3)
         except ValueError:
             changed.append(row)
