@@ -234,7 +234,7 @@ def test_notes_that_are_no_table_are_named_and_stay(clips, tmp_path):
     assert path.read_text() == "clip,remark\na_0,x\n"
 
 
-TEXTS = st.text(st.characters() | st.sampled_from('\r\n",=+-@#\0\t \x1c\x85\u2028'), max_size=9)
+TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('\r\n",=+-@#\0\t \x1c\x85\u2028'), max_size=9)
 
 
 @hypothesis.settings(max_examples=100, deadline=None)
