@@ -522,7 +522,11 @@ def _reader(place: Path) -> Reader:
 
 def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = "") -> tuple[str, bool]:
     """A text on what a source holds, what is unusual and what is wrong in it and in its caches; and whether
-    it can be used."""
+    it can be used. Each place of a joined source is checked by itself."""
+    places = _sources(source)
+    if len(places) > 1:
+        texts, usable = zip(*(check(place, layout, outputs) for place in places), strict=True)
+        return "\n\n".join(texts), all(usable)
     errors: list[str] = []
     report, rows, heading = Report(errors=errors), [], str(source)
     try:

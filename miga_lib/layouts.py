@@ -415,8 +415,8 @@ def _check_names(part: str, value: Any, joints: frozenset[str] | None = None) ->
     """Raises ValueError for what is not a list of names, or not of ``joints``."""
     texts = isinstance(value, list) and all(isinstance(name, str) and name.isprintable() for name in value)
     if not texts or not value:
-        found = json.dumps(value)[:100]
-        raise ValueError(f"{part:.80} must be a list of names of joints, found {found}")
+        shown = json.dumps(value)[:100]
+        raise ValueError(f"{part:.80} must be a list of names of joints, found {shown}")
     if joints and (unknown := [name for name in value if name not in joints]):
         rule = f"is not one of its {len(joints)} joints; correct the name"
         raise ValueError(f"{part:.80}: {unknown[0]!r:.80} {rule}")

@@ -205,6 +205,16 @@ def test_sources_that_are_joined_are_the_same_as_one_folder(phases, tmp_path):
     assert runs.run_name(settings, joined) == runs.run_name(settings, phases[0])
 
 
+def test_each_place_of_a_joined_source_is_checked(phases, tmp_path):
+    text, usable = clips.check(f"{phases[0]} + {phases[1]}", outputs=tmp_path)
+    assert usable
+    assert text.count("Can be used.") == 2
+    text, usable = clips.check(f"{phases[0]} + {tmp_path / 'phase3'}", outputs=tmp_path)
+    assert not usable
+    assert "Can be used." in text
+    assert text.endswith("Cannot be used: 1 error.")
+
+
 def test_what_cannot_be_joined_is_refused(phases, tmp_path):
     with pytest.raises(DataError, match="ids of clips must differ, '0012_0' is in two of the joined sources"):
         clips.load(f"{phases[0]} + {phases[0].parent}", outputs=tmp_path)

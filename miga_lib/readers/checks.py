@@ -28,26 +28,26 @@ MAX_NAME_SHOWN = 60
 def named(clips: Iterable[Clip], report: Report) -> Iterator[Clip]:
     """Yield the same clips, and note in the report names that are probably meant to be the same, and classes
     without a clip."""
-    subjects, videos, found = set[str](), set[str](), set[int]()
+    subjects, videos, used = set[str](), set[str](), set[int]()
     for clip in clips:
         subjects.add(clip.subject)
         videos.add(clip.video)
-        found.add(clip.label)
+        used.add(clip.label)
         if isinstance(clip, Recording):
-            found.update(label for label, _, _ in clip.segments)
+            used.update(label for label, _, _ in clip.segments)
         yield clip
     classes = {*report.classes, *labels.CLASSES, *labels.SMG_CLASSES}
     for kind, names in {"subjects": subjects, "videos": videos, "classes": classes}.items():
         for alike in _alike(names):
             event = "differ only by case, spaces, leading zeros or letters that look the same: kept apart"
             report.note(f"{kind} that {event}", alike)
-    found.discard(UNKNOWN)
-    if found:
-        for label in sorted(set(range(len(report.classes))) - found):
+    used.discard(UNKNOWN)
+    if used:
+        for label in sorted(set(range(len(report.classes))) - used):
             report.note("classes without a clip", report.classes[label])
-    if len(found) == 1:
+    if len(used) == 1:
         event = "all clips of known class are of one class: nothing can be learned"
-        report.note(event, report.classes[found.pop()])
+        report.note(event, report.classes[used.pop()])
 
 
 def _alike(names: set[str]) -> list[str]:

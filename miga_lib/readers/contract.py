@@ -201,17 +201,19 @@ def in_pixels(
     Raises:
         DataError: another unit, or shares of a frame whose size is unknown.
     """
-    found, highest = keypoints[..., 2] > 0, keypoints[..., 2].max(initial=0)
+    is_present, highest = keypoints[..., 2] > 0, keypoints[..., 2].max(initial=0)
     if highest > MAX_SCORE and not MIN_PERCENT <= highest <= MAX_PERCENT:
         problem = f"its scores, up to {highest:.3g}, are neither from 0 to 1 nor percent"
         raise DataError(f"{where}: {problem}; divide them, so that 1 is certain")
     if highest > MAX_SCORE:
         report.note("scores were percent: divided by 100", f"{where} (up to {highest:.3g})")
         keypoints = keypoints * np.array([1, 1, 0.01], np.float32)
-    near = found & (np.abs(keypoints[..., 0]) <= MAX_NO_PIXEL) & (np.abs(keypoints[..., 1]) <= MAX_NO_PIXEL)
-    if 2 * np.count_nonzero(near) <= np.count_nonzero(found) or not keypoints[near, :2].any():
+    near = (
+        is_present & (np.abs(keypoints[..., 0]) <= MAX_NO_PIXEL) & (np.abs(keypoints[..., 1]) <= MAX_NO_PIXEL)
+    )
+    if 2 * np.count_nonzero(near) <= np.count_nonzero(is_present) or not keypoints[near, :2].any():
         return keypoints
-    xy, present = keypoints[..., :2], keypoints[found, :2]
+    xy, present = keypoints[..., :2], keypoints[is_present, :2]
     low, high, negative = present.min(), present.max(), (present < 0).any(1).mean()
     # Of all joints: OpenPose puts missing ones at −1, −1 if it scales from −1 to 1.
     from_0 = negative <= MAX_NEGATIVE and xy.min() >= -MAX_OUTSIDE and high <= 1 + MAX_OUTSIDE
@@ -226,7 +228,7 @@ def in_pixels(
     report.note(f"coordinates were shares of the frame from {0 if from_0 else -1} to 1: now pixels", where)
     if from_minus_1:
         xy = (xy + 1) / 2
-    xy = np.where(found[..., None], xy * np.array(size, np.float32), 0)
+    xy = np.where(is_present[..., None], xy * np.array(size, np.float32), 0)
     return np.concatenate([xy, keypoints[..., 2:]], -1)
 
 

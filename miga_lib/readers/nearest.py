@@ -37,10 +37,10 @@ def described(place: Path) -> str:
     files = (path for path in folders.below(place, "*", 6) if path.is_file())
     paths = list(itertools.islice(files, MAX_FILES))
     counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
-    found = ", ".join(f"{count} × {shown(suffix)}" for suffix, count in counts.most_common(MAX_SUFFIXES))
+    listed = ", ".join(f"{count} × {shown(suffix)}" for suffix, count in counts.most_common(MAX_SUFFIXES))
     if not paths:
         return "it has no files: check the path, and that it was unpacked"
-    return f"found {found}: {_way_out(place, paths)}"
+    return f"found {listed}: {_way_out(place, paths)}"
 
 
 def _way_out(place: Path, paths: list[Path]) -> str:

@@ -55,14 +55,14 @@ def labelled(path: Path, annotations: list[dict[Any, Any]], report: Report) -> l
     files = [file for file in label_files(path) if file.is_file()]
     unlabelled = all(annotation.get("label") is None for annotation in annotations)
     if files and unlabelled:
-        given = _labels(files[0])
+        label_of = _labels(files[0])
         names = [_name(annotation.get("frame_dir")) for annotation in annotations]
-        if not given.keys() & set(names):
-            problem = f"names {shown(next(iter(given), ''))} and no clip of {path.name}, such as"
+        if not label_of.keys() & set(names):
+            problem = f"names {shown(next(iter(label_of), ''))} and no clip of {path.name}, such as"
             raise DataError(f"{files[0]}: {problem} {shown(names[0])}; give the labels of these clips")
-        for name in given.keys() - set(names):
+        for name in label_of.keys() - set(names):
             report.note("labels of clips that are not there", name)
-        annotations = [a | {"label": given.get(name)} for a, name in zip(annotations, names, strict=True)]
+        annotations = [a | {"label": label_of.get(name)} for a, name in zip(annotations, names, strict=True)]
     elif unlabelled:
         report.note(f"no labels, and no {label_files(path)[0].name} beside it", path.name)
     values = {repr(annotation.get("label")) for annotation in annotations}
@@ -75,17 +75,17 @@ def labelled(path: Path, annotations: list[dict[Any, Any]], report: Report) -> l
 
 def _labels(path: Path) -> dict[str, Any]:
     """The label of each clip by its name without ending."""
-    rows, given = unpickling.load(path), dict[str, Any]()
+    rows, label_of = unpickling.load(path), dict[str, Any]()
     for row in rows if isinstance(rows, list) else [rows]:
         name, label = untrusted.entry(row, "file_name"), untrusted.entry(row, "label")
         if not isinstance(name, str) or not isinstance(label, unpickling.PLAIN):
             raise DataError(f"{path}: expected a list of dicts with file_name and label, found {shown(row)}")
         if isinstance(label, str) and re.fullmatch(r"\d{1,9}", label):
             label = int(label)
-        if given.setdefault(_name(name), label) != label:
-            problem = f"clip {shown(name)} has labels {shown(given[_name(name)])} and {shown(label)}"
+        if label_of.setdefault(_name(name), label) != label:
+            problem = f"clip {shown(name)} has labels {shown(label_of[_name(name)])} and {shown(label)}"
             raise DataError(f"{path}: {problem}; give it one")
-    return given
+    return label_of
 
 
 def _name(value: Any) -> str:

@@ -126,9 +126,9 @@ def document(path: Path, max_bytes: int = 0) -> Any:
 
 def truths(cells: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Where cells are true or false; ``numbers`` is what a library made of the cells: 1 and 0."""
-    found = (numbers == 0) | (numbers == 1)
-    found[found] = [isinstance(cell, bool) for cell in cells[found]]
-    return found
+    truth = (numbers == 0) | (numbers == 1)
+    truth[truth] = [isinstance(cell, bool) for cell in cells[truth]]
+    return truth
 
 
 def entry(content: Any, key: str) -> Any:
