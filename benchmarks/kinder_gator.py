@@ -22,11 +22,12 @@ import pandas as pd
 from reach_to_grasp import NAMES, fuse_seeds, row, show
 
 from miga_lib import layouts, predictions, training
-from miga_lib.clips import Clips, load, outputs_folder
+from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
 from miga_lib.runs import run_folder, run_name
 from miga_lib.settings import choose
+from miga_lib.sources import outputs_folder
 
 FOLDS = 5
 PIXELS_PER_METRE, WIDTH, HEIGHT = 160, 640, 480

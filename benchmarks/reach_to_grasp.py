@@ -22,11 +22,12 @@ import numpy as np
 import pandas as pd
 
 from miga_lib import ensemble, layouts, metrics, predictions, training
-from miga_lib.clips import Clips, load, outputs_folder
+from miga_lib.clips import Clips, load
 from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
 from miga_lib.runs import run_folder, run_name
 from miga_lib.settings import choose
+from miga_lib.sources import outputs_folder
 from miga_lib.splits import LEAVE_ONE_OUT
 
 CLASSES = {"S": "small", "M": "medium", "L": "large"}

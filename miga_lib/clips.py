@@ -6,14 +6,12 @@ a second. ``load_recordings`` does the same for whole videos.
 """
 
 import argparse
-import hashlib
 import io
 import os
-import shutil
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from itertools import product
@@ -23,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from . import atomic, cache, layouts, no_gesture, splits, synthetic
+from . import cache, layouts, no_gesture, splits
 from .cache import COLUMNS
 from .labels import NO_GESTURE
 from .layouts import Layout
@@ -40,20 +38,15 @@ from .readers import (
     annotation,
     checks,
     folders,
-    nearest,
     printable,
-    reason,
     select,
     shown,
-    untrusted,
 )
+from .sources import JOIN, outputs_folder, place_of, places_of, reader_of
 
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
 MAX_ERRORS_SHOWN = 20
-MAX_ZIPS_IN_ZIPS = 2
-JOIN = " + "
-"""Between the places of a source that consists of several."""
 ClipsOrRecordings = TypeVar("ClipsOrRecordings", bound="Clips")
 
 
@@ -196,23 +189,6 @@ class Recordings(Clips):
         return table.reset_index(drop=True)
 
 
-def outputs_folder(outputs: str | Path = "") -> Path:
-    """Where everything is written: ``outputs``, else the variable ``MIGA_OUTPUTS``, else ``outputs/`` of the
-    repository."""
-    repository = Path(__file__).resolve().parents[1]
-    fallback = repository / "outputs" if (repository / "pyproject.toml").exists() else Path("outputs")
-    return _path(outputs or os.environ.get("MIGA_OUTPUTS") or fallback)
-
-
-def _path(path: str | Path) -> Path:
-    if "\0" in str(path):
-        raise DataError(f"{shown(str(path))}: a path cannot have a null character; remove it")
-    try:
-        return Path(path).expanduser().resolve()
-    except (RuntimeError, OSError) as error:  # an unknown user, or links in a circle
-        raise DataError(f"{path}: no such file or folder ({reason(error)}); correct the path") from None
-
-
 def load(
     source: str | Path,
     layout: str | Layout = "imigue41",
@@ -327,19 +303,8 @@ def load_recordings(
 
 def has_recordings(source: str | Path, outputs: str | Path = "") -> bool:
     """Whether a source has whole videos, and not only cut clips. Raises DataError as ``load`` does."""
-    places = [_place(part, outputs) for part in _sources(source)]
-    return all(isinstance(_reader(place), RecordingReader) for place in places)
-
-
-def source_name(source: str | Path) -> str:
-    """The name of a source, of several the first one, for the names of what is made of it."""
-    return Path(_sources(source)[0]).expanduser().resolve().name
-
-
-def _sources(source: str | Path) -> list[str]:
-    """The places of a source: one, or several joined by ``JOIN``."""
-    text = str(source)
-    return [text] if os.path.exists(text) else text.split(JOIN)
+    places = [place_of(part, outputs) for part in places_of(source)]
+    return all(isinstance(reader_of(place), RecordingReader) for place in places)
 
 
 def _read(
@@ -347,7 +312,7 @@ def _read(
 ) -> Clips:
     """The clips or recordings of one place or of several, with all of their splits as the readers gave
     them."""
-    places = [_place(part, outputs) for part in _sources(source)]
+    places = [place_of(part, outputs) for part in places_of(source)]
     parts = [_cached(place, layout, outputs, progress, whole) for place in places]
     if len(parts) == 1:
         return parts[0]
@@ -388,7 +353,7 @@ def _cached(
     place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool = False
 ) -> Clips:
     """The clips of a source as its reader gave them, or its recordings, from their cache."""
-    reader = _reader(place)
+    reader = reader_of(place)
     folder = cache.folder(place, reader, layout, outputs_folder(outputs), whole)
     # Also where nothing may be read there: then writing says so.
     if not os.path.exists(folder):
@@ -450,88 +415,18 @@ def terminal() -> Iterator[None]:
         raise SystemExit(str(error)) from None
 
 
-def _place(source: str | Path, outputs: str | Path) -> Path:
-    """Where the files of a source are: zip files are unpacked, and synthetic sets written, once."""
-    if synthetic.recognises(source):
-        return Path(source)
-    data = outputs_folder(outputs) / "data"
-    if str(source) in synthetic.SIZES:
-        place = data / f"{source}-v{synthetic.VERSION}"
-        if not os.path.exists(place):
-            with suppress(FileExistsError):  # another process was first
-                synthetic.write(place, str(source))
-        return place
-    place = _path(source)
-    if not os.path.exists(place):
-        way_out = f"give an existing one or one of {', '.join(synthetic.SIZES)}"
-        raise DataError(f"{place}: no such file or folder; {way_out}")
-    return _unzipped(place, data)
-
-
-def _unzipped(place: Path, data: Path, depth: int = MAX_ZIPS_IN_ZIPS) -> Path:
-    """Where the content of a zip file is, or of a folder that has no data but in zip files; other places as
-    they are. Zip files in zip files are unpacked, too."""
-    if place.is_file() and place.suffix.lower() == ".zip":
-        about = place.stat()
-        unpacked = _made_of(place, (str(place), about.st_size, about.st_mtime_ns), data)
-        if not os.path.exists(unpacked):
-            with atomic.folder(unpacked) as folder:
-                untrusted.unpack(place, folder)
-        return _unzipped(unpacked, data, depth - 1) if depth else unpacked
-    zips = folders.below(place, "*.[zZ][iI][pP]", 1) if place.is_dir() else []
-    if not zips or any(reader.recognises(place) for reader in READERS.values()):
-        return place
-    parts = [_unzipped(path, data, depth) for path in zips]
-    joined = parts[0]
-    if len(parts) > 1:
-        joined = _made_of(place, [str(part) for part in parts], data)
-    if not os.path.exists(joined):
-        with atomic.folder(joined) as folder:
-            for part in parts:
-                shutil.copytree(part, folder / part.name, copy_function=_link)
-    return joined
-
-
-def _made_of(place: Path, content: object, data: Path) -> Path:
-    """The folder in which something is unpacked, another one for other content."""
-    key = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
-    return data / f"{place.stem[: cache.MAX_FOLDER_NAME_LENGTH]}-{key}"
-
-
-def _link(source: str, target: str) -> None:
-    """Link a file to a second name, which takes no space; copy it where the disk knows no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def _reader(place: Path) -> Reader:
-    """The one reader that recognises the files. Raises DataError where none or several do."""
-    if synthetic.recognises(place):
-        return synthetic
-    readers = {name: reader for name, reader in READERS.items() if reader.recognises(place)}
-    if not readers:
-        way_out = f"{nearest.described(place)}; see docs/own-data.md"
-        raise DataError(f"{place}: no known format, tried {', '.join(READERS)}; {way_out}")
-    if len(readers) > 1:
-        formats = ", ".join(readers)
-        raise DataError(f"{place}: could be any of {formats}; give the folder or file of one alone")
-    return next(iter(readers.values()))
-
-
 def check(source: str | Path, layout: str = "imigue41", outputs: str | Path = "") -> tuple[str, bool]:
     """A text on what a source holds, what is unusual and what is wrong in it and in its caches; and whether
     it can be used. Each place of a joined source is checked by itself."""
-    places = _sources(source)
+    places = places_of(source)
     if len(places) > 1:
         texts, usable = zip(*(check(place, layout, outputs) for place in places), strict=True)
         return "\n\n".join(texts), all(usable)
     errors: list[str] = []
     report, rows, heading = Report(errors=errors), [], str(source)
     try:
-        place = _place(source, outputs)
-        reader = _reader(place)
+        place = place_of(source, outputs)
+        reader = reader_of(place)
         title = (reader.__doc__ or "").partition("\n")[0].rstrip(".")
         heading = f"{place}: {title} [{reader.__name__.rpartition('.')[2]}]"
         for clip in checks.look(reader.read(place, layouts.get(layout), report, terminal_progress()), report):

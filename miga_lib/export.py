@@ -22,9 +22,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from . import alignment, atomic, layouts, training
-from .clips import Clips, outputs_folder, terminal
+from .clips import Clips, terminal
 from .runs import find_run, run_result
 from .settings import Settings, check_choice
+from .sources import outputs_folder
 from .training.inputs import test_pixels, unchanged_and_mirrored
 
 METADATA = "miga_lib"

@@ -31,8 +31,6 @@ from .clips import (
     has_recordings,
     load,
     load_recordings,
-    outputs_folder,
-    source_name,
     terminal,
     terminal_progress,
 )
@@ -42,6 +40,7 @@ from .predictions import Predictions
 from .readers import UNKNOWN, Progress, Report, printable
 from .runs import RESULT, find_run, newest_runs, read_json, require_own_folder, run_result, safe_name
 from .settings import Settings
+from .sources import outputs_folder, source_name
 from .spotting import decoding, windows
 
 COLUMNS = ("recording", "first_frame", "last_frame", "seconds", "class", "probability")

@@ -23,11 +23,12 @@ import filelock
 import pandas as pd
 
 from . import atomic, layouts, metrics
-from .clips import Clips, outputs_folder, source_name, terminal
+from .clips import Clips, terminal
 from .readers import untrusted
 from .readers.contract import reason
 from .readers.folders import inside
 from .settings import Settings, choose, names
+from .sources import outputs_folder, source_name
 from .splits import LEAVE_ONE_OUT
 
 RESULT = "result.json"

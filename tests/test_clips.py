@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import atomic, cache, clips, layouts, runs, training
+from miga_lib import atomic, cache, clips, layouts, runs, sources, training
 from miga_lib.readers import DataError, miga, pyskl, untrusted
 from miga_lib.settings import choose
 
@@ -506,11 +506,11 @@ def test_an_id_given_twice_is_refused_with_both_places(source, tmp_path):
 
 def test_outputs_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("MIGA_OUTPUTS", raising=False)
-    assert clips.outputs_folder().name == "outputs"
-    assert (clips.outputs_folder().parent / "pyproject.toml").exists()
+    assert sources.outputs_folder().name == "outputs"
+    assert (sources.outputs_folder().parent / "pyproject.toml").exists()
     monkeypatch.setenv("MIGA_OUTPUTS", str(tmp_path))
-    assert clips.outputs_folder() == tmp_path.resolve()
-    assert clips.outputs_folder("~").is_absolute()
+    assert sources.outputs_folder() == tmp_path.resolve()
+    assert sources.outputs_folder("~").is_absolute()
 
 
 def test_groups_are_subjects_and_else_videos(smoke):

@@ -5,7 +5,7 @@ import fuzzing
 import numpy as np
 import pytest
 
-from miga_lib import clips, layouts
+from miga_lib import clips, layouts, sources
 from miga_lib.readers import READERS, DataError, RecordingReader, Report, miga, openpose
 
 HAVING = [name for name, reader in READERS.items() if isinstance(reader, RecordingReader)]
@@ -56,7 +56,7 @@ def test_synthetic_recordings_are_divided_as_their_clips(smoke_outputs, options)
 
 def test_a_recording_has_the_frames_between_its_segments(smoke_outputs):
     of_videos = clips.load_recordings("synthetic-smoke", "imigue22", smoke_outputs)
-    place = clips._place("synthetic-smoke", smoke_outputs)
+    place = sources.place_of("synthetic-smoke", smoke_outputs)
     for video, keypoints in zip(
         of_videos.table["video"], map(of_videos.__getitem__, range(len(of_videos))), strict=True
     ):

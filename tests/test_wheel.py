@@ -22,13 +22,13 @@ FACTS = """
 import json
 from pathlib import Path
 import miga_lib
-from miga_lib import clips, labels
+from miga_lib import clips, labels, sources
 from miga_lib.readers import READERS
 from miga_lib.viewer import SkeletonViewer
 viewer = SkeletonViewer(clips.load("mine.pkl", "imigue22"))
 print(json.dumps({
     "package": str(Path(miga_lib.__file__).parents[1]),
-    "outputs": str(clips.outputs_folder()),
+    "outputs": str(sources.outputs_folder()),
     "readers": list(READERS),
     "embeddings": labels.embeddings().shape,
     "assets": [len(str(SkeletonViewer._esm)), len(str(SkeletonViewer._css))],

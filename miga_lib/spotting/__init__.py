@@ -15,12 +15,13 @@ import pandas as pd
 from torch import nn
 
 from .. import atomic, labels, no_gesture
-from ..clips import Clips, Recordings, load_recordings, outputs_folder
+from ..clips import Clips, Recordings, load_recordings
 from ..labels import NO_GESTURE
 from ..predictions import Predictions
 from ..readers import UNKNOWN, Progress, Report
 from ..runs import RESULT, find_run, read_json, run_result, runs_table, stored_settings
 from ..settings import Settings
+from ..sources import outputs_folder
 from . import decoding, scoring, windows
 
 

@@ -18,11 +18,12 @@ from IPython.display import display
 from torch import Tensor
 
 from .. import alignment, atomic, denoising, layouts, plots
-from ..clips import Clips, Recordings, outputs_folder
+from ..clips import Clips, Recordings
 from ..layouts import Layout
 from ..predictions import Predictions
 from ..runs import safe_name
 from ..settings import PRESETS, check_choice
+from ..sources import outputs_folder
 from . import notes, page
 from .beside import BESIDE, filled, motion, nearest, poses, transformed
 from .video import Video, around, segment

@@ -20,8 +20,9 @@ from PIL import Image
 
 from miga_lib import ensemble, plots, viewer
 from miga_lib.analysis import failures
-from miga_lib.clips import load, outputs_folder
+from miga_lib.clips import load
 from miga_lib.runs import newest_streams
+from miga_lib.sources import outputs_folder
 from miga_lib.viewer.beside import motion
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
