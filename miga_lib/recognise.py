@@ -10,6 +10,7 @@ import hashlib
 import html
 import io
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from .ensemble import submissions
 from .labels import CLASSES, MA52_CLASSES
 from .predictions import Predictions
 from .readers import UNKNOWN, Progress, Report, printable
-from .runs import RESULT, find_run, newest_runs, read_json, require_own_folder, run_result, safe_name
+from .runs import RESULT, find_run, newest_runs, read_json, run_result, safe_name
 from .settings import Settings
 from .sources import outputs_folder, source_name
 from .spotting import decoding, windows
@@ -234,17 +235,18 @@ def _joined(text: str, report: Report) -> str:
 
 
 def write(recognised: Recognised, out: Path) -> list[Path]:
-    """Write the table (``out``, csv), the probabilities (npz) and the page (html) beside it, which get their
-    names when all of them are complete; and of clips of a challenge its submission, in a folder named as the
-    table. Gives the paths. What is in them: docs/recordings.md.
+    """Write the table (``out``, csv), and beside it the probabilities (npz), the page (html) and, of clips of
+    a challenge, its submission (zip); gives their paths. What is in them: docs/recordings.md. They get their
+    names when all of them are complete.
 
     Raises:
         ValueError: as ``require_own_files`` does.
         OSError: a file cannot be written.
     """
-    paths = require_own_files(out)
+    paths, archive = require_own_files(out), submission(recognised)
+    written = paths if archive else paths[:-1]
     with ExitStack() as stack:
-        table, arrays, shown = (stack.enter_context(atomic.file(path)) for path in paths)
+        table, arrays, shown, *zipped = (stack.enter_context(atomic.file(path)) for path in written)
         table.write_text(recognised.table.to_csv(index=False, float_format="%.6g"), encoding="utf-8")
         if recognised.posteriors:
             videos, posteriors = zip(*recognised.posteriors.items(), strict=True)
@@ -259,36 +261,48 @@ def write(recognised: Recognised, out: Path) -> list[Path]:
                 )
         else:
             recognised.predictions.save(arrays)
-        head = HEAD.format(_checksum(table, arrays))
+        for path in zipped:
+            path.write_bytes(archive)
+        if not archive:
+            paths[-1].unlink(missing_ok=True)  # that of the result that is replaced
+        head = HEAD.format(_checksum(table, arrays, *zipped))
         shown.write_text(head + page(recognised, out.stem), encoding="utf-8")
-    if not recognised.posteriors and tuple(recognised.predictions.classes) in SUBMITTED:
-        clips = recognised.predictions
-        with suppress(ValueError):  # ids of another form
-            paths += submissions.write_all(clips, out.with_suffix(""), clips.ids.tolist()).values()
-    return paths
+    return written
+
+
+def submission(recognised: Recognised) -> bytes:
+    """The later form of the submission, see ``submissions.write_all``; empty where the classes or the ids are
+    those of no challenge."""
+    clips = recognised.predictions
+    if recognised.posteriors or tuple(clips.classes) not in SUBMITTED:
+        return b""
+    with tempfile.TemporaryDirectory() as folder, suppress(ValueError):  # ids of another form
+        *_, path = submissions.write_all(clips, folder, clips.ids.tolist()).values()
+        return path.read_bytes()
+    return b""
 
 
 def require_own_files(out: Path) -> list[Path]:
     """The paths that ``write`` replaces. Raises ValueError where one of them is there, and they are not the
-    three files of an earlier result as it was written; or where the folder of the submission has others."""
-    if out.with_suffix("").is_dir():
-        require_own_folder(out.with_suffix(""), [archive for _, archive in submissions.FORMS.values()])
-    paths = [out, out.with_suffix(".npz"), out.with_suffix(".html")]
+    files of an earlier result as it was written."""
+    paths = [out, *map(out.with_suffix, (".npz", ".html", ".zip"))]
     there = [path for path in paths if os.path.lexists(path)]
-    if there and not (all(path.is_file() for path in paths) and _are_own(*paths)):
+    if there and not (all(path.is_file() for path in [*paths[:3], *there]) and _are_own(*paths)):
         reason = "is there, and is no part of a result of recognise as it was written"
         raise ValueError(f"{there[0]}: {reason}; give another name as `out`, or move the file away")
     return paths
 
 
-def _are_own(table: Path, arrays: Path, page: Path) -> bool:
-    head = HEAD.format(_checksum(table, arrays)).encode()
+def _are_own(table: Path, arrays: Path, page: Path, archive: Path) -> bool:
+    zipped = [archive] if archive.exists() else []
+    head = HEAD.format(_checksum(table, arrays, *zipped)).encode()
     with page.open("rb") as file:
         return file.read(len(head)) == head
 
 
-def _checksum(table: Path, arrays: Path) -> str:
-    return hashlib.sha256(table.read_bytes() + arrays.read_bytes()).hexdigest()
+def _checksum(*paths: Path) -> str:
+    digests = [hashlib.sha256(path.read_bytes()).digest() for path in paths]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def page(recognised: Recognised, title: str) -> str:
@@ -375,6 +389,8 @@ def main(arguments: list[str] | None = None) -> None:
             given.source, networks, given.outputs, None, report, cut=given.clips, **options
         )
         lines = [*recognised.report.split("\n"), *map(str, write(recognised, out))]
+        if not recognised.posteriors and not submission(recognised):
+            lines.append("No submission: the classes or the ids of the clips are those of no challenge.")
         print(*map(printable, lines), sep="\n")
         runs = ", ".join(member.run.name for member in networks)
         print(printable(accuracy(recognised) or f"{len(recognised.table)} rows by {runs}"))

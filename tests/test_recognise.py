@@ -99,21 +99,17 @@ def test_clips_are_predicted_as_by_the_run_itself(trained):
 
 
 def test_clips_with_ids_and_classes_of_a_challenge_get_a_submission(trained, tmp_path):
-    recognised = shown(trained, "of_joint", cut=True)
-    paths = recognise.write(recognised, tmp_path / "own.csv")
-    assert [path.name for path in paths[3:]] == ["Submission.zip", "prediction.zip"]
-    rows = submissions.read(tmp_path / "own" / "prediction.zip")
+    recognised, out = shown(trained, "of_joint", cut=True), tmp_path / "own.csv"
+    paths = recognise.write(recognised, out)
+    assert [path.suffix for path in paths] == [".csv", ".npz", ".html", ".zip"]
+    rows = submissions.read(tmp_path / "own.zip")
     assert rows == dict(zip(recognised.table["recording"], recognised.predictions.predicted, strict=True))
-    (tmp_path / "own" / "notes.txt").touch()
-    with pytest.raises(
-        ValueError, match=r"own: not overwritten, since it has 'notes\.txt', a file of another"
-    ):
-        recognise.write(recognised, tmp_path / "own.csv")
-    renamed = replace(
-        recognised, predictions=replace(recognised.predictions, classes=np.arange(32).astype(str))
-    )
-    assert len(recognise.write(renamed, tmp_path / "other.csv")) == 3
-    assert not (tmp_path / "other").exists()
+    others = replace(recognised.predictions, classes=np.arange(32).astype(str))
+    assert len(recognise.write(replace(recognised, predictions=others), out)) == 3
+    assert not (tmp_path / "own.zip").exists(), "that of the earlier result"
+    (tmp_path / "own.zip").touch()
+    with pytest.raises(ValueError, match=r"own\.csv: is there, and is no part of a result of recognise"):
+        recognise.write(recognised, out)
 
 
 def test_runs_of_different_joints_recognise_together(trained):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -497,3 +498,39 @@ def test_a_tensor_is_no_larger_than_its_bytes(tmp_path):
         path.write_bytes(content[:number] + bytes([content[number] ^ 65]) + content[number + 1 :])
         with contextlib.suppress(DataError):
             score_files.read(path, ["nod", "wave"])
+
+
+def test_a_modality_that_a_file_does_not_have_is_refused(tmp_path):
+    scores = torch.tensor([[0.75, 0.25]])
+    dumped(tmp_path / "a.pkl", samples(scores, frame_dir=["a"]))
+    dumped(tmp_path / "b.pkl", {"a": scores[0].numpy()})
+    (tmp_path / "c.csv").write_text("a,0.75,0.25\n")
+    for name in ("a.pkl", "b.pkl", "c.csv"):
+        with pytest.raises(DataError, match=rf"{name}: has no modalities; leave out #'pose'"):
+            score_files.read(f"{tmp_path / name}#pose", ["nod", "wave"])
+
+
+def test_one_storage_is_not_unfolded_to_many_tensors(tmp_path):
+    with warnings.catch_warnings(action="ignore"):  # PyTorch warns about what it pickles itself
+        storage = torch.zeros(100_000).storage()
+
+    class Tensor:
+        def __reduce__(self):
+            return torch._utils._rebuild_tensor_v2, (storage, 0, (100_000,), (1,), False, {})
+
+    content = [{"pred_score": Tensor(), "frame_dir": str(row)} for row in range(400)]
+    path = dumped(tmp_path / "a.pkl", content)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(DataError, match="it unfolds to far more than its size"):
+        score_files.read(path, ["nod", "wave"])
+    views = torch.rand(400, 100).softmax(1)  # the usual case: rows of one batch
+    names = [f"class {row}" for row in range(100)]
+    path = dumped(tmp_path / "b.pkl", samples(views, frame_dir=list(map(str, range(400)))))
+    assert np.allclose(score_files.read(path, names).probabilities, views)
+
+
+def test_a_list_of_names_in_another_encoding_is_refused(tmp_path):
+    path = dumped(tmp_path / "a.pkl", samples(torch.tensor([[0.75, 0.25]])))
+    (tmp_path / "list.txt").write_bytes("ä 0\n".encode("latin1"))
+    with pytest.raises(DataError, match=r"list\.txt: not text in UTF-8"):
+        score_files.read(path, ["nod", "wave"], tmp_path / "list.txt", "test")

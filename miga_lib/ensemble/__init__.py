@@ -127,7 +127,8 @@ def _with_ids_of(clips: Clips, member: Predictions, path: Path, report: Report) 
     """The predictions under the ids of the clips, if theirs are the names of files of the clips."""
     known = set(clips.table["id"])
     names = [PurePosixPath(id.replace("\\", "/")).stem for id in member.ids.tolist()]
-    if not known.isdisjoint(member.ids.tolist()) or not known.issuperset(names):
+    is_known = not known.isdisjoint(member.ids.tolist())
+    if is_known or not known.issuperset(names) or len(set(names)) < len(names):
         return member
     report.note("ids of score files taken without the folder and the ending of a file", path.name)
     return replace(member, ids=np.array(names))

@@ -78,7 +78,10 @@ def read(
         ending = path.suffix[:20] or "no ending"
         raise DataError(f"{path}: a score file must be one of {', '.join(READERS)}, got {ending}")
     untrusted.size(path, untrusted.GB)
-    scores, stored_ids, names = READERS[path.suffix.lower()](path, classes, report, modality)
+    reader = READERS[path.suffix.lower()]
+    if modality and reader is not _pickle:
+        raise DataError(f"{path}: has no modalities; leave out {MODALITY}{shown(modality)}")
+    scores, stored_ids, names = reader(path, classes, report, modality)
     if not len(scores):
         raise DataError(f"{path}: has no scores of clips; write them again")
     ids = None if stored_ids is None else _checked(path, stored_ids, report)
@@ -193,6 +196,8 @@ def _pickle(path: Path, classes: Sequence[str], report: Report, modality: str) -
     rows = content
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         ids, rows = _samples(path, content, modality)
+    elif modality:
+        raise DataError(f"{path}: has no modalities; leave out {MODALITY}{shown(modality)}")
     if isinstance(content, dict):
         ids, rows = list(content), list(content.values())
     if isinstance(rows, np.ndarray) and rows.ndim == 2:
@@ -231,6 +236,8 @@ def _samples(
                 way_out = f"name one after the path, such as {path.name}{MODALITY}{names[0] if names else ''}"
                 raise DataError(f"{path}: has scores of several modalities ({listed}); {way_out}")
             scores = scores[name]
+        elif modality:
+            raise DataError(f"{path}: has no modalities; leave out {MODALITY}{shown(modality)}")
         if scores is None:
             raise DataError(f"{path}: sample {number} has no pred_score, found {shown(list(sample))}")
         rows.append(scores)
@@ -272,7 +279,10 @@ def _annotated_ids(path: Path, annotations: str | Path, split: str) -> np.ndarra
         raise DataError(f"{path}: has no ids; {way_out}")
     if Path(annotations).suffix.lower() == ".txt":
         untrusted.size(Path(annotations), untrusted.MAX_LABEL_BYTES)
-        lines = Path(annotations).read_text(encoding="utf-8").splitlines()
+        try:
+            lines = Path(annotations).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{annotations}: not text in UTF-8 ({error}); save it again as such") from None
         return np.array([line.split()[0] for line in lines if line.strip()])
     content, splits = unpickling.load(Path(annotations)), None
     clips = content

@@ -237,7 +237,9 @@ class _Unpickler(pickle._Unpickler):  # the version in Python: its opcodes can b
             raise pickle.UnpicklingError(f"a call of {shown(name)}")
         self.spend(sum(len(a) for a in arguments if isinstance(a, str | bytes | bytearray)))
         self.spend(64 * sum(len(a) for a in arguments if isinstance(a, list | tuple | set | dict)))
-        self.stack[-1] = CALLS[name](*arguments)
+        result = CALLS[name](*arguments)
+        self.spend(getattr(result, "nbytes", 0))  # one storage can be asked for as many tensors
+        self.stack[-1] = result
 
     def build(self) -> None:
         """Set the content of an array, or the byte order of its type."""
