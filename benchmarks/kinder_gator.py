@@ -11,7 +11,6 @@ The repository has no licence file, so nothing of it is part of miga_lib. Source
 The UF Kinect Database of Child and Adult Motion, Eurographics 2018.
 """
 
-import argparse
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import baselines
 import numpy as np
 import pandas as pd
-from reach_to_grasp import NAMES, fuse_seeds, row, show
+from reach_to_grasp import NAMES, arguments, data_folder, fuse_seeds, row, show
 
 from miga_lib import layouts, predictions, training
 from miga_lib.clips import Clips, load
@@ -27,7 +26,6 @@ from miga_lib.predictions import Predictions
 from miga_lib.readers import pyskl
 from miga_lib.runs import run_folder, run_name
 from miga_lib.settings import choose
-from miga_lib.sources import outputs_folder
 
 FOLDS = 5
 PIXELS_PER_METRE, WIDTH, HEIGHT = 160, 640, 480
@@ -116,19 +114,10 @@ def convert(clone: Path, merged: bool = True) -> Clips:
 
 def main() -> None:
     """Convert, train, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("clone", type=Path, help="folder of the cloned repository")
-    parser.add_argument(
-        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
-    )
-    parser.add_argument("--preset", default="auto")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser = arguments(__doc__)
     parser.add_argument("--all-motions", action="store_true", help="58 classes in place of 42")
     given = parser.parse_args()
-    place = outputs_folder(given.outputs) / "data"
-    place.mkdir(parents=True, exist_ok=True)
+    place = data_folder(given.outputs)
     name = f"kinder_gator{58 if given.all_motions else 42}"
     source, layout = place / f"{name}.pkl", place / "kinect20.json"
     if not source.exists():

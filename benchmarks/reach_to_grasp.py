@@ -133,17 +133,28 @@ def show(rows: list[dict[str, str]]) -> None:
     print("\n".join("| " + " | ".join(row.values()) + " |" for row in rows), flush=True)
 
 
-def main() -> None:
-    """Convert, train, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """What a benchmark on a cloned set of skeletons takes."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form)
     parser.add_argument("clone", type=Path, help="folder of the cloned repository")
-    parser.add_argument(
-        "--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/"
-    )
+    outputs = "folder of runs and caches; empty: the repository's outputs/"
+    parser.add_argument("--outputs", default="", help=outputs)
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    return parser
+
+
+def data_folder(outputs: str) -> Path:
+    """Where a converted set is kept; it is made."""
+    folder = outputs_folder(outputs) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def main() -> None:
+    """Convert, train, print."""
+    parser = arguments(__doc__)
     parser.add_argument(
         "--denoise", default="", help="filters of detector errors, such as swaps+outliers+gaps"
     )
@@ -152,8 +163,7 @@ def main() -> None:
     )
     parser.add_argument("--without-folds", action="store_true", help="do not leave out one subject at a time")
     given = parser.parse_args()
-    place = outputs_folder(given.outputs) / "data"
-    place.mkdir(parents=True, exist_ok=True)
+    place = data_folder(given.outputs)
     source, skeleton = place / "reach_to_grasp.pkl", place / "reach50.json"
     if not source.exists():
         pyskl.write(source, convert(given.clone / "dataset"))

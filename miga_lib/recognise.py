@@ -388,8 +388,9 @@ def main(arguments: list[str] | None = None) -> None:
         recognised = recognise(
             given.source, networks, given.outputs, None, report, cut=given.clips, **options
         )
-        lines = [*recognised.report.split("\n"), *map(str, write(recognised, out))]
-        if not recognised.posteriors and not submission(recognised):
+        paths = write(recognised, out)
+        lines = [*recognised.report.split("\n"), *map(str, paths)]
+        if not recognised.posteriors and paths[-1].suffix != ".zip":
             lines.append("No submission: the classes or the ids of the clips are those of no challenge.")
         print(*map(printable, lines), sep="\n")
         runs = ", ".join(member.run.name for member in networks)

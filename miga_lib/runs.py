@@ -129,8 +129,9 @@ def lock_run(run: Path) -> Iterator[None]:
         guard.release()
 
 
-def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | None:
-    """The result of a run whose folder is given, if it is finished; else None: train.
+def open_run(run: Path, settings: Settings, data: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of a run whose folder is given, if it is finished; else None: train. ``data`` is the
+    ``fingerprint`` of its clips.
 
     With ``resume``, the files of an unfinished run stay, so that training continues from its last checkpoint.
     Without it, and in a new folder, old files are removed and the settings are written. Raises ValueError
@@ -139,12 +140,12 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
     require_own_folder(run, [*FILES, *(path.name for path in run.glob(PREDICTED))])
     files = [name for name in FILES if (run / name).exists()]
     if not settings.resume or not files:
-        _begin(run, settings, clips)
+        _begin(run, settings, data)
         return None
     again = "restore it, or train again with `resume=False`"
     if SETTINGS not in files:
         raise ValueError(f"{run}: has {files[0]} and no {SETTINGS}; {again}")
-    differences = ", ".join(_differences(run, settings, clips))
+    differences = ", ".join(_differences(run, settings, data))
     if differences:
         way_out = "choose another `run` name, or `resume=False` to replace it"
         raise ValueError(f"{run}: holds a run with {differences}; {way_out}")
@@ -153,17 +154,17 @@ def open_run(run: Path, settings: Settings, clips: Clips) -> dict[str, Any] | No
     for name in ("last.ckpt", "best.ckpt"):
         if name not in files:
             raise ValueError(f"{run}: the finished run lost {name}; {again}")
-    result, test = run_result(run), fingerprint(clips)["splits"].get("test")
+    result = run_result(run)
     written = ["metrics.csv", CLIPS] + [f"{split}.npz" for split in result["scores"]]
     # Predictions that were lost, or of other test clips, are made again from the checkpoints, from which
     # nothing has to be trained.
-    same = result["data"].get("splits", {}).get("test") == test
+    same = result["data"].get("splits", {}).get("test") == data["splits"].get("test")
     return result if same and set(written) <= set(files) else None
 
 
-def _begin(run: Path, settings: Settings, clips: Clips) -> None:
+def _begin(run: Path, settings: Settings, data: dict[str, Any]) -> None:
     """Remove the files of an earlier run, and write the settings of a new one."""
-    data = fingerprint(clips)
+    data = dict(data)
     if settings.embeddings and settings.semantic_weight:
         data["embeddings"] = _checksum("embeddings", settings, run)
     if settings.start_from:
@@ -176,7 +177,7 @@ def _begin(run: Path, settings: Settings, clips: Clips) -> None:
     atomic.write_json(run / SETTINGS, content)
 
 
-def _differences(run: Path, settings: Settings, clips: Clips) -> list[str]:
+def _differences(run: Path, settings: Settings, data: dict[str, Any]) -> list[str]:
     """What the run in a folder has that these settings and clips have not."""
     stored = read_json(run / SETTINGS, "settings", "data")
     earlier = stored_settings(run, stored["settings"])
@@ -185,14 +186,11 @@ def _differences(run: Path, settings: Settings, clips: Clips) -> list[str]:
         before["layout"] = settings.layout
     changed = [name for name, value in now.items() if before.get(name) != value]
     differences = [f"{name}={before.get(name)!r}" for name in changed]
-    data = stored["data"]
-    for name in sorted({"embeddings", "start_from"} & data.keys() - set(changed)):
+    for name in sorted({"embeddings", "start_from"} & stored["data"].keys() - set(changed)):
         with suppress(ValueError, OSError):  # the file is gone, and the run has what it took from it
-            if _checksum(name, settings, run) != data[name]:
+            if _checksum(name, settings, run) != stored["data"][name]:
                 differences.append(f"an earlier content of {name}={before[name]!r}")
-    if not differences:
-        differences = _other_clips(data, fingerprint(clips))
-    return differences
+    return differences or _other_clips(stored["data"], data)
 
 
 def _other_clips(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

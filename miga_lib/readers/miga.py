@@ -91,9 +91,9 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
         for folder in folders.inside(parent):
             if folder not in splits.values() and not folders.below(folder, SUBJECTS_FILE, 0):
                 report.note("folders beside those of the splits not read", folder.name)
-    videos = [(split, video) for split, root in splits.items() for video in folders.inside(root, report)]
-    videos = [(split, folders.innermost(folder)) for split, folder in videos]
-    videos = [(split, _prefix(folder, report)) for split, folder in videos if _has_data(folder, report)]
+    inner = [(split, folder) for split, root in splits.items() for folder in folders.inside(root, report)]
+    places = [(split, _video(folders.innermost(folder), report)) for split, folder in inner]
+    videos = [(split, video) for split, video in places if video]
     subjects = _read_subjects(source)
     segments = [_segments(video, split, report) for split, video in videos]
     test_rows = [rows for (split, _), rows in zip(videos, segments, strict=True) if split == "test"]
@@ -115,33 +115,21 @@ def recordings(source: Path, layout: Layout, report: Report, progress: Progress)
             yield annotation.clamped(recording, report)
 
 
-def _has_data(folder: Path, report: Report) -> bool:
-    """Whether the folder of a video has a file of the challenge, of whatever name, in any place. One without
-    is noted."""
-    if _prefixes(folder) or any(path.name.endswith(SUFFIXES) for path in folders.below(folder, "*")):
-        return True
-    report.note("folders without keypoints and without labels left out", folder.name)
-    return False
-
-
-def _prefixes(folder: Path) -> set[str]:
-    """What the names of the files of the challenge in a folder begin with."""
-    names = (path.name for path in folders.below(folder, "*", 0))
-    return {name.removesuffix(suffix) for name in names for suffix in SUFFIXES if name.endswith(suffix)}
-
-
-def _prefix(folder: Path, report: Report) -> Path:
-    """What the paths of the files of a video begin with: the name of the folder in it, or that which all
-    files have, as in a renamed folder. Other files are noted."""
-    name, prefixes = folder.name, _prefixes(folder) or {folder.name}
-    renamed = next(iter(prefixes))
-    if len(prefixes) == 1 and renamed != name and not (folder.parent / renamed).exists():
-        report.note("folders with files of another name: the video has theirs", f"{name} ({renamed})")
-        name = renamed
-    others = {path.suffix for path in folders.below(folder, "*", 0) if not path.name.endswith(SUFFIXES)}
-    for suffix in sorted(others):
-        event = f"other files in the folders of videos not read: {shown(suffix or 'no suffix')}"
-        report.note(event, folder.name)
+def _video(folder: Path, report: Report) -> Path | None:
+    """What the paths of the files of a video begin with: the name of the folder in it, or that which all its
+    files have, as in a renamed folder. None where there is no file of the challenge, in any place. This, and
+    other files, are noted."""
+    paths, name = folders.below(folder, "*", 0), folder.name
+    own = {path.name: suffix for path in paths for suffix in SUFFIXES if path.name.endswith(suffix)}
+    if not own and not any(path.name.endswith(SUFFIXES) for path in folders.below(folder, "*")):
+        report.note("folders without keypoints and without labels left out", name)
+        return None
+    for suffix in sorted({path.suffix for path in paths if path.name not in own}):
+        report.note(f"other files in the folders of videos not read: {shown(suffix or 'no suffix')}", name)
+    prefixes = {file.removesuffix(suffix) for file, suffix in own.items()}
+    if len(prefixes) == 1 and name not in prefixes and not (folder.parent / min(prefixes)).exists():
+        report.note("folders with files of another name: the video has theirs", f"{name} ({min(prefixes)})")
+        name = min(prefixes)
     return folder / name
 
 

@@ -12,7 +12,6 @@ PySkl's own tool writes detection m of each frame to place m, whoever it is; ``v
 
 import pickle
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 
 from .. import atomic, labels, layouts
 from ..layouts import Layout
-from . import checks, folders, split_pickles, unpickling, untrusted, videos
+from . import checks, class_names, folders, split_pickles, unpickling, untrusted, videos
 from .contract import (
     MAX_SIDE,
     UNKNOWN,
@@ -41,21 +40,11 @@ from .split_pickles import KINDS, SPLIT
 VERSION = 6
 CACHED_LAYOUT = ""
 SUFFIXES = (".pkl", ".pickle")
-LABEL_MAP = "label_map.txt"
-"""Beside a pickle: the name of a class in each line, and perhaps a tab and its region."""
-MAX_LABEL_MAP_BYTES = 2**20
-MAX_CLASSES = 10_000
-MAX_UNUSED = 1000
-"""Classes without names that no clip has: more are the work of a wrong label."""
 RTMLIB = ("keypoints", "scores")
 """The first key of a pickle of rtmlib's results, which ``wholebody`` reads."""
 KEYS = "frame_dir total_frames img_shape original_shape label keypoint keypoint_score video subject".split()
 KEYS += "split annotations classes class_regions".split()
 """What is read of an annotation and of the file."""
-MA52_JOINTS = (28, 44, 136)
-"""How many joints the releases of Micro-Action-52 have."""
-MAX_NUMBER = 2**63
-"""Larger whole numbers are none of a person, clip or class."""
 MAX_SCORE = 1.5
 """OpenPose's scores go a little beyond 1. A third value beyond this limit is a depth, not a score."""
 
@@ -69,7 +58,7 @@ def beside(source: Path) -> list[Path]:
     """The files with the names of the classes and with the labels."""
     if not source.is_file():
         return []
-    return [source.with_name(LABEL_MAP), *split_pickles.label_files(source)]
+    return [source.with_name(class_names.LABEL_MAP), *split_pickles.label_files(source)]
 
 
 def _pickles(source: Path) -> list[Path]:
@@ -94,7 +83,7 @@ def read(source: Path, layout: Layout, report: Report, progress: Progress) -> It
     stored = _stored(path, annotations, layout.single_person or layout, report)
     mapped = _mapped(stored)
     joints = layouts.selection(layouts.pair(mapped) if layout.single_person else mapped, layout)
-    report.classes = _classes(path, content, stored, report)
+    report.classes = class_names.read(path, content, stored, report)
     places = {name: index for index, name in enumerate(report.classes)}
     keys = dict.fromkeys(key for part in (content, *annotations) for key in part)
     for key in [key for key in keys if key not in KEYS]:
@@ -199,19 +188,11 @@ def is_list(value: object) -> bool:
     return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, list | tuple | set)
 
 
-def _whole(value: Any) -> int | None:
-    """A whole number of any type; None for anything else, also for True and False."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return int(value) if is_number and abs(int(value)) < MAX_NUMBER else None
-
-
 def _text(value: Any) -> str | None:
     """A name as text, a whole number as its digits, nothing as an empty text; None for anything else."""
     if value is None or isinstance(value, str):
         return value or ""
-    number = _whole(value)
+    number = unpickling.whole_number(value)
     return None if number is None else str(number)
 
 
@@ -262,109 +243,6 @@ def _stored(path: Path, annotations: list[dict[Any, Any]], wanted: Layout, repor
     raise DataError(f"{path}: {problem}; {way_out}")
 
 
-def _classes(path: Path, content: Mapping[Any, Any], stored: Layout, report: Report) -> tuple[str, ...]:
-    """Names of the classes, whose regions go to the report: from the pickle, else from the file beside it,
-    else those that the labels are, else those of iMiGUE for its joints, else numbers."""
-    names, regions = content.get("classes", ()), content.get("class_regions", ())
-    for key, value in {"classes": names, "class_regions": regions}.items():
-        strings = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-        if not strings or len(value) > MAX_CLASSES:
-            raise DataError(f"{path}: `{key}` must be a list of names, found {shown(value)}")
-    held, names_file = [a.get("label") for a in content["annotations"]], path.with_name(LABEL_MAP)
-    source = path
-    if not names and names_file.is_file():
-        source = names_file
-        names, regions = _label_map(source)
-    if not names:
-        names = _names_in_labels(path, held, report)
-    wrong = [name for name, count in Counter(names).items() if count > 1 or not _is_name(name)]
-    wrong += [name for name in regions if not _is_name(name)]
-    if wrong:
-        rule = "each class needs a printable name of its own, and a region has a printable name"
-        raise DataError(f"{source}: {shown(wrong[0])} is no class name, or is there twice; {rule}")
-    places = {name: index for index, name in enumerate(names)}
-    indices = [_index(label, places) for label in held]
-    used = {index for index in indices if index is not None and 0 <= index < MAX_CLASSES}
-    names = names or _default_names(path, used, stored, report)
-    if regions and len(regions) != len(names):
-        problem = f"`class_regions` has {len(regions)} names and `classes` {len(names)}"
-        raise DataError(f"{source}: {problem}; give one for each")
-    if used and (min(used), max(used)) == (1, len(names)):
-        problem = f"its labels are 1 to {len(names)} and there are {len(names)} names of classes"
-        raise DataError(f"{path}: {problem}; write labels from 0")
-    if used and min(used) == 1:
-        report.note("no label is 0, the lowest is 1: labels taken as counted from 0", path.name)
-    if not regions and tuple(names) == labels.MA52_CLASSES:
-        regions = labels.MA52_REGIONS
-    report.class_regions = tuple(regions)
-    return tuple(names)
-
-
-def _index(label: Any, places: Mapping[str, int]) -> int | None:
-    """The number of a class that is given as number or by its name; None for anything else."""
-    return places.get(label) if isinstance(label, str) else _whole(label)
-
-
-def _names_in_labels(path: Path, held: list[Any], report: Report) -> Sequence[str]:
-    """The names of the classes if the labels are names: those of iMiGUE if they contain all, else the labels
-    in the order of the alphabet. Raises DataError where some are numbers."""
-    names = sorted({label for label in held if isinstance(label, str)})
-    if not names:
-        return ()
-    others = [label for label in held if label is not None and not isinstance(label, str)]
-    others += [name for name in names if re.fullmatch(r"\s*[-+]?[\d.]+\s*", name)]
-    if others:
-        problem = f"has labels {shown(names[0])} and {shown(others[-1])}"
-        raise DataError(f"{path}: {problem}; write all of them as whole numbers from 0, or all as names")
-    if len(names) > MAX_CLASSES:
-        raise DataError(f"{path}: has {len(names):,} different labels; at most {MAX_CLASSES:,} are read")
-    if set(names) <= set(labels.CLASSES):
-        report.note("labels by name: classes in the order of iMiGUE", path.name)
-        return labels.CLASSES
-    report.note("labels by name, and no `classes`: classes in the order of the alphabet", path.name)
-    return names
-
-
-def _default_names(path: Path, used: set[int], stored: Layout, report: Report) -> Sequence[str]:
-    count, stem = max([0, *used]) + 1, path.stem.lower()
-    if (stored.name.startswith("imigue") or stem.startswith("imigue")) and count <= len(labels.CLASSES):
-        report.note("no names of classes: labels taken as those of iMiGUE", path.name)
-        return labels.CLASSES
-    all_used, named = count == len(labels.MA52_CLASSES), stem.startswith("ma52")
-    if len(stored.joints) in MA52_JOINTS and (all_used or (named and count <= len(labels.MA52_CLASSES))):
-        report.note("no names of classes: labels taken as those of Micro-Action-52", path.name)
-        return labels.MA52_CLASSES
-    way_out = f"write them to {LABEL_MAP} beside the pickle, one a line"
-    if count - len(used) > MAX_UNUSED:
-        problem = f"has label {count - 1}, only {len(used)} different labels, and no names of classes"
-        raise DataError(f"{path}: {problem}; correct the label, or, if the names are known, {way_out}")
-    report.note(f"no names of classes: they are numbered ({way_out})", path.name)
-    return [f"class {label}" for label in range(count)]
-
-
-def _is_name(text: str) -> bool:
-    return text.isprintable() and bool(text.strip())
-
-
-def _label_map(path: Path) -> tuple[list[str], list[str]]:
-    """The names and regions in the file beside a pickle."""
-    untrusted.size(path, MAX_LABEL_MAP_BYTES)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not text in UTF-8 ({error}); save it again in this encoding") from None
-    lines = [line.strip().split("\t") for line in text.rstrip().split("\n")]
-    cells = {len(line) for line in lines}
-    if len(cells) > 1 or max(cells) > 2:
-        rule = "each line must have the name of a class, and in all lines or in none a tab and its region"
-        raise DataError(f"{path}: {rule}")
-    names = [line[0].strip() for line in lines]
-    if "" in names:
-        problem = f"line {names.index('') + 1} is blank; each line must name a class"
-        raise DataError(f"{path}: {problem}: complete or delete it")
-    return names, [line[1].strip() for line in lines if len(line) == 2]
-
-
 def _clip(
     annotation: Mapping[Any, Any], stored: Layout, places: Mapping[str, int], count: int, report: Report
 ) -> Clip | None:
@@ -389,7 +267,7 @@ def _clip(
         event = "left fingertips are nearer to the right wrist than to the left: check which hand they are"
         report.note(event, id)
     total = annotation.get("total_frames")
-    if _whole(total) != len(keypoints):
+    if unpickling.whole_number(total) != len(keypoints):
         event = "`total_frames` differs from the frames of `keypoint`, which were read"
         report.note(event, f"{id} ({shown(total)} for {len(keypoints)})")
     if not all(size):
@@ -406,7 +284,7 @@ def _clip(
 
 def _label(id: str, value: Any, places: Mapping[str, int], report: Report) -> int:
     """The number of a clip's class. Raises DataError."""
-    label = UNKNOWN if value is None else _index(value, places)
+    label = UNKNOWN if value is None else class_names.number_of(value, places)
     if label is None or not UNKNOWN <= label < len(places):
         rule = f"expected a whole number from 0 to {len(places) - 1}"
         if isinstance(value, str):
@@ -455,7 +333,7 @@ def _persons(annotation: Mapping[Any, Any], id: str, joints: int, report: Report
     if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3):
         expected = f"keypoint must have shape (persons, frames, {joints} joints, 2 or 3)"
         raise DataError(f"{where}: {expected}, {_found(annotation)}")
-    if _whole(annotation.get("total_frames")) == shape[0] > shape[1]:
+    if unpickling.whole_number(annotation.get("total_frames")) == shape[0] > shape[1]:
         problem = f"keypoint has shape {shape}, and total_frames is {shape[0]}"
         raise DataError(f"{where}: {problem}; write persons first, then frames")
     if scores is None and shape[3] == 2:
@@ -497,7 +375,7 @@ def _frame_size(annotation: Mapping[Any, Any]) -> tuple[int, int]:
         sides = shape.tolist() if isinstance(shape, np.ndarray) and shape.size == 2 else shape
         if not isinstance(sides, list | tuple) or len(sides) != 2:
             continue
-        height, width = map(_whole, sides)
+        height, width = map(unpickling.whole_number, sides)
         if height and width and min(height, width) > 0 and max(height, width) <= MAX_SIDE:
             return width, height
     return 0, 0

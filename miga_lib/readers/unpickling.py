@@ -27,6 +27,8 @@ PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
 TYPES = re.compile(r"[<>|=]?(\?|[biuf](1|2|4|8)|[SU]\d{1,5})")
 """Allowed types of arrays by their short names: booleans, numbers, strings; no objects."""
 
+MAX_NUMBER = 2**63
+"""Larger whole numbers are none of a person, clip or class."""
 MAX_RATIO = 8
 """A pickle may hold arrays of so many times its size in all."""
 
@@ -58,6 +60,14 @@ def first_text(path: Path) -> str:
 def is_numeric(value: Any) -> TypeGuard[np.ndarray]:
     """Whether a value of a pickle is an array of numbers."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of any type; None for anything else, also for True and False."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if is_number and abs(int(value)) < MAX_NUMBER else None
 
 
 def refuse_shared(path: Path, values: Iterable[Any], owner: str) -> None:

@@ -150,9 +150,10 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
     missing = _missing_embedding(settings, clips)
     if missing:
         settings = replace(settings, semantic_weight=0.0)
+    data = world.from_first(fingerprint, clips)
     # A finished run needs no lock, so its folder need not be writable.
     if settings.resume and world.from_first(os.path.exists, run / RESULT):
-        result = world.from_first(open_run, run, settings, clips)
+        result = world.from_first(open_run, run, settings, data)
         if result:
             return result
     if missing and world.rank == 0:
@@ -160,7 +161,7 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
     lock = lock_run(run) if world.rank == 0 else nullcontext()
     memory, interrupt = processes.kept_memory(), processes.postponed_interrupt()
     with lock, memory, interrupt as interrupted, seeded(settings.device, settings.seed):
-        result = world.from_first(open_run, run, settings, clips)
+        result = world.from_first(open_run, run, settings, data)
         if result:
             return result
         filtered = denoising.denoised(clips, settings.denoise)
@@ -168,7 +169,7 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
         while state.epoch < task.epochs:
             _train_epoch(task, state)
             _validate(task, state, filtered.split("val"))
-        return _finish(task, state, filtered, fingerprint(clips))
+        return _finish(task, state, filtered, data)
 
 
 def start(
