@@ -460,6 +460,13 @@ def test_results_of_mmaction2_are_read_as_tensors_and_arrays(tmp_path, kind):
     assert found.ids.tolist() == ["a.mp4", "b.mp4", "c.mp4"]
 
 
+def test_a_clip_that_is_there_twice_is_refused_and_not_taken_by_its_place(tmp_path):
+    (tmp_path / "list.txt").write_text("a 0\nb 1\n")
+    path = dumped(tmp_path / "a.pkl", samples(torch.tensor([[0.75, 0.25], [0.5, 0.5]]), frame_dir=["a", "a"]))
+    with pytest.raises(DataError, match="ids of predictions must be unique, found 'a' 2 times"):
+        score_files.read(path, ["nod", "wave"], tmp_path / "list.txt", "test")
+
+
 def test_one_of_several_modalities_is_named(tmp_path):
     rgb, pose = torch.tensor([[1.0, 0.0], [0.25, 0.75]]), torch.tensor([[0.5, 0.5], [0.0, 1.0]])
     both = [{"rgb": a, "pose": b} for a, b in zip(rgb, pose, strict=True)]

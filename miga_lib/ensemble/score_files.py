@@ -244,7 +244,8 @@ def _samples(
     for key in SAMPLE_IDS:
         ids = [sample.get(key) for sample in samples]
         texts = [id for id in ids if isinstance(id, str)]
-        if len(set(texts)) == len(samples):
+        # The first two name a clip: where they are not unique, the scores are not one for each clip.
+        if len(texts) == len(samples) and (key in SAMPLE_IDS[:2] or len(set(texts)) == len(texts)):
             return texts, rows
     return None, rows
 
