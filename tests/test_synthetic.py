@@ -181,7 +181,7 @@ def test_a_video_depends_only_on_its_plan(smoke):
 
 
 def test_a_subject_is_the_same_in_every_video():
-    first, again, other = (recording.draw_subject(number) for number in (5, 5, 6))
+    first, again, other = (recording.draw_subject(number, 0) for number in (5, 5, 6))
     np.testing.assert_array_equal(first.build.face, again.build.face)
     assert first.pace == again.pace != other.pace
     assert len(RESTS) == len(REST_SHARES)
@@ -475,7 +475,7 @@ def test_what_a_killed_call_left_is_removed(tmp_path, monkeypatch):
     (tmp_path / ".unfinished-0" / "train").mkdir(parents=True)
     (tmp_path / ".unfinished-0.lock").touch()
     first = plan.plans("synthetic-smoke")[:1]
-    monkeypatch.setattr(synthetic, "plans", lambda size: first)
+    monkeypatch.setattr(synthetic, "plans", lambda size, seed: first)
     synthetic.write(tmp_path / "data", "synthetic-smoke")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     assert (tmp_path / "data" / "synthetic.json").exists()

@@ -73,11 +73,13 @@ def timeline(
 
 
 def spotting_table(scores: Mapping[str, Mapping[str, float]]) -> Styler:
-    """The scores of some predictions, as ``scoring.scores`` returns them, as a table."""
+    """The scores of some predictions, as ``scoring.scores`` returns them, as a table; a dash where there is
+    none, such as an interval over one video."""
     table = pd.DataFrame(scores).T.drop(columns="official_recall")
     heads = table.columns.str.replace("official_", "official ").str.replace("_", " at ")
     heads = heads.str.replace("f1", "F1").str.replace("map", "mAP")
-    return styled(table.set_axis(heads, axis=1).rename(columns={"low": "from", "high": "to"})).format(percent)
+    table = table.set_axis(heads, axis=1).rename(columns={"low": "from", "high": "to"})
+    return styled(table).format(percent, na_rep="–")
 
 
 def precision_recall(truth: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> Axes:

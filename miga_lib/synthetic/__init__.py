@@ -46,9 +46,9 @@ FILES = {("synthetic-smoke", 1): "csv", ("synthetic-smoke", 4): "xlsx"}
 """Keypoint files of some videos, so that the smallest set has every kind; all others are npy files."""
 
 
-def write(folder: Path, size: str) -> None:
-    """Write the videos of a size as MiGA folders, with the subjects' table of the full release and a
-    ``synthetic.json`` on the origin. The folder appears when it is complete, see ``atomic.folder``.
+def write(folder: Path, size: str, seed: int = SEED) -> None:
+    """Write the videos of a size and a seed as MiGA folders, with the subjects' table of the full release and
+    a ``synthetic.json`` on the origin. The folder appears when it is complete, see ``atomic.folder``.
 
     Raises FileExistsError where it exists, and ValueError for a size that is not in SIZES.
     """
@@ -56,9 +56,9 @@ def write(folder: Path, size: str) -> None:
         raise FileExistsError(f"{folder}: already exists; delete it or choose another folder")
     with atomic.folder(folder) as unfinished:
         unfinished.mkdir()
-        rows = in_parallel(_write_video, ((unfinished, plan) for plan in plans(size)))
+        rows = in_parallel(_write_video, ((unfinished, plan) for plan in plans(size, seed)))
         miga.write_subjects(unfinished, pd.concat(rows, ignore_index=True))
-        origin = {"size": size, "seed": SEED, "version": VERSION}
+        origin = {"size": size, "seed": seed, "version": VERSION}
         (unfinished / "synthetic.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
 
 

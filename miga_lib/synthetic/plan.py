@@ -10,7 +10,7 @@ from .. import labels
 from ..readers.release import TEST_SUBJECTS, TRAINING_SUBJECTS
 
 SEED = 0
-"""The first word of every random state."""
+"""The first word of every random state of the sets with a name."""
 SPLITS = ("train", "val", "test")
 
 
@@ -47,6 +47,7 @@ class Plan:
     subject: int
     split: str
     labels: tuple[int, ...]
+    seed: int = SEED
 
     @property
     def id(self) -> str:
@@ -71,12 +72,13 @@ def class_sizes(clips: int, floor: int, classes: int = 32) -> np.ndarray:
 
 
 @cache
-def plans(name: str) -> tuple[Plan, ...]:
-    """The plans of all videos of a size. Raises ValueError for an unknown one."""
+def plans(name: str, seed: int = SEED) -> tuple[Plan, ...]:
+    """The plans of all videos of a size; with another seed other people and other clips. Raises ValueError
+    for an unknown size."""
     if name not in SIZES:
         raise ValueError(f"size must be one of {', '.join(SIZES)}, got {name!r}")
     size = SIZES[name]
-    rng = np.random.default_rng([SEED, list(SIZES).index(name)])
+    rng = np.random.default_rng([seed, list(SIZES).index(name)])
     videos: list[Plan] = []
     for split, count, clips, floor in zip(SPLITS, size.videos, size.clips, size.floor, strict=True):
         subjects = np.array(TEST_SUBJECTS if split == "test" else TRAINING_SUBJECTS)
@@ -85,7 +87,7 @@ def plans(name: str) -> tuple[Plan, ...]:
         people = np.resize(subjects, count).tolist()
         shares = _allocate(rng, people, class_sizes(clips, floor, size.classes))
         for subject, classes in zip(people, shares, strict=True):
-            videos.append(Plan(name, len(videos) + 1, subject, split, tuple(classes)))
+            videos.append(Plan(name, len(videos) + 1, subject, split, tuple(classes), seed))
     return tuple(videos)
 
 

@@ -8,7 +8,7 @@ from .actor import Actor, Subject
 from .body import FPS, Build, Camera, points, project, view
 from .detector import HEIGHT, WIDTH, Conditions, detect, drift
 from .gestures import clip_length, perform
-from .plan import SEED, SIZES, Plan
+from .plan import SIZES, Plan
 
 TABLE_EDGE = (0.0, 0.44, -0.36)
 """A point of the table's front edge, in metres. A table, in four of five videos, hides everything below."""
@@ -17,8 +17,8 @@ TABLE_EDGE = (0.0, 0.44, -0.36)
 def record(plan: Plan) -> tuple[Recording, np.ndarray]:
     """The video of a plan, with the joints of ``openpose137``; and where these joints really are, (T, 137, 2)
     float32 in pixels, also those that the detector did not find."""
-    rng = np.random.default_rng([SEED, list(SIZES).index(plan.size), plan.number])
-    subject = draw_subject(plan.subject)
+    rng = np.random.default_rng([plan.seed, list(SIZES).index(plan.size), plan.number])
+    subject = draw_subject(plan.subject, plan.seed)
     segments, length = _schedule(rng, plan)
     actor = Actor(subject, rng, length, idling.rest(rng, subject))
     for label, start, end in segments:
@@ -37,9 +37,9 @@ def record(plan: Plan) -> tuple[Recording, np.ndarray]:
     return Recording(*about, keypoints, FPS, segments), clean.astype(np.float32)
 
 
-def draw_subject(number: int) -> Subject:
+def draw_subject(number: int, seed: int) -> Subject:
     """The subject with that number, the same in every size."""
-    rng = np.random.default_rng([SEED, 72, number])
+    rng = np.random.default_rng([seed, 72, number])
     size = rng.normal(1, 0.04)
     face = shapes.FACE * rng.normal(1, (0.05, 0.05, 0.06)) + rng.normal(0, 0.0012, (70, 3)) * (0.5, 1, 1)
     # The lengths of Build; all but slope and head grow with the subject's size.
