@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import ensemble, metrics, predictions, training
+from . import ensemble, intervals, metrics, predictions, training
 from .clips import load
 from .models import MODELS
 from .predictions import Predictions
@@ -28,9 +28,10 @@ from .settings import Settings, check_choice, choose
 from .training.inputs import inputs_of
 
 SIGNIFICANCE_LEVEL = 0.05
-"""Significance level of McNemar's test."""
+"""Of the adjusted p values: the chance of any wrong verdict among the planned questions, and among the
+exploratory ones."""
 SEMANTIC_WEIGHT = 20.0
-"""Weight of the semantic loss where it is used, as in the paper."""
+"""Weight of the semantic loss where it is used, as in Li et al. (arXiv 2307.10624)."""
 OFFICIAL_GRAPH = "imigue22_official"
 """A layout that differs from another one in its limbs only."""
 
@@ -38,7 +39,7 @@ OFFICIAL_GRAPH = "imigue22_official"
 class Question(NamedTuple):
     """A claim that runs with one value of a setting are better than those with another.
 
-    Streams joined by ``+`` are fused with equal weights. A stream that is there again is that of the next
+    Streams joined by ``+`` are fused with equal weights. A stream that is there again is that of another
     seed.
     """
 
@@ -48,20 +49,22 @@ class Question(NamedTuple):
     second: Any
     common: Mapping[str, Any] = MappingProxyType({})
     """Settings that the runs of both sides have."""
+    planned: bool = False
+    """A question of the paper. All others are exploratory: what they show deserves a second data set."""
 
 
 POSEC3D, STGCN = {"model": "posec3d"}, {"model": "stgcn"}
 JOINT_LIMB, JOINT_BONE, JOINT_MOTION = "joint+limb", "joint+bone", "joint+joint_motion"
 FOUR, FOUR_OF_GRAPH = "joint+limb+joint_motion+limb_motion", "joint+bone+joint_motion+bone_motion"
 QUESTIONS = (
-    Question("PoseC3D beats ST-GCN", "model", "posec3d", "stgcn", {"stream": "joint"}),
-    Question("the 19 facial joints help PoseC3D", "layout", "imigue41", "imigue22", POSEC3D),
-    Question("the 19 facial joints hurt ST-GCN", "layout", "imigue22", "imigue41", STGCN),
-    Question("alignment beats crop-and-pad", "temporal", "align", "crop_pad"),
+    Question("PoseC3D beats ST-GCN", "model", "posec3d", "stgcn", {"stream": "joint"}, True),
+    Question("the 19 facial joints help PoseC3D", "layout", "imigue41", "imigue22", POSEC3D, True),
+    Question("the 19 facial joints hurt ST-GCN", "layout", "imigue22", "imigue41", STGCN, True),
+    Question("alignment beats crop-and-pad", "temporal", "align", "crop_pad", {}, True),
     Question("alignment beats random segments", "temporal", "align", "segments"),
-    Question("the semantic loss helps", "semantic_weight", SEMANTIC_WEIGHT, 0.0),
-    Question("joint and limb together beat joint alone", "stream", JOINT_LIMB, "joint", POSEC3D),
-    Question("joint and limb together beat limb alone", "stream", JOINT_LIMB, "limb", POSEC3D),
+    Question("the semantic loss helps", "semantic_weight", SEMANTIC_WEIGHT, 0.0, {}, True),
+    Question("joint and limb together beat joint alone", "stream", JOINT_LIMB, "joint", POSEC3D, True),
+    Question("joint and limb together beat limb alone", "stream", JOINT_LIMB, "limb", POSEC3D, True),
     Question("joint and bone together beat joint alone", "stream", JOINT_BONE, "joint"),
     Question("four graph streams beat joint and bone", "stream", FOUR_OF_GRAPH, JOINT_BONE),
     Question("motion beside joints adds more than a second seed", "stream", JOINT_MOTION, "joint+joint"),
@@ -165,6 +168,11 @@ def train(
     return runs
 
 
+def base(runs: Sequence[Run]) -> list[Run]:
+    """The first run of each model and seed: that with the first value of each list of ``grid``."""
+    return list({(run.settings.model, run.settings.seed): run for run in reversed(runs)}.values())[::-1]
+
+
 def cost(runs: Sequence[Run], data: str, outputs: str | Path = "", clips: int = 32) -> pd.DataFrame:
     """The cost of each model and stream: parameters, multiply-adds of one view (of convolutions and matrix
     products, as PyTorch's FlopCounterMode counts them), seconds to train, seconds to predict a clip (all
@@ -197,8 +205,11 @@ def cost(runs: Sequence[Run], data: str, outputs: str | Path = "", clips: int = 
 def answers(runs: Sequence[Run], split: str, groups: pd.Series) -> pd.DataFrame:
     """The answers to all ``questions`` for which there are pairs of runs, by their predictions of a split.
 
-    Columns: claim; first and second, the values of the two sides; the numbers of pairs of runs and of seeds;
-    and those of ``compared``. Raises ValueError where there are no pairs.
+    Columns: claim and planned, of the question; first and second, the values of the two sides; the numbers of
+    pairs of runs and of seeds; those of ``compared``; ``p_adjusted`` for the number of questions, of the
+    planned and of the exploratory ones by themselves; and the verdict: supported or refuted, where this is
+    below ``SIGNIFICANCE_LEVEL``, else undecided; not tested, where there is no interval. Raises ValueError
+    where there are no pairs.
 
     Args:
         groups: the subject or video of each clip, by the clip's id.
@@ -213,12 +224,15 @@ def answers(runs: Sequence[Run], split: str, groups: pd.Series) -> pd.DataFrame:
                 for side in zip(*members, strict=True)
             )
             seeds = [side[0].settings.seed for side, _ in members]
-            sides = {"claim": question.claim, "first": str(question.first), "second": str(question.second)}
+            sides = {"claim": question.claim, "planned": question.planned}
+            sides |= {"first": str(question.first), "second": str(question.second)}
             counts = {"pairs": len(seeds), "seeds": len(set(seeds))}
             rows.append({**sides, **counts, **compared(first, second, seeds, groups)})
     if not rows:
         raise ValueError("no two of these runs differ in one setting only; give other values to compare")
-    return pd.DataFrame(rows).replace({"first": "", "second": ""}, "none")
+    table = pd.DataFrame(rows).replace({"first": "", "second": ""}, "none")
+    table["p_adjusted"] = table.groupby("planned")["p"].transform(lambda p: intervals.adjusted(p.to_numpy()))
+    return table.assign(verdict=list(map(verdict, table["difference"], table["p_adjusted"])))
 
 
 def questions(runs: Sequence[Run]) -> list[Question]:
@@ -257,7 +271,6 @@ def pairs(question: Question, runs: Sequence[Run]) -> list[tuple[list[Run], list
     if question.setting == "stream":
         first, second = question.first.split("+"), question.second.split("+")
     alike: dict[frozenset[Any], dict[tuple[Any, int], Run]] = defaultdict(dict)
-    places = []
     for run in runs:
         values = run.settings.values()
         if question.setting in values and question.common.items() <= values.items():
@@ -265,105 +278,85 @@ def pairs(question: Question, runs: Sequence[Run]) -> list[tuple[list[Run], list
             own = names & (of_all | run.changes.keys())
             key = frozenset((name, values[name]) for name in own)
             alike[key][values[question.setting], values["seed"]] = run
-            if values[question.setting] == first[0]:
-                places.append((key, values["seed"]))
 
+    copies = max(side.count(value) for side in (first, second) for value in side)
     sides = []
-    for key, seed in places:
-        seeds = list(dict.fromkeys(seed for _, seed in alike[key]))
-        seeds = seeds[seeds.index(seed) :] + seeds[: seeds.index(seed)]
-        members = [_runs_of(values, alike[key], seeds) for values in (first, second)]
-        if all(members):
-            sides.append((members[0], members[1]))
+    for of_key in alike.values():
+        seeds = list(dict.fromkeys(seed for _, seed in of_key))
+        # Where a stream is there more than once, the others are of seeds that no other pair has.
+        pairs = len(seeds) // copies
+        for place in range(pairs):
+            members = [_runs_of(values, of_key, seeds[place::pairs]) for values in (first, second)]
+            if all(members):
+                sides.append((members[0], members[1]))
     return sides
 
 
 def _runs_of(values: list[Any], runs: Mapping[tuple[Any, int], Run], seeds: list[int]) -> list[Run]:
     """A run for each value, or none where one is missing: of the first seed; where a value is there again, of
     the next one."""
-    members = []
-    for place, value in enumerate(values):
-        earlier = values[:place].count(value)
-        if earlier == len(seeds) or (value, seeds[earlier]) not in runs:
-            return []
-        members.append(runs[value, seeds[earlier]])
-    return members
+    places = [(value, seeds[values[:place].count(value)]) for place, value in enumerate(values)]
+    return [runs[place] for place in places] if all(place in runs for place in places) else []
 
 
 def compared(
     first: Sequence[Predictions], second: Sequence[Predictions], seeds: Sequence[int], groups: pd.Series
 ) -> dict[str, Any]:
-    """How the predictions of pairs of runs differ, averaged over the pairs.
-
-    All intervals are bootstrapped over groups of clips and over seeds, see ``metrics.interval``; with one
-    seed they say nothing about another training. McNemar's test is on the fused predictions of each side.
+    """How the predictions of pairs of runs differ: averaged over the pairs of a seed, then over seeds.
+    Interval and p are those of ``intervals.of_trainings``.
 
     Returns:
-        ``difference`` of top-1, ``low``, ``high``, ``p``, ``verdict``; for each side ``top1``, that of each
-        run (``seeds``), ``macro_f1``, and their intervals; the difference of macro-F1 with its interval.
+        ``difference`` of top-1, ``low``, ``high``, ``p``; for each side (``_first``, ``_second``) ``top1``,
+        its interval ``top1_interval``, that of each seed ``top1_seeds``, and ``macro_f1``; the difference of
+        macro-F1.
     """
     members = [metrics.labelled(member) for member in ensemble.join([*first, *second])]
     labels, count = members[0].labels, len(first)
     predicted = np.stack([member.predicted for member in members]).reshape(2, count, -1)
-    correct = (predicted == labels).astype(float)
-    clip_groups = groups[members[0].ids].to_numpy()
-    interval = partial(metrics.interval, groups=clip_groups, run_seeds=np.array(seeds))
+    by_clip, of_seed = groups[members[0].ids].to_numpy(), np.array(seeds)
+    right = predicted == labels
+    correct = np.stack([right[:, of_seed == seed].mean(1) for seed in dict.fromkeys(seeds)], 1)
 
-    def mean_interval(values: np.ndarray) -> tuple[float, float]:
-        return interval(lambda rows, chosen: float(values[np.ix_(chosen, rows)].mean()))
+    def estimate(values: np.ndarray) -> intervals.Estimate:
+        """Of values of each seed and clip."""
+        means = [lambda rows, of_clips=of_clips: float(of_clips[rows].mean()) for of_clips in values]
+        return intervals.of_trainings(means, by_clip)
 
-    def macro_f1(side: int, rows: np.ndarray, chosen: np.ndarray) -> float:
-        return float(np.mean([_macro_f1(labels[rows], predicted[side, run, rows]) for run in chosen]))
-
-    def macro_f1_gap(rows: np.ndarray, chosen: np.ndarray) -> float:
-        return macro_f1(0, rows, chosen) - macro_f1(1, rows, chosen)
-
-    gap, whole = correct[0] - correct[1], (np.arange(len(labels)), np.arange(count))
-    low, high = mean_interval(gap)
-    p = metrics.mcnemar(
-        *(ensemble.fuse(side).predicted == labels for side in (members[:count], members[count:]))
-    )
-    result: dict[str, Any] = {"difference": gap.mean(), "low": low, "high": high, "p": p}
-    result["verdict"] = verdict(low, high, p)
+    result: dict[str, Any] = estimate(correct[0] - correct[1])._asdict()
+    result["difference"] = result.pop("value")
     for side, name in enumerate(("first", "second")):
-        result[f"top1_{name}"], result[f"seeds_{name}"] = correct[side].mean(), correct[side].mean(1).tolist()
-        result[f"top1_interval_{name}"] = mean_interval(correct[side])
-        result[f"macro_f1_{name}"] = macro_f1(side, *whole)
-        result[f"macro_f1_interval_{name}"] = interval(partial(macro_f1, side), resamples=200)
-    result["macro_f1_difference"] = macro_f1_gap(*whole)
-    result["macro_f1_low"], result["macro_f1_high"] = interval(macro_f1_gap, resamples=200)
+        top1 = estimate(correct[side]).bounded()
+        result[f"top1_{name}"], result[f"top1_interval_{name}"] = top1.value, (top1.low, top1.high)
+        result[f"top1_seeds_{name}"] = correct[side].mean(1).tolist()
+        scores = [metrics.scores(member)["macro_f1"] for member in members[side * count :][:count]]
+        result[f"macro_f1_{name}"] = float(np.mean(scores))
+    result["macro_f1_difference"] = result["macro_f1_first"] - result["macro_f1_second"]
     return result
 
 
-def _macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean F1 over the classes of the labels. That of scikit-learn is the same and takes far longer."""
-    clips = np.bincount(labels)
-    correct = np.bincount(labels[predicted == labels], minlength=len(clips))
-    either = clips + np.bincount(predicted, minlength=len(clips))[: len(clips)]
-    return float((2 * correct[clips > 0] / either[clips > 0]).mean())
-
-
-def verdict(low: float, high: float, p: float) -> str:
-    """Supported or refuted if the interval of the difference does not contain 0 and the test is significant;
-    else undecided."""
-    if p < SIGNIFICANCE_LEVEL and low > 0:
-        return "supported"
-    if p < SIGNIFICANCE_LEVEL and high < 0:
-        return "refuted"
-    return "undecided"
+def verdict(difference: float, p: float) -> str:
+    """Supported or refuted where the test is significant, else undecided; not tested without a p value."""
+    if np.isnan(p):
+        return "not tested"
+    if p >= SIGNIFICANCE_LEVEL:
+        return "undecided"
+    return "supported" if difference > 0 else "refuted"
 
 
 def sentence(answer: Mapping[str, Any], where: str) -> str:
     """An answer in a sentence; ``where`` names its clips, such as ``500 synthetic test clips``."""
     top1 = with_interval(answer["difference"], answer["low"], answer["high"])
-    macro_f1 = with_interval(*(answer[f"macro_f1_{name}"] for name in ("difference", "low", "high")))
     first, second = (metrics.percent(answer[name]) for name in ("top1_first", "top1_second"))
     pairs = f"{answer['pairs']} pair{'s' * (answer['pairs'] > 1)}"
     seeds = f"{answer['seeds']} seed{'s' * (answer['seeds'] > 1)}"
+    kind = "planned" if answer["planned"] else "exploratory"
+    tested = f"p = {answer['p_adjusted']:.2g} (adjusted), {kind}, "
+    if np.isnan(answer["p"]):
+        tested = f"which needs {intervals.MIN_SEEDS} seeds and {intervals.MIN_GROUPS} people for a test, "
     return (
         f"On {where}, the claim that {answer['claim']} is {answer['verdict']}: top-1 {first} "
-        f"({answer['first']}) against {second} ({answer['second']}), a difference of {top1} points, McNemar "
-        f"p = {answer['p']:.2g}, {pairs} of runs with {seeds}; macro-F1 {macro_f1} points."
+        f"({answer['first']}) against {second} ({answer['second']}), a difference of {top1} points, {tested}"
+        f"{pairs} of runs with {seeds}; macro-F1 {100 * answer['macro_f1_difference']:+.1f} points."
     )
 
 

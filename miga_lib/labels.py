@@ -91,8 +91,9 @@ def embeddings(classes: Sequence[str] = CLASSES, table: str | Path = "") -> np.n
 
     Args:
         table: one of three. Empty: the table of the package, the names of these sets embedded by a sentence
-            model, E = 384. It is scaled to a mean square of 0.1, about that of the averaged GloVe vectors, so
-            that the same ``semantic_weight`` suits both; the file also records how it was made.
+            model, E = 384. It is scaled to a mean square of 0.1, near that of averaged GloVe vectors (0.077
+            in the table of Li et al.), so that the same ``semantic_weight`` suits both; the file also records
+            how it was made.
             ``NO_GESTURE`` gets the mean of the other classes. A ``.npy`` file of shape (K, E), rows in the
             order of ``classes``. Or a GloVe text file, a word and its numbers on each line; the vectors of
             the words of a name are averaged, as in Li et al. (arXiv 2307.10624).

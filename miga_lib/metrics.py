@@ -1,18 +1,16 @@
 """How good a set of predictions is. Everything here takes predictions, never models, so a fused result is
 scored like a single one."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from . import intervals
+from .intervals import CONFIDENCE_LEVEL, MIN_GROUPS, Estimate
 from .predictions import Predictions, adjusted, of_regions
 
-CONFIDENCE_LEVEL = 0.95
-"""Confidence level of all intervals."""
-MIN_GROUPS = 10
-"""Groups that an ``interval`` should have."""
 CALIBRATION_BINS = 15
 """Bins of the confidence, as many as Guo et al. take."""
 STRENGTHS = tuple(step / 10 for step in range(16))
@@ -167,70 +165,10 @@ def choose_adjustment(table: pd.DataFrame) -> float:
     return float(not_worse.loc[not_worse["macro_f1"].idxmax(), "strength"])
 
 
-def interval(
-    statistic: Callable[..., float],
-    groups: np.ndarray,
-    run_seeds: np.ndarray | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of clips, resampled by whole groups (subjects or videos).
-
-    Clips of one person are similar, so an interval from clips resampled one by one is too narrow. With fewer
-    than ``MIN_GROUPS`` groups this one is too narrow as well. With one group it is NaN.
-
-    With ``run_seeds``, the seed of each run, the interval is for the training and not only for the runs at
-    hand: groups and seeds are resampled together, each by itself (Owen, The pigeonhole bootstrap, Annals of
-    Applied Statistics 2007). This counts chance that is of one run and one clip three times, so the interval
-    is rather too wide than too narrow. A single seed is not resampled.
-
-    Args:
-        statistic: takes the rows of the resampled clips, and with ``run_seeds`` the rows of the resampled
-            runs as well. A row can occur more than once.
-    """
-    from scipy.stats import bootstrap
-
-    clip_rows = _rows_by_value(groups)
-    if len(clip_rows) < 2:
-        return float("nan"), float("nan")
-    resampled, fixed = [clip_rows], []
-    if run_seeds is not None:
-        run_rows = _rows_by_value(run_seeds)
-        if len(run_rows) > 1:
-            resampled.append(run_rows)
-        else:
-            fixed = run_rows
-
-    def of_drawn(*drawn: np.ndarray) -> float:
-        rows = []
-        for parts, chosen in zip(resampled, drawn, strict=True):
-            rows.append(np.concatenate([parts[part] for part in chosen]))
-        return statistic(*rows, *fixed)
-
-    result = bootstrap(
-        [np.arange(len(parts)) for parts in resampled],
-        of_drawn,
-        vectorized=False,
-        n_resamples=resamples,
-        confidence_level=CONFIDENCE_LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def _rows_by_value(values: np.ndarray) -> list[np.ndarray]:
-    return [np.flatnonzero(values == value) for value in np.unique(values)]
-
-
 def groups_in_words(groups: Collection[Any]) -> str:
-    """The number of groups as text, such as 35 subjects or videos, with a caution where ``interval`` over so
-    few is too narrow."""
+    """The number of groups as text, such as 35 subjects or videos."""
     count = len(set(groups))
-    if count == 1:
-        return "1 subject or video"
-    few = f" (fewer than {MIN_GROUPS}: intervals over so few are too narrow)"
-    return f"{count} subjects or videos" + few * (count < MIN_GROUPS)
+    return f"{count} subject{'s' * (count > 1)} or video{'s' * (count > 1)}"
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -241,38 +179,39 @@ def percent(share: float, decimals: int = 1) -> str:
 def in_words(low: float, high: float) -> str:
     """An interval of proportions as text, in percent."""
     if np.isnan(low):
-        return "no interval, since all clips are of one subject or video"
+        return f"no interval, which needs {MIN_GROUPS} subjects or videos"
     return f"{percent(CONFIDENCE_LEVEL, 0)} interval {100 * low:.1f} to {percent(high)}"
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Exact two-sided McNemar test: the probability that two sets of predictions, (N,) bool, correct or not,
-    of the same clips differ this much by chance."""
-    from scipy.stats import binomtest
-
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second).pvalue)
-
-
-def difference(first: Predictions, second: Predictions, groups: pd.Series) -> dict[str, float]:
-    """The difference between the top-1 accuracies of two sets of predictions, as ``ensemble.join`` returns
-    them: the first minus the second.
+def top1(predictions: Predictions, groups: pd.Series) -> Estimate:
+    """Top-1 accuracy, with an interval for other people of ``intervals.of_networks``.
 
     Args:
         groups: the subject or video of each clip, by the clip's id.
-
-    Returns:
-        ``difference``, its paired bootstrap interval ``low`` to ``high`` over groups, McNemar's ``p``, and
-        how many clips have each of ``OUTCOMES``.
     """
+    clips = labelled(predictions)
+    correct = clips.predicted == clips.labels
+    by_clip = groups[clips.ids].to_numpy()
+    return intervals.of_networks(lambda rows: float(correct[rows].mean()), by_clip).bounded()
+
+
+def difference(first: Predictions, second: Predictions, groups: pd.Series) -> Estimate:
+    """The top-1 accuracy of the first predictions minus that of the second, both as ``ensemble.join`` returns
+    them, with an interval for other people of ``intervals.of_networks``.
+
+    Args:
+        groups: the subject or video of each clip, by the clip's id.
+    """
+    a, b = _correct(first, second).astype(float)
+    by_clip = groups[labelled(first).ids].to_numpy()
+    return intervals.of_networks(lambda rows: float((a - b)[rows].mean()), by_clip)
+
+
+def outcomes(first: Predictions, second: Predictions) -> dict[str, int]:
+    """The number of clips with each of ``OUTCOMES``."""
     a, b = _correct(first, second)
-    gap, clip_groups = a.astype(float) - b, groups.loc[labelled(first).ids].to_numpy()
-    low, high = interval(lambda rows: float(gap[rows].mean()), clip_groups)
-    result = {"difference": float(gap.mean()), "low": low, "high": high, "p": mcnemar(a, b)}
     counts = [int(clips.sum()) for clips in (a & b, a & ~b, b & ~a, ~a & ~b)]
-    return result | dict(zip(OUTCOMES, counts, strict=True))
+    return dict(zip(OUTCOMES, counts, strict=True))
 
 
 def outcomes_per_class(first: Predictions, second: Predictions) -> pd.DataFrame:

@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_scale": 1.0,
         "segment_clips": 4,
     },
-    # The recipe of the paper.
+    # The paper and the code that it builds on: docs/training.md says which number comes from where.
     "paper": {
         "epochs": 100,
         "batch_size": 24,
@@ -102,8 +102,8 @@ class Settings:
     weight_decay: float = 3e-4
     dropout: float = setting(below=1)
     """Share of values dropped before the classifier (PoseC3D) or in each block (graph networks)."""
-    keep: str = setting("best", choices=("best", "last"))
-    """The epoch whose network is kept and evaluated: the best on validation, or the last."""
+    keep: str = setting("last", choices=("last", "best"))
+    """The epoch whose network is kept and evaluated: the last, or the best on validation."""
     augment: str = setting("", parts=augmentation.AUGMENTATIONS)
     """Names of ``augmentation.AUGMENTATIONS``, joined by ``+``, such as ``rotate+drop_joints``."""
     start_from: str = ""

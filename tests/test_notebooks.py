@@ -190,7 +190,7 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
     assert of_parameters(parameters) == taken["settings"] == choose()
     others = {
         "persons": 2,
-        "keep": "last",
+        "keep": "best",
         "augment": "rotate",
         "denoise": "gaps",
         "fold": 0,

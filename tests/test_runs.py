@@ -228,7 +228,7 @@ def test_every_setting_that_changes_the_result_changes_the_name():
         "temporal": "crop_pad",
         "partition": "uniform",
         "multiples": (1, 3),
-        "keep": "last",
+        "keep": "best",
         "augment": "rotate",
         "denoise": "gaps",
         "persons": 2,

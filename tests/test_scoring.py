@@ -164,7 +164,11 @@ def test_errors_by_kind():
 def test_all_scores_of_a_perfect_prediction():
     truth = pd.concat([THREE, segments((1, 0, 9), video="b")])
     scores = scoring.scores(truth, truth)
+    assert np.isnan([scores.pop("low"), scores.pop("high")]).all(), "two videos have no interval"
     assert set(scores.values()) == {1}
+    many = pd.concat([segments((1, 0, 9), video=video) for video in "abcde"])
+    scores |= scoring.scores(many, many)
+    assert (scores["low"], scores["high"]) == (1, 1)
     assert {"f1", "low", "high", "f1_0.1", "f1_0.5", "map_0.3", "official_precision"} <= scores.keys()
 
 
@@ -174,8 +178,8 @@ def test_the_difference_of_two_predictions_is_paired():
     truth = pd.concat([segments((1, 0, 9), (2, 20, 29), video=video) for video in videos])
     half = truth[truth["label"] == 1]
     gap = scoring.f1_difference(truth, truth, half)
-    assert list(gap.values()) == pytest.approx([1 - 2 / 3] * 3)
-    assert scoring.f1_difference(truth, truth, NOTHING)["difference"] == 1
+    assert gap == pytest.approx([1 - 2 / 3] * 3 + [0])
+    assert scoring.f1_difference(truth, truth, NOTHING).value == 1
 
 
 def test_another_match_is_refused():

@@ -1,4 +1,4 @@
-"""Settings: the whole recipe of the paper, what is laid over a preset, and the parameters of notebooks."""
+"""Settings: the `paper` preset, what is laid over a preset, and the parameters of notebooks."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -29,15 +29,15 @@ PAPER = Settings(
     momentum=0.9,
     weight_decay=3e-4,
     dropout=0.5,
-    keep="best",
+    keep="last",
     frames=48,
     heatmap_size=56,
     test_scale=64 / 56,
     segment_clips=10,
     network={"width": 32, "stage_blocks": (4, 6, 3), "stem_kernel": 7},
 )
-"""The recipe of Xu et al., arXiv 2506.12848, section 4. The 100 epochs are those of arXiv 2307.10624, on
-which it builds."""
+"""Optimiser, batch and schedule are of Xu et al., arXiv 2506.12848; epochs, frames, sizes, dropout, views in
+test and the semantic weight of arXiv 2307.10624 and PySkl, see docs/training.md."""
 
 
 def start(clips, settings, run):

@@ -216,7 +216,7 @@ def fit_scaled(smoke, run, monkeypatch, scale, **settings):
     def build(layout, in_channels, classes, *, dropout, embedding_size):
         return Scaled(classes, scale)
 
-    presets = {"smoke": {"learning_rate": 0.1, "keep": "best"}}
+    presets = {"smoke": {"learning_rate": 0.1}}
     row = models.Model("graph", {"joint": streams.joint_graph}, presets, build)
     monkeypatch.setitem(models.MODELS, "scaled", row)
     label = smoke.split("train").table["label"].mode()[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .. import atomic, ensemble, metrics
+from .. import atomic, ensemble, intervals, metrics
 from ..predictions import Predictions
 from ..runs import RESULT, require_own_folder, safe_name
 from ..settings import check_choice
@@ -88,9 +88,8 @@ def compare(
     ``reference``.
 
     Columns: top1, mean_class, macro_f1 (with the region of each class also those of ``metrics.scores`` for
-    regions), cross_entropy, calibration_error; gain (of top-1), its paired
-    bootstrap interval low to high over groups (by the clip's id), and McNemar's p. The last four are NaN in
-    the row of the reference.
+    regions), cross_entropy, calibration_error; gain, low, high and p of ``metrics.difference`` over groups
+    (by the clip's id), NaN in the row of the reference. The p values are adjusted for the number of rows.
     """
     rows, joined = {}, dict(zip(named, ensemble.join(list(named.values())), strict=True))
     for name, member in joined.items():
@@ -98,21 +97,20 @@ def compare(
         rows[name]["cross_entropy"] = metrics.cross_entropy(member)
         rows[name]["calibration_error"] = metrics.calibration_error(metrics.calibration_bins(member))
         if name != reference:
-            change = metrics.difference(member, joined[reference], groups)
-            rows[name] |= {"gain": change.pop("difference"), **change}
+            rows[name] |= _gain(member, joined[reference], groups, "gain")
     columns = ["top1", "mean_class", "macro_f1"]
     columns += ["region_top1", "region_macro_f1", "mean_f1"] * bool(class_regions)
     columns += ["cross_entropy", "calibration_error"]
     columns += ["gain", "low", "high", "p"]
-    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    return _with_adjusted_p(rows, columns)
 
 
 def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd.Series) -> pd.DataFrame:
     """The contribution of each member: the fused top-1 with it minus that without it, where the others keep
     their relative weights. For a single member the table is empty.
 
-    Columns: weight, alone and without (top-1 of the member, and of the others fused), contribution, its
-    paired bootstrap interval low to high over groups, and McNemar's p.
+    Columns: weight, alone and without (top-1 of the member, and of the others fused); contribution, low, high
+    and p as in ``compare``.
     """
     columns = ["weight", "alone", "without", "contribution", "low", "high", "p"]
     joined, rows = ensemble.join(list(members.values())), {}
@@ -121,14 +119,22 @@ def contributions(recipe: Recipe, members: Mapping[str, Predictions], groups: pd
     whole = recipe.fuse(joined)
     for place, name in enumerate(members):
         others = recipe.without(place).fuse(joined[:place] + joined[place + 1 :])
-        change = metrics.difference(whole, others, groups)
-        rows[name] = change | {
+        rows[name] = _gain(whole, others, groups, "contribution") | {
             "weight": recipe.weights[place] / sum(recipe.weights),
             "alone": metrics.scores(joined[place])["top1"],
             "without": metrics.scores(others)["top1"],
-            "contribution": change["difference"],
         }
-    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    return _with_adjusted_p(rows, columns)
+
+
+def _gain(first: Predictions, second: Predictions, groups: pd.Series, name: str) -> dict[str, float]:
+    value, low, high, p = metrics.difference(first, second, groups)
+    return {name: value, "low": low, "high": high, "p": p}
+
+
+def _with_adjusted_p(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> pd.DataFrame:
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    return table.assign(p=intervals.adjusted(table["p"].to_numpy(float)))
 
 
 def name(members: Sequence[str]) -> str:

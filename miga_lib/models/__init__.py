@@ -29,7 +29,7 @@ class Model:
     streams: Mapping[str, Callable[..., Tensor]]
     """Functions of ``streams`` by name; those of heatmaps as ``streams.HeatmapStream``."""
     presets: Mapping[str, Mapping[str, Any]]
-    """What this model adds to each preset: ``learning_rate`` at the preset's batch size, ``keep``, and the
+    """What this model adds to each preset: ``learning_rate`` at the preset's batch size, and the
     arguments of ``build`` that only this model has, such as ``width``."""
     build: Callable[..., nn.Module]
     """``build(layout, in_channels, num_classes, *, dropout, embedding_size, **network)``: a network that
@@ -53,7 +53,7 @@ class Model:
     def network(self, preset: str) -> dict[str, Any]:
         """The arguments of ``build`` that only this model has, with their values in a preset."""
         own = self.presets[preset]
-        return {name: value for name, value in own.items() if name not in ("learning_rate", "keep")}
+        return {name: value for name, value in own.items() if name != "learning_rate"}
 
     def tensor(self, stream: str, keypoints: Tensor, layout: Layout, side: int) -> Tensor:
         """The input of the network, from keypoints (N, T, V, 3) in the pixels of a heatmap of that side.
@@ -130,7 +130,7 @@ def _graph_model(network: Callable[..., nn.Module], learning_rate: float) -> Mod
 
 POSEC3D_PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"learning_rate": 0.1, "width": 4, "stage_blocks": (1, 1), "stem_kernel": 3},
-    "quick": {"learning_rate": 0.1, "width": 16, "stage_blocks": (1, 1, 1), "stem_kernel": 3, "keep": "last"},
+    "quick": {"learning_rate": 0.1, "width": 16, "stage_blocks": (1, 1, 1), "stem_kernel": 3},
     "paper": {"learning_rate": 0.1 / 3, "width": 32, "stage_blocks": (4, 6, 3), "stem_kernel": 7},
 }
 

@@ -10,7 +10,7 @@ from IPython.core.pylabtools import retina_figure
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from .answers import answer_table, both_sides, differences
+from .answers import answer_table, both_sides, differences, robustness
 from .data import class_counts, clip_lengths, clip_table, confidence, group_counts, missing_joints
 from .evaluation import (
     ORDERS,
@@ -38,8 +38,8 @@ __all__ = [
     "clip_lengths", "clip_table", "comparison_table", "confidence", "confusion", "denoised", "differences",
     "error_kinds", "film", "frames", "gains", "group_counts", "hard_clips", "heatmaps", "layout_skeletons",
     "learning_curves", "linked", "mirrored", "missing_joints", "over_time", "pair_table",
-    "precision_recall", "runs_list", "sample_predictions", "score_table", "skeleton", "sortable",
-    "spotting_table", "style", "styled", "timeline", "trajectories",
+    "precision_recall", "robustness", "runs_list", "sample_predictions", "score_table", "skeleton",
+    "sortable", "spotting_table", "style", "styled", "timeline", "trajectories",
 ]  # fmt: skip
 
 

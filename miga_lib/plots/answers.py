@@ -11,15 +11,24 @@ from .. import compare
 from .shared import MAX_LETTERS_BELOW, beside, new_axes, short
 from .tables import styled
 
-VERDICT_COLOURS = {"supported": "#009e73", "refuted": "#8b2161", "undecided": "#262626"}
+VERDICT_COLOURS = {
+    "supported": "#009e73",
+    "refuted": "#8b2161",
+    "undecided": "#262626",
+}
 """Distinct with any colour vision; none is a colour of left or right."""
+LINES = ("-", "--", ":", "-.")
 
 
 def differences(answers: pd.DataFrame) -> Axes:
-    """The difference in top-1 of each of ``compare.answers`` with its interval, coloured by verdict."""
+    """The difference in top-1 of each of ``compare.answers`` with its interval, coloured by verdict.
+
+    The interval is of one question, the verdict's test is adjusted for all of them, so an interval without 0
+    can be undecided.
+    """
     ax = new_axes(0.8 + 0.45 * len(answers))
     for row, answer in enumerate(answers.itertuples()):
-        colour = VERDICT_COLOURS[answer.verdict]
+        colour = VERDICT_COLOURS.get(answer.verdict, VERDICT_COLOURS["undecided"])
         ax.plot([100 * answer.low, 100 * answer.high], [row, row], color=colour, linewidth=2)
         ax.plot(100 * answer.difference, row, "o", color=colour)
         beside(ax, row, answer.verdict, colour)
@@ -31,18 +40,20 @@ def differences(answers: pd.DataFrame) -> Axes:
 
 
 def both_sides(answers: pd.DataFrame) -> np.ndarray:
-    """Top-1 and macro-F1 of both sides of each answer with intervals: two Axes. Ticks are single runs."""
+    """Top-1 of both sides of each answer with intervals, and macro-F1: two Axes. Ticks are the seeds."""
     axes = new_axes(1 + 0.62 * len(answers), 1, 2, sharey=True)
     for row, answer in answers.iterrows():
         for side, shift, colour in (("first", -0.16, "black"), ("second", 0.16, "#8c8c8c")):
             y, name = row + shift, short(answer[side], MAX_LETTERS_BELOW)
+            interval = 100 * np.array(answer[f"top1_interval_{side}"])
+            axes[0].plot(interval, [y, y], color=colour, linewidth=2)
+            runs = 100 * np.array(answer[f"top1_seeds_{side}"])
+            place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
             for ax, score in zip(axes, ("top1", "macro_f1"), strict=True):
-                low, high = answer[f"{score}_interval_{side}"]
-                ax.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=2)
-                ax.plot(100 * answer[f"{score}_{side}"], y, "o", color=colour)
-                place = {"xytext": (4, 0), "textcoords": "offset points"}
-                ax.annotate(name, (100 * high, y), **place, va="center", fontsize=9)
-            runs = 100 * np.array(answer[f"seeds_{side}"])
+                value = 100 * answer[f"{score}_{side}"]
+                ax.plot(value, y, "o", color=colour)
+                right = np.nanmax([value, interval[1], *runs]) if ax is axes[0] else value
+                ax.annotate(name, (right, y), **place)
             axes[0].scatter(runs, [y] * len(runs), marker="|", s=60, color="black", zorder=3)
     for ax, label in zip(axes, ("top-1 (%)", "macro-F1 (%)"), strict=True):
         ax.set_xlabel(label)
@@ -57,13 +68,40 @@ def _write_claims(ax: Axes, answers: pd.DataFrame) -> None:
     ax.invert_yaxis()
 
 
+def robustness(table: pd.DataFrame) -> np.ndarray:
+    """Top-1 of ``analysis.reasons.robustness`` by the level of noise and of missing joints: two Axes. A line
+    for each model, the mean of its seeds, in a band from the lowest to the highest."""
+    axes = new_axes(3.4, 1, 2, sharey=True)
+    labels = {"noise": "noise (% of the person's size)", "missing": "missing joints (%)"}
+    for ax, (kind, label) in zip(axes, labels.items(), strict=True):
+        rows = table[table["kind"] == kind]
+        for (model, of_model), style in zip(rows.groupby("model", sort=False), LINES, strict=False):
+            top1 = 100 * of_model.groupby("level")["top1"].agg(["mean", "min", "max"])
+            ax.fill_between(100 * top1.index, top1["min"], top1["max"], color="black", alpha=0.12)
+            ax.plot(100 * top1.index, top1["mean"], style, color="black", marker="o", label=model)
+        ax.set(xlabel=label, ylim=(0, None))
+    axes[0].set_ylabel("top-1 (%)")
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return axes
+
+
 def answer_table(answers: pd.DataFrame) -> Styler:
-    """The answers as a table: scores of both sides, differences with their intervals, test, verdict."""
-    shown = answers[["claim", "pairs", "seeds"]].rename(columns={"pairs": "pairs of runs"})
-    for score, label, prefix in (("top1", "top-1", ""), ("macro_f1", "macro-F1", "macro_f1_")):
+    """The answers as a table: scores of both sides, difference with its interval, test, verdict."""
+    shown = answers[["claim"]].assign(kind=answers["planned"].map({True: "planned", False: "exploratory"}))
+    shown[["pairs of runs", "seeds"]] = answers[["pairs", "seeds"]]
+    for score, label in (("top1", "top-1"), ("macro_f1", "macro-F1")):
         sides = 100 * answers[[f"{score}_first", f"{score}_second"]].to_numpy(float)
         shown[f"{label} (%): first, second side"] = [f"{first:.1f}, {second:.1f}" for first, second in sides]
-        bounds = answers[[prefix + name for name in ("difference", "low", "high")]].to_numpy(float)
-        shown[f"{label}: difference (points)"] = [compare.with_interval(*row) for row in bounds]
-    shown["McNemar p"] = answers["p"].map("{:.2g}".format)
+    bounds = answers[["difference", "low", "high"]].to_numpy(float)
+    shown["top-1: difference (points)"] = [compare.with_interval(*row) for row in bounds]
+    spreads = [
+        [100 * np.std(of_seeds, ddof=1) if len(of_seeds) > 1 else np.nan for of_seeds in answers[side]]
+        for side in ("top1_seeds_first", "top1_seeds_second")
+    ]
+    shown["spread over seeds (points): first, second"] = [
+        f"{first:.1f}, {second:.1f}" if first == first else "–"
+        for first, second in zip(*spreads, strict=True)
+    ]
+    for name, label in (("p", "p"), ("p_adjusted", "p, adjusted")):
+        shown[label] = [f"{p:.2g}" if p == p else "–" for p in answers[name]]
     return styled(shown.assign(verdict=answers["verdict"])).hide(axis="index")

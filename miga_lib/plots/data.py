@@ -50,7 +50,8 @@ def class_counts(clips: Clips) -> Axes:
 
 
 def clip_lengths(clips: Clips) -> Axes:
-    """Frames of the clips, as shares of each split on a logarithmic axis; the paper's input is marked."""
+    """Frames of the clips, as shares of each split on a logarithmic axis; the frames of the ``paper`` preset
+    are marked."""
     ax, length = new_axes(3.2), PRESETS["paper"]["frames"]
     frames = clips.table["frames"].clip(lower=1)
     edges = np.geomspace(frames.min() * 0.9, frames.max() * 1.1, 31)

@@ -301,7 +301,7 @@ def gains(table: pd.DataFrame, column: str, label: str) -> Axes:
     for row, (value, low, high) in enumerate(table[[column, "low", "high"]].to_numpy() * 100):
         ax.hlines(row, low, high, color=INTERVAL_COLOUR, linewidth=3)
         ax.plot(value, row, "o", color=POINT_COLOUR)
-        text = f"{value:+.1f}  (one subject or video: no interval)"
+        text = f"{value:+.1f}  (no interval)"
         if np.isfinite(low):
             text = f"{value:+.1f}  [{low:+.1f}, {high:+.1f}]"
         beside(ax, row, text)

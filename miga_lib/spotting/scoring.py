@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from .. import metrics
+from .. import intervals
+from ..intervals import Estimate
 from ..settings import check_choice
 
 COLUMNS = ("video", "label", "first", "last")
@@ -157,11 +158,12 @@ def mean_average_precision(truth: pd.DataFrame, predicted: pd.DataFrame, min_iou
 
 def scores(truth: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, float]:
     """All scores: precision, recall and F1 one-to-one at ``MIN_IOU``, with an interval of F1 (``low`` to
-    ``high``) by a bootstrap over videos; F1 and mAP at ``MIN_IOUS``; the official precision, recall and
+    ``high``) for other videos; F1 and mAP at ``MIN_IOUS``; the official precision, recall and
     F1."""
     table = counts(truth, predicted)
-    low, high = metrics.interval(lambda rows: _f1(table.to_numpy()[rows]), table.index.to_numpy())
-    values = pooled(table) | {"low": low, "high": high}
+    by_video = table.to_numpy()
+    f1 = intervals.of_networks(lambda rows: _f1(by_video[rows]), table.index.to_numpy()).bounded()
+    values = pooled(table) | {"low": f1.low, "high": f1.high}
     for iou in MIN_IOUS:
         if iou != MIN_IOU:
             values[f"f1_{iou:g}"] = pooled(counts(truth, predicted, iou))["f1"]
@@ -171,13 +173,11 @@ def scores(truth: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, float]:
     return values | {f"official_{name}": value for name, value in official.items()}
 
 
-def f1_difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
-    """F1 of the first predictions minus that of the second, one-to-one, and its paired bootstrap interval
-    over videos."""
+def f1_difference(truth: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
+    """F1 of the first predictions minus that of the second, one-to-one, with an interval for other videos."""
     videos = sorted({*truth["video"], *first["video"], *second["video"]})
     a, b = (counts(truth, table).reindex(videos, fill_value=0).to_numpy() for table in (first, second))
-    low, high = metrics.interval(lambda rows: _f1(a[rows]) - _f1(b[rows]), np.array(videos))
-    return {"difference": _f1(a) - _f1(b), "low": low, "high": high}
+    return intervals.of_networks(lambda rows: _f1(a[rows]) - _f1(b[rows]), np.array(videos))
 
 
 def kinds(truth: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

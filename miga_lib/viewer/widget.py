@@ -36,7 +36,7 @@ COLOURS = {
 }
 """Colours on a light and on a dark page, distinct with any colour vision."""
 HEATMAP = {"size": PRESETS["paper"]["heatmap_size"], "sigma": 0.6, "rgb": [0, 158, 115]}
-"""Size (px; that of the paper's training input), sigma (px) and colour of the overlaid heatmap."""
+"""Size (px; that of the ``paper`` preset in training), sigma (px) and colour of the overlaid heatmap."""
 MAX_RATE = 1000
 MAX_ON_PAGE = 100
 """Clips in a file of ``save_page``: 100 clips of 41 joints and 100 frames take about 7 MB."""
