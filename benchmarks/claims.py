@@ -75,6 +75,8 @@ COMPARISONS = (
 def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[Mapping[str, Any]]) -> None:
     """Train every network on every fold with every seed, write the results of a set, print them.
 
+    Seeds that the file has are not trained again, so seeds can be added one by one, on any machine.
+
     Args:
         given: what ``arguments`` returns.
         folds: the settings of all runs of a fold.
@@ -87,9 +89,11 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
     steps = len(parts[0].split("train")) // choose(given.preset).batch_size
     parts = [share(part, given.share) for part in parts]
     ending = "" if given.share == 1 else f"-{100 * given.share:g}"
-    linear, rows = [baselines.linear(part)["test"] for part in parts], []
-    for seed in given.seeds:
-        rows += _by_person(LINEAR, seed, linear, parts)
+    path = RESULTS / f"{name}{ending}.csv"
+    before = pd.read_csv(path, dtype={"person": str}) if path.exists() else pd.DataFrame({"seed": []})
+    linear = [baselines.linear(part)["test"] for part in parts]
+    for seed in sorted(set(given.seeds) - set(before["seed"])):
+        rows = _by_person(LINEAR, seed, linear, parts)
         tested: dict[str, list[Predictions]] = {}
         for title, changes in NETWORKS.items():
             tested[title], seconds = [], []
@@ -105,10 +109,10 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
         for title, members in FUSED.items():
             of_folds = zip(*(tested[member] for member in members), strict=True)
             rows += _by_person(title, seed, [ensemble.fuse(of_fold) for of_fold in of_folds], parts)
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}{ending}.csv"
-    pd.DataFrame(rows).to_csv(path, index=False)
-    print(f"{path}\n{scores(pd.DataFrame(rows))}")
+        before = pd.concat([before, pd.DataFrame(rows)], ignore_index=True).sort_values("seed", kind="stable")
+        RESULTS.mkdir(exist_ok=True)
+        before.to_csv(path, index=False)
+    print(f"{path}\n{scores(before)}")
 
 
 def share(clips: Clips, part: float) -> Clips:

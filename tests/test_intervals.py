@@ -116,6 +116,20 @@ def shares(correct, counts):
     return lambda rows: correct[rows].sum() / counts[rows].sum()
 
 
+@pytest.mark.parametrize(("folds", "people"), [(5, 20), (8, 8)])
+def test_95_of_100_intervals_over_folds_of_one_seed_contain_the_difference(folds, people):
+    """Every fold has other people and a training of its own, so folds are independent."""
+    rng = np.random.default_rng(folds)
+    contained, fold = 0, np.arange(people) % folds
+    for _ in range(SIMULATIONS):
+        counts = 1 + rng.poisson(60, people)
+        trained, of_people = rng.normal(0, 0.04, folds)[fold], rng.normal(0, 0.1, people)
+        gap = rng.binomial(counts, 0.6) - rng.binomial(counts, np.clip(0.65 + trained + of_people, 0, 1))
+        estimate = intervals.of_networks(shares(gap, counts), fold)
+        contained += estimate.low <= -0.05 <= estimate.high
+    assert 0.92 <= contained / SIMULATIONS <= 0.98
+
+
 @pytest.mark.parametrize("videos", [6, 35])
 def test_95_of_100_intervals_contain_f1_of_spotting(videos):
     """Hits, predictions and gestures of each video are random; F1 is that of all videos together."""

@@ -68,6 +68,16 @@ def test_wilson_by_hand():
     assert np.isnan([low[2], high[2]]).all()
 
 
+def test_95_of_100_intervals_of_a_class_contain_its_recall():
+    """A class has 15 clips of up to 35 people, whose accuracy differs by 10 points: nearly independent.
+    With more clips of each person the interval would be too narrow."""
+    rng = np.random.default_rng(0)
+    recall = np.clip(0.6 + rng.normal(0, 0.1, (2000, 35)), 0, 1)
+    correct = rng.random((2000, 15)) < np.take_along_axis(recall, rng.integers(0, 35, (2000, 15)), 1)
+    low, high = metrics.wilson(correct.sum(1), np.full(2000, 15))
+    assert 0.92 <= ((low <= 0.6) & (high >= 0.6)).mean() <= 0.98
+
+
 def test_intervals_of_a_class_by_hand():
     """Class 0: 3 clips, predicted 3 times, 2 correct: recall and precision 2 of 3. 4 clips are of it or
     predicted as it."""
