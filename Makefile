@@ -42,7 +42,7 @@ lint: install
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" notebooks/*.ipynb
 
 suite: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$($(BIN)/python -c "import joblib; print(min(8, joblib.cpu_count()))") --dist loadfile --no-loadscope-reorder
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --jaxtyping-packages= --benchmark-only -s -q

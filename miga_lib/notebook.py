@@ -23,7 +23,7 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import HTML, DisplayHandle, display
 
-from . import metrics, plots, training
+from . import metrics, plots, threads, training
 from .plots.tables import NO_FORMULAS, escaped
 from .settings import check_choice
 
@@ -59,6 +59,7 @@ def parameters(**choices: Collection[Any]) -> dict[str, Any]:
         for value in values[name] if isinstance(values[name], list) else [values[name]]:
             check_choice(name, value, allowed)
     shell.user_ns.update(values)
+    threads.choose()
     return values
 
 

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from . import atomic, ensemble, metrics, plots, spotting, training, viewer
+from . import atomic, ensemble, metrics, plots, spotting, threads, training, viewer
 from .clips import (
     ASSUMED_FPS,
     Clips,
@@ -381,6 +381,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
     add("--outputs", default="", help="folder of runs and caches; empty: the repository's outputs/")
     given = parser.parse_args(arguments)
+    threads.choose()
     try:
         report, out = Report(), table_path(given.source, given.out, given.outputs)
         networks = members(given.runs, given.outputs, given.device, report)

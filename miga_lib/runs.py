@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import filelock
 import pandas as pd
+import torch
 
 from . import atomic, layouts, metrics
 from .clips import Clips, terminal
@@ -270,6 +271,7 @@ def environment() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         "host": platform.node(),
         "git": git,
+        "threads": str(torch.get_num_threads()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

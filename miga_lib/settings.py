@@ -137,6 +137,8 @@ class Settings:
     precision: str = setting("fp32", choices=("fp32", "bf16"), execution=True)
     devices: int = setting(1, positive=True, most=4096, execution=True)
     """GPUs, or processes on a CPU, that train together; under ``torchrun`` its own number counts."""
+    side_stream: bool = setting(False, execution=True)
+    """Inputs are computed beside the step before, on a stream of their own. No GPU has run it yet."""
     resume: bool = setting(True, execution=True)
     """Continue an unfinished run and return a finished one; False: train again and replace it."""
 

@@ -3,10 +3,12 @@ for what, and on a GPU."""
 
 from contextlib import contextmanager
 from inspect import unwrap
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from miga_lib.settings import choose
 from miga_lib.training import gpu
 
 
@@ -78,18 +80,20 @@ def test_on_a_cpu_each_batch_is_computed_when_it_is_asked_for():
             done.append(f"batch {number}")
             yield (torch.tensor(number),)
 
-    for (number,) in gpu.ahead(batches(), gpu.side_stream("cpu")):
+    for (number,) in gpu.ahead(batches(), gpu.side_stream(choose("smoke", device="cpu", side_stream=True))):
         done.append(f"step {number}")
     assert done == ["batch 0", "step 0", "batch 1", "step 1", "batch 2", "step 2"]
 
 
 def test_a_step_waits_for_its_batch_and_no_batch_waits_for_a_step(own):
     own.before.add("upload")
-    side = unwrap(gpu.side_stream)("cuda:0")  # without the check of types, which the stand-ins do not have
+    on_gpu = SimpleNamespace(device="cuda:0", side_stream=True)
+    side = unwrap(gpu.side_stream)(on_gpu)  # without the check of types, which the stand-ins do not have
     assert side.before == {"upload"}
-    assert unwrap(gpu.side_stream)("cuda:0") is side, (
-        "memory that one stream has freed is not used by another"
-    )
+    on_gpu.side_stream = False
+    assert unwrap(gpu.side_stream)(on_gpu) is None, "the order that was measured is the default"
+    on_gpu.side_stream = True
+    assert unwrap(gpu.side_stream)(on_gpu) is side, "memory that one stream has freed is not used by another"
     seen = []
     for inputs, classes in unwrap(gpu.ahead)(
         ((Values(f"inputs {n}"), Values(f"classes {n}")) for n in range(3)), side
@@ -126,7 +130,7 @@ def test_on_a_gpu_batches_and_values_are_the_same():
             yield (torch.full((1 << 20,), float(number), device="cuda") + torch.zeros(1).to("cuda"),)
 
     slow, later = torch.randn(2048, 2048, device="cuda"), []
-    for (batch,) in gpu.ahead(batches(), gpu.side_stream("cuda")):
+    for (batch,) in gpu.ahead(batches(), gpu.side_stream(choose("smoke", device="cuda", side_stream=True))):
         for _ in range(5):
             slow = torch.nn.functional.normalize(slow @ slow)
         later.append(gpu.read_later(torch.stack([batch.min(), batch.max(), slow.isfinite().all()])))

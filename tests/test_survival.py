@@ -132,6 +132,22 @@ def test_ctrl_c_stops_after_a_step_and_the_same_call_resumes(soak, smoke, tmp_pa
     soak.same(stopped, whole)
 
 
+def test_a_run_that_goes_on_with_other_threads_says_so(smoke, tmp_path, capsys):
+    def interrupt(row):
+        if (row["epoch"], row["step"]) == (1, 1):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(smoke, SMOKE, tmp_path, progress=interrupt)
+    settings = tmp_path / "settings.json"
+    settings.write_text(settings.read_text().replace('"threads": "1"', '"threads": "8"'))
+    capsys.readouterr()
+    training.fit(smoke, SMOKE, tmp_path, progress=quiet)
+    message = "The run began with 8 threads and goes on with 1: the last bits of its weights may differ."
+    assert message in capsys.readouterr().out
+    assert runs.run_result(tmp_path)["environment"]["threads"] == "1"
+
+
 def test_a_second_ctrl_c_stops_at_once_and_a_late_one_is_not_lost():
     before = signal.getsignal(signal.SIGINT)
     reached = []

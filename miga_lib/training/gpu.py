@@ -14,9 +14,11 @@ SIDE_STREAMS: dict[str, torch.cuda.Stream] = {}
 """The side stream of each device; PyTorch keeps freed memory for its stream, so more would need more."""
 
 
-def side_stream(device: str) -> torch.cuda.Stream | None:
-    """A stream for ``ahead``, whose work begins after all work that was started before; None on a CPU."""
-    if not device.startswith("cuda"):
+def side_stream(settings: Settings) -> torch.cuda.Stream | None:
+    """A stream for ``ahead``, whose work begins after all work that was started before; None on a CPU, and
+    where the settings do not ask for it."""
+    device = settings.device
+    if not (settings.side_stream and device.startswith("cuda")):
         return None
     if device not in SIDE_STREAMS:
         # Its many small kernels come before the few large ones of the network.

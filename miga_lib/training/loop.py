@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .. import atomic, denoising, labels, losses, metrics
+from .. import atomic, denoising, labels, losses, metrics, threads
 from ..clips import Clips
-from ..runs import CLIPS, RESULT, environment, fingerprint, lock_run, open_run
+from ..runs import CLIPS, RESULT, SETTINGS, environment, fingerprint, lock_run, open_run, read_json
 from ..settings import Settings
 from . import checkpoint, distributed, gpu, processes
 from .checkpoint import State
@@ -70,6 +70,7 @@ class Task:
     progress: Progress
     interrupted: Callable[[], bool]
     """Whether Ctrl-C was pressed."""
+    pace: threads.Pace = field(default_factory=threads.Pace)
 
     def position(self, state: State, steps: int) -> dict[str, int]:
         """The position of the run, as ``progress`` gets it."""
@@ -156,6 +157,8 @@ def fit(clips: Clips, settings: Settings, run: Path, progress: Progress = print_
         result = world.from_first(open_run, run, settings, data)
         if result:
             return result
+    if settings.device == "cpu" and (computing := threads.choose()) and world.rank == 0:
+        print(computing, flush=True)
     if missing and world.rank == 0:
         print(f"The semantic loss is switched off: {missing}.", flush=True)
     lock = lock_run(run) if world.rank == 0 else nullcontext()
@@ -226,6 +229,10 @@ def start(
         for row in state.rows:
             task.progress(position | row)
         task.progress(task.position(state, len(steps)) | {"resumed": True})
+        began_with = read_json(run / SETTINGS, "environment")["environment"].get("threads")
+        if settings.device == "cpu" and began_with != str(torch.get_num_threads()) and world.rank == 0:
+            goes_on = f"The run began with {began_with} threads and goes on with {torch.get_num_threads()}"
+            print(f"{goes_on}: the last bits of its weights may differ.", flush=True)
     return task, state
 
 
@@ -238,7 +245,7 @@ def _train_epoch(task: Task, state: State) -> None:
     began = time.monotonic()
     shares = [world.share(rows) for rows in order[state.step :]]
     upcoming = ((task.inputs.training(share, state.epoch), task.inputs.labels[share]) for share in shares)
-    for inputs, classes in gpu.ahead(upcoming, gpu.side_stream(settings.device)):
+    for inputs, classes in gpu.ahead(upcoming, gpu.side_stream(settings)):
         batch = order[state.step]
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(settings, (state.epoch + state.step / len(order)) / task.epochs)
@@ -257,6 +264,9 @@ def _train_epoch(task: Task, state: State) -> None:
         reader.add(parts, gradient_norm, len(classes), task.inputs.ids[batch])
         state.step, state.seconds = state.step + 1, state.seconds + time.monotonic() - began
 
+        slow = task.pace.step(time.monotonic() - began)
+        if slow and settings.device == "cpu" and world.rank == 0:
+            print(slow, flush=True)
         if reader.stop or reader.save or state.step == len(order):
             reader.settle(*requests)
         if reader.stop or reader.save:

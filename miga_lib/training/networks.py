@@ -76,7 +76,7 @@ def predict(model: nn.Module, clips: Clips, settings: Settings, world: World | N
 def _probabilities(model: nn.Module, inputs: Inputs) -> Float64[Tensor, "N K"]:
     """The mean of each clip's probabilities over its test views."""
     averages: list[Callable[[], Tensor]] = []
-    side = gpu.side_stream(inputs.settings.device)
+    side = gpu.side_stream(inputs.settings)
     for rows in torch.arange(len(inputs)).split(max(1, TEST_BATCH_SIZE // inputs.temporal_views)):
         # Each call of the model takes the same number of views of every clip, clip after clip.
         views = []

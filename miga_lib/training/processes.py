@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
 import torch
 
 from ..runs import run_folder, run_name, run_result
@@ -62,7 +63,7 @@ def launch(
 
 def _run(command: list[str], count: int, show: Callable[[str], None]) -> None:
     """Run a command that starts ``count`` processes, and show what they print."""
-    threads = max(1, (os.cpu_count() or 1) // count)
+    threads = max(1, joblib.cpu_count() // count)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
     text: dict[str, Any] = {"text": True, "encoding": "utf-8", "env": environment, "start_new_session": True}
     with (
