@@ -90,9 +90,9 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
     parts = [share(part, given.share) for part in parts]
     ending = "" if given.share == 1 else f"-{100 * given.share:g}"
     path = RESULTS / f"{name}{ending}.csv"
-    before = pd.read_csv(path, dtype={"person": str}) if path.exists() else pd.DataFrame({"seed": []})
+    tables = [_read(path)] if path.exists() else []
     linear = [baselines.linear(part)["test"] for part in parts]
-    for seed in sorted(set(given.seeds) - set(before["seed"])):
+    for seed in sorted(set(given.seeds).difference(*(table["seed"] for table in tables))):
         rows = _by_person(LINEAR, seed, linear, parts)
         tested: dict[str, list[Predictions]] = {}
         for title, changes in NETWORKS.items():
@@ -109,10 +109,10 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
         for title, members in FUSED.items():
             of_folds = zip(*(tested[member] for member in members), strict=True)
             rows += _by_person(title, seed, [ensemble.fuse(of_fold) for of_fold in of_folds], parts)
-        before = pd.concat([before, pd.DataFrame(rows)], ignore_index=True).sort_values("seed", kind="stable")
+        tables.append(pd.DataFrame(rows))
         RESULTS.mkdir(exist_ok=True)
-        before.to_csv(path, index=False)
-    print(f"{path}\n{scores(before)}")
+        pd.concat(tables).sort_values("seed", kind="stable").to_csv(path, index=False)
+    print(f"{path}\n{scores(_read(path))}")
 
 
 def share(clips: Clips, part: float) -> Clips:
@@ -218,7 +218,11 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
 def measured() -> dict[str, pd.DataFrame]:
     """The results of each set that has been measured."""
     files = {name: RESULTS / f"{name}.csv" for name in SETS}
-    return {name: pd.read_csv(path, dtype={"person": str}) for name, path in files.items() if path.exists()}
+    return {name: _read(path) for name, path in files.items() if path.exists()}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"person": str})
 
 
 if __name__ == "__main__":

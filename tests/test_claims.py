@@ -1,5 +1,6 @@
 """The tables of claims: worked by hand, and those of the page are those of the files."""
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
+
+from miga_lib.predictions import Predictions
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -60,3 +63,33 @@ def test_every_person_is_tested_once_by_each_network_and_seed():
         assert (tested["nunique"] == table["person"].nunique()).all()
         assert (tested["size"] == table["person"].nunique()).all()
         assert (np.asarray(table["correct"]) <= table["clips"]).all()
+
+
+def test_seeds_are_added_one_by_one(smoke, tmp_path, monkeypatch):
+    """A seed that the file has is not trained again; the rows of a seed are those of the test people."""
+    test = smoke.split("test")
+    labels = test.table["label"].to_numpy()
+    tested = Predictions(test.table["id"].to_numpy(str), labels, np.eye(32)[labels], np.array(smoke.classes))
+    trained = []
+
+    def fit(clips, settings, run, progress):
+        trained.append(settings.seed)
+        tested.save(run / "test.npz")
+        return {"seconds": 60.0}
+
+    monkeypatch.setattr(claims, "RESULTS", tmp_path)
+    monkeypatch.setattr(claims, "NETWORKS", {"PoseC3D joint": {"model": "posec3d"}})
+    monkeypatch.setattr(claims, "FUSED", {})
+    monkeypatch.setattr(claims, "load", lambda source, outputs, **arguments: smoke)
+    monkeypatch.setattr(claims.baselines, "linear", lambda clips: {"test": tested})
+    monkeypatch.setattr(claims.training, "fit", fit)
+    given = argparse.Namespace(only_convert=False, share=1.0, preset="smoke", outputs=tmp_path, seeds=[1])
+    claims.measure("set", Path("source"), given, [{}])
+    given.seeds = [0, 1]
+    claims.measure("set", Path("source"), given, [{}])
+    assert trained == [1, 0]
+    table = pd.read_csv(tmp_path / "set.csv")
+    assert table["seed"].tolist() == sorted(table["seed"])
+    assert set(table["network"]) == {"PoseC3D joint", claims.LINEAR}
+    assert (table["correct"] == table["clips"]).all()
+    assert table["clips"].sum() == 4 * len(test)
