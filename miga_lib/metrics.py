@@ -176,11 +176,12 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{100 * share:.{decimals}f} %"
 
 
-def in_words(low: float, high: float) -> str:
-    """An interval of proportions as text, in percent."""
+def in_words(low: float, high: float, p: float = float("nan")) -> str:
+    """An interval of proportions as text, in percent, and the p value, if there is one."""
     if np.isnan(low):
         return f"no interval, which needs {MIN_GROUPS} subjects or videos"
-    return f"{percent(CONFIDENCE_LEVEL, 0)} interval {100 * low:.1f} to {percent(high)}"
+    tested = "" if np.isnan(p) else f", p = {p:.2g}"
+    return f"{percent(CONFIDENCE_LEVEL, 0)} interval {100 * low:.1f} to {percent(high)}{tested}"
 
 
 def top1(predictions: Predictions, groups: pd.Series) -> Estimate:

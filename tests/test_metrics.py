@@ -148,6 +148,7 @@ def test_groups_in_words():
 
 def test_an_interval_in_words():
     assert metrics.in_words(0.1, 0.256) == "95 % interval 10.0 to 25.6 %"
+    assert metrics.in_words(0.1, 0.256, 0.0123) == "95 % interval 10.0 to 25.6 %, p = 0.012"
     assert metrics.in_words(float("nan"), float("nan")) == "no interval, which needs 5 subjects or videos"
 
 

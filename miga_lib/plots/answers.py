@@ -18,6 +18,7 @@ VERDICT_COLOURS = {
 }
 """Distinct with any colour vision; none is a colour of left or right."""
 LINES = ("-", "--", ":", "-.")
+SIDES = ("first", "second")
 
 
 def differences(answers: pd.DataFrame) -> Axes:
@@ -94,14 +95,12 @@ def answer_table(answers: pd.DataFrame) -> Styler:
         shown[f"{label} (%): first, second side"] = [f"{first:.1f}, {second:.1f}" for first, second in sides]
     bounds = answers[["difference", "low", "high"]].to_numpy(float)
     shown["top-1: difference (points)"] = [compare.with_interval(*row) for row in bounds]
-    spreads = [
-        [100 * np.std(of_seeds, ddof=1) if len(of_seeds) > 1 else np.nan for of_seeds in answers[side]]
-        for side in ("top1_seeds_first", "top1_seeds_second")
-    ]
+    spread = {
+        side: [np.std(tops, ddof=len(tops) > 1) for tops in answers[f"top1_seeds_{side}"]] for side in SIDES
+    }
     shown["spread over seeds (points): first, second"] = [
-        f"{first:.1f}, {second:.1f}" if first == first else "–"
-        for first, second in zip(*spreads, strict=True)
+        f"{100 * first:.1f}, {100 * second:.1f}" for first, second in zip(*spread.values(), strict=True)
     ]
     for name, label in (("p", "p"), ("p_adjusted", "p, adjusted")):
-        shown[label] = [f"{p:.2g}" if p == p else "–" for p in answers[name]]
+        shown[label] = answers[name].map("{:.2g}".format).replace("nan", "–")
     return styled(shown.assign(verdict=answers["verdict"])).hide(axis="index")
