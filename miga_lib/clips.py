@@ -42,7 +42,7 @@ from .readers import (
     select,
     shown,
 )
-from .sources import JOIN, outputs_folder, place_of, places_of, reader_of
+from .sources import JOIN, outputs_folder, place_of, places_of, reader_of, source_name
 
 ASSUMED_FPS = 25.0
 """Frames per second where neither the source nor the user says it: that of iMiGUE."""
@@ -69,6 +69,8 @@ class Clips:
     """The part of the body that each class is about; empty where the source does not say."""
     denoised: str = ""
     """The filters that the keypoints went through, see ``denoising.denoised``; empty: none."""
+    source: str = ""
+    """The name of what they were loaded from, such as ``synthetic``."""
     cached: Path | None = None
     """The folder of the cache that all of them were loaded from; None: clips that were not, or a part."""
 
@@ -313,7 +315,8 @@ def _read(
     """The clips or recordings of one place or of several, with all of their splits as the readers gave
     them."""
     places = [place_of(part, outputs) for part in places_of(source)]
-    parts = [_cached(place, layout, outputs, progress, whole) for place in places]
+    name = source_name(source)
+    parts = [_cached(place, layout, outputs, progress, whole, name) for place in places]
     if len(parts) == 1:
         return parts[0]
     first, tables, frames = parts[0], [], 0
@@ -350,7 +353,7 @@ def _layout(layout: str | Layout, persons: int) -> Layout:
 
 
 def _cached(
-    place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool = False
+    place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool, name: str
 ) -> Clips:
     """The clips of a source as its reader gave them, or its recordings, from their cache."""
     reader = reader_of(place)
@@ -363,7 +366,7 @@ def _cached(
             read = _whole(reader, place).recordings if whole else reader.read
             records = read(place, layout, report, progress or terminal_progress())
         else:  # a format that is slow to read is read once; other layouts are taken from that cache
-            full = _cached(place, stored, outputs, progress, whole)
+            full = _cached(place, stored, outputs, progress, whole, name)
             joints = select(full.layout, layout, str(place))
             report = Report(classes=full.classes, class_regions=full.class_regions, earlier=full.report)
             for name, split in splits.protocols(full.table).items():
@@ -375,6 +378,7 @@ def _cached(
         cache.write(folder, checks.named(records, report), layout, report, place)
     fields = cache.read(folder, layout)
     checksum = fields.pop("checksum")
+    fields["source"] = name
     clips = Recordings(**fields) if whole else Clips(**fields)
     vars(clips)["checksum"] = checksum  # so it is not computed; `replace` leaves it behind
     return clips

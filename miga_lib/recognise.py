@@ -25,7 +25,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from . import atomic, ensemble, metrics, plots, spotting, threads, training, viewer
+from . import atomic, ensemble, metrics, plots, spotting, synthetic, threads, training, viewer
 from .clips import (
     ASSUMED_FPS,
     Clips,
@@ -90,9 +90,14 @@ class Recognised:
 
 
 def members(
-    names: Sequence[str], outputs: str | Path = "", device: str = "auto", report: Report | None = None
+    names: Sequence[str],
+    outputs: str | Path = "",
+    device: str = "auto",
+    report: Report | None = None,
+    data: str = "",
 ) -> list[Member]:
-    """The networks of some runs and ensembles, by name or path; without names, of the newest finished run.
+    """The networks of some runs and ensembles, by name or path; without names, of the run that was finished
+    last, of those that were trained on ``data``, or, where there is none, of all.
 
     Each name has the same weight. The members of an ensemble have its weights and temperatures, the folds of
     a member equal weights.
@@ -101,7 +106,7 @@ def members(
         ValueError, FileNotFoundError: a run is not finished or not there, runs have different classes, or an
             ensemble has a file of scores.
     """
-    folders = [find_run(name, outputs) for name in names] or newest_runs(1, outputs)
+    folders = [find_run(name, outputs) for name in names] or newest_runs(1, outputs, source=data)
     networks: list[Member] = []
     for folder in folders:
         for run, weight, temperature in _parts(folder, report or Report()):
@@ -116,6 +121,24 @@ def members(
             model, settings = training.load_model(run, device)
             networks.append(Member(run, weight / len(folders), temperature, model, settings, classes))
     return networks
+
+
+def origins(networks: Sequence[Member], data: str = "") -> list[str]:
+    """What each run was trained on and how good it is there, in a sentence; with ``data``, what is to be
+    recognised, also a warning where it was trained on others."""
+    sentences = []
+    for run in dict.fromkeys(network.run for network in networks):
+        result = run_result(run)
+        source = result.get("source") or "unknown data"
+        top1 = metrics.percent(result["scores"]["val"]["top1"])
+        clips = f"{result['train_clips']:,} clips of {source}"
+        sentence = f"{run.name}: trained on {clips}, validation top-1 {top1}."
+        if data and source != source_name(data):
+            sentence += f" Not on {source_name(data)}: other people, another camera or another detector."
+            if source in synthetic.SIZES:
+                sentence += " Its clips are generated, so its answers on real recordings may mean nothing."
+        sentences.append(sentence)
+    return sentences
 
 
 def _parts(folder: Path, report: Report) -> Iterator[tuple[Path, float, float]]:
@@ -384,7 +407,8 @@ def main(arguments: list[str] | None = None) -> None:
     threads.choose()
     try:
         report, out = Report(), table_path(given.source, given.out, given.outputs)
-        networks = members(given.runs, given.outputs, given.device, report)
+        networks = members(given.runs, given.outputs, given.device, report, given.source)
+        print(*map(printable, origins(networks, given.source)), sep="\n")
         options = {option: getattr(given, option) for option in ("lengths", "stride", "least", "fps")}
         recognised = recognise(
             given.source, networks, given.outputs, None, report, cut=given.clips, **options

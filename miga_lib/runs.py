@@ -377,19 +377,26 @@ def _fill(row: dict[str, Any], run: Path, finished: bool) -> None:
         result, row["state"] = read_json(run / RESULT, "scores"), "ensemble"
     else:
         result, row["state"] = run_result(run), "finished"
-        row["seconds"] = result["seconds"]
+        row["seconds"], row["source"] = result["seconds"], result.get("source", "")
     for split, scores in result["scores"].items():
         row |= {f"{split}_{score}": value for score, value in scores.items()}
         if not (run / f"{split}.npz").exists():
             row["state"] = f"broken: {split}.npz is missing"
 
 
-def newest_runs(count: int, outputs: str | Path = "", clips: Clips | None = None) -> list[Path]:
-    """Folders of the ``count`` runs that were finished last, of all runs or of those on the given clips.
+def newest_runs(
+    count: int, outputs: str | Path = "", clips: Clips | None = None, source: str = ""
+) -> list[Path]:
+    """Folders of the ``count`` runs that were finished last, of all runs or of those on the given clips; of
+    those on a ``source``, if there are so many.
 
     Raises FileNotFoundError where there are fewer.
     """
-    folder, finished = outputs_folder(outputs) / "runs", _finished(outputs, clips).head(count)
+    folder, finished = outputs_folder(outputs) / "runs", _finished(outputs, clips)
+    if source and "source" in finished:
+        same = finished["source"] == source_name(source)
+        finished = finished[same] if same.sum() >= count else finished
+    finished = finished.head(count)
     if len(finished) < count:
         rule = f"expected at least {count} finished runs, found {len(finished)}"
         same = ", on the same `data`" if clips is not None else ""

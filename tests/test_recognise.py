@@ -47,6 +47,26 @@ def shown(outputs, *names, **options):
     )
 
 
+def test_what_the_runs_were_trained_on_is_said(trained, tmp_path):
+    networks = recognise.members(["both", "of_joint"], trained, "cpu")
+    sentences = recognise.origins(networks, "synthetic-smoke")
+    assert len(sentences) == 2, "each run once"
+    assert re.fullmatch(
+        r"of_joint: trained on 24 clips of synthetic-smoke, validation top-1 \d+\.\d %\.", sentences[0]
+    )
+    elsewhere = recognise.origins(networks, "videos/mine")[0]
+    assert elsewhere.startswith(sentences[0])
+    assert "Not on mine: other people, another camera" in elsewhere
+    assert elsewhere.endswith("Its clips are generated, so its answers on real recordings may mean nothing.")
+
+
+def test_the_newest_run_on_the_data_comes_before_the_newest_of_all(trained, monkeypatch):
+    rows = [{"run": "new", "source": "other"}, {"run": "of_joint", "source": "mine"}]
+    monkeypatch.setattr(runs, "_finished", lambda outputs, clips: pd.DataFrame(rows))
+    assert [run.name for run in runs.newest_runs(1, trained, source="data/mine")] == ["of_joint"]
+    assert [run.name for run in runs.newest_runs(1, trained, source="elsewhere")] == ["new"]
+
+
 def test_the_probabilities_of_frames_and_the_rows_of_the_table_follow_from_the_windows(trained):
     """A row has the class that is the most probable one in all its frames, the time of its first frame, and
     the mean probability."""
@@ -238,7 +258,7 @@ def test_control_characters_are_printed_escaped(trained, tmp_path, capsys, monke
     recognised = replace(shown(trained, "of_joint", cut=True), report="a\x1b[2J\nb")
     monkeypatch.setattr(recognise, "recognise", lambda *_, **__: recognised)
     recognise.main(["x", "--runs", "of_joint", "--outputs", str(trained), "--out", str(tmp_path / "x.csv")])
-    assert capsys.readouterr().out.startswith("a\\x1b[2J\nb\n")
+    assert "\na\\x1b[2J\nb\n" in capsys.readouterr().out
 
 
 def test_the_command_line(trained, tmp_path, capsys):

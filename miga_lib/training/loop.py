@@ -367,6 +367,7 @@ def _finish(task: Task, state: State, clips: Clips, data: dict[str, Any]) -> dic
     result = {
         "settings": task.settings.values(),
         "data": data,
+        "source": clips.source,
         "best_epoch": best["position"]["epoch"],
         "scores": scores,
         "embedding_size": task.class_embeddings.shape[1],
