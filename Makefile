@@ -1,6 +1,7 @@
 # make demo   two streams trained on synthetic clips for half of the usual epochs, and what there is to see of them
 # make test   the whole test suite, on all cores
 # make bench  the benchmarks
+# make detect  MediaPipe, in an environment of its own, for `python -m miga_lib.detect`; Python 3.11 or 3.12
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
 # make soak   training made to fail in the ways that it does fail in; about half an hour
 # make mutants  small changes to modules, and how many of them the tests find; parameters in docs/reliability.md
@@ -9,11 +10,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --no-progress-bar
 
-.PHONY: install demo test lint suite bench sweep soak mutants clean
+.PHONY: install demo test lint suite bench detect sweep soak mutants clean
 
 install: $(VENV)/installed
 
-# Made before anything is installed, since the environment of Snakemake lies in it, too.
+# Made before anything is installed, since the environments of Snakemake and MediaPipe lie in it, too.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -81,6 +82,16 @@ $(VENV)/mutmut-%:
 $(VENV)/sweep/installed: workflow/requirements.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/sweep
 	$(VENV)/sweep/bin/python -m pip install --quiet --disable-pip-version-check -r workflow/requirements.txt
+	touch $@
+
+# MediaPipe needs an older numpy.
+detect: $(VENV)/detect/installed
+
+$(VENV)/detect/installed: miga_lib/detect/requirements.txt | $(BIN)/python
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 13) else \
+		"MediaPipe needs Python 3.11 or 3.12: make detect PYTHON=python3.12, or use --detector rtmlib")'
+	$(PYTHON) -m venv $(VENV)/detect
+	$(VENV)/detect/bin/python -m pip install --quiet --disable-pip-version-check -r miga_lib/detect/requirements.txt
 	touch $@
 
 clean:

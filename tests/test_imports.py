@@ -67,7 +67,7 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
     nodes = [
         node
         for path in PACKAGE.rglob("*.py")
-        if path.parent.name != "data"  # a program that was run once, in an environment of its own
+        if path.parent.name != "data" and path.name != "worker.py"  # these have environments of their own
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     ]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

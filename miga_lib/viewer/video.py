@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from ..clips import Recordings
+from ..detect.pictures import SUFFIXES
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 MAX_HEIGHT, MAX_FRAMES, QUALITY = 480, 600, 70
 """Of the pictures that are sent: height in pixels, number, and quality of the JPEG files in percent."""
 
@@ -68,8 +68,12 @@ class Video:
                     if number >= stop:
                         break
                     if number >= start:
+                        if not files and frame.rotation % 180:
+                            size = size[::-1]
                         file = io.BytesIO()
-                        frame.to_image(width=width, height=height).save(file, "jpeg", quality=QUALITY)
+                        picture = frame.to_image(width=width, height=height)
+                        picture = picture.rotate(frame.rotation, expand=True)  # as `detect` sees it
+                        picture.save(file, "jpeg", quality=QUALITY)
                         files[number] = file.getvalue()
         except (av.error.FFmpegError, IndexError) as error:
             raise ValueError(f"{path}: cannot be read as a video ({error})") from None
