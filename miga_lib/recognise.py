@@ -25,23 +25,25 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from . import atomic, ensemble, metrics, plots, spotting, synthetic, threads, training, viewer
+from . import atomic, detect, ensemble, metrics, plots, spotting, synthetic, threads, training, viewer
 from .clips import (
     ASSUMED_FPS,
     Clips,
+    Recordings,
     has_recordings,
     load,
     load_recordings,
     terminal,
     terminal_progress,
 )
+from .detect import pictures
 from .ensemble import submissions
 from .labels import CLASSES, MA52_CLASSES
 from .predictions import Predictions
-from .readers import UNKNOWN, Progress, Report, printable
+from .readers import UNKNOWN, DataError, Progress, Report, printable
 from .runs import RESULT, find_run, newest_runs, read_json, run_result, safe_name
 from .settings import Settings
-from .sources import outputs_folder, source_name
+from .sources import outputs_folder, place_of, places_of, reader_of, source_name
 from .spotting import decoding, windows
 
 COLUMNS = ("recording", "first_frame", "last_frame", "seconds", "class", "probability")
@@ -87,6 +89,40 @@ class Recognised:
     fps: dict[str, float]
     """Frames per second of each recording."""
     report: str
+    recordings: Recordings | None = None
+    """The recordings, whose segments are the rows of the table; None for clips."""
+
+
+def videos(source: str | Path, outputs: str | Path = "") -> Path | None:
+    """The source, if it is a video, or a folder with videos that no reader recognises; else None."""
+    try:
+        for place in places_of(source):
+            reader_of(place_of(place, outputs))
+    except DataError:
+        with suppress(ValueError):
+            pictures.find([Path(source).expanduser()])
+            return Path(source).expanduser()
+    return None
+
+
+def detected(
+    source: str | Path,
+    outputs: str | Path = "",
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> str | Path:
+    """The source; of ``videos`` the folder of their joints, ``outputs/detected/<name>``, found once.
+
+    Raises as ``detect.write`` does.
+    """
+    place = videos(source, outputs)
+    if place is None:
+        return source
+    folder = outputs_folder(outputs) / "detected" / safe_name(place.name)
+    for video in pictures.find([place]):
+        for line in detect.write(video, folder, progress=progress or terminal_progress()):
+            (report or Report()).note(line, video.name)
+    return folder
 
 
 def members(
@@ -219,7 +255,8 @@ def recognise(
     seconds = first / segments["video"].map(rates).astype(float)
     values = [segments["video"], first, segments["last"], seconds, names, segments["probability"]]
     table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    return Recognised(table, clips, predictions, posteriors, rates, _joined(recordings.report, report))
+    shown = replace(recordings, segments=segments, classes=tuple(classes), class_regions=())
+    return Recognised(table, clips, predictions, posteriors, rates, _joined(recordings.report, report), shown)
 
 
 def _in_clips(
@@ -393,7 +430,7 @@ def main(arguments: list[str] | None = None) -> None:
     name = "python -m miga_lib.recognise"
     parser = argparse.ArgumentParser(prog=name, description="Recognise gestures with trained runs.")
     add, lengths = parser.add_argument, list(windows.LENGTHS)
-    add("source", help="recordings or clips: a folder or file of any known format, or a synthetic set's name")
+    add("source", help="recordings or clips of any known format, a synthetic set's name, or videos")
     add("--runs", nargs="+", default=[], help="runs or ensembles, averaged; default: the newest finished run")
     add("--out", default="", help="the table, a .csv file; default outputs/recognised/<source>.csv")
     add("--clips", action="store_true", help="the annotated clips, where the source has whole recordings")
@@ -410,9 +447,8 @@ def main(arguments: list[str] | None = None) -> None:
         networks = members(given.runs, given.outputs, given.device, report, given.source)
         print(*map(printable, origins(networks, given.source)), sep="\n")
         options = {option: getattr(given, option) for option in ("lengths", "stride", "least", "fps")}
-        recognised = recognise(
-            given.source, networks, given.outputs, None, report, cut=given.clips, **options
-        )
+        source = detected(given.source, given.outputs, None, report)
+        recognised = recognise(source, networks, given.outputs, None, report, cut=given.clips, **options)
         paths = write(recognised, out)
         lines = [*recognised.report.split("\n"), *map(str, paths)]
         if not recognised.posteriors and paths[-1].suffix != ".zip":
