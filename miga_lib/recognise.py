@@ -330,6 +330,16 @@ def write(recognised: Recognised, out: Path) -> list[Path]:
     return written
 
 
+def annotate(recognised: Recognised, out: Path, media: Path | None = None) -> list[str]:
+    """Write what was found in recordings as files of ELAN, see ``spotting.annotate``, into ``<out without
+    .csv>/``. Nothing for clips."""
+    if not recognised.posteriors:
+        return []
+    columns = ["recording", "first_frame", "last_frame", "class", "probability"]
+    found = recognised.table[columns].set_axis(["video", "first", "last", "name", "probability"], axis=1)
+    return spotting.annotate(found, recognised.fps, out.with_suffix(""), media)
+
+
 def submission(recognised: Recognised) -> bytes:
     """The later form of the submission, see ``submissions.write_all``; empty where the classes or the ids are
     those of no challenge."""
@@ -451,6 +461,7 @@ def main(arguments: list[str] | None = None) -> None:
         recognised = recognise(source, networks, given.outputs, None, report, cut=given.clips, **options)
         paths = write(recognised, out)
         lines = [*recognised.report.split("\n"), *map(str, paths)]
+        lines += annotate(recognised, out, videos(given.source, given.outputs))
         if not recognised.posteriors and paths[-1].suffix != ".zip":
             lines.append("No submission: the classes or the ids of the clips are those of no challenge.")
         print(*map(printable, lines), sep="\n")

@@ -3,7 +3,8 @@ choice of the person to follow.
 
 Its columns are video, start_frame, end_frame (inclusive), and optionally class (a name, or a number as in the
 challenge's label files), split, subject, width, height and fps (frames per second). Without the table each
-video is one clip of unknown class.
+video is one clip of unknown class. The gestures of a video can also be in an ``.eaf`` file of ELAN beside the
+table, in which the video then has one row, without a class, and its fps.
 """
 
 import itertools
@@ -17,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from .. import labels
-from . import annotation, contract, tables, untrusted
+from . import annotation, contract, elan, tables, untrusted
 from .contract import (
     MAX_SIDE,
     UNKNOWN,
@@ -52,6 +53,11 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
     height and fps (0: unknown). Raises DataError for a wrong table."""
     path = folder / SEGMENTS
     if not path.is_file():
+        for video in videos:
+            if (folder / f"{video}{elan.ENDING}").is_file():
+                way_out = f"write {SEGMENTS} with its row: video,start_frame,end_frame,fps"
+                rate = "the frames per second of its video are not known"
+                raise DataError(f"{folder / video}{elan.ENDING}: {rate}; {way_out}")
         event = f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split"
         report.note(event, folder.name)
         table = pd.DataFrame({"video": list(videos)}).assign(start_frame=-1, end_frame=-1, label=UNKNOWN)
@@ -74,6 +80,7 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
     table["fps"] = untrusted.numbers(path, table[["fps"]], 0, annotation.MAX_FPS, rule)[:, 0]
     unknown = ~table[["video"]].isin(list(videos)).to_numpy()
     untrusted.refuse_cells(path, table[["video"]], unknown, "there is no folder or file of this video")
+    table = _annotated(folder, table, report)
     table["label"] = _labels(path, table["class"], report)
     default_split = np.where(table["label"] == UNKNOWN, "test", "train")
     table["split"] = table["split"].where(table["split"] != "", default_split)
@@ -82,6 +89,25 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
     for video in sorted(set(videos) - set(table["video"])):
         report.note(f"videos without a row in {SEGMENTS} left out", video)
     return table
+
+
+def _annotated(folder: Path, table: pd.DataFrame, report: Report) -> pd.DataFrame:
+    """The table with the gestures of ELAN's files in place of the row of their video."""
+    parts = []
+    for video, rows in table.groupby("video", sort=False):
+        path = folder / f"{video}{elan.ENDING}"
+        if path.is_file():
+            if len(rows) > 1 or rows["class"].iloc[0]:
+                problem = f"{SEGMENTS} has gestures of this video, too"
+                raise DataError(f"{path}: {problem}; leave one row without a class, or remove the file")
+            fps = float(rows["fps"].iloc[0])
+            if not fps:
+                raise DataError(f"{path}: times need the fps of the video; write it into {SEGMENTS}")
+            gestures = elan.read(path, fps, report)
+            spans = pd.DataFrame(gestures).set_axis([*FRAMES, "class"], axis=1)
+            rows = rows.loc[rows.index.repeat(len(gestures))].assign(**spans.to_dict("list"))
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True) if parts else table
 
 
 def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:

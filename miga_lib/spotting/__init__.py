@@ -16,10 +16,11 @@ from torch import nn
 
 from .. import atomic, labels, no_gesture
 from ..clips import Clips, Recordings, load_recordings
+from ..detect import pictures
 from ..labels import NO_GESTURE
 from ..predictions import Predictions
-from ..readers import UNKNOWN, Progress, Report
-from ..runs import RESULT, find_run, read_json, run_result, runs_table, stored_settings
+from ..readers import UNKNOWN, Progress, Report, elan
+from ..runs import RESULT, find_run, read_json, run_result, runs_table, safe_name, stored_settings
 from ..settings import Settings
 from ..sources import outputs_folder
 from . import decoding, scoring, windows
@@ -175,6 +176,28 @@ def as_clips(
     probabilities = np.array(means).reshape(-1, len(classes))
     ids = cut.table["id"].to_numpy(str)[: len(segments)]
     return cut, Predictions(ids, label, probabilities, np.array(classes))
+
+
+def annotate(
+    segments: pd.DataFrame, fps: Mapping[str, float], folder: Path, media: Path | None = None
+) -> list[str]:
+    """Write the segments of each video as a file of ELAN, ``<folder>/<video>.eaf``, to be corrected there; a
+    sentence for each. One that is there with other content stays.
+
+    Args:
+        segments: columns video, first and last (frames, inclusive), name (of the class) and probability.
+        fps: frames per second of each video.
+        media: the video, or a folder with the videos of these names, to be shown in ELAN.
+    """
+    files = {} if media is None else {path.stem: path for path in pictures.find([media])}
+    sentences = []
+    for video, rows in segments.groupby("video"):
+        name = str(video)
+        path = folder / f"{safe_name(name)}{elan.ENDING}"
+        kept = "is there with other content, perhaps corrected, and stays; move it to get the new one"
+        written = elan.write(path, rows, float(fps[name]), files.get(name))
+        sentences.append(str(path) if written else f"{path}: {kept}")
+    return sentences
 
 
 def submission(segments: pd.DataFrame, recordings: Recordings, folder: str | Path) -> Path:
