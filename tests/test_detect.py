@@ -2,6 +2,7 @@
 back; a stopped command goes on; each fault of a video is one line. A stand-in takes the place of MediaPipe,
 except in the last test."""
 
+import io
 import json
 import re
 import struct
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from miga_lib import clips, detect, layouts
 from miga_lib.detect import holistic, pictures, whole_body, worker
 from miga_lib.detect.__main__ import main
 from miga_lib.readers import DataError
+from miga_lib.viewer.video import Video
 
 av = pytest.importorskip("av")
 JOINTS = layouts.get("openpose137").joints
@@ -73,12 +76,12 @@ def film(path, frames=SPOTS, times=None):
     return path
 
 
-def turned(path):
-    """A video whose display matrix turns it by a quarter, clockwise, as that of a phone held upright."""
+def turned(path, a=0, b=1, c=-1, d=0):
+    """A video whose display matrix shows a point (x, y) at (ax + cy, bx + dy): by default turned clockwise by
+    a quarter, as those of a phone held upright."""
     content = bytearray(film(path).read_bytes())
-    place = content.index(b"tkhd") + 44
-    one = 1 << 16
-    struct.pack_into(">9i", content, place, 0, one, 0, -one, 0, 0, HEIGHT * one, 0, 1 << 30)
+    place, one = content.index(b"tkhd") + 44, 1 << 16
+    struct.pack_into(">9i", content, place, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     return path
 
@@ -225,9 +228,25 @@ def test_frames_are_turned_upright(tmp_path, stand_in):
     """The spot goes to the right along the upper edge; turned clockwise, it goes down along the right one."""
     told = detect.write(turned(tmp_path / "a.mp4"), tmp_path / "out")
     assert told[0].startswith("8 frames of 48×64")
-    assert told[1:] == ["is stored turned by -90°: its frames are turned upright"]
+    assert told[1:] == ["its frames are turned by 90° clockwise, to be upright"]
     noses = np.array([read(tmp_path / "out" / "a", i)[0, 0, :2] for i in range(8)])
     assert np.abs(noses - [(HEIGHT - 12, 10 + 5 * i) for i in range(8)]).max() < 5
+    shown, size = Video(tmp_path / "a.mp4").pictures("", 0, 8)
+    assert size == (HEIGHT, WIDTH)
+    last = np.asarray(Image.open(io.BytesIO(shown[7])).convert("L"))
+    y, x = np.unravel_index(last.argmax(), last.shape)
+    assert abs(x - (HEIGHT - 12)) < 6
+    assert abs(y - 45) < 6
+
+
+@pytest.mark.parametrize(
+    ("matrix", "place"), [((1, 0, 0, 1), (10, 12)), ((-1, 0, 0, -1), (53, 35)), ((0, -1, 1, 0), (12, 53))]
+)
+def test_other_turns_by_hand(tmp_path, matrix, place):
+    """The spot of the first frame is at (10, 12) of 64 × 48 pixels."""
+    picture = next(pictures.read(turned(tmp_path / "a.mp4", *matrix), []))[0]
+    y, x = np.argwhere(picture[..., 0] > 128).mean(0)
+    assert (x, y) == pytest.approx(place, abs=1.5)
 
 
 def test_joints_outside_the_frame_are_missing():
@@ -322,7 +341,7 @@ def test_what_cannot_be_used_is_one_line_and_the_others_go_on(tmp_path, stand_in
 
 def test_a_video_that_was_cut_off_is_told(tmp_path, stand_in):
     told = detect.write(cut_off(tmp_path / "a.avi"), tmp_path / "out")
-    assert re.fullmatch(r"ends after \d\d of the 100 frames that its header has", told[1])
+    assert re.fullmatch(r"has \d\d of the 100 frames that its header states", told[1])
     assert re.fullmatch(r"1 of \d\d frames are damaged, and their joints may be wrong", told[2])
 
 

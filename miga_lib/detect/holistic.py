@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..layouts import FACE_70, HAND_21, OPENPOSE_137
+from ..readers import printable
 
 WORKER = Path(__file__).with_name("worker.py")
 FACE, LEFT_HAND, RIGHT_HAND, LANDMARKS = 33, 511, 532, 553
@@ -104,7 +105,7 @@ def detector() -> Iterator[tuple[str, Callable[[UInt8[np.ndarray, "H W 3"]], Flo
             worker.kill()
             log.seek(0)
             lines = log.read().decode(errors="replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "no message")
+            last = next((printable(line) for line in reversed(lines) if line.strip()), "no message")
             return RuntimeError(f"MediaPipe stopped ({last:.200}); run `make detect` again, then the command")
 
         def joints(picture: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "M 137 3"]:

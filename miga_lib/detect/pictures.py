@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,13 +12,17 @@ from ..readers import DataError, annotation, folders
 if TYPE_CHECKING:
     import av
 
+TURNS = [(1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)]
+"""The first two rows and columns of a display matrix that turns a picture 0, 1, 2 and 3 times by 90°
+counterclockwise."""
+CONVERT = "ffmpeg -i <video> other.mp4"
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
 def find(places: Sequence[str | Path]) -> list[Path]:
     """Videos, and those in folders up to three levels down, each once.
 
-    Raises ValueError where a place does not exist or has no video, or two videos have the same name without
+    Raises DataError where a place does not exist or has no video, or two videos have the same name without
     suffix, or one that a table cannot hold.
     """
     videos: dict[str, Path] = {}
@@ -28,15 +32,15 @@ def find(places: Sequence[str | Path]) -> list[Path]:
             files = [path for path in folders.below(place, "*") if path.suffix.lower() in SUFFIXES]
         if not files or not all(path.is_file() for path in files):
             problem = "has no videos" if place.is_dir() else "no such file or folder"
-            raise ValueError(f"{place}: {problem}; give videos ({', '.join(SUFFIXES)}) or folders of them")
+            raise DataError(f"{place}: {problem}; give videos ({', '.join(SUFFIXES)}) or folders of them")
         for path in files:
             name = path.stem
             if not name.isprintable() or name != name.strip() or folders.is_litter(name):
                 rule = "the name of a video must be printable, and not begin or end with a space or a dot"
-                raise ValueError(f"{path!s:.200}: {rule}; rename it")
+                raise DataError(f"{path!s:.200}: {rule}; rename it")
             other = videos.setdefault(name.casefold(), path)
             if other.resolve() != path.resolve():
-                raise ValueError(f"{other} and {path}: would have the same name; rename one of them")
+                raise DataError(f"{other} and {path}: would have the same name; rename one of them")
     return list(videos.values())
 
 
@@ -45,7 +49,7 @@ def read(path: Path, told: list[str]) -> Iterator[tuple[UInt8[np.ndarray, "H W 3
     added to ``told``. Needs the package ``av`` (``miga_lib[video]``).
 
     Raises:
-        DataError: it is no video, cannot be read to its end, or its frames change their size.
+        DataError: it is no video, cannot be read to its end, changes its size, or is to be mirrored.
         RuntimeError: ``av`` is not installed.
     """
     try:
@@ -61,36 +65,41 @@ def read(path: Path, told: list[str]) -> Iterator[tuple[UInt8[np.ndarray, "H W 3
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
-                picture = _upright(path, frame)
-                if not number and frame.rotation:
-                    told.append(f"is stored turned by {frame.rotation}°: its frames are turned upright")
+                turns = quarters(path, frame)
+                if not number and turns:
+                    told.append(f"its frames are turned by {360 - 90 * turns}° clockwise, to be upright")
+                picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
                 shape = shape or picture.shape
                 if picture.shape != shape:
                     sizes = " and ".join(f"{size[1]}×{size[0]}" for size in (shape, picture.shape))
-                    way_out = f"convert it: ffmpeg -i {path.name} -vf scale={shape[1]}:{shape[0]} other.mp4"
+                    way_out = f"convert it: ffmpeg -i <video> -vf scale={shape[1]}:{shape[0]} other.mp4"
                     raise DataError(f"{path}: changes its size at frame {number} ({sizes}); {way_out}")
                 number += 1
                 damaged += frame.is_corrupt
                 yield picture, np.nan if frame.pts is None else frame.time
             if number < stream.frames:
-                told.append(f"ends after {number} of the {stream.frames} frames that its header has")
+                told.append(f"has {number} of the {stream.frames} frames that its header states")
     except av.error.FFmpegError as error:
-        way_out = "copy it again, or convert it: ffmpeg -i <video> other.mp4"
         problem = f"cannot be read as a video at frame {number} ({error.strerror})"
-        raise DataError(f"{path}: {problem}; {way_out}") from None
+        raise DataError(f"{path}: {problem}; copy it again, or convert it: {CONVERT}") from None
     if not number:
         raise DataError(f"{path}: has no frames; give another file")
     if damaged:
         told.append(f"{damaged} of {number} frames are damaged, and their joints may be wrong")
 
 
-def _upright(path: Path, frame: "av.VideoFrame") -> UInt8[np.ndarray, "H W 3"]:
-    """The picture of a frame as it is to be shown."""
-    quarters, rest = divmod(frame.rotation, 90)
-    if rest:
-        way_out = "convert it: ffmpeg -i <video> other.mp4"
-        raise DataError(f"{path}: is to be turned by {frame.rotation}°, and not by 90 or 180; {way_out}")
-    return np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+def quarters(path: Path, frame: "av.VideoFrame") -> int:
+    """How often a frame of a video is to be turned by 90° counterclockwise before it is shown. Raises
+    DataError where it is to be mirrored, or turned by another angle."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0
+    numbers = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2] / 2**16
+    turn = tuple(np.round(numbers.ravel(), 3).tolist())
+    if turn not in TURNS:
+        problem = "is to be mirrored, or turned by no multiple of 90°, when it is shown"
+        raise DataError(f"{path}: {problem}; see which way is right, and convert it: {CONVERT}")
+    return TURNS.index(turn)
 
 
 def count(path: Path) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..clips import Recordings
-from ..detect.pictures import SUFFIXES
+from ..detect.pictures import SUFFIXES, quarters
 
 MAX_HEIGHT, MAX_FRAMES, QUALITY = 480, 600, 70
 """Of the pictures that are sent: height in pixels, number, and quality of the JPEG files in percent."""
@@ -51,6 +51,7 @@ class Video:
         start = first + self.offset
         stop = start + min(count, MAX_FRAMES)
         files: dict[int, bytes] = {}
+        turns = 0
         try:
             with av.open(path) as container:
                 stream = container.streams.video[0]
@@ -68,13 +69,14 @@ class Video:
                     if number >= stop:
                         break
                     if number >= start:
-                        if not files and frame.rotation % 180:
-                            size = size[::-1]
+                        turns = quarters(path, frame)
                         file = io.BytesIO()
                         picture = frame.to_image(width=width, height=height)
-                        picture = picture.rotate(frame.rotation, expand=True)  # as `detect` sees it
+                        picture = picture.rotate(90 * turns, expand=True)  # as `detect` sees it
                         picture.save(file, "jpeg", quality=QUALITY)
                         files[number] = file.getvalue()
+                if turns % 2:
+                    size = size[::-1]
         except (av.error.FFmpegError, IndexError) as error:
             raise ValueError(f"{path}: cannot be read as a video ({error})") from None
         if start not in files:
