@@ -105,9 +105,14 @@ def test_gestures_that_overlap_are_refused(tmp_path):
         ({"end": 10**12}, "up to 1,000,000,000 ms, found 400 to 1000000000000"),
         ({"end": "9" * 5000}, "cannot be read as an ELAN file"),
         ({"end": "soon"}, "cannot be read as an ELAN file"),
+        ({"slot": 'ts2" TIME_ORIGIN="500'}, "its video begins at '500' ms; set this offset to 0"),
+        (
+            {"tier": 'a" TIER_ID2="" TIME_UNITS="seconds'},
+            "its times are in 'seconds', and not in milliseconds",
+        ),
+        ({"slot": 'ts2" TIME_SLOT_ID="ts1'}, "'ts1' is there twice"),
         ({"slot": "ts3"}, "annotation 'touch face': has no time; give it a beginning and an end in ELAN"),
         ({"slot": "ts9"}, "has no time"),
-        ({"tier": "speech"}, "expected one tier with annotations, found tiers 'speech'; name the one with"),
     ],
 )
 def test_faults_are_refused_in_words(tmp_path, change, message):
@@ -168,6 +173,14 @@ def test_the_gestures_of_a_source_are_those_of_its_files(folder, tmp_path):
     saved(source / f"{video}.eaf", 0, 120)
     changed = clips.load(source, outputs=tmp_path / "outputs")
     assert changed.table["frames"].tolist() == [3], "a corrected file is read again"
+
+
+def test_a_file_of_no_video_is_refused(folder, tmp_path):
+    saved(folder[0] / "other.eaf")
+    with pytest.raises(
+        DataError, match=r"other\.eaf: segments\.csv has no video of this name; rename the file"
+    ):
+        clips.load(folder[0], outputs=tmp_path / "outputs")
 
 
 @pytest.mark.parametrize(

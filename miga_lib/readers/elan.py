@@ -72,11 +72,26 @@ def _parsed(path: Path) -> Any:
     def refuse(*_: object) -> None:
         raise ValueError("it has a document type declaration, which ELAN does not write")
 
+    ids: set[str] = set()
+
+    def check(tag: str, attributes: dict[str, str]) -> None:
+        """Of two things with one id, pympi would keep one; it takes times as milliseconds from frame 0."""
+        for id in (attributes.get(name) for name in ("TIME_SLOT_ID", "TIER_ID", "ANNOTATION_ID")):
+            if id in ids:
+                raise ValueError(f"{shown(id)} is there twice")
+            ids.update([id] if id else [])
+        if attributes.get("TIME_UNITS", "milliseconds") != "milliseconds":
+            raise ValueError(f"its times are in {shown(attributes['TIME_UNITS'])}, and not in milliseconds")
+        if attributes.get("TIME_ORIGIN", "0") != "0":
+            raise ValueError(
+                f"its video begins at {shown(attributes['TIME_ORIGIN'])} ms; set this offset to 0"
+            )
+
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         parser = expat.ParserCreate()
-        parser.StartDoctypeDeclHandler = refuse
+        parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, check
         parser.Parse(path.read_bytes(), True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -93,7 +93,10 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
 
 def _annotated(folder: Path, table: pd.DataFrame, report: Report) -> pd.DataFrame:
     """The table with the gestures of ELAN's files in place of the row of their video."""
-    parts = []
+    parts, videos = [], set(table["video"])
+    for path in sorted(folder.glob(f"*{elan.ENDING}")):
+        if path.stem not in videos:
+            raise DataError(f"{path}: {SEGMENTS} has no video of this name; rename the file, or move it away")
     for video, rows in table.groupby("video", sort=False):
         path = folder / f"{video}{elan.ENDING}"
         if path.is_file():

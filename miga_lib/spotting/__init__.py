@@ -181,8 +181,8 @@ def as_clips(
 def annotate(
     segments: pd.DataFrame, fps: Mapping[str, float], folder: Path, media: Path | None = None
 ) -> list[str]:
-    """Write the segments of each video as a file of ELAN, ``<folder>/<video>.eaf``, to be corrected there; a
-    sentence for each. One that is there with other content stays.
+    """Write the segments of each video as a file of ELAN, ``<folder>/<video>.eaf``, to be corrected there,
+    also where a video has none; a sentence for each. One that is there with other content stays.
 
     Args:
         segments: columns video, first and last (frames, inclusive), name (of the class) and probability.
@@ -191,11 +191,10 @@ def annotate(
     """
     files = {} if media is None else {path.stem: path for path in pictures.find([media])}
     sentences = []
-    for video, rows in segments.groupby("video"):
-        name = str(video)
-        path = folder / f"{safe_name(name)}{elan.ENDING}"
+    for video, rate in fps.items():
+        path, rows = folder / f"{safe_name(video)}{elan.ENDING}", segments[segments["video"] == video]
         kept = "is there with other content, perhaps corrected, and stays; move it to get the new one"
-        written = elan.write(path, rows, float(fps[name]), files.get(name))
+        written = elan.write(path, rows, float(rate), files.get(video))
         sentences.append(str(path) if written else f"{path}: {kept}")
     return sentences
 
