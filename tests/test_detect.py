@@ -5,6 +5,7 @@ except in the last test."""
 import io
 import json
 import re
+import shutil
 import struct
 import sys
 import types
@@ -300,14 +301,19 @@ def test_a_stopped_command_goes_on(tmp_path, monkeypatch, capsys):
     assert rows["class"].tolist() == ["nod", "wave", "", ""]
     assert len(clips.load(tmp_path / "out", "imigue41", tmp_path / "outputs").table) == 4
     with pytest.raises(
-        DataError, match="b: is there already, of a video with detector mediapipe, not rtmlib; remove"
+        DataError, match="b: segments.csv has it with detector mediapipe, and it is rtmlib now"
     ):
         detect.write(tmp_path / "in" / "b.mp4", tmp_path / "out", "rtmlib")
     other = film(tmp_path / "other" / "b.mp4", SPOTS[:3])
     with pytest.raises(
-        DataError, match=r"b: is there already, of a video with bytes \d+, not \d+; remove it, rename"
+        DataError, match=r"with bytes \d+, and it is \d+ now; give .* its folder and its rows"
     ):
         detect.write(other, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "a")  # to be found anew: the annotation stays
+    main(arguments)
+    again = detect._table(table)
+    assert again["class"].tolist() == ["nod", "wave", "", ""]
+    assert again[["start_frame", "end_frame", "width", "fps"]].iloc[1].tolist() == ["4", "6", "64", "25"]
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def write(video: Path, out: Path, detector: str = "mediapipe", progress: Progres
     """
     folder = out / video.stem
     source = {"detector": detector, "bytes": str(video.stat().st_size)}
+    _require_same(folder, source)
     if folder.exists():
-        _require_same(folder, source)
         return ["is there already"]
     told: list[str] = []
     times: list[float] = []
@@ -93,14 +93,16 @@ def document(people: Float[np.ndarray, "M 137 3"]) -> dict[str, Any]:
 
 
 def _require_same(folder: Path, source: dict[str, str]) -> None:
-    """Raise DataError if the table says that a folder is of another file or detector."""
+    """Raise DataError if the table has rows of another file of this name, or its folder is of another
+    detector."""
     table = _table(folder.parent / SEGMENTS)
-    rows = table[table["video"] == folder.name]
-    for column, value in source.items():
-        stored = rows[column].iloc[0] if len(rows) else ""
-        if stored not in ("", value):
-            problem = f"is there already, of a video with {column} {stored}, not {value}"
-            raise DataError(f"{folder}: {problem}; remove it, rename the video, or give another --out")
+    for column in ["bytes", "detector"] if folder.exists() else ["bytes"]:
+        others = set(table.loc[table["video"] == folder.name, column]) - {"", source[column]}
+        if others:
+            problem = f"{SEGMENTS} has it with {column} {others.pop()}, and it is {source[column]} now"
+            way_out = "give another --out, or rename the video, or remove its folder"
+            rows = " and its rows" if column == "bytes" else ""
+            raise DataError(f"{folder}: {problem}; {way_out}{rows}")
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -113,11 +115,15 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _add(path: Path, row: dict[str, Any]) -> None:
-    """Add a row for a video to the table of segments, in place of its own."""
+    """Add a row for a video to the table of segments, or, where it has rows, what is known of it to these."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(path.with_name(f"{atomic.UNFINISHED}table.lock")):
         table = _table(path)
-        whole = pd.DataFrame([dict.fromkeys(table.columns, "") | OPTIONAL | row])
-        table = pd.concat([table[table["video"] != row["video"]], whole])
+        own = table["video"] == row["video"]
+        for column in ("width", "height", "fps", "detector", "version", "bytes"):
+            table.loc[own, column] = str(row[column])
+        if not own.any():
+            whole = pd.DataFrame([dict.fromkeys(table.columns, "") | OPTIONAL | row])
+            table = pd.concat([table, whole])
         atomic.write_text(path, table.to_csv(index=False, lineterminator="\n"))
     atomic.remove_leftovers(path.parent)  # the lock file
