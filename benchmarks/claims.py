@@ -75,7 +75,8 @@ COMPARISONS = (
 def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[Mapping[str, Any]]) -> None:
     """Train every network on every fold with every seed, write the results of a set, print them.
 
-    Seeds that the file has are not trained again, so seeds can be added one by one, on any machine.
+    Seeds of which the file has all networks are not trained again, so seeds can be added one by one, on any
+    machine.
 
     Args:
         given: what ``arguments`` returns.
@@ -90,9 +91,11 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
     parts = [share(part, given.share) for part in parts]
     ending = "" if given.share == 1 else f"-{100 * given.share:g}"
     path = RESULTS / f"{name}{ending}.csv"
-    tables = [_read(path)] if path.exists() else []
+    table = _read(path) if path.exists() else pd.DataFrame(columns=["network", "seed"])
     linear = [baselines.linear(part)["test"] for part in parts]
-    for seed in sorted(set(given.seeds).difference(*(table["seed"] for table in tables))):
+    for seed in given.seeds:
+        if {LINEAR, *NETWORKS, *FUSED} <= set(table["network"][table["seed"] == seed]):
+            continue
         rows = _by_person(LINEAR, seed, linear, parts)
         tested: dict[str, list[Predictions]] = {}
         for title, changes in NETWORKS.items():
@@ -109,9 +112,10 @@ def measure(name: str, source: Path, given: argparse.Namespace, folds: Sequence[
         for title, members in FUSED.items():
             of_folds = zip(*(tested[member] for member in members), strict=True)
             rows += _by_person(title, seed, [ensemble.fuse(of_fold) for of_fold in of_folds], parts)
-        tables.append(pd.DataFrame(rows))
+        others = [table[table["seed"] != seed]] if len(table) else []
+        table = pd.concat([*others, pd.DataFrame(rows)]).sort_values("seed", kind="stable")
         RESULTS.mkdir(exist_ok=True)
-        pd.concat(tables).sort_values("seed", kind="stable").to_csv(path, index=False)
+        table.to_csv(path, index=False)
     print(f"{path}\n{scores(_read(path))}")
 
 
@@ -162,8 +166,10 @@ def _by_person(
 
 
 def estimate(table: pd.DataFrame, first: str, second: str = "") -> Estimate:
-    """Top-1 of a network, or its difference from that of a second one."""
+    """Top-1 of a network, or its difference from that of a second one. NaN where one was not measured."""
     people = table.drop_duplicates("person").set_index("person")
+    if not {first, second or first} <= set(table["network"]):
+        return Estimate(float("nan"))
     correct = table.pivot_table("correct", ["network", "seed"], "person")[people.index]
     gap = (correct.loc[first] - correct.loc[second]).dropna() if second else correct.loc[first]
     clips = people["clips"].to_numpy()
@@ -193,18 +199,21 @@ def scores(table: pd.DataFrame) -> str:
 
 def answers(tables: Mapping[str, pd.DataFrame]) -> str:
     """All comparisons on all sets, as Markdown. The p values of a set are adjusted among the planned
-    comparisons and among the exploratory ones; a star marks the planned ones."""
+    comparisons and among the exploratory ones, those not measured yet among them; a star marks the planned
+    ones."""
     rows = [{"first against second": f"{first} against {second}"} for first, second, _ in COMPARISONS]
     for name, table in tables.items():
         estimates = [estimate(table, first, second) for first, second, _ in COMPARISONS]
         planned = np.array([name in comparison.planned for comparison in COMPARISONS])
-        p = np.array([item.p for item in estimates])
+        p = np.nan_to_num([item.p for item in estimates], nan=1.0)
         for kind in (planned, ~planned):
             p[kind] = intervals.adjusted(p[kind])
         for row, item, is_planned, chance in zip(rows, estimates, planned, p, strict=True):
-            row[f"{SETS[name]}: difference (points)"] = compare.with_interval(*item[:3])
-            row[f"p, {name}"] = f"{chance:.2g}"
-            row[f"verdict, {name}"] = compare.verdict(item.value, chance) + " *" * is_planned
+            tested = not np.isnan(item.value)
+            row[f"{SETS[name]}: difference (points)"] = compare.with_interval(*item[:3]) if tested else "–"
+            row[f"p, {name}"] = f"{chance:.2g}" if tested else "–"
+            verdict = compare.verdict(item.value, chance) if tested else "not measured yet"
+            row[f"verdict, {name}"] = verdict + " *" * is_planned
     return markdown(rows)
 
 
