@@ -20,7 +20,7 @@ from ..layouts import Layout
 from . import folders, untrusted, videos
 from .contract import Clip, DataError, Progress, Recording, Report, repair, select, shown
 
-VERSION = 3
+VERSION = 4
 CACHED_LAYOUT = ""
 FRAMES = "_keypoints.json"
 FRAME = re.compile(r"(\d{1,15})_keypoints\.json$")
@@ -80,7 +80,8 @@ def _recorded(
         if Path(place) not in places.values() and _has_frames(Path(place)):
             event = "they are deeper than the videos, or a video has the same name"
             report.note(f"folders of json files left out: {event}", str(Path(place).relative_to(root)))
-    table = videos.read_table(root if (root / videos.SEGMENTS).is_file() else source, places, report)
+    folder = root if (root / videos.SEGMENTS).is_file() else source
+    table = videos.read_table(folder, places, report, [root, source, *places.values()])
     owners = np.repeat(list(PARTS), list(PARTS.values()))
     needed = [part for part in PARTS if part in owners[joints]]
     calls = {video: (folder, needed) for video, folder in places.items()}

@@ -36,6 +36,8 @@ SEGMENTS = "segments.csv"
 FRAMES, SIDES = ["start_frame", "end_frame"], ["width", "height"]
 SPLITS = ("train", "val", "test")
 OPTIONAL = {"class": "", "split": "", "subject": "", "width": "0", "height": "0"}
+NUMERIC = r"\d{1,9}"
+"""A class by its number in the label files of the challenge."""
 MAX_FRAME_NUMBER = 10**15 - 1
 MAX_PEOPLE, MAX_TRACKS = 8, 16
 MIN_JUMP, MAX_STEP = 1 / 8, 1 / 2
@@ -48,20 +50,22 @@ Video = tuple[int, np.ndarray]
 """Number of the first frame, and keypoints (T, 137, 3) of the person who was followed."""
 
 
-def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFrame:
+def read_table(
+    folder: Path, videos: Iterable[str], report: Report, places: Iterable[Path] = ()
+) -> pd.DataFrame:
     """A row for each clip: video, start_frame, end_frame (−1: all of it), label, split, subject; width,
-    height and fps (0: unknown). Raises DataError for a wrong table."""
-    path = folder / SEGMENTS
+    height and fps (0: unknown); and ``timed``, whether the frames are counted from the first of the video, as
+    those of ELAN's files are, which lie in the folder or in ``places``. Raises DataError for a wrong table or
+    file."""
+    path, files = folder / SEGMENTS, elan.find([folder, *places], videos)
     if not path.is_file():
-        for video in videos:
-            if (folder / f"{video}{elan.ENDING}").is_file():
-                way_out = f"write {SEGMENTS} with its row: video,start_frame,end_frame,fps"
-                rate = "the frames per second of its video are not known"
-                raise DataError(f"{folder / video}{elan.ENDING}: {rate}; {way_out}")
+        for file in files.values():
+            way_out = f"write {SEGMENTS} with its row: video,start_frame,end_frame,fps"
+            raise DataError(f"{file}: the frames per second of its video are not known; {way_out}")
         event = f"no {SEGMENTS}: each video taken as one clip of unknown class, in the test split"
         report.note(event, folder.name)
         table = pd.DataFrame({"video": list(videos)}).assign(start_frame=-1, end_frame=-1, label=UNKNOWN)
-        return table.assign(split="test", subject="", width=0, height=0, fps=0.0)
+        return table.assign(split="test", subject="", width=0, height=0, fps=0.0, timed=False)
     table = untrusted.rows(path)
     missing = [column for column in ("video", *FRAMES) if column not in table]
     if missing:
@@ -72,6 +76,8 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
         if column not in table:
             report.note(f"columns that {SEGMENTS} does not have: unknown", column)
             table[column] = default
+    annotated = table["video"].isin(files)
+    table.loc[annotated, FRAMES] = table.loc[annotated, FRAMES].replace("", "0")
     for columns, maximum in ((FRAMES, MAX_FRAME_NUMBER), (SIDES, MAX_SIDE)):
         table[columns] = untrusted.whole_numbers(path, table[columns], 0, maximum)
     if "fps" not in table:
@@ -80,47 +86,54 @@ def read_table(folder: Path, videos: Iterable[str], report: Report) -> pd.DataFr
     table["fps"] = untrusted.numbers(path, table[["fps"]], 0, annotation.MAX_FPS, rule)[:, 0]
     unknown = ~table[["video"]].isin(list(videos)).to_numpy()
     untrusted.refuse_cells(path, table[["video"]], unknown, "there is no folder or file of this video")
-    table = _annotated(folder, table, report)
+    _require_classes(path, table["class"])
+    wrong = ~table[["split"]].isin((*SPLITS, "")).to_numpy()
+    untrusted.refuse_cells(path, table[["split"]], wrong, f"expected one of {', '.join(SPLITS)}")
+    table = _annotated(table.assign(timed=False), files, report)
     table["label"] = _labels(path, table["class"], report)
     default_split = np.where(table["label"] == UNKNOWN, "test", "train")
     table["split"] = table["split"].where(table["split"] != "", default_split)
-    wrong = ~table[["split"]].isin(SPLITS).to_numpy()
-    untrusted.refuse_cells(path, table[["split"]], wrong, f"expected one of {', '.join(SPLITS)}")
     for video in sorted(set(videos) - set(table["video"])):
         report.note(f"videos without a row in {SEGMENTS} left out", video)
     return table
 
 
-def _annotated(folder: Path, table: pd.DataFrame, report: Report) -> pd.DataFrame:
-    """The table with the gestures of ELAN's files in place of the row of their video."""
-    parts, videos = [], set(table["video"])
-    for path in sorted(folder.glob(f"*{elan.ENDING}")):
-        if path.stem not in videos:
-            raise DataError(f"{path}: {SEGMENTS} has no video of this name; rename the file, or move it away")
-    for video, rows in table.groupby("video", sort=False):
-        path = folder / f"{video}{elan.ENDING}"
-        if path.is_file():
-            if len(rows) > 1 or rows["class"].iloc[0]:
-                problem = f"{SEGMENTS} has gestures of this video, too"
-                raise DataError(f"{path}: {problem}; leave one row without a class, or remove the file")
-            fps = float(rows["fps"].iloc[0])
-            if not fps:
-                raise DataError(f"{path}: times need the fps of the video; write it into {SEGMENTS}")
-            gestures = elan.read(path, fps, report)
-            spans = pd.DataFrame(gestures).set_axis([*FRAMES, "class"], axis=1)
-            rows = rows.loc[rows.index.repeat(len(gestures))].assign(**spans.to_dict("list"))
-        parts.append(rows)
-    return pd.concat(parts, ignore_index=True) if parts else table
+def _annotated(table: pd.DataFrame, files: Mapping[str, Path], report: Report) -> pd.DataFrame:
+    """The table with the gestures of ELAN's files in place of the row of their video, all in one split."""
+    parts = [table[~table["video"].isin(files)]]
+    for video, path in files.items():
+        rows = table[table["video"] == video]
+        if rows.empty:
+            problem = f"its video has no row in {SEGMENTS}"
+            raise DataError(f"{path}: {problem}; add one without a class, with its fps")
+        if len(rows) > 1 or rows["class"].iloc[0]:
+            problem = f"{SEGMENTS} has gestures of this video, too"
+            raise DataError(f"{path}: {problem}; leave one row without a class, or remove the file")
+        fps = float(rows["fps"].iloc[0])
+        if not fps:
+            raise DataError(f"{path}: times need the fps of the video; write it into {SEGMENTS}")
+        gestures = elan.read(path, fps, report)
+        if not rows["split"].iloc[0] and any(gesture.name for gesture in gestures):
+            rows = rows.assign(split="train")
+        spans = pd.DataFrame(gestures).set_axis([*FRAMES, "class"], axis=1)
+        rows = rows.loc[rows.index.repeat(len(gestures))]
+        parts.append(rows.assign(**spans.to_dict("list"), timed=True))
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def _require_classes(path: Path, classes: pd.Series) -> None:
+    """Raise DataError for a cell that is no name, no whole number and not empty."""
+    numeric = classes.str.fullmatch(NUMERIC)
+    no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
+    no_name |= np.array([not name.isprintable() for name in classes], dtype=bool)
+    rule = "expected a printable name or a whole number, or an empty cell if the class is unknown"
+    untrusted.refuse_cells(path, classes.to_frame(), no_name.to_numpy()[:, None], rule)
 
 
 def _labels(path: Path, classes: pd.Series, report: Report) -> list[int]:
     """Class indices. The names of the classes go to the report: those of iMiGUE if they contain all names,
     else those of the table."""
-    numeric = classes.str.fullmatch(r"\d{1,9}")
-    no_name = classes.isin(tables.MISSING[1:]) | (pd.to_numeric(classes, errors="coerce").notna() & ~numeric)
-    no_name |= np.array([not name.isprintable() for name in classes], dtype=bool)
-    rule = "expected a printable name or a whole number, or an empty cell if the class is unknown"
-    untrusted.refuse_cells(path, classes.to_frame(), no_name.to_numpy()[:, None], rule)
+    numeric = classes.str.fullmatch(NUMERIC)
     if numeric.any() and not (numeric | (classes == "")).all():
         raise DataError(f"{path}: has classes by name and by number; write all of them in one way")
     try:
@@ -162,12 +175,33 @@ def recorded(
             rows = rows.copy()
             rows.loc[unknown, SIDES] = frame_size(keypoints)
         row = rows.iloc[0]
+        if row["timed"]:
+            problem = _misplaced(first_frame, len(keypoints), rows)
+            if problem:
+                report.wrong(f"{video}{elan.ENDING}: {problem}")
+                continue
+            if first_frame:
+                report.note(f"frames numbered from 1: {elan.ENDING} files begin with that one", video)
+            first_frame = 0
         spans = rows[FRAMES] - first_frame
         spans.insert(0, "label", rows["label"])
         segments = spans[rows["start_frame"] >= 0].itertuples(index=False, name=None)
         about = video, UNKNOWN, row["split"], video, row["subject"], int(row["width"]), int(row["height"])
         recording = Recording(*about, keypoints[:, joints], float(row["fps"]), tuple(segments))
         yield annotation.clamped(recording, report), rows
+
+
+def _misplaced(first_frame: int, frames: int, rows: pd.DataFrame) -> str:
+    """Why times cannot be those of the video, and a way out; empty where they can."""
+    if first_frame > 1:
+        problem = f"times need a video that begins with frame 0 or 1, this one begins with {first_frame}"
+        return f"{problem}; number its frames from 0, or write the gestures to {SEGMENTS}"
+    late = rows.loc[rows["start_frame"] >= frames, "start_frame"]
+    if late.empty:
+        return ""
+    rate = f"at {rows['fps'].iloc[0]:g} frames per second"
+    problem = f"an annotation begins at frame {late.min()} of {frames} {rate}, after the end of the video"
+    return f"{problem}; correct fps in {SEGMENTS}, or the annotation"
 
 
 def _frame_of(rows: pd.DataFrame) -> tuple[int, int]:

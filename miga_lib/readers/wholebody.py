@@ -26,7 +26,7 @@ from ..layouts import Layout
 from . import folders, pyskl, unpickling, untrusted, videos
 from .contract import Clip, DataError, Progress, Recording, Report, in_pixels, repair, select, shown
 
-VERSION = 2
+VERSION = 3
 CACHED_LAYOUT = ""
 PREDICTIONS = "predictions"
 SUFFIXES = (".json", *pyskl.SUFFIXES)
@@ -111,7 +111,7 @@ def _recorded(
     root = folders.only(source, _has_known)
     paths = _paths(root, report)
     places = [*{path.parent for path in paths.values()}, root, source]
-    table = videos.read_table(_place(videos.SEGMENTS, places), paths, report)
+    table = videos.read_table(_place(videos.SEGMENTS, places), paths, report, places)
     options = folders.options(_place(folders.OPTIONS, places), {"score_threshold": 0.0})
     threshold = options["score_threshold"]
     if not threshold:

@@ -20,7 +20,7 @@ from ..detect import pictures
 from ..labels import NO_GESTURE
 from ..predictions import Predictions
 from ..readers import UNKNOWN, Progress, Report, elan
-from ..runs import RESULT, find_run, read_json, run_result, runs_table, safe_name, stored_settings
+from ..runs import RESULT, find_run, read_json, run_result, runs_table, stored_settings
 from ..settings import Settings
 from ..sources import outputs_folder
 from . import decoding, scoring, windows
@@ -192,7 +192,8 @@ def annotate(
     files = {} if media is None else {path.stem: path for path in pictures.find([media])}
     sentences = []
     for video, rate in fps.items():
-        path, rows = folder / f"{safe_name(video)}{elan.ENDING}", segments[segments["video"] == video]
+        # The file is found again by the name of the video.
+        path, rows = folder / f"{Path(video).name}{elan.ENDING}", segments[segments["video"] == video]
         kept = "is there with other content, perhaps corrected, and stays; move it to get the new one"
         written = elan.write(path, rows, float(rate), files.get(video))
         sentences.append(str(path) if written else f"{path}: {kept}")
