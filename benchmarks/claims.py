@@ -213,7 +213,7 @@ def answers(tables: Mapping[str, pd.DataFrame]) -> str:
             row[f"{SETS[name]}: difference (points)"] = compare.with_interval(*item[:3]) if tested else "–"
             row[f"p, {name}"] = f"{chance:.2g}" if tested else "–"
             verdict = compare.verdict(item.value, chance) if tested else "not measured yet"
-            row[f"verdict, {name}"] = verdict + " *" * is_planned
+            row[f"verdict, {name}"] = verdict + " *" * bool(is_planned)
     return markdown(rows)
 
 

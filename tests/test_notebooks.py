@@ -195,6 +195,7 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
         "denoise": "gaps",
         "fold": 0,
         "resume": False,
+        "side_stream": True,
     }
     others |= {"device": "cpu", "precision": "fp32"}
     for name, example in names().items():
@@ -203,6 +204,7 @@ def test_notebook_and_command_line_take_the_same_settings(monkeypatch):
         value = others.get(name, {int: 8, float: 0.5, tuple: (1, 2), str: "other"}.get(type(example)))
         text = ",".join(map(str, value)) if isinstance(value, tuple) else value
         option = f"--{name.replace('_', '-')}"
-        command_line.main(["--no-resume"] if name == "resume" else [f"{option}={text}"])
+        switches = {"resume": "--no-resume", "side_stream": "--side-stream"}
+        command_line.main([switches.get(name, f"{option}={text}")])
         assert of_parameters(parameters | {"more": {name: value}}) == taken["settings"], name
         assert taken["settings"].values()[name] == value

@@ -244,7 +244,7 @@ def test_a_gradient_with_norm_above_40_is_scaled_down_to_40(smoke, tmp_path, mon
 
 def test_best_ckpt_is_the_first_of_epochs_with_equal_accuracy(smoke, tmp_path, monkeypatch):
     """From the first step on, all clips are predicted as the one class that there is to learn."""
-    last, _ = fit_scaled(smoke, tmp_path, monkeypatch, 1.0, epochs=3)
+    last, _ = fit_scaled(smoke, tmp_path, monkeypatch, 1.0, epochs=3, keep="best")
     assert len(set(pd.read_csv(tmp_path / "metrics.csv")["val_top1"])) == 1
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert runs.run_result(tmp_path)["best_epoch"] == best["position"]["epoch"] == 1
