@@ -1,5 +1,6 @@
 # make demo   two streams trained on synthetic clips for half of the usual epochs, and what there is to see of them
 # make test   the whole test suite, on all cores
+# make journeys  the commands of the pages for users, run in their order; some minutes
 # make bench  the benchmarks
 # make detect  MediaPipe, in an environment of its own, for `python -m miga_lib.detect`; Python 3.11 or 3.12
 # make sweep  the notebooks over the grid of parameters in workflow/config.yaml
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := MIGA_OUTPUTS=$(CURDIR)/outputs $(CURDIR)/$(BIN)/papermill --log-output --no-progress-bar
 
-.PHONY: install demo test lint suite bench detect sweep soak mutants clean
+.PHONY: install demo test lint suite journeys bench detect sweep soak mutants clean
 
 install: $(VENV)/installed
 
@@ -44,6 +45,9 @@ lint: install
 
 suite: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$($(BIN)/python -c "import joblib; print(min(8, joblib.cpu_count()))") --dist loadfile --no-loadscope-reorder
+
+journeys: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m journey tests/test_journeys.py
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --jaxtyping-packages= --benchmark-only -s -q

@@ -85,7 +85,7 @@ def challenge(smoke_outputs, tmp_path_factory):
 
 
 @POSIX
-@pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.filterwarnings("ignore")
 def test_from_the_challenges_folders_to_the_upload(challenge, tmp_path):
     phase1, phase2 = challenge / "imigue_data_phase1", challenge / "imigue_data_phase2"
@@ -129,7 +129,7 @@ def pickled(path, smoke, split, names):
 
 
 @POSIX
-@pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.filterwarnings("ignore")
 def test_from_three_pickles_to_the_upload(smoke_outputs, tmp_path):
     smoke = clips.load("synthetic-smoke", "openpose137", smoke_outputs)
@@ -201,7 +201,7 @@ def filmed(path, real):
 
 
 @POSIX
-@pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.filterwarnings("ignore")
 def test_from_videos_to_gestures_and_back(tmp_path, detector):
     """Made-up gestures take the place of the annotation in ELAN, and of the correction."""
