@@ -353,7 +353,7 @@ def _layout(layout: str | Layout, persons: int) -> Layout:
 
 
 def _cached(
-    place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool, name: str
+    place: Path, layout: Layout, outputs: str | Path, progress: Progress | None, whole: bool, source: str
 ) -> Clips:
     """The clips of a source as its reader gave them, or its recordings, from their cache."""
     reader = reader_of(place)
@@ -366,7 +366,7 @@ def _cached(
             read = _whole(reader, place).recordings if whole else reader.read
             records = read(place, layout, report, progress or terminal_progress())
         else:  # a format that is slow to read is read once; other layouts are taken from that cache
-            full = _cached(place, stored, outputs, progress, whole, name)
+            full = _cached(place, stored, outputs, progress, whole, source)
             joints = select(full.layout, layout, str(place))
             report = Report(classes=full.classes, class_regions=full.class_regions, earlier=full.report)
             for name, split in splits.protocols(full.table).items():
@@ -378,7 +378,7 @@ def _cached(
         cache.write(folder, checks.named(records, report), layout, report, place)
     fields = cache.read(folder, layout)
     checksum = fields.pop("checksum")
-    fields["source"] = name
+    fields["source"] = source
     clips = Recordings(**fields) if whole else Clips(**fields)
     vars(clips)["checksum"] = checksum  # so it is not computed; `replace` leaves it behind
     return clips

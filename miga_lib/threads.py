@@ -29,7 +29,7 @@ def choose() -> str:
     """Set the number of threads, unless the user has set it. Returns a sentence about it, empty where it has
     been told before."""
     global _last, _told
-    if any(name in os.environ for name in VARIABLES) or torch.get_num_threads() != _last:
+    if _chosen_by_user():
         return ""
     import joblib
 
@@ -42,6 +42,10 @@ def choose() -> str:
     _told = _last
     cores = f"{usable} core{'s' * (usable > 1)} that this process may use, {min(idle, usable)} idle"
     return f"Computing with {_last} thread{'s' * (_last > 1)} ({cores}; OMP_NUM_THREADS sets another number)."
+
+
+def _chosen_by_user() -> bool:
+    return any(name in os.environ for name in VARIABLES) or torch.get_num_threads() != _last
 
 
 def count(usable: int, idle: int) -> int:
@@ -80,8 +84,10 @@ class Pace:
         if len(times) < RECENT + FEWEST:
             return ""
         now, before = statistics.median(times[-RECENT:]), statistics.median(times[:-RECENT])
-        if now < SLOWER * before:
+        if now < SLOWER * before or torch.get_num_threads() == 1:  # a single thread waits for no other
             return ""
         self._seconds = None
         advice = "stop and start again, the run goes on with a thread for each idle core"
+        if _chosen_by_user():
+            advice = "stop and start again with OMP_NUM_THREADS=1, the run goes on"
         return f"A step takes {now:.2g} s, before it took {before:.2g} s: the machine is busy; {advice}."

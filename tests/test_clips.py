@@ -10,11 +10,12 @@ import zlib
 from dataclasses import replace
 from types import SimpleNamespace
 
+import fuzzing
 import numpy as np
 import pandas as pd
 import pytest
 
-from miga_lib import atomic, cache, clips, layouts, runs, sources, training
+from miga_lib import atomic, cache, clips, layouts, runs, sources, splits, training
 from miga_lib.readers import DataError, miga, pyskl, untrusted
 from miga_lib.settings import choose
 
@@ -533,3 +534,12 @@ def test_the_cache_says_what_it_holds(source, tmp_path):
     (folder,) = (tmp_path / "outputs" / "cache").iterdir()
     assert json.loads((folder / "about.json").read_text())["layout"] == "imigue22"
     assert np.load(folder / "keypoints.npy").shape == (14, 22, 3)
+
+
+def test_clips_know_the_name_of_their_source_also_in_joints_from_the_cache_of_another_layout(tmp_path):
+    fuzzing.make_smg(tmp_path / "mine")
+    kinect = layouts.get("kinect25")
+    few = layouts.make("few", kinect.joints[:3], [(0, 1), (1, 2)], kinect.joints[0])
+    data = clips.load(tmp_path / "mine", few, tmp_path / "outputs")
+    assert any(name.startswith(splits.PROTOCOL) for name in cache.read(data.cached, few)["table"])
+    assert data.source == "mine"

@@ -62,13 +62,25 @@ def test_what_the_user_set_in_python_stays(machine):
     assert torch.get_num_threads() == threads._last + 1
 
 
-def test_a_machine_that_becomes_busy_is_noticed_once():
+def test_a_machine_that_becomes_busy_is_noticed_once(machine):
+    torch.set_num_threads(2)
+    threads._last = 2
     pace = threads.Pace()
     said = [pace.step(0.1) for _ in range(30)] + [pace.step(0.5) for _ in range(30)]
     assert [number for number, sentence in enumerate(said) if sentence] == [32], "three of the last five"
     assert said[32].startswith(
         "A step takes 0.5 s, before it took 0.1 s: the machine is busy; stop and start"
     )
+
+
+def test_the_advice_is_one_that_helps(machine):
+    """Nothing helps a single thread; where the user has chosen two, starting again would choose two again."""
+    for count, sentence in ((1, None), (2, "stop and start again with OMP_NUM_THREADS=1, the run goes on")):
+        torch.set_num_threads(count)
+        threads._last = 3
+        pace = threads.Pace()
+        said = "".join(pace.step(seconds) for seconds in [0.1] * 30 + [0.5] * 5)
+        assert (sentence in said) if sentence else not said
 
 
 def test_single_slow_steps_and_a_slow_beginning_are_not_noticed():

@@ -152,7 +152,9 @@ def _require_times(path: Path, file: Any, fps: float) -> None:
 def _tier(path: Path, file: Any) -> str:
     """The name of the tier of the gestures."""
     timed = {name: annotations for name, (annotations, *_) in file.tiers.items() if annotations}
-    tier = GESTURES if GESTURES in file.tiers else next(iter(timed), "")
+    if not timed:
+        raise DataError(f"{path}: has no annotation with times; mark the gestures, or move the file away")
+    tier = GESTURES if GESTURES in file.tiers else next(iter(timed))
     if tier not in timed or (len(timed) > 1 and tier != GESTURES):
         names = ", ".join(shown(name) for name in list(file.tiers)[:6]) or "none"
         rule = "expected one tier with annotations that have times of their own"
